@@ -1,0 +1,31 @@
+"""Normalizing flows for data that lies on a manifold: an add-on to nflows.
+
+Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss``, then read off the
+intrinsic dimension, a representation, and samples on the manifold.
+"""
+
+from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.hosts import base_of, decode, encode
+from nflows_spread.initialization import initialize
+from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.manifold import intrinsic_dimension, manifold_log_prob, project, reconstruct, sample, spectrum
+from nflows_spread.rules import IntrinsicDimension, Spectrum
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DegenerateGaussian",
+    "IntrinsicDimension",
+    "Spectrum",
+    "SpreadKLLoss",
+    "base_of",
+    "decode",
+    "encode",
+    "initialize",
+    "intrinsic_dimension",
+    "manifold_log_prob",
+    "project",
+    "reconstruct",
+    "sample",
+    "spectrum",
+]

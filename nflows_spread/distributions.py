@@ -1,0 +1,216 @@
+"""The learnable degenerate prior N(0, AAᵀ) and its spread version N(0, AAᵀ + σ_Z² I)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+import torch
+from nflows.distributions import Distribution
+from torch import Tensor, nn
+
+from nflows_spread import linalg, validation
+
+
+class Factor(Protocol):
+    """How the prior's covariance is parametrised: the seam for further kinds of factor.
+
+    A factor is an ``nn.Module`` built from the number of latent features D. ``DegenerateGaussian``
+    asks it for all that depends on the parametrisation and for nothing else.
+    """
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        """log N(z; 0, AAᵀ + σ_Z² I) for ``z`` of shape (n, D); shape (n,)."""
+
+    def matrix(self) -> Tensor:
+        """A with AAᵀ the covariance of the degenerate prior, shape (D, r)."""
+
+    def eigh(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (D,) and eigenvectors (D, D, in columns) of AAᵀ, descending, float64."""
+
+
+class LowerTriangularFactor(nn.Module):
+    """The paper's A: lower-triangular, D(D+1)/2 free entries, the identity at the start (section 3)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.entries = nn.Parameter(torch.eye(features))
+
+    def matrix(self) -> Tensor:
+        return self.entries.tril()
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        return linalg.spread_log_prob(z, self.matrix(), spread_variance)
+
+    def eigh(self) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            return linalg.factor_eigh(self.matrix())
+
+
+class DegenerateGaussian(Distribution):
+    """A Gaussian N(m, AAᵀ) of learnable rank, with the spread prior N(m, AAᵀ + σ_Z² I) as its density.
+
+    Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``. At the start A is
+    the identity, so the flow starts from the standard Gaussian it had. ``log_prob`` is the density
+    of the spread prior (equation 12), which exists whatever the rank of A; ``sample`` draws from the
+    degenerate prior itself, whose samples the flow maps onto the manifold (section 3).
+
+    Args:
+        shape: shape of one latent, without the batch dimension.
+        spread_variance: σ_Z², the variance of the noise that spreads the latent. Never trained.
+        factor: builds the parametrisation of AAᵀ from the number of latent features D.
+        learn_mean: whether the prior has a mean m, 0 at the start. The paper's has none; then an
+            offset that the flow does not remove shows up as one spurious large eigenvalue.
+
+    Raises:
+        ValueError: ``shape`` is empty or has an entry below 1, or ``spread_variance`` is not positive.
+
+    Example:
+        >>> base = DegenerateGaussian([3])
+        >>> base.log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
+        >>> base.sample(4, rank=2).shape
+        torch.Size([4, 3])
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        spread_variance: float = 1e-4,
+        factor: Callable[[int], Factor] = LowerTriangularFactor,
+        learn_mean: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape = torch.Size(shape)
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"shape must have at least one entry and all entries at least 1, got {tuple(self.shape)}")
+        variance = validation.positive("spread_variance", spread_variance)
+        self.features = math.prod(self.shape)
+        # float64, so that a later .double() finds the value that was set and not its float32 rounding
+        self.register_buffer("_spread_variance", torch.tensor(variance, dtype=torch.float64))
+        self.register_buffer("_data_noise", torch.tensor(math.nan, dtype=torch.float64))
+        self.factor = factor(self.features)
+        self.loc = nn.Parameter(torch.zeros(self.shape)) if learn_mean else None
+
+    @property
+    def spread_variance(self) -> Tensor:
+        """σ_Z², a scalar tensor in latent units squared. Assign a positive number to change it."""
+        return cast(Tensor, self._spread_variance)
+
+    @spread_variance.setter
+    def spread_variance(self, value: float) -> None:
+        cast(Tensor, self._spread_variance).fill_(validation.positive("spread_variance", value))
+
+    @property
+    def data_noise(self) -> float | None:
+        """σ_x under which the prior was last trained, in data units, or None before training.
+
+        A record that travels with the parameters, because AAᵀ is the covariance of the latents of
+        *noisy* data and cannot be read without it. ``SpreadKLLoss`` owns the number and writes it here.
+        """
+        value = float(cast(Tensor, self._data_noise))
+        return None if math.isnan(value) else value
+
+    def record_data_noise(self, value: float) -> None:
+        """Remember the σ_x of the training step that is about to happen."""
+        cast(Tensor, self._data_noise).fill_(value)
+
+    def flatten(self, z: Tensor) -> Tensor:
+        """z − m as rows, shape (n, D), in which A, Λ and E live.
+
+        Raises:
+            ValueError: the latents are not of this distribution's shape.
+        """
+        if z.shape[1:] != self.shape:
+            raise ValueError(
+                f"latents must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(z.shape)}; "
+                "build DegenerateGaussian with the shape of the flow's latents"
+            )
+        return (z if self.loc is None else z - self.loc).flatten(1)
+
+    def unflatten(self, rows: Tensor) -> Tensor:
+        """The latents m + rows, of this distribution's shape, from rows of shape (n, D)."""
+        z = rows.unflatten(1, self.shape)
+        return z if self.loc is None else z + self.loc
+
+    def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
+        return self.factor.log_prob(self.flatten(validation.floating("inputs", inputs)), self.spread_variance)
+
+    def spread(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """z̃ = z + σ_Z ε, ε ~ N(0, I), of the shape of ``z``: a sample of p(z̃ | z) (Algorithm 1)."""
+        noise = torch.empty_like(z).normal_(generator=generator)
+        return torch.addcmul(z, noise, self.spread_variance.sqrt().to(z.dtype))
+
+    def sample(
+        self,
+        num_samples: int,
+        context: Tensor | None = None,
+        batch_size: int | None = None,
+        *,
+        rank: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Exact samples of N(m, AAᵀ), or of its projection on the leading eigenvectors.
+
+        Args:
+            num_samples: samples to draw, for each row of the context if there is one.
+            context: ignored but for its number of rows, as in nflows' ``StandardNormal``.
+            batch_size: draw so many at a time; the result is the same in law.
+            rank: K for samples m + E_K √Λ_K ε (section 3); None for the full m + A ε.
+            generator: source of the randomness.
+
+        Returns:
+            Shape (num_samples, *shape), or (len(context), num_samples, *shape) with a context, in
+            the dtype and on the device of the parameters.
+
+        Raises:
+            TypeError: ``num_samples``, ``batch_size`` or ``rank`` is no integer.
+            ValueError: one of them is out of range.
+        """
+        total = validation.positive_int("num_samples", num_samples) * (1 if context is None else len(context))
+        chunk = total if batch_size is None else validation.positive_int("batch_size", batch_size)
+        root = self._root(rank)
+        draws = []
+        for size in [chunk] * (total // chunk) + [total % chunk] * (total % chunk > 0):
+            noise = torch.empty(size, root.shape[1], dtype=root.dtype, device=root.device).normal_(generator=generator)
+            draws.append(noise @ root.mT)
+        samples = self.unflatten(torch.cat(draws))
+        return samples if context is None else samples.unflatten(0, (len(context), num_samples))
+
+    def _root(self, rank: int | None) -> Tensor:
+        """A matrix R, (D, r), with RRᵀ = AAᵀ, or its best approximation of the given rank, E_K √Λ_K."""
+        factor = self.factor.matrix()
+        if rank is None:
+            return factor
+        rank = validation.rank_within(rank, self.features)
+        values, vectors = self.factor.eigh()
+        return (vectors[:, :rank] * values[:rank].sqrt()).to(factor.dtype)
+
+    def _sample(self, num_samples: int, context: Tensor | None) -> Tensor:
+        return self.sample(num_samples, context)
+
+    def _mean(self, context: Tensor | None) -> Tensor:
+        loc = self.loc if self.loc is not None else self.factor.matrix().new_zeros(self.shape)
+        return loc if context is None else loc.expand(len(context), *self.shape)
+
+    @property
+    def covariance(self) -> Tensor:
+        """AAᵀ, shape (D, D), of the flattened latent; differentiable."""
+        factor = self.factor.matrix()
+        return factor @ factor.mT
+
+    def eigh(self) -> tuple[Tensor, Tensor]:
+        """Λ (D,) and E (D, D, in columns) of AAᵀ in descending order, float64, at one decomposition's cost."""
+        return self.factor.eigh()
+
+    @property
+    def eigenvalues(self) -> Tensor:
+        """Λ, the eigenvalues of AAᵀ in descending order, shape (D,), float64, in latent units squared."""
+        return self.eigh()[0]
+
+    @property
+    def eigenvectors(self) -> Tensor:
+        """E, the eigenvectors of AAᵀ as columns in the order of ``eigenvalues``, shape (D, D), float64."""
+        return self.eigh()[1]

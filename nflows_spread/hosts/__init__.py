@@ -1,0 +1,88 @@
+"""One way to speak to a flow, whichever library it comes from.
+
+``encode`` is g, data → latent, and ``decode`` is f = g⁻¹, latent → data, for every host; which way
+the host's own ``forward`` runs and what its private attributes are called is known to the host's
+module here and to nobody else. A host's module is imported when a flow of that host first arrives.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+_MODULES = {"nflows": "nflows_spread.hosts.nflows"}
+
+
+class Host(Protocol):
+    """What a host's module answers about a flow of that host."""
+
+    def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(z, log|det J|) with z = g(x) and J the Jacobian of g at x; shapes (n, ...) and (n,)."""
+
+    def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
+        """f(z), shape (n, ...)."""
+
+    def base_of(self, flow: nn.Module) -> nn.Module:
+        """The base distribution."""
+
+
+def host_of(flow: nn.Module) -> Host:
+    """The host that a flow belongs to.
+
+    Raises:
+        TypeError: the flow is of no host that is known here.
+    """
+    for base in type(flow).__mro__:
+        module = _MODULES.get(base.__module__.partition(".")[0])
+        if module is not None:
+            host = cast(Host | None, import_module(module).host_for(flow))
+            if host is not None:
+                return host
+    raise TypeError(f"flow must be a flow of one of: {', '.join(_MODULES)}; got {type(flow).__qualname__}")
+
+
+def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
+    """The latent z = g(x).
+
+    Args:
+        flow: an nflows ``Flow``.
+        x: data, shape (n, ...).
+        context: conditioning inputs, one row for each row of ``x``, before any embedding net.
+
+    Returns:
+        Latents, shape (n, ...).
+    """
+    return encode_with_logabsdet(flow, x, context)[0]
+
+
+def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
+    _check_context(len(x), context)
+    return host_of(flow).encode(flow, x, context)
+
+
+def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
+    """The data x = f(z) that the flow's encoder maps to z.
+
+    Args:
+        flow: an nflows ``Flow``.
+        z: latents, shape (n, ...).
+        context: conditioning inputs, one row for each row of ``z``, before any embedding net.
+
+    Returns:
+        Data, shape (n, ...).
+    """
+    _check_context(len(z), context)
+    return host_of(flow).decode(flow, z, context)
+
+
+def base_of(flow: nn.Module) -> nn.Module:
+    """The base distribution of a flow."""
+    return host_of(flow).base_of(flow)
+
+
+def _check_context(rows: int, context: Tensor | None) -> None:
+    if context is not None and len(context) != rows:
+        raise ValueError(f"context must have one row for each of the {rows} inputs, got {len(context)} rows")

@@ -1,0 +1,40 @@
+"""Data-dependent first values, once and on request."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.hosts import encode
+from nflows_spread.transforms import VolumePreservingActNorm
+
+
+@torch.no_grad()
+def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> int:
+    """Set every ``VolumePreservingActNorm`` of a flow from a batch, each from the output of the layers before it.
+
+    Call it once, before training and before the flow is wrapped or copied to several processes.
+
+    Args:
+        flow: a flow of any host.
+        x: a batch of data, shape (n, ...), at least two rows.
+        context: conditioning inputs, one row for each row of ``x``.
+
+    Returns:
+        The number of layers that were set.
+    """
+    validation.points("x", x)
+    layers = [module for module in flow.modules() if isinstance(module, VolumePreservingActNorm)]
+    hooks = [layer.register_forward_pre_hook(_initialize_from_input) for layer in layers]
+    try:
+        encode(flow, x, context)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return len(layers)
+
+
+def _initialize_from_input(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
+    if isinstance(layer, VolumePreservingActNorm):
+        layer.initialize(args[0])

@@ -1,0 +1,6 @@
+"""Builders of whole flows. They compose transforms and have no mathematics of their own."""
+
+from nflows_spread.models.convolutional import TABLE_3, TABLE_4, convolutional_flow
+from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
+
+__all__ = ["TABLE_1", "TABLE_2", "TABLE_3", "TABLE_4", "convolutional_flow", "coupling_flow"]

@@ -1,0 +1,122 @@
+"""Rules that read an intrinsic dimension off a spectrum, to be named and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+_RANK_CUT = 10.0
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What a trained flow says about the dimension of its data.
+
+    Attributes:
+        eigenvalues: Λ, those of AAᵀ in descending order, shape (D,), float64, in latent units squared.
+            Which of two is larger depends on the gauge of the latent space.
+        signal_to_noise: μ, the generalised eigenvalues of the covariance of the noisy latents
+            against the latents' response to isotropic data noise, in descending order, shape (D,),
+            float64, in data units squared. No linear gauge changes them; in pure noise directions μ ≈ σ_x².
+        spread_variance: σ_Z².
+        data_noise: σ_x, the noise on the data behind ``signal_to_noise``.
+    """
+
+    eigenvalues: Tensor
+    signal_to_noise: Tensor
+    spread_variance: float
+    data_noise: float
+
+    @property
+    def verdicts(self) -> dict[str, IntrinsicDimension]:
+        """What each rule of ``RULES`` says, by its name."""
+        return {name: decide(self, name) for name in RULES}
+
+
+class IntrinsicDimension(int):
+    """An intrinsic dimension that remembers where it comes from. It is an ``int`` otherwise.
+
+    Attributes:
+        rule: name of the rule that decided.
+        gap: how clearly: the natural logarithm of the ratio between the last eigenvalue that counts
+            and the first that does not; infinite where there is nothing below.
+        spectrum: the ``Spectrum`` it was read off.
+    """
+
+    rule: str
+    gap: float
+    spectrum: Spectrum
+
+    def __new__(cls, value: int, rule: str, gap: float, spectrum: Spectrum) -> IntrinsicDimension:
+        dimension = super().__new__(cls, value)
+        dimension.rule, dimension.gap, dimension.spectrum = rule, gap, spectrum
+        return dimension
+
+    def __reduce__(self) -> tuple[type[IntrinsicDimension], tuple[int, str, float, Spectrum]]:
+        return IntrinsicDimension, (int(self), self.rule, self.gap, self.spectrum)
+
+    def __repr__(self) -> str:
+        return f"IntrinsicDimension({int(self)}, rule={self.rule!r}, gap={self.gap:.2f})"
+
+
+def rank(spectrum: Spectrum) -> tuple[int, float]:
+    """The paper's rule (equation 5): how many eigenvalues of AAᵀ lie above ten times the spread variance.
+
+    Right where the flow left the noise directions below σ_Z²; blind to the gauge and to data noise.
+    """
+    values = spectrum.eigenvalues
+    return _with_gap(values + spectrum.spread_variance, int((values > _RANK_CUT * spectrum.spread_variance).sum()))
+
+
+def gap(spectrum: Spectrum) -> tuple[int, float]:
+    """The largest gap between neighbours among the logarithms of the eigenvalues of AAᵀ + σ_Z² I.
+
+    With σ_Z² as the last neighbour, so that the full dimension is a possible answer.
+    """
+    return _largest_gap(spectrum.eigenvalues + spectrum.spread_variance, spectrum.spread_variance)
+
+
+def signal_to_noise(spectrum: Spectrum) -> tuple[int, float]:
+    """The largest gap between neighbours among the logarithms of μ, the default rule.
+
+    Everything below σ_x² is noise and counts as σ_x², which is also the last neighbour, so that the
+    full dimension is a possible answer.
+    """
+    floor = max(spectrum.data_noise**2, torch.finfo(torch.float64).tiny)
+    return _largest_gap(spectrum.signal_to_noise.clamp_min(floor), floor)
+
+
+Rule = Callable[[Spectrum], tuple[int, float]]
+RULES: Mapping[str, Rule] = MappingProxyType({"signal_to_noise": signal_to_noise, "gap": gap, "rank": rank})
+
+
+def decide(spectrum: Spectrum, rule: str = "signal_to_noise") -> IntrinsicDimension:
+    """The intrinsic dimension by a rule of ``RULES``.
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+    value, width = RULES[rule](spectrum)
+    return IntrinsicDimension(value, rule, width, spectrum)
+
+
+def _largest_gap(values: Tensor, floor: float) -> tuple[int, float]:
+    """The number of values above the widest gap in log-space, and its width; the last gap is that to the floor."""
+    logs = torch.cat([values, values.new_tensor([floor])]).log()
+    widths = logs[:-1] - logs[1:]
+    position = int(widths.argmax())
+    return position + 1, float(widths[position])
+
+
+def _with_gap(values: Tensor, count: int) -> tuple[int, float]:
+    """The count, and the logarithm of the ratio across it."""
+    if count == 0 or count == len(values):
+        return count, math.inf
+    return count, float(values[count - 1].log() - values[count].log())

@@ -1,0 +1,153 @@
+"""Affine couplings with exponential scales, and their volume-preserving, mean-centred form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from nflows.transforms import AffineCouplingTransform
+from torch import Tensor, nn
+
+Centring = Literal["features", "channels"]
+
+
+class ExponentialAffineCouplingTransform(AffineCouplingTransform):
+    """Affine coupling y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁) (equations 40 and 41).
+
+    nflows' ``AffineCouplingTransform`` bounds its scales by 1.001; these are free, as in the paper.
+    The coupling net returns t in its first half of features or channels and s in the second, as
+    nflows' nets do, and receives the context. Where the mask is a progression (halves, every other
+    feature) the input is split by slices, which are views, and not by gathering indices.
+
+    Args:
+        mask: shape (features,), or (channels,) for images; entries above 0 are transformed.
+        transform_net_create_fn: builds the net from the number of untransformed features and the
+            number of outputs; the net is called as ``net(x1, context)``.
+        log_scale: maps the net's raw scale to s, of the same shape; the identity by default,
+            ``TanhLogScale`` for the Glow form of equation 43.
+
+    Shapes:
+        inputs (n, features) or (n, channels, height, width); outputs the same; log-determinants (n,).
+
+    Raises:
+        ValueError: the mask leaves nothing to transform or nothing to condition on.
+
+    Reference: L. Dinh et al., Density estimation using Real NVP, ICLR 2017.
+    """
+
+    def __init__(
+        self,
+        mask: Tensor | Sequence[int],
+        transform_net_create_fn: Callable[[int, int], nn.Module],
+        *,
+        log_scale: nn.Module | None = None,
+    ) -> None:
+        transformed = int((torch.as_tensor(mask) > 0).sum())
+        if not 0 < transformed < len(mask):
+            raise ValueError(
+                f"mask must select at least one feature to transform and leave at least one, "
+                f"got {transformed} of {len(mask)} to transform"
+            )
+        super().__init__(mask, transform_net_create_fn)
+        self.log_scale = nn.Identity() if log_scale is None else log_scale
+        self._find_slices()
+        self.register_load_state_dict_post_hook(_find_slices_again)
+
+    def _find_slices(self) -> None:
+        self._identity_slice = _as_slice(self.identity_features)
+        self._transform_slice = _as_slice(self.transform_features)
+
+    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._couple(inputs, context, inverse=False)
+
+    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._couple(inputs, context, inverse=True)
+
+    def _couple(self, inputs: Tensor, context: Tensor | None, inverse: bool) -> tuple[Tensor, Tensor]:
+        if inputs.dim() not in (2, 4) or inputs.shape[1] != self.features:
+            raise ValueError(
+                f"inputs must have shape (n, {self.features}) or (n, {self.features}, height, width), "
+                f"got {tuple(inputs.shape)}"
+            )
+        identity = inputs[:, self._identity_slice or self.identity_features]
+        transformed = inputs[:, self._transform_slice or self.transform_features]
+        shift, raw_scale = self.transform_net(identity, context).split(self.num_transform_features, dim=1)
+        s, logabsdet = self._log_scale_and_logabsdet(self.log_scale(raw_scale))
+        if inverse:
+            return self._join(identity, (transformed - shift) * torch.exp(-s), inputs), -logabsdet
+        return self._join(identity, torch.addcmul(shift, transformed, torch.exp(s)), inputs), logabsdet
+
+    def _log_scale_and_logabsdet(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-scale that is applied, and its sum per row, shape (n,)."""
+        return s, s.flatten(1).sum(1)
+
+    def _join(self, identity: Tensor, transformed: Tensor, inputs: Tensor) -> Tensor:
+        if self._identity_slice == slice(0, self.num_identity_features, 1):
+            return torch.cat([identity, transformed], dim=1)
+        if self._transform_slice == slice(0, self.num_transform_features, 1):
+            return torch.cat([transformed, identity], dim=1)
+        outputs = torch.empty_like(inputs)
+        outputs[:, self._identity_slice or self.identity_features] = identity
+        outputs[:, self._transform_slice or self.transform_features] = transformed
+        return outputs
+
+
+class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
+    """Volume-preserving affine coupling: the log-scale is centred, s̃ = s − mean(s) (equation 42).
+
+    The log-determinant is 0 by construction and returned as exact zeros. With one transformed
+    feature the centred scale is 0 and the coupling is additive.
+
+    Args:
+        centring: ``"features"`` centres over all transformed entries of a row, as in equation 42;
+            ``"channels"`` centres images over the transformed channels at each pixel, as FrEIA's
+            ``GINCouplingBlock`` does. For vectors they are the same.
+
+    The other arguments, shapes and errors are those of ``ExponentialAffineCouplingTransform``.
+    """
+
+    def __init__(
+        self,
+        mask: Tensor | Sequence[int],
+        transform_net_create_fn: Callable[[int, int], nn.Module],
+        *,
+        log_scale: nn.Module | None = None,
+        centring: Centring = "features",
+    ) -> None:
+        if centring not in ("features", "channels"):
+            raise ValueError(f"centring must be 'features' or 'channels', got {centring!r}")
+        super().__init__(mask, transform_net_create_fn, log_scale=log_scale)
+        self.centring = centring
+
+    def _log_scale_and_logabsdet(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        dims = 1 if self.centring == "channels" else tuple(range(1, s.dim()))
+        return s - s.mean(dims, keepdim=True), s.new_zeros(len(s))
+
+
+class TanhLogScale(nn.Module):
+    """s = scale · tanh(NN), with one learnable scale a channel, 1 at the start (equation 43).
+
+    Args:
+        features: number of transformed features or channels.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(features))
+
+    def forward(self, raw_scale: Tensor) -> Tensor:
+        return self.scale.view(-1, *[1] * (raw_scale.dim() - 2)) * torch.tanh(raw_scale)
+
+
+def _as_slice(features: Tensor) -> slice | None:
+    """The slice that selects an increasing arithmetic progression of features, or None for other sets."""
+    indices = features.tolist()
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    progression = slice(indices[0], indices[-1] + 1, step)
+    return progression if indices == list(range(progression.start, progression.stop, step)) else None
+
+
+def _find_slices_again(module: nn.Module, _: Any) -> None:
+    """After loading a state dict, whose masks may differ from those at construction."""
+    cast(ExponentialAffineCouplingTransform, module)._find_slices()

@@ -1,0 +1,69 @@
+"""What callers may pass, checked in one place: each error gives the rule, the value received, and the remedy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def positive(name: str, value: float) -> float:
+    """``value`` as a float if it is finite and above 0, else ``ValueError``."""
+    number = float(value)
+    if not (math.isfinite(number) and number > 0.0):
+        raise ValueError(f"{name} must be a finite number above 0, got {value}")
+    return number
+
+
+def non_negative(name: str, value: float) -> float:
+    """``value`` as a float if it is finite and at least 0, else ``ValueError``."""
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0.0):
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+    return number
+
+
+def positive_int(name: str, value: int) -> int:
+    """``value`` if it is an integer above 0, else ``TypeError`` or ``ValueError``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def rank_within(rank: int, features: int) -> int:
+    """``rank`` as a plain int if 1 ≤ rank ≤ features, else ``TypeError`` or ``ValueError``."""
+    if isinstance(rank, bool) or not isinstance(rank, int):
+        raise TypeError(f"rank must be an integer, got {rank!r} of type {type(rank).__name__}")
+    if not 1 <= rank <= features:
+        raise ValueError(f"rank must be between 1 and {features}, got {int(rank)}")
+    return int(rank)
+
+
+def floating(name: str, value: Tensor) -> Tensor:
+    """``value`` if it is a floating-point tensor, else ``TypeError``."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must be of a floating dtype, got {value.dtype}; convert it with .float()")
+    return value
+
+
+def points(name: str, value: Tensor) -> Tensor:
+    """``value`` if it is a non-empty batch of finite floating-point rows, else ``TypeError`` or ``ValueError``.
+
+    The test for finite values reads the data back from the device, and is left out while
+    ``torch.compile`` traces.
+    """
+    floating(name, value)
+    if value.dim() < 2 or len(value) == 0:
+        raise ValueError(f"{name} must hold at least one row, (n, ...), got shape {tuple(value.shape)}")
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(value).all()):
+        bad = ~torch.isfinite(value).flatten(1).all(1)
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {int(bad.sum())} of {len(value)} rows, "
+            f"the first at index {int(bad.nonzero()[0])}; drop or repair these rows"
+        )
+    return value
