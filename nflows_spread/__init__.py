@@ -8,8 +8,9 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.initialization import initialize
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.manifold import intrinsic_dimension, manifold_log_prob, project, reconstruct, sample, spectrum
+from nflows_spread.manifold import manifold_log_prob, project, reconstruct, sample
 from nflows_spread.rules import IntrinsicDimension, Spectrum
+from nflows_spread.spectra import intrinsic_dimension, spectrum
 
 __version__ = "0.1.0"
 

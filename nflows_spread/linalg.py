@@ -27,16 +27,23 @@ def spread_covariance(factor: Tensor, spread_variance: Tensor) -> Tensor:
 def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of AAᵀ + σ_Z² I in float64, shape (D, D).
 
-    Where rounding has made the sum indefinite (scales so large that σ_Z² is below their float64
-    resolution) the factor comes from the QR decomposition of [A, σ_Z I]ᵀ, which never forms AAᵀ.
+    Two cases take the factor from the QR decomposition of [A, σ_Z I]ᵀ, which never forms AAᵀ, keeps
+    all digits of the flat directions, and costs several times as much: where rounding has made the
+    sum indefinite, and where a float64 factor, whose owner asks for that precision, is so large
+    against σ_Z that the sum would lose more than six digits of them.
     """
     cholesky, info = torch.linalg.cholesky_ex(spread_covariance(factor, spread_variance))
-    if int(info) == 0:
+    if int(info) == 0 and (factor.dtype != torch.float64 or _keeps_flat_directions(cholesky)):
         return cholesky
     a = factor.double()
     noise = spread_variance.double().sqrt() * torch.eye(len(a), dtype=a.dtype, device=a.device)
     upper = torch.linalg.qr(torch.cat([a, noise], dim=1).mT, mode="r").R
     return (upper * upper.diagonal().sign().unsqueeze(1)).mT
+
+
+def _keeps_flat_directions(cholesky: Tensor) -> bool:
+    """Whether ‖L‖² times the float64 resolution, the error of the sum, is small against its flattest direction."""
+    return bool(cholesky.norm() <= 1e3 * cholesky.diagonal().min())
 
 
 def spread_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
@@ -133,12 +140,16 @@ def second_moment_of(points: Tensor) -> Tensor:
     return points.mT @ points / len(points)
 
 
+def add_to_diagonal(matrix: Tensor, value: float) -> Tensor:
+    """matrix + value · I."""
+    return matrix + value * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+
+
 def generalised_eigenvalues(signal: Tensor, noise: Tensor) -> Tensor:
     """Solutions μ of S v = μ N v, in descending order, shape (D,), float64.
 
     Under any invertible linear map M of the space both matrices become M S Mᵀ and M N Mᵀ, and μ
-    stays what it is. N is brought to unit diagonal first, so that latents of very different scale
-    do not cost precision.
+    stays what it is.
 
     Args:
         signal: S, symmetric positive semi-definite, shape (D, D).
@@ -147,17 +158,39 @@ def generalised_eigenvalues(signal: Tensor, noise: Tensor) -> Tensor:
     Raises:
         ValueError: N is not positive definite.
     """
-    scale = noise.double().diagonal().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
-    whitening, info = torch.linalg.cholesky_ex(scale.unsqueeze(1) * noise.double() * scale)
+    whitened = _whiten(noise, _whiten(noise, signal.double()).mT)
+    return torch.linalg.eigvalsh(0.5 * (whitened + whitened.mT)).flip(0).clamp_min(0.0)
+
+
+def pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
+    """Geometric mean over points of the solutions μ of S v = μ J Jᵀ v, descending at each point, shape (D,), float64.
+
+    With S = LLᵀ they are 1 / s² for the singular values s of L⁻¹J.
+
+    Args:
+        signal: S, symmetric positive definite, shape (D, D).
+        jacobians: J at each point, invertible, shape (n, D, D).
+
+    Raises:
+        ValueError: S is not positive definite.
+    """
+    singular = torch.linalg.svdvals(_whiten(signal, jacobians.double()))
+    return (-2.0 * singular.flip(1).log()).mean(0).exp()
+
+
+def _whiten(covariance: Tensor, columns: Tensor) -> Tensor:
+    """L⁻¹ columns with LLᵀ the covariance, which is brought to unit diagonal first.
+
+    So latents of very different scale do not cost precision.
+    """
+    scale = covariance.double().diagonal().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
+    cholesky, info = torch.linalg.cholesky_ex(scale.unsqueeze(1) * covariance.double() * scale)
     if int(info) != 0:
         raise ValueError(
-            "the latent's response to noise must be positive definite, got a singular matrix of size "
-            f"{tuple(noise.shape)}; use more points or check that the flow is invertible on them"
+            f"the latents' covariance and response must be positive definite, got a singular matrix of size "
+            f"{tuple(covariance.shape)}; use more points, set data_noise, or check that the flow is invertible on them"
         )
-    scaled = scale.unsqueeze(1) * signal.double() * scale
-    half = torch.linalg.solve_triangular(whitening, scaled, upper=False)
-    whitened = torch.linalg.solve_triangular(whitening, half.mT, upper=False)
-    return torch.linalg.eigvalsh(0.5 * (whitened + whitened.mT)).flip(0).clamp_min(0.0)
+    return torch.linalg.solve_triangular(cholesky, scale.unsqueeze(1) * columns, upper=False)
 
 
 def kernel_negative_entropy(z: Tensor, spread_variance: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ class Spectrum:
             Which of two is larger depends on the gauge of the latent space.
         signal_to_noise: μ, the generalised eigenvalues of the covariance of the noisy latents
             against the latents' response to isotropic data noise, in descending order, shape (D,),
-            float64, in data units squared. No linear gauge changes them; in pure noise directions μ ≈ σ_x².
+            float64, in data units squared: the variance of the noisy data along each of its
+            directions. No linear gauge changes them; in pure noise directions μ ≈ σ_x².
         spread_variance: σ_Z².
         data_noise: σ_x, the noise on the data behind ``signal_to_noise``.
     """
@@ -76,9 +77,11 @@ def rank(spectrum: Spectrum) -> tuple[int, float]:
 def gap(spectrum: Spectrum) -> tuple[int, float]:
     """The largest gap between neighbours among the logarithms of the eigenvalues of AAᵀ + σ_Z² I.
 
-    With σ_Z² as the last neighbour, so that the full dimension is a possible answer.
+    With σ_x² + σ_Z² as the last neighbour, which is where a flow that leaves the noise as it is puts
+    it, so that the full dimension is a possible answer. Another gauge gives another answer.
     """
-    return _largest_gap(spectrum.eigenvalues + spectrum.spread_variance, spectrum.spread_variance)
+    floor = spectrum.data_noise**2 + spectrum.spread_variance
+    return _largest_gap(spectrum.eigenvalues + spectrum.spread_variance, floor)
 
 
 def signal_to_noise(spectrum: Spectrum) -> tuple[int, float]:

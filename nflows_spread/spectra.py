@@ -1,0 +1,164 @@
+"""How a trained flow's spectrum is estimated, and the intrinsic dimension that a rule reads off it."""
+
+from __future__ import annotations
+
+import torch
+from nflows.distributions import StandardNormal
+from torch import Tensor, nn
+
+from nflows_spread import linalg, validation
+from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.hosts import base_of, encode
+from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
+
+_JACOBIAN_FEATURES = 128
+_JACOBIAN_ROWS = 2**16
+_ROWS_PER_FEATURE = 32
+_CHUNK_ENTRIES = 2**22
+_STEP_OF_NOISE = 0.1
+_STEP_OF_SCALE = 1e-4
+
+
+@torch.no_grad()
+def spectrum(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    context: Tensor | None = None,
+    data_noise: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Spectrum:
+    """The eigenvalues of AAᵀ, and those that do not depend on the gauge of the latent space.
+
+    The second kind are generalised eigenvalues μ, S v = μ N v, of the latents' covariance
+    S = Cov(g(x̃)) + σ_Z² I over the noisy data x̃ = x + σ_x ε against their response N = J Jᵀ to
+    isotropic noise on the data, J the Jacobian of g. Any invertible linear map M after g turns both
+    into M · Mᵀ and leaves μ alone, so that neither a volume-preserving flow nor a learned prior is
+    needed. Up to 128 features J is taken at each of many points, and μ_k is the geometric mean over
+    the points of the k-th largest there: the variance of the data along its k-th direction. Beyond,
+    where a Jacobian a point costs too much, N = E[J Jᵀ] over all points from random directions; it is
+    as blind to the gauge, but lets a strongly varying J depress the large μ.
+
+    Args:
+        flow: a flow whose base is a ``DegenerateGaussian`` or a standard Gaussian.
+        x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
+        context: conditioning inputs, one row for each row of ``x``.
+        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        generator: source of the noise and the directions.
+
+    Raises:
+        TypeError: ``x`` is not of a floating dtype, or the base is of another kind.
+        ValueError: ``x`` is empty or not finite, ``data_noise`` is negative, or the latents' covariance
+            is singular.
+    """
+    validation.points("x", x)
+    base = base_of(flow)
+    if not isinstance(base, DegenerateGaussian | StandardNormal):
+        raise TypeError(
+            f"the base of the flow must be a DegenerateGaussian or StandardNormal, got {type(base).__name__}"
+        )
+    noise = _data_noise(base, data_noise)
+    latents = _Latents(flow, base, x, context, noise, generator)
+    spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
+    signal = linalg.add_to_diagonal(latents.covariance(), spread_variance)
+    if latents.features <= _JACOBIAN_FEATURES:
+        signal_to_noise = linalg.pointwise_signal_to_noise(signal, latents.jacobians())
+    else:
+        signal_to_noise = linalg.generalised_eigenvalues(signal, latents.mean_response())
+    return Spectrum(
+        eigenvalues=_eigenvalues(base, latents.features),
+        signal_to_noise=signal_to_noise.cpu(),
+        spread_variance=spread_variance,
+        data_noise=noise,
+    )
+
+
+def intrinsic_dimension(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    rule: str = "signal_to_noise",
+    context: Tensor | None = None,
+    data_noise: float | None = None,
+    generator: torch.Generator | None = None,
+) -> IntrinsicDimension:
+    """The intrinsic dimension of the data, by one of the rules of ``nflows_spread.rules``.
+
+    The result is an ``int`` with ``rule``, ``gap`` and ``spectrum`` to show how sure it is; its
+    spectrum's ``verdicts`` hold what the other rules say. Arguments and errors are those of
+    ``spectrum``; an unknown rule is a ``ValueError``.
+    """
+    return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)
+
+
+class _Latents:
+    """The latents of noisy data, and how they respond to further noise; all results in float64."""
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        base: nn.Module,
+        x: Tensor,
+        context: Tensor | None,
+        noise: float,
+        generator: torch.Generator | None,
+    ) -> None:
+        self.flow, self.base, self.x, self.context = flow, base, x, context
+        self.noise, self.generator = noise, generator
+        self.features = x[0].numel()
+        self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
+        scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
+        self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
+
+    def covariance(self) -> Tensor:
+        """Cov(g(x̃)), shape (D, D), from as many noisy copies of the data as it takes to fill all directions."""
+        parts = [self._encode(noisy, index) for noisy, index in self._noisy(self.rows)]
+        return linalg.covariance_of(torch.cat(parts))
+
+    def jacobians(self) -> Tensor:
+        """The Jacobian of g at noisy points by central differences, shape (points, D, D)."""
+        points = min(len(self.x), max(self.features, _JACOBIAN_ROWS // self.features))
+        parts = []
+        for noisy, index in self._noisy(points, copies=2 * self.features):
+            columns = []
+            for feature in range(self.features):
+                shift = torch.zeros_like(noisy[0]).flatten()
+                shift[feature] = self.step
+                columns.append(self._difference(noisy, shift.view_as(noisy[0]), index))
+            parts.append(torch.stack(columns, dim=2))
+        return torch.cat(parts)
+
+    def mean_response(self) -> Tensor:
+        """E[J Jᵀ], shape (D, D), from one random direction for each of many noisy points."""
+        total = torch.zeros(self.features, self.features, dtype=torch.float64, device=self.x.device)
+        for noisy, index in self._noisy(self.rows):
+            responses = self._difference(noisy, self.step * self._normal_like(noisy), index)
+            total += linalg.second_moment_of(responses) * (len(noisy) / self.rows)
+        return total
+
+    def _noisy(self, rows: int, copies: int = 1) -> list[tuple[Tensor, Tensor]]:
+        size = max(1, _CHUNK_ENTRIES // (self.features * copies))
+        indices = torch.arange(rows, device=self.x.device) % len(self.x)
+        return [(self.x[i] + self.noise * self._normal_like(self.x[i]), i) for i in indices.split(size)]
+
+    def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
+        """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""
+        return (self._encode(noisy + shift, index) - self._encode(noisy - shift, index)) / (2.0 * self.step)
+
+    def _encode(self, x: Tensor, index: Tensor) -> Tensor:
+        z = encode(self.flow, x, None if self.context is None else self.context[index])
+        return (self.base.flatten(z) if isinstance(self.base, DegenerateGaussian) else z.flatten(1)).double()
+
+    def _normal_like(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x).normal_(generator=self.generator)
+
+
+def _data_noise(base: nn.Module, given: float | None) -> float:
+    if given is not None:
+        return validation.non_negative("data_noise", given)
+    return (base.data_noise or 0.0) if isinstance(base, DegenerateGaussian) else 0.0
+
+
+def _eigenvalues(base: nn.Module, features: int) -> Tensor:
+    """Those of the prior's covariance, AAᵀ or the identity, descending, float64, on the CPU."""
+    return base.eigenvalues.cpu() if isinstance(base, DegenerateGaussian) else torch.ones(features, dtype=torch.float64)
