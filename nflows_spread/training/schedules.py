@@ -1,0 +1,207 @@
+"""How the data noise σ_x, and the spread variance σ_Z², change while a flow is trained.
+
+A curve says which value belongs to which step; a schedule writes the value of its curve where the
+number lives, the way a torch learning-rate scheduler changes its optimizer: it is built with what
+it changes, sets the first value at once, and moves on with ``step()``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from nflows_spread import validation
+
+Curve = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value at every step."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        validation.non_negative("value", self.value)
+
+    def __call__(self, step: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """From ``start`` to ``end`` over ``steps`` steps at a constant ratio, then ``end``."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        validation.positive("start", self.start)
+        validation.positive("end", self.end)
+        validation.positive_int("steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        if step >= self.steps:
+            return self.end
+        return self.start * (self.end / self.start) ** (step / self.steps)
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """``start``, multiplied by ``factor`` every ``every`` steps once ``after`` steps are done, never below ``floor``.
+
+    The paper's annealing (appendix C): the first multiplication happens ``every`` steps after ``after``.
+    """
+
+    start: float
+    factor: float
+    every: int
+    after: int = 0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        validation.non_negative("start", self.start)
+        validation.positive("factor", self.factor)
+        validation.positive_int("every", self.every)
+        validation.non_negative("after", self.after)
+        validation.non_negative("floor", self.floor)
+
+    def __call__(self, step: int) -> float:
+        return max(self.start * self.factor ** (max(0, step - self.after) // self.every), self.floor)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From ``start`` to ``end`` over ``steps`` steps along half a cosine, then ``end``."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        validation.non_negative("start", self.start)
+        validation.non_negative("end", self.end)
+        validation.positive_int("steps", self.steps)
+
+    def __call__(self, step: int) -> float:
+        if step >= self.steps:
+            return self.end
+        return self.end + 0.5 * (self.start - self.end) * (1.0 + math.cos(math.pi * step / self.steps))
+
+
+class _Schedule:
+    """A curve, the number of steps done, and where the value goes."""
+
+    def __init__(self, owner: nn.Module, attribute: str, curve: Curve) -> None:
+        if not hasattr(owner, attribute):
+            raise TypeError(
+                f"the schedule needs something with {attribute!r}, got {type(owner).__name__}; "
+                "build it with the SpreadKLLoss that is trained"
+            )
+        self._owner, self._attribute, self.curve = owner, attribute, curve
+        self.steps_done = 0
+        self._write()
+
+    @property
+    def value(self) -> float:
+        """What the coming training step uses."""
+        return self.curve(self.steps_done)
+
+    def step(self) -> None:
+        """Move to the next training step."""
+        before = self.value
+        self.steps_done += 1
+        if self.value != before:
+            self._write()
+
+    def _write(self) -> None:
+        setattr(self._owner, self._attribute, self.value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of steps done; the curve is configuration and not state."""
+        return {"steps_done": self.steps_done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where ``state_dict`` was taken, and write that step's value."""
+        self.steps_done = int(state["steps_done"])
+        self._write()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.curve!r})"
+
+
+class NoiseSchedule(_Schedule):
+    """Any curve for the data noise of an objective.
+
+    Args:
+        objective: what is trained; its ``data_noise`` is set, in data units.
+        curve: the value for each step, counted from 0; ``Constant``, ``Geometric``, ``Staircase``,
+            ``Cosine``, or a function of your own.
+
+    Raises:
+        TypeError: the objective has no ``data_noise``.
+        ValueError: the curve gives a negative value.
+    """
+
+    def __init__(self, objective: nn.Module, curve: Curve) -> None:
+        super().__init__(objective, "data_noise", curve)
+
+
+class ConstantNoise(NoiseSchedule):
+    """``value`` throughout."""
+
+    def __init__(self, objective: nn.Module, value: float) -> None:
+        super().__init__(objective, Constant(value))
+
+
+class GeometricNoise(NoiseSchedule):
+    """From ``start`` down (or up) to ``end`` over ``steps`` steps at a constant ratio, then ``end``.
+
+    Example:
+        >>> from nflows_spread import SpreadKLLoss
+        >>> from nflows_spread.models import coupling_flow
+        >>> objective = SpreadKLLoss(coupling_flow(2, layers=2))
+        >>> schedule = GeometricNoise(objective, start=0.4, end=0.1, steps=2)
+        >>> for _ in range(3):
+        ...     print(f"{objective.data_noise:.2f}")
+        ...     schedule.step()
+        0.40
+        0.20
+        0.10
+    """
+
+    def __init__(self, objective: nn.Module, *, start: float, end: float, steps: int) -> None:
+        super().__init__(objective, Geometric(start, end, steps))
+
+
+class StaircaseNoise(NoiseSchedule):
+    """The paper's: ``start``, times ``factor`` every ``every`` steps once ``after`` are done, not below ``floor``."""
+
+    def __init__(
+        self, objective: nn.Module, *, start: float, factor: float, every: int, after: int = 0, floor: float = 0.0
+    ) -> None:
+        super().__init__(objective, Staircase(start, factor, every, after, floor))
+
+
+class CosineNoise(NoiseSchedule):
+    """From ``start`` to ``end`` over ``steps`` steps along half a cosine, then ``end``."""
+
+    def __init__(self, objective: nn.Module, *, start: float, end: float, steps: int) -> None:
+        super().__init__(objective, Cosine(start, end, steps))
+
+
+class SpreadVarianceSchedule(_Schedule):
+    """Any curve for σ_Z², in latent units squared.
+
+    Args:
+        base: the flow's ``DegenerateGaussian``; its ``spread_variance`` is set.
+        curve: the value for each step, counted from 0; always above 0.
+    """
+
+    def __init__(self, base: nn.Module, curve: Curve) -> None:
+        super().__init__(base, "spread_variance", curve)
