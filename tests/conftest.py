@@ -1,0 +1,24 @@
+"""What every test shares: a seed of its own, and float64 where mathematics is meant."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """The same weights whatever ran before: parameter initialisation draws from the global generator."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(1)
+
+
+@pytest.fixture
+def float64():
+    """New parameters and random tensors are float64 during the test."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

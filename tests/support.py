@@ -1,0 +1,72 @@
+"""Small helpers of the tests: what states a module is in, random parameters, and independent densities."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import re
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import nn
+
+
+def randomize(module: nn.Module, scale: float = 0.3) -> nn.Module:
+    """Random parameters in place of the initial ones, at which many a mistake does not show."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+    return module
+
+
+def lower_triangular(features: int, rank: int, scale: float, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """A random lower-triangular factor of exactly the given rank."""
+    factor = scale * torch.randn(features, features, dtype=torch.float64).tril()
+    factor.diagonal().copy_(scale * (1.0 + torch.rand(features, dtype=torch.float64)))
+    factor[:, rank:] = 0.0
+    return factor.to(dtype)
+
+
+def scipy_log_prob(z: torch.Tensor, factor: torch.Tensor, spread_variance: float, loc: float = 0.0) -> np.ndarray:
+    """log N(z; loc, AAᵀ + σ² I) from scipy.
+
+    scipy gets the covariance by its eigendecomposition, from the singular values of A: given as a
+    matrix, it has rounded the flat directions away before scipy sees it, and scipy is off by 1e-8.
+    """
+    vectors, singular, _ = np.linalg.svd(factor.detach().double().numpy())
+    covariance = scipy.stats.Covariance.from_eigendecomposition((singular**2 + spread_variance, vectors))
+    mean = np.full(len(singular), float(loc))
+    return np.atleast_1d(scipy.stats.multivariate_normal(mean, covariance).logpdf(z.detach().double().numpy()))
+
+
+def kernel_entropy(z: torch.Tensor, variance: float) -> torch.Tensor:
+    """Equation 39 with torch.distributions: the mean log-density of a mixture of Gaussians at its own centres."""
+    mixture = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=z.new_zeros(len(z))),
+        torch.distributions.Independent(torch.distributions.Normal(z, math.sqrt(variance)), 1),
+    )
+    return mixture.log_prob(z).mean()
+
+
+@contextlib.contextmanager
+def refused(error: type[Exception], *words: str, unchanged: nn.Module | None = None):
+    """The block raises ``error`` with all the words in its message, and leaves the module's state alone."""
+    before = None if unchanged is None else copy.deepcopy(unchanged.state_dict())
+    with pytest.raises(error) as caught:
+        yield
+    for word in words:
+        assert re.search(re.escape(word), str(caught.value)), f"{word!r} is not in: {caught.value}"
+    if unchanged is not None:
+        assert_same_state(unchanged.state_dict(), before)
+
+
+def assert_same_state(state: dict, other: dict) -> None:
+    assert state.keys() == other.keys()
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(value, other[name], rtol=0, atol=0, equal_nan=True, msg=name)
+        else:
+            assert value == other[name], name

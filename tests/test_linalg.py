@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from support import kernel_entropy, lower_triangular, scipy_log_prob
+
+from nflows_spread import linalg
+
+SPREAD = torch.tensor(1e-4, dtype=torch.float64)
+FEATURES = 16
+RANKS = {"full rank": FEATURES, "rank 0": 0, "rank 1": 1, "rank D/4": FEATURES // 4}
+SCALES = [1e-3, 0.1, 1.0, 30.0]
+
+
+def points_of_the_spread_prior(factor, n=8):
+    factor = factor.double()
+    z = torch.randn(n, len(factor), dtype=torch.float64) @ factor.T
+    return z + SPREAD.sqrt() * torch.randn_like(z)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("rank", RANKS.values(), ids=RANKS.keys())
+def test_log_prob_is_scipys_to_1e_10_in_float64(rank, scale):
+    factor = lower_triangular(FEATURES, rank, scale)
+    z = points_of_the_spread_prior(factor)
+    ours = linalg.spread_log_prob(z, factor, SPREAD).numpy()
+    np.testing.assert_allclose(ours, scipy_log_prob(z, factor, float(SPREAD)), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("rank", RANKS.values(), ids=RANKS.keys())
+def test_log_prob_is_scipys_to_1e_5_in_float32(rank, scale):
+    factor = lower_triangular(FEATURES, rank, scale, torch.float32)
+    z = points_of_the_spread_prior(factor).float()
+    ours = linalg.spread_log_prob(z, factor, SPREAD)
+    assert ours.dtype == torch.float32
+    np.testing.assert_allclose(ours.numpy(), scipy_log_prob(z, factor, float(SPREAD)), rtol=1e-5, atol=0)
+
+
+def test_log_prob_is_that_of_scipys_plain_call_where_the_sum_can_be_formed():
+    factor = lower_triangular(6, 6, 1.0)
+    z = points_of_the_spread_prior(factor)
+    covariance = (factor @ factor.T + SPREAD * torch.eye(6)).numpy()
+    expected = scipy.stats.multivariate_normal(np.zeros(6), covariance).logpdf(z.numpy())
+    np.testing.assert_allclose(linalg.spread_log_prob(z, factor, SPREAD).numpy(), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rank", [4, 2, 1])
+def test_gradients_and_their_gradients_are_those_of_finite_differences(rank):
+    factor = lower_triangular(4, rank, 1.0).requires_grad_()
+    z = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    spread = torch.tensor(0.3, dtype=torch.float64)
+
+    def log_prob(z, factor):
+        return linalg.spread_log_prob(z, factor, spread)
+
+    assert torch.autograd.gradcheck(log_prob, (z, factor))
+    assert torch.autograd.gradgradcheck(log_prob, (z, factor))
+
+
+def log_prob_by_qr(z, factor, spread_variance):
+    """The same density through autograd and [A, σI]ᵀ = QR, in which no flat direction is lost."""
+    stacked = torch.cat([factor, spread_variance.sqrt() * torch.eye(len(factor), dtype=factor.dtype)], dim=1)
+    upper = torch.linalg.qr(stacked.mT).R
+    whitened = torch.linalg.solve_triangular(upper.mT, z.mT, upper=False)
+    log_det = upper.diagonal().abs().log().sum()
+    return -0.5 * whitened.square().sum(0) - log_det - 0.5 * z.shape[1] * np.log(2 * np.pi)
+
+
+@pytest.mark.parametrize(("features", "tolerance"), [(64, 1e-4), (1024, 1e-3)])
+def test_large_rank_deficient_factors_neither_fail_nor_lose_their_gradient_in_float32(features, tolerance):
+    factor = lower_triangular(features, features // 4, 30.0, torch.float32).requires_grad_()
+    z = points_of_the_spread_prior(factor.detach(), n=32).float().requires_grad_()
+    values = linalg.spread_log_prob(z, factor, SPREAD)
+    gradients = torch.autograd.grad(values.mean(), (z, factor))
+
+    reference_factor, reference_z = (t.detach().double().requires_grad_() for t in (factor, z))
+    reference = log_prob_by_qr(reference_z, reference_factor, SPREAD)
+    expected = torch.autograd.grad(reference.mean(), (reference_z, reference_factor))
+    torch.testing.assert_close(values.double(), reference, rtol=tolerance, atol=0)
+    for gradient, truth in zip(gradients, expected):
+        assert gradient.dtype == torch.float32
+        assert (gradient.double() - truth).norm() <= tolerance * truth.norm()
+
+
+def test_scales_beyond_the_resolution_of_the_sum_do_not_fail():
+    factor = lower_triangular(12, 3, 1e8)
+    z = points_of_the_spread_prior(factor).requires_grad_()
+    log_prob = linalg.spread_log_prob(z, factor.requires_grad_(), SPREAD)
+    log_prob.sum().backward()
+    assert torch.isfinite(log_prob).all()
+    assert torch.isfinite(factor.grad).all()
+
+
+def test_diagonal_log_prob_is_that_of_independent_normals():
+    z, variances = torch.randn(7, 3, dtype=torch.float64), torch.tensor([2.0, 0.3, 1e-4], dtype=torch.float64)
+    expected = torch.distributions.Normal(torch.zeros(3), variances.sqrt()).log_prob(z).sum(1)
+    torch.testing.assert_close(linalg.diagonal_log_prob(z, variances), expected)
+
+
+def test_eigendecomposition_is_numpys_in_descending_order_with_fixed_signs():
+    factor = lower_triangular(9, 5, 2.0)
+    values, vectors = linalg.factor_eigh(factor)
+    covariance = factor @ factor.T
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(covariance.numpy())[::-1].clip(0), atol=1e-12)
+    torch.testing.assert_close(vectors * values @ vectors.T, covariance)
+    assert (values >= 0).all()
+    assert (values[5:] < 1e-12).all()
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    assert (largest > 0).all()
+
+
+def random_pair(features):
+    root, other = torch.randn(2, features, features, dtype=torch.float64)
+    return root @ root.T, other @ other.T + 0.1 * torch.eye(features, dtype=torch.float64)
+
+
+def test_generalised_eigenvalues_are_scipys():
+    signal, noise = random_pair(7)
+    expected = scipy.linalg.eigh(signal.numpy(), noise.numpy(), eigvals_only=True)[::-1]
+    np.testing.assert_allclose(linalg.generalised_eigenvalues(signal, noise), expected, rtol=1e-8, atol=1e-12)
+
+
+def test_linear_maps_of_the_space_leave_generalised_eigenvalues_alone():
+    signal, noise = random_pair(5)
+    expected = linalg.generalised_eigenvalues(signal, noise)
+    dense = torch.randn(5, 5, dtype=torch.float64)
+    diagonal = torch.tensor([1e-6, 1e-3, 1.0, 1e3, 1e6], dtype=torch.float64).diag()
+    for gauge in (dense, diagonal, diagonal @ dense):
+        moved = linalg.generalised_eigenvalues(gauge @ signal @ gauge.T, gauge @ noise @ gauge.T)
+        torch.testing.assert_close(moved, expected, rtol=1e-8, atol=0)
+
+
+def test_pointwise_signal_to_noise_is_the_geometric_mean_of_the_generalised_eigenvalues():
+    signal, _ = random_pair(4)
+    jacobians = torch.randn(6, 4, 4, dtype=torch.float64)
+    each = [scipy.linalg.eigh(signal.numpy(), (j @ j.T).numpy(), eigvals_only=True)[::-1] for j in jacobians]
+    expected = scipy.stats.gmean(np.stack(each))
+    np.testing.assert_allclose(linalg.pointwise_signal_to_noise(signal, jacobians), expected, rtol=1e-8)
+
+
+def test_a_singular_response_to_noise_is_refused():
+    signal, noise = random_pair(3)
+    noise[2] = noise[:, 2] = 0.0
+    with pytest.raises(ValueError, match="must be positive definite"):
+        linalg.generalised_eigenvalues(signal, noise)
+
+
+def test_moments_are_numpys():
+    x = torch.randn(50, 3) + 2.0
+    np.testing.assert_allclose(linalg.covariance_of(x), np.cov(x.double().numpy().T, bias=True))
+    np.testing.assert_allclose(linalg.second_moment_of(x), x.double().numpy().T @ x.double().numpy() / 50)
+
+
+@pytest.mark.parametrize("variance", [1e-4, 0.1, 3.0])
+def test_kernel_entropy_is_the_log_density_of_a_mixture_at_its_centres(variance):
+    z = torch.randn(40, 3, dtype=torch.float64, requires_grad=True)
+    ours = linalg.kernel_negative_entropy(z, torch.tensor(variance))
+    theirs = kernel_entropy(z, float(torch.tensor(variance)))
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours, z), torch.autograd.grad(theirs, z), atol=1e-9, rtol=1e-6)

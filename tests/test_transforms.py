@@ -1,0 +1,229 @@
+import copy
+import pickle
+
+import pytest
+import torch
+from nflows.transforms import AffineCouplingTransform, Transform
+from support import randomize
+from transform_contract import (
+    CASES,
+    CHANNEL_MASKS,
+    DENSE,
+    NOT_A_TRANSFORM,
+    PIXELS,
+    VECTOR_MASKS,
+    VOLUME_PRESERVING,
+    assert_forward_inverse_are_consistent,
+    assert_tensor_is_good,
+    jacobian_logabsdet,
+)
+
+import nflows_spread.transforms as public
+from nflows_spread.models.nets import LEAKY_SLOPE
+from nflows_spread.transforms import (
+    CheckerboardSqueeze,
+    ExponentialAffineCouplingTransform,
+    MeanCentredAffineCouplingTransform,
+    TanhLogScale,
+    VolumePreservingActNorm,
+    VolumePreservingLULinear,
+    VolumePreservingOneByOneConvolution,
+)
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def built(name, rows=3, dtype=torch.float64):
+    """The transform of a case with random parameters, and inputs and context for it."""
+    case = CASES[name]
+    transform = randomize(case.build())
+    inputs = torch.randn(rows, *case.shape, dtype=dtype)
+    context = None if case.context is None else torch.randn(rows, case.context, dtype=dtype)
+    return transform.to(dtype), inputs, context
+
+
+def test_every_public_transform_has_a_case():
+    covered = {type(case.build()).__name__ for case in CASES.values()}
+    assert set(public.__all__) - NOT_A_TRANSFORM == covered
+    assert all(issubclass(getattr(public, name), Transform) for name in covered)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_forward_and_inverse_agree_after_random_parameters(name, mode):
+    transform, inputs, context = built(name)
+    transform.train(mode == "train")
+    outputs, logabsdet = transform(inputs, context)
+    assert_tensor_is_good(outputs, outputs.shape)
+    assert_tensor_is_good(logabsdet, inputs.shape[:1])
+    assert outputs[0].numel() == inputs[0].numel()
+    assert_forward_inverse_are_consistent(transform, inputs, context)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_log_determinant_is_that_of_autograds_jacobian(name):
+    transform, inputs, context = built(name)
+    _, logabsdet = transform(inputs, context)
+    torch.testing.assert_close(jacobian_logabsdet(transform, inputs, context), logabsdet, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", VOLUME_PRESERVING)
+def test_volume_is_preserved_to_1e_10_in_both_directions(name):
+    transform, inputs, context = built(name)
+    outputs, logabsdet = transform(inputs, context)
+    back = transform.inverse(outputs, context)[1]
+    assert torch.equal(logabsdet, torch.zeros(len(inputs)))
+    assert torch.equal(back.abs(), torch.zeros(len(inputs)))
+    assert jacobian_logabsdet(transform, inputs, context).abs().max() <= 1e-10
+    assert jacobian_logabsdet(transform.inverse, outputs, context).abs().max() <= 1e-10
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float32_round_trip_and_dtype(name):
+    transform, inputs, context = built(name, dtype=torch.float32)
+    outputs, logabsdet = transform(inputs, context)
+    assert outputs.dtype == logabsdet.dtype == torch.float32
+    assert_forward_inverse_are_consistent(transform, inputs, context, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_copies_and_pickles_give_the_same_results(name):
+    transform, inputs, context = built(name)
+    expected = transform(inputs, context)[0]
+    for twin in (copy.deepcopy(transform), pickle.loads(pickle.dumps(transform))):
+        assert torch.equal(twin(inputs, context)[0], expected)
+    fresh = CASES[name].build()
+    fresh.load_state_dict(transform.state_dict())
+    assert torch.equal(fresh(inputs, context)[0], expected)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if list(case.build().parameters())])
+def test_every_parameter_receives_a_gradient(name):
+    transform, inputs, context = built(name, rows=8)
+    outputs, logabsdet = transform(inputs, context)
+    (outputs.square().sum() + outputs.sin().sum() + logabsdet.sum()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in transform.parameters())
+
+
+@pytest.mark.parametrize("mask", [*VECTOR_MASKS.values(), *CHANNEL_MASKS.values()], ids=str)
+def test_slices_give_what_gathering_indices_gives(mask):
+    images = mask in CHANNEL_MASKS.values()
+    ours = randomize(ExponentialAffineCouplingTransform(mask, PIXELS if images else DENSE))
+
+    class Gathering(AffineCouplingTransform):
+        """nflows' own splitting and joining, with our scale in place of its bounded one."""
+
+        def _scale_and_shift(self, transform_params):
+            shift, raw_scale = transform_params.chunk(2, dim=1)
+            return raw_scale.exp(), shift
+
+    theirs = Gathering(mask, lambda *_: ours.transform_net)
+    inputs = torch.randn(6, len(mask), *((2, 3) if images else ()))
+    for mine, other in ((ours, theirs), (ours.inverse, theirs.inverse)):
+        for result, expected in zip(mine(inputs), other(inputs)):
+            torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_loading_a_state_dict_with_another_mask_moves_the_split():
+    source = randomize(MeanCentredAffineCouplingTransform([1, 0, 0, 1, 0], DENSE))
+    target = MeanCentredAffineCouplingTransform([0, 0, 0, 1, 1], DENSE)
+    inputs = torch.randn(4, 5)
+    target.load_state_dict(source.state_dict())
+    assert torch.equal(target(inputs)[0], source(inputs)[0])
+    assert torch.equal(target(inputs)[0][:, [1, 2, 4]], inputs[:, [1, 2, 4]])
+
+
+def test_untransformed_features_pass_unchanged():
+    coupling = randomize(MeanCentredAffineCouplingTransform([1, 0, 0, 1, 0, 1, 1], DENSE))
+    inputs = torch.randn(4, 7)
+    assert torch.equal(coupling(inputs)[0][:, [1, 2, 4]], inputs[:, [1, 2, 4]])
+
+
+@pytest.mark.parametrize("centring", ["features", "channels"])
+def test_centring_is_over_all_transformed_entries_or_over_channels_at_each_pixel(centring):
+    coupling = randomize(MeanCentredAffineCouplingTransform([0, 0, 1, 1], PIXELS, centring=centring))
+    inputs = torch.randn(3, 4, 2, 3)
+    raw = coupling.transform_net(inputs[:, :2])[:, 2:]
+    zero, one = inputs.clone(), inputs.clone()
+    zero[:, 2:], one[:, 2:] = 0.0, 1.0
+    applied = (coupling(one)[0] - coupling(zero)[0])[:, 2:].log()
+    means = raw.mean((1, 2, 3), keepdim=True) if centring == "features" else raw.mean(1, keepdim=True)
+    torch.testing.assert_close(applied, raw - means, rtol=1e-10, atol=1e-10)
+
+
+def test_channel_centring_is_that_of_freias_gin_block():
+    gin = pytest.importorskip("FrEIA.modules").GINCouplingBlock([(4, 2, 3)], subnet_constructor=PIXELS, clamp=2.0)
+    randomize(gin)
+
+    class Half(torch.nn.Module):
+        """FrEIA's subnet as a coupling net: it returns s before t and soft-clamps s."""
+
+        def __init__(self, net, clamp):
+            super().__init__()
+            self.net, self.clamp = net, clamp
+
+        def forward(self, inputs, context):
+            s, t = self.net(inputs).chunk(2, dim=1)
+            return torch.cat([t, self.clamp * 0.636 * torch.atan(s)], dim=1)
+
+    inputs = torch.randn(3, 4, 2, 3)
+    (theirs,), _ = gin([inputs])
+    second = MeanCentredAffineCouplingTransform([1, 1, 0, 0], lambda *_: Half(gin.subnet2, 2.0), centring="channels")
+    first = MeanCentredAffineCouplingTransform([0, 0, 1, 1], lambda *_: Half(gin.subnet1, 2.0), centring="channels")
+    torch.testing.assert_close(first(second(inputs)[0])[0], theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_tanh_log_scale_is_one_learnable_scale_for_each_channel():
+    log_scale = randomize(TanhLogScale(3))
+    raw = torch.randn(2, 3, 4, 5)
+    expected = torch.stack([log_scale.scale[c] * raw[:, c].tanh() for c in range(3)], dim=1)
+    torch.testing.assert_close(log_scale(raw), expected)
+    torch.testing.assert_close(log_scale(raw[:, :, 0, 0]), expected[:, :, 0, 0])
+    assert LEAKY_SLOPE == 0.2
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_squeeze_puts_the_pixels_of_one_phase_together(factor):
+    x = torch.randn(2, 3, 2 * factor, 3 * factor)
+    phases = [x[:, :, i::factor, j::factor] for i in range(factor) for j in range(factor)]
+    assert torch.equal(CheckerboardSqueeze(factor)(x)[0], torch.cat(phases, dim=1))
+
+
+def test_one_by_one_convolution_is_the_linear_map_of_each_pixel():
+    convolution = randomize(VolumePreservingOneByOneConvolution(4, identity_init=False))
+    x = torch.randn(2, 4, 3, 5)
+    permuted = convolution.permutation(x)[0]
+    expected = torch.einsum("ij,njhw->nihw", convolution.weight(), permuted) + convolution.bias.view(-1, 1, 1)
+    torch.testing.assert_close(convolution(x)[0], expected)
+
+
+@pytest.mark.parametrize("using_cache", [False, True])
+def test_lu_linear_is_its_weight_and_starts_at_the_identity(using_cache):
+    linear = VolumePreservingLULinear(5, using_cache=using_cache).eval()
+    x = torch.randn(3, 5)
+    torch.testing.assert_close(linear(x)[0], x)
+    randomize(linear.train()).eval()
+    torch.testing.assert_close(linear(x)[0], x @ linear.weight().T + linear.bias)
+    torch.testing.assert_close(linear.inverse(linear(x)[0])[0], x)
+    torch.testing.assert_close(linear.weight_inverse(), torch.linalg.inv(linear.weight()))
+
+
+def test_fixed_permutations_follow_their_generator():
+    def permutations(seed):
+        generator = torch.Generator().manual_seed(seed)
+        channels = public.ChannelPermutation(50, generator=generator)
+        return channels, VolumePreservingOneByOneConvolution(50, generator=generator).permutation
+
+    one, same, other = permutations(1), permutations(1), permutations(2)
+    assert all(torch.equal(a._permutation, b._permutation) for a, b in zip(one, same))
+    assert not any(torch.equal(a._permutation, b._permutation) for a, b in zip(one, other))
+
+
+def test_actnorm_changes_only_when_it_is_told_to():
+    actnorm = VolumePreservingActNorm(3).train()
+    x = 5.0 + torch.tensor([1.0, 2.0, 8.0]) * torch.randn(200, 3)
+    assert torch.equal(actnorm(x)[0], x)
+    actnorm.initialize(x)
+    y = actnorm(x)[0]
+    torch.testing.assert_close(y.mean(0), torch.zeros(3))
+    torch.testing.assert_close(y.std(0), x.std(0).log().mean().exp().expand(3))  # equal, and their product as before
