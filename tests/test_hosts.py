@@ -1,0 +1,98 @@
+import pytest
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from support import randomize, refused
+from swapped_flows import FEATURES, FLOWS, context_for, swapped
+from torch import nn
+from transform_contract import jacobian_logabsdet
+
+from nflows_spread import DegenerateGaussian, base_of, decode, encode
+from nflows_spread.hosts import encode_with_logabsdet
+from nflows_spread.models import coupling_flow
+
+every_flow = pytest.mark.parametrize("name", FLOWS)
+
+
+@pytest.fixture
+def flow_and_data(name, float64):
+    flow = randomize(swapped(name), 0.1).double()
+    return flow, torch.randn(6, FEATURES), context_for(name, 6)
+
+
+@every_flow
+def test_decode_inverts_encode_in_both_orders(flow_and_data):
+    flow, x, context = flow_and_data
+    torch.testing.assert_close(decode(flow, encode(flow, x, context), context), x, rtol=0, atol=1e-8)
+    torch.testing.assert_close(encode(flow, decode(flow, x, context), context), x, rtol=0, atol=1e-8)
+
+
+@every_flow
+def test_encode_is_nflows_transform_to_noise(flow_and_data):
+    flow, x, context = flow_and_data
+    assert torch.equal(encode(flow, x, context), flow.transform_to_noise(x, context))
+
+
+@every_flow
+def test_log_determinant_is_that_of_autograds_jacobian_of_the_encoder(flow_and_data):
+    flow, x, context = flow_and_data
+    z, logabsdet = encode_with_logabsdet(flow, x, context)
+    assert torch.equal(z, encode(flow, x, context))
+
+    def encoder(row, row_context):
+        return encode_with_logabsdet(flow, row, row_context)
+
+    torch.testing.assert_close(logabsdet, jacobian_logabsdet(encoder, x, context), rtol=0, atol=1e-9)
+    torch.testing.assert_close(logabsdet + base_of(flow).log_prob(z), flow.log_prob(x, context))
+
+
+@every_flow
+def test_samples_of_the_flow_are_decoded_samples_of_its_base(flow_and_data):
+    flow, _, context = flow_and_data
+    torch.manual_seed(5)
+    samples = flow.sample(4, context)
+    torch.manual_seed(5)
+    latents = base_of(flow).sample(4, context)
+    if context is not None:
+        samples, latents, context = samples.flatten(0, 1), latents.flatten(0, 1), context.repeat_interleave(4, dim=0)
+    torch.testing.assert_close(decode(flow, latents, context), samples)
+
+
+def test_the_embedding_net_is_run_on_the_context():
+    flow = swapped("conditional flow with an embedding net")
+    x, context = torch.randn(2, 5, FEATURES)[0], torch.randn(5, 2)
+    before = encode(flow, x, context)
+    with torch.no_grad():
+        flow._embedding_net[0].weight.mul_(-2.0)
+    assert not torch.allclose(encode(flow, x, context), before)
+
+
+def test_base_of_is_the_distribution_the_flow_was_built_with():
+    base = DegenerateGaussian([4])
+    assert base_of(coupling_flow(4, layers=1, base=base)) is base
+    normal = StandardNormal([4])
+    assert base_of(coupling_flow(4, layers=1, base=normal)) is normal
+
+
+def test_a_subclass_from_anywhere_is_a_flow_of_its_host():
+    class Mine(Flow):
+        """A user's subclass, whose own module is not nflows."""
+
+    built = coupling_flow(2, layers=2)
+    flow = Mine(built._transform, built._distribution)
+    x = torch.randn(3, 2)
+    assert torch.equal(encode(flow, x), encode(built, x))
+
+
+@pytest.mark.parametrize("stranger", [nn.Linear(2, 2), StandardNormal([2])], ids=["no flow", "no flow of nflows"])
+def test_an_unknown_host_is_refused(stranger):
+    for call in (base_of, lambda flow: encode(flow, torch.zeros(1, 2)), lambda flow: decode(flow, torch.zeros(1, 2))):
+        with refused(TypeError, "flow must be a flow of one of: nflows", type(stranger).__name__):
+            call(stranger)
+
+
+def test_context_of_another_length_is_refused():
+    flow = swapped("conditional flow with an embedding net")
+    for call in (encode, decode):
+        with refused(ValueError, "one row for each of the 5 inputs", "got 4"):
+            call(flow, torch.zeros(5, FEATURES), torch.zeros(4, 2))
