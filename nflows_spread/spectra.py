@@ -31,10 +31,11 @@ def spectrum(
     """The eigenvalues of AAᵀ, and those that do not depend on the gauge of the latent space.
 
     The second kind are generalised eigenvalues μ, S v = μ N v, of the latents' covariance
-    S = Cov(g(x̃)) + σ_Z² I over the noisy data x̃ = x + σ_x ε against their response N = J Jᵀ to
-    isotropic noise on the data, J the Jacobian of g. Any invertible linear map M after g turns both
-    into M · Mᵀ and leaves μ alone, so that neither a volume-preserving flow nor a learned prior is
-    needed. Up to 128 features J is taken at each of many points, and μ_k is the geometric mean over
+    S = Cov(g(x̃)) over the noisy data x̃ = x + σ_x ε against their response N = J Jᵀ to isotropic
+    noise on the data, J the Jacobian of g. Any invertible linear map M after g turns both into
+    M · Mᵀ and leaves μ alone, so that neither a volume-preserving flow nor a learned prior is needed.
+    Without data noise S may be singular and σ_Z² I is added to it, which no longer is free of the
+    gauge. Up to 128 features J is taken at each of many points, and μ_k is the geometric mean over
     the points of the k-th largest there: the variance of the data along its k-th direction. Beyond,
     where a Jacobian a point costs too much, N = E[J Jᵀ] over all points from random directions; it is
     as blind to the gauge, but lets a strongly varying J depress the large μ.
@@ -60,7 +61,8 @@ def spectrum(
     noise = _data_noise(base, data_noise)
     latents = _Latents(flow, base, x, context, noise, generator)
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
-    signal = linalg.add_to_diagonal(latents.covariance(), spread_variance)
+    # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
+    signal = linalg.add_to_diagonal(latents.covariance(), 0.0 if noise > 0.0 else spread_variance)
     if latents.features <= _JACOBIAN_FEATURES:
         signal_to_noise = linalg.pointwise_signal_to_noise(signal, latents.jacobians())
     else:

@@ -1,0 +1,136 @@
+import copy
+
+import pytest
+import torch
+from nflows.distributions import DiagonalNormal, StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import CompositeTransform, IdentityTransform, Transform
+
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, intrinsic_dimension, spectrum
+from nflows_spread.models import coupling_flow
+from support import assert_same_state, lower_triangular, randomize, refused
+from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
+
+pytestmark = pytest.mark.usefixtures("float64")
+LARGE = 130  # beyond what gets a Jacobian a point
+
+
+class LinearMap(Transform):
+    """z ↦ M z, a change of gauge."""
+
+    def __init__(self, matrix):
+        super().__init__()
+        self.matrix = matrix
+
+    def forward(self, inputs, context=None):
+        return inputs @ self.matrix.T, torch.linalg.slogdet(self.matrix).logabsdet.expand(len(inputs))
+
+
+def seeded():
+    return torch.Generator().manual_seed(2)
+
+
+def identity_flow(features, base=None):
+    return Flow(IdentityTransform(), DegenerateGaussian([features]) if base is None else base)
+
+
+@pytest.mark.parametrize("base", [DegenerateGaussian, StandardNormal])
+@pytest.mark.parametrize("features", [4, LARGE])
+@pytest.mark.parametrize("volume_preserving", [True, False])
+def test_signal_to_noise_does_not_depend_on_the_gauge_and_the_eigenvalues_do(features, volume_preserving, base):
+    flow = coupling_flow(features, layers=2, volume_preserving=volume_preserving, base=base([features]))
+    randomize(flow, 0.1)
+    x = torch.randn(300, 3) @ torch.randn(3, features)
+    stretch = torch.logspace(-2, 2, features)  # its determinant is 1
+    rotation = torch.linalg.qr(torch.randn(features, features)).Q
+    moved = Flow(CompositeTransform([flow._transform, LinearMap(stretch.diag() @ rotation)]), base_of(flow))
+    before = spectrum(flow, x, data_noise=0.05, generator=seeded())
+    after = spectrum(moved, x, data_noise=0.05, generator=seeded())
+    torch.testing.assert_close(after.signal_to_noise, before.signal_to_noise, rtol=1e-7, atol=0)
+    if base is DegenerateGaussian:  # what the optimum of A is in either gauge
+        latents = (
+            spectrum(each, x, data_noise=0.05).eigenvalues for each in (trained_base(flow, x), trained_base(moved, x))
+        )
+        assert not torch.allclose(*latents, rtol=0.1)
+
+
+def trained_base(flow, x):
+    """The flow with A at its optimum for its latents."""
+    twin = copy.deepcopy(flow)
+    z = twin.transform_to_noise(x + 0.05 * torch.randn_like(x)).detach()
+    with torch.no_grad():
+        covariance = z.T.cov() + 1e-9 * torch.eye(z.shape[1])
+        twin._distribution.factor.entries.copy_(torch.linalg.cholesky(covariance))
+    return twin
+
+
+@pytest.mark.parametrize("features", [5, LARGE])
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_linear_gaussian_data_under_the_identity_have_a_known_spectrum(features, rank):
+    directions = torch.linalg.qr(torch.randn(features, rank)).Q * torch.tensor([3.0, 2.0, 1.5, 1.0])[:rank]
+    x = torch.randn(5000, rank) @ directions.T
+    found = spectrum(identity_flow(features), x, data_noise=0.1, generator=seeded()).signal_to_noise
+    expected = torch.linalg.eigvalsh(x.T.cov() + 0.01 * torch.eye(features)).flip(0)
+    tolerance = 0.1 if features == 5 else 0.75  # the eigenvalues of 130 × 130 sample matrices scatter so much
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=0)
+    assert intrinsic_dimension(identity_flow(features), x, data_noise=0.1, generator=seeded()) == rank
+
+
+@pytest.mark.parametrize("features", [1, 2, 6])
+def test_full_dimensional_data_give_the_ambient_dimension(features):
+    x = torch.randn(1000, features)
+    assert intrinsic_dimension(identity_flow(features), x, data_noise=0.05) == features
+
+
+def test_a_flat_manifold_is_read_without_data_noise_too():
+    x = torch.randn(1000, 2) @ torch.randn(2, 5)
+    assert intrinsic_dimension(identity_flow(5), x) == 2
+
+
+def test_eigenvalues_are_those_of_the_base():
+    base = DegenerateGaussian([4], spread_variance=2e-3)
+    with torch.no_grad():
+        base.factor.entries.copy_(lower_triangular(4, 2, 1.0))
+    found = spectrum(identity_flow(4, base), torch.randn(100, 4), data_noise=0.1)
+    assert torch.equal(found.eigenvalues, base.eigenvalues)
+    assert found.spread_variance == 2e-3
+    standard = spectrum(identity_flow(4, StandardNormal([4])), torch.randn(100, 4), data_noise=0.1)
+    assert torch.equal(standard.eigenvalues, torch.ones(4))
+    assert standard.spread_variance == 0.0
+
+
+def test_the_data_noise_is_what_the_base_was_trained_with_unless_given():
+    flow, x = coupling_flow(2, layers=1), torch.randn(50, 2)
+    assert spectrum(flow, x).data_noise == 0.0
+    SpreadKLLoss(flow, data_noise=0.3)(x)
+    assert spectrum(flow, x).data_noise == 0.3
+    assert spectrum(flow, x, data_noise=0.1).data_noise == 0.1
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_spectrum_is_reproducible_and_changes_nothing(name):
+    flow, x, context = randomize(swapped(name), 0.1), curve(60), context_for(name, 60)
+    before = copy.deepcopy(flow.state_dict())
+    first, second = (spectrum(flow, x, context=context, data_noise=0.1, generator=seeded()) for _ in range(2))
+    assert torch.equal(first.signal_to_noise, second.signal_to_noise)
+    assert first.signal_to_noise.dtype == first.eigenvalues.dtype == torch.float64
+    assert (first.signal_to_noise.diff() <= 0).all()
+    assert not first.signal_to_noise.requires_grad
+    assert_same_state(flow.state_dict(), before)
+
+
+def test_latents_and_data_of_image_shape_are_read():
+    x = (torch.randn(400, 1) @ torch.randn(1, 12)).view(400, 3, 2, 2)
+    flow = Flow(IdentityTransform(), DegenerateGaussian([3, 2, 2]))
+    assert intrinsic_dimension(flow, x, data_noise=0.05) == 1
+
+
+def test_the_result_carries_its_spectrum():
+    found = intrinsic_dimension(identity_flow(3), curve(200), rule="gap", data_noise=0.1, generator=seeded())
+    assert found.rule == "gap"
+    assert found.spectrum.verdicts["gap"] == found
+
+
+def test_another_base_is_refused():
+    with refused(TypeError, "must be a DegenerateGaussian or StandardNormal", "got DiagonalNormal"):
+        spectrum(identity_flow(FEATURES, DiagonalNormal([FEATURES])), curve(10))
