@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from nflows.distributions import Distribution, StandardNormal
-from support import assert_same_state, lower_triangular, randomize, scipy_log_prob
 
 from nflows_spread import DegenerateGaussian
+from support import assert_same_state, lower_triangular, randomize, scipy_log_prob
 
 SHAPES = [(3,), (2, 3), (2, 2, 2)]
 

@@ -2,14 +2,14 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from support import randomize, refused
-from swapped_flows import FEATURES, FLOWS, context_for, swapped
 from torch import nn
-from transform_contract import jacobian_logabsdet
 
 from nflows_spread import DegenerateGaussian, base_of, decode, encode
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
+from support import randomize, refused
+from swapped_flows import FEATURES, FLOWS, context_for, swapped
+from transform_contract import jacobian_logabsdet
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
 

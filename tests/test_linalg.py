@@ -3,9 +3,9 @@ import pytest
 import scipy.linalg
 import scipy.stats
 import torch
-from support import kernel_entropy, lower_triangular, scipy_log_prob
 
 from nflows_spread import linalg
+from support import kernel_entropy, lower_triangular, scipy_log_prob
 
 SPREAD = torch.tensor(1e-4, dtype=torch.float64)
 FEATURES = 16

@@ -5,12 +5,12 @@ import warnings
 import pytest
 import torch
 from nflows.distributions import StandardNormal
-from support import assert_same_state, kernel_entropy, randomize, refused
-from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
+from support import assert_same_state, kernel_entropy, randomize, refused
+from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
 WARNING = "this flow does not preserve volume and data_noise is 0"

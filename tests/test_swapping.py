@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 from nflows_spread import (
     SpreadKLLoss,
@@ -13,6 +12,7 @@ from nflows_spread import (
     sample,
     spectrum,
 )
+from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 
 @pytest.fixture(scope="module", params=FLOWS)

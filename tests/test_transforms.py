@@ -4,6 +4,18 @@ import pickle
 import pytest
 import torch
 from nflows.transforms import AffineCouplingTransform, Transform
+
+import nflows_spread.transforms as public
+from nflows_spread.models.nets import LEAKY_SLOPE
+from nflows_spread.transforms import (
+    CheckerboardSqueeze,
+    ExponentialAffineCouplingTransform,
+    MeanCentredAffineCouplingTransform,
+    TanhLogScale,
+    VolumePreservingActNorm,
+    VolumePreservingLULinear,
+    VolumePreservingOneByOneConvolution,
+)
 from support import randomize
 from transform_contract import (
     CASES,
@@ -16,18 +28,6 @@ from transform_contract import (
     assert_forward_inverse_are_consistent,
     assert_tensor_is_good,
     jacobian_logabsdet,
-)
-
-import nflows_spread.transforms as public
-from nflows_spread.models.nets import LEAKY_SLOPE
-from nflows_spread.transforms import (
-    CheckerboardSqueeze,
-    ExponentialAffineCouplingTransform,
-    MeanCentredAffineCouplingTransform,
-    TanhLogScale,
-    VolumePreservingActNorm,
-    VolumePreservingLULinear,
-    VolumePreservingOneByOneConvolution,
 )
 
 pytestmark = pytest.mark.usefixtures("float64")
