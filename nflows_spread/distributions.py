@@ -140,7 +140,7 @@ class DegenerateGaussian(Distribution):
 
     def spread(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """z̃ = z + σ_Z ε, ε ~ N(0, I), of the shape of ``z``: a sample of p(z̃ | z) (Algorithm 1)."""
-        noise = torch.empty_like(z).normal_(generator=generator)
+        noise = torch.empty_like(validation.floating("z", z)).normal_(generator=generator)
         return torch.addcmul(z, noise, self.spread_variance.sqrt().to(z.dtype))
 
     def sample(

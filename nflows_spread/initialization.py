@@ -23,8 +23,15 @@ def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> 
 
     Returns:
         The number of layers that were set.
+
+    Raises:
+        TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more, or does not
+            fit the flow; then no layer has changed.
     """
     validation.points("x", x)
+    if len(x) < 2:
+        raise ValueError(f"x must have at least two rows, got {tuple(x.shape)}")
+    encode(flow, x, context)  # what does not fit shows before the first layer changes
     layers = [module for module in flow.modules() if isinstance(module, VolumePreservingActNorm)]
     hooks = [layer.register_forward_pre_hook(_initialize_from_input) for layer in layers]
     try:

@@ -102,13 +102,13 @@ class SpreadKLLoss(nn.Module):
         """
         validation.points("x", x)
         base = self.base
-        if self.training and torch.is_grad_enabled():
-            base.record_data_noise(self.data_noise)
         z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x), context)
         self._warn_without_minimum(logabsdet)
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:
             loss = loss + linalg.kernel_negative_entropy(z.flatten(1), base.spread_variance)
+        if self.training and torch.is_grad_enabled():
+            base.record_data_noise(self.data_noise)
         return loss
 
     def _noisy(self, x: Tensor) -> Tensor:
