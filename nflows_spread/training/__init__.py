@@ -1,7 +1,18 @@
-"""Training on Lightning Fabric: ``fit``, schedules and what goes with them. Needs the extra ``train``."""
+"""Training on Lightning Fabric: ``fit``, schedules, checkpoints, saved models. Needs the extra ``train``."""
 
-from nflows_spread.training.loop import FitResult, NotFiniteError, TrainingState, fit
+from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, restore_objective
+from nflows_spread.training.evaluation import (
+    Evaluation,
+    StopOnHeldOutLoss,
+    StopOnStableDimension,
+    StopRule,
+    current_dimension,
+)
+from nflows_spread.training.fitting import fit
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
+from nflows_spread.training.result import Callback, FitResult, NotFiniteError, TrainingState
+from nflows_spread.training.saving import load_model, save_model
 from nflows_spread.training.schedules import (
     Constant,
     ConstantNoise,
@@ -16,20 +27,32 @@ from nflows_spread.training.schedules import (
 )
 
 __all__ = [
+    "Callback",
+    "Checkpoints",
     "Constant",
     "ConstantNoise",
     "Cosine",
     "CosineNoise",
+    "Evaluation",
     "FitResult",
     "Geometric",
     "GeometricNoise",
+    "MovingAverage",
     "NoiseSchedule",
     "NotFiniteError",
     "SpreadVarianceSchedule",
     "Staircase",
     "StaircaseNoise",
+    "StopOnHeldOutLoss",
+    "StopOnStableDimension",
+    "StopRule",
     "TrainingState",
+    "current_dimension",
     "default_optimizer",
     "fit",
+    "load_model",
     "parameter_groups",
+    "read_checkpoint",
+    "restore_objective",
+    "save_model",
 ]

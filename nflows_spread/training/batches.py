@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from nflows_spread import validation
+from nflows_spread.training.loaders import for_process
+from nflows_spread.training.randomness import capture, draw_seed, generators_of, restore, seed_of_rank
 
 Sampler = Callable[[int, torch.Generator], Tensor]
 Data = Tensor | Sequence[Tensor] | np.ndarray[Any, Any] | str | Path | Dataset[Any] | DataLoader[Any] | Sampler
@@ -67,7 +69,7 @@ def batches_of(data: Data, share: Share, generator: torch.Generator) -> Batches:
         ValueError: the data is empty, has fewer rows than a step needs, or is not finite.
     """
     if isinstance(data, DataLoader):
-        return _LoaderBatches(data, share)
+        return _LoaderBatches(for_process(data, share.rank, share.processes), share)
     if isinstance(data, IterableDataset):
         return _LoaderBatches(DataLoader(data, batch_size=share.batch_size), share)
     if isinstance(data, (Tensor, np.ndarray, str, Path)) or _is_sequence_of_tensors(data):
@@ -168,7 +170,7 @@ class _ShuffledBatches:
             )
         self._source, self._share, self._generator = source, share, generator
         self._steps = len(source) // rows
-        self._start_epoch(_draw_seed(generator), 0)
+        self._start_epoch(draw_seed(generator), 0)
 
     def _start_epoch(self, seed: int, position: int) -> None:
         self._seed, self._position = seed, position
@@ -176,7 +178,7 @@ class _ShuffledBatches:
 
     def next(self) -> Batch:
         if self._position == self._steps:
-            self._start_epoch(_draw_seed(self._generator), 0)
+            self._start_epoch(draw_seed(self._generator), 0)
         start = (self._position * self._share.processes + self._share.rank) * self._share.batch_size
         self._position += 1
         batch = self._source.take(self._order[start : start + self._share.batch_size])
@@ -193,49 +195,79 @@ class _ShuffledBatches:
 
 
 class _SampledBatches:
-    """Fresh draws from a function at every step; its place is the state of the generator."""
+    """Fresh draws from a function at every step, other ones in each process; its place is its generator's state."""
 
     def __init__(self, sampler: Sampler, share: Share, generator: torch.Generator) -> None:
         self._sampler, self._share, self._generator = sampler, share, generator
+        if share.processes > 1:
+            seed = seed_of_rank(draw_seed(generator), share.rank)
+            self._generator = torch.Generator(generator.device).manual_seed(seed)
 
     def next(self) -> Batch:
         batch = _as_batch(self._sampler(self._share.batch_size, self._generator))
         return tuple(_moved(part, self._share) for part in batch)
 
     def state_dict(self) -> dict[str, Any]:
-        return {}
+        return {"generator": self._generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
+        self._generator.set_state(state["generator"])
 
     def describe(self) -> str:
         return f"sampler {getattr(self._sampler, '__qualname__', type(self._sampler).__qualname__)}"
 
 
 class _LoaderBatches:
-    """The user's own loader, epoch after epoch."""
+    """The user's own loader, epoch after epoch.
+
+    Its place is the randomness at the start of the epoch and the number of batches since: to return
+    there the epoch is started again and so many batches are passed over.
+    """
 
     def __init__(self, loader: DataLoader[Any], share: Share) -> None:
         self._loader, self._share = loader, share
+        self._generators = generators_of(loader, loader.sampler)
         self._iterator: Iterator[Any] | None = None
+        self._epoch, self._position = -1, 0
+        self._epoch_start: dict[str, Any] | None = None
+
+    def _start_epoch(self) -> Iterator[Any]:
+        self._epoch, self._position = self._epoch + 1, 0
+        self._epoch_start = capture(self._generators)
+        if callable(set_epoch := getattr(self._loader.sampler, "set_epoch", None)):
+            set_epoch(self._epoch)
+        self._iterator = iter(self._loader)
+        return self._iterator
 
     def next(self) -> Batch:
-        for _ in range(2):
-            if self._iterator is None:
-                self._iterator = iter(self._loader)
-            for batch in self._iterator:
-                return tuple(_moved(part, self._share) for part in _as_batch(batch))
+        while True:
+            iterator = self._iterator or self._start_epoch()
+            for batch in iterator:
+                self._position += 1
+                parts = tuple(_moved(part, self._share) for part in _as_batch(batch))
+                where = f"batch {self._position} of epoch {self._epoch + 1}"
+                return (_finite_rows(parts[0], torch.arange(len(parts[0])), where), *parts[1:])
+            if self._position == 0:
+                raise ValueError("data must hold at least one batch, got a DataLoader that yields none")
             self._iterator = None
-        raise ValueError("data must hold at least one batch, got a DataLoader that yields none")
 
     def state_dict(self) -> dict[str, Any]:
-        return {}
+        return {"epoch": self._epoch, "position": self._position, "epoch_start": self._epoch_start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
+        if state["epoch_start"] is None:
+            return
+        now = capture(self._generators)
+        restore(state["epoch_start"], self._generators)
+        self._epoch = int(state["epoch"]) - 1
+        iterator = self._start_epoch()
+        for _ in range(int(state["position"])):
+            next(iterator)
+        self._position = int(state["position"])
+        restore(now, self._generators)
 
     def describe(self) -> str:
-        return f"DataLoader over {type(self._loader.dataset).__name__}"
+        return f"DataLoader over {type(self._loader.dataset).__name__} in batches of {self._loader.batch_size}"
 
 
 def _array_source(data: Any, share: Share) -> _Source:
@@ -265,15 +297,14 @@ def _moved(part: Tensor, share: Share) -> Tensor:
     return part.to(share.device, share.dtype if part.is_floating_point() else None, non_blocking=True)
 
 
-def _finite_rows(batch: Tensor, index: Tensor) -> Tensor:
-    bad = ~torch.isfinite(batch).flatten(1).all(1)
-    if bool(bad.any()):
+def _finite_rows(batch: Tensor, index: Tensor, where: str = "a batch") -> Tensor:
+    """The batch, unless there is NaN or infinity in it; ``index`` are the places of its rows in the data."""
+    if not batch.is_floating_point():
+        raise TypeError(f"data must be of a floating dtype, got {batch.dtype}; convert it in the Dataset")
+    if not bool(torch.isfinite(batch).all()):
+        bad = ~torch.isfinite(batch).flatten(1).all(1)
         raise ValueError(
-            f"data must be finite, got NaN or infinity in {int(bad.sum())} of a batch of {len(batch)} rows, "
-            f"the first at index {int(index[bad.nonzero()[0]])}; drop or repair these rows"
+            f"data must be finite, got NaN or infinity in {int(bad.sum())} of {len(batch)} rows of {where}, "
+            f"the first at index {int(index[int(bad.nonzero()[0])])}; drop or repair these rows"
         )
     return batch
-
-
-def _draw_seed(generator: torch.Generator) -> int:
-    return int(torch.randint(2**62, (), generator=generator, device=generator.device))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any, cast
+
 try:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 except ImportError as error:
     raise ImportError(
         "nflows_spread.training needs Lightning Fabric, which is not installed; "
@@ -11,13 +17,102 @@ except ImportError as error:
     ) from error
 
 import torch
+from torch import Tensor, nn
 
-__all__ = ["Fabric", "engine_for"]
+from nflows_spread import validation
+
+__all__ = ["Fabric", "Processes", "check_engine", "engine_for", "launch", "launched_from_outside"]
+
+_STRATEGIES = (SingleDeviceStrategy, DDPStrategy)
 
 
-def engine_for(device: torch.device) -> Fabric:
-    """A launched engine of one process on one device."""
-    index = device.index or 0
-    fabric = Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [index])
+def launched_from_outside() -> bool:
+    """Whether ``fabric run`` has started this process, and decided about devices and processes."""
+    return os.environ.get("LT_CLI_USED") == "1"
+
+
+def engine_for(device: torch.device, processes: int) -> Fabric:
+    """An engine on this machine, or the one that ``fabric run`` describes; with one process it is launched.
+
+    Args:
+        device: kind of device, and which one where there is one process.
+        processes: how many, each on a device of its own (processes of a CPU share its cores).
+
+    Raises:
+        RuntimeError: the device is not there.
+    """
+    if launched_from_outside():
+        return Fabric()
+    validation.positive_int("processes", processes)
+    if processes > 1:
+        return Fabric(accelerator=device.type, devices=processes, strategy="ddp_spawn")
+    fabric = Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
     fabric.launch()
     return fabric
+
+
+def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> None:
+    """Run ``function(fabric, *args)`` in each of the processes of an engine that is not launched yet."""
+    fabric.launch(cast(Callable[[Fabric], Any], function), *args)
+
+
+def check_engine(fabric: Fabric) -> Fabric:
+    """``ValueError`` unless the engine's strategy and precision are ones that the loop is right for."""
+    if not isinstance(fabric.strategy, _STRATEGIES):
+        raise ValueError(f"the strategy must be a single device or ddp, got {type(fabric.strategy).__name__}")
+    precision = fabric.strategy.precision.precision
+    if precision not in ("32-true", "64-true"):
+        raise ValueError(
+            f"the engine's precision must be '32-true', got {precision!r}: it would round the flow's own "
+            "arithmetic; pass precision='bf16-mixed' to fit, which keeps to the nets"
+        )
+    return fabric
+
+
+class Processes:
+    """The processes that train together, as one of them sees them. One alone pays nothing for it."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = check_engine(fabric)
+        self.count, self.rank, self.device = fabric.world_size, fabric.global_rank, fabric.device
+
+    def wrap(self, objective: nn.Module) -> Callable[..., Tensor]:
+        """The objective on its device, with gradients averaged over all processes where there are several."""
+        if self.count == 1:
+            self._fabric.to_device(objective)
+            return objective
+        return self._fabric.setup_module(objective)
+
+    def backward(self, loss: Tensor) -> None:
+        """Back-propagate."""
+        if self.count == 1:
+            loss.backward()
+        else:
+            self._fabric.backward(loss)
+
+    def without_exchange(self, wrapped: Callable[..., Tensor], enabled: bool) -> Any:
+        """A context in which gradients stay where they are, for all but the last part of an accumulation."""
+        return self._fabric.no_backward_sync(cast(Any, wrapped), enabled=enabled)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes, entry by entry."""
+        return values if self.count == 1 else cast(Tensor, self._fabric.all_reduce(values, reduce_op="mean"))
+
+    def largest(self, values: list[float]) -> list[float]:
+        """The largest over all processes, entry by entry."""
+        if self.count == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        return cast(list[float], cast(Tensor, self._fabric.all_reduce(tensor, reduce_op="max")).tolist())
+
+    def from_first(self, value: Any) -> Any:
+        """What the first process has."""
+        return value if self.count == 1 else self._fabric.broadcast(value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """What every process has, in order of rank."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(values, value)
+        return values

@@ -1,226 +1,304 @@
-"""The training loop."""
+"""The training loop: one step after another, and what happens between steps."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread import validation
-from nflows_spread.training.batches import Batch, Batches, Data, Share, batches_of
-from nflows_spread.training.engine import Fabric, engine_for
-from nflows_spread.training.optimization import default_optimizer
+from nflows_spread.training import randomness
+from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.batches import Batch, Batches
+from nflows_spread.training.checkpoints import Checkpoints
+from nflows_spread.training.engine import Processes
+from nflows_spread.training.evaluation import Evaluation, StopRule, current_dimension, held_out_loss
+from nflows_spread.training.interruptions import Interruptions
 from nflows_spread.training.progress import ProgressBar
-from nflows_spread.training.schedules import NoiseSchedule
+from nflows_spread.training.result import Callback, FitResult, NotFiniteError, TrainingState
+from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
 
 _PULSE_SECONDS = 0.25
+_LONGEST_PULSE = 1000
+
+Schedule = LRScheduler | NoiseSchedule | SpreadVarianceSchedule
 
 
 @dataclass(frozen=True)
-class FitResult:
-    """What a run did.
-
-    Attributes:
-        losses: the loss of every step, in nats.
-        steps: steps done.
-        seconds: time spent in the loop.
-        stopped: why it ended: ``"steps"``, ``"max_minutes"``, or what a callback gave as its reason.
-    """
-
-    losses: list[float]
-    steps: int
-    seconds: float
-    stopped: str
-
-
-class NotFiniteError(ArithmeticError):
-    """Training stopped because the loss is not finite."""
-
-
-@dataclass
-class TrainingState:
-    """Where a run stands, as callbacks see it.
-
-    Attributes:
-        objective: what is trained, unwrapped.
-        optimizer: the optimizer; gradients of the last step are still there.
-        step: steps done.
-        batch: the last batch.
-        loss: of the last step, in nats.
-        stop_reason: set it to a text to end the run after this step.
-    """
+class Parts:
+    """What a run consists of. ``forward`` is the objective as the engine wraps it."""
 
     objective: nn.Module
+    forward: Callable[..., Tensor]
     optimizer: Optimizer
-    step: int
-    batch: Batch
-    loss: float
-    stop_reason: str | None = None
+    batches: Batches
+    schedules: Mapping[str, Schedule]
+    average: MovingAverage | None
+    held_out: Batch | None
+    early_stop: StopRule | None
+    callbacks: Sequence[Callback]
+    generators: Sequence[torch.Generator]
+    processes: Processes
 
 
-Callback = Callable[[TrainingState], object]
+@dataclass(frozen=True)
+class Limits:
+    """How far and how often."""
+
+    steps: int
+    accumulate: int
+    gradient_clip: float | None
+    evaluate_every: int
+    max_seconds: float
 
 
-def fit(
-    objective: nn.Module,
-    data: Data,
-    *,
-    steps: int,
-    batch_size: int = 100,
-    learning_rate: float = 5e-4,
-    weight_decay: float = 0.0,
-    optimizer: Optimizer | None = None,
-    learning_rate_schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None,
-    noise_schedule: NoiseSchedule | None = None,
-    gradient_clip: float | None = None,
-    generator: torch.Generator | None = None,
-    device: torch.device | str | None = None,
-    progress: bool | None = None,
-    callbacks: Sequence[Callback] = (),
-    max_minutes: float | None = None,
-) -> FitResult:
-    """Train an objective on data.
+class Run:
+    """One run. Everything that a resumed run needs is in ``state_dict``.
 
-    Args:
-        objective: any module with ``objective(x)``, or ``objective(x, context)``, a scalar loss.
-        data: a tensor (n, ...), a tensor and its context, a NumPy array, the path of an ``.npy``
-            file, a ``Dataset``, a ``DataLoader``, or a function ``sampler(n, generator)``.
-        steps: number of optimizer steps.
-        batch_size: rows of a batch. A ``DataLoader`` has its own.
-        learning_rate: of the default optimizer, Adam.
-        weight_decay: of the default optimizer; A, scales and biases never decay.
-        optimizer: in place of the default one.
-        learning_rate_schedule: a torch scheduler of ``optimizer``, or a function that makes one.
-        noise_schedule: a schedule of ``objective.data_noise``.
-        gradient_clip: largest norm of the gradient, or None.
-        generator: source of the order of the data. By default seeded from torch's global generator.
-        device: where to train; by default where the objective is.
-        progress: show a progress bar; by default when the standard error is a terminal.
-        callbacks: functions of a ``TrainingState``, called after every step.
-        max_minutes: stop after so many minutes.
-
-    Raises:
-        TypeError, ValueError: an argument is out of range, or the data is empty, too small or not finite.
-        NotFiniteError: the loss is not finite; the parameters are those before that step.
-
-    Example:
-        >>> from nflows_spread import SpreadKLLoss
-        >>> from nflows_spread.models import coupling_flow
-        >>> objective = SpreadKLLoss(coupling_flow(2, layers=2), data_noise=0.1)
-        >>> fit(objective, torch.randn(200, 2), steps=3).steps
-        3
+    The processes of a run agree only at pulses, a quarter of a second apart: there the losses are
+    fetched, the bar moves, and it is decided together whether to stop. One process alone decides
+    after every step. Nothing that changes the parameters depends on the clock.
     """
-    validation.positive_int("steps", steps)
-    validation.positive_int("batch_size", batch_size)
-    parameter = next(objective.parameters())
-    engine = engine_for(parameter.device if device is None else torch.device(device))
-    engine.to_device(objective)
-    optimizer = optimizer or default_optimizer(objective, learning_rate=learning_rate, weight_decay=weight_decay)
-    if learning_rate_schedule is not None and not isinstance(learning_rate_schedule, LRScheduler):
-        learning_rate_schedule = learning_rate_schedule(optimizer)
-    if generator is None:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-    share = Share(batch_size, engine.global_rank, engine.world_size, engine.device, parameter.dtype)
-    run = _Run(
-        objective,
-        optimizer,
-        batches_of(data, share, generator),
-        schedules=[schedule for schedule in (learning_rate_schedule, noise_schedule) if schedule is not None],
-        gradient_clip=None if gradient_clip is None else validation.positive("gradient_clip", gradient_clip),
-        callbacks=callbacks,
-        deadline=math.inf if max_minutes is None else 60.0 * validation.positive("max_minutes", max_minutes),
-        engine=engine,
-    )
-    return run(steps, ProgressBar(objective, steps=steps, visible=progress))
-
-
-class _Run:
-    """The moving parts of one call of ``fit``."""
 
     def __init__(
         self,
-        objective: nn.Module,
-        optimizer: Optimizer,
-        batches: Batches,
+        parts: Parts,
+        limits: Limits,
         *,
-        schedules: Sequence[NoiseSchedule | LRScheduler],
-        gradient_clip: float | None,
-        callbacks: Sequence[Callback],
-        deadline: float,
-        engine: Fabric,
+        checkpoints: Checkpoints | None,
+        settings: Mapping[str, str],
+        visible: bool | None,
     ) -> None:
-        self._objective, self._optimizer, self._batches = objective, optimizer, batches
-        self._schedules, self._callbacks = schedules, callbacks
-        self._gradient_clip, self._deadline, self._engine = gradient_clip, deadline, engine
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._losses: list[float] = []
+        self.parts, self.limits = parts, limits
+        self.checkpoints, self.settings, self.visible = checkpoints, settings, visible
+        self.state = TrainingState(parts.objective, parts.optimizer)
+        self.losses = array("d")
+        self.evaluations: list[Evaluation] = []
+        self.best = math.inf
+        self.seconds_before = 0.0
+        self.checkpoint: Path | None = None
         self._pending: list[Tensor] = []
+        self._parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
+        self._alone = parts.processes.count == 1
+        self._reads_at_once = self._alone and parts.processes.device.type == "cpu"
+        self._since_checkpoint = 0
 
-    def __call__(self, steps: int, bar: ProgressBar) -> FitResult:
-        self._objective.train()
-        step, start, next_pulse, stopped = 0, time.perf_counter(), 1, "steps"
-        while step < steps:
-            batch = self._batches.next()
-            loss = self._train(batch)
-            step += 1
-            self._pending.append(loss)
-            if step >= next_pulse or step == steps or self._callbacks:
+    def __call__(self) -> FitResult:
+        """Train until there is a reason to stop, and leave a checkpoint.
+
+        Raises:
+            NotFiniteError: a loss or a parameter is not finite.
+            KeyboardInterrupt: Ctrl-C, after the checkpoint was written; SIGTERM ends the process then.
+        """
+        interruptions = Interruptions()
+        first = self.parts.processes.rank == 0
+        visible = self.visible if first else False
+        bar = ProgressBar(self.parts.objective, steps=self.limits.steps, done=self.state.step, visible=visible)
+        self.parts.objective.train()
+        self._start = time.perf_counter()
+        try:
+            with interruptions.watched(enabled=self.checkpoints is not None):
+                stopped = self._loop(bar, interruptions)
                 self._read_losses()
-            if step >= next_pulse or step == steps:
-                seconds = time.perf_counter() - start
-                next_pulse = step + max(1, min(1000, int(_PULSE_SECONDS * step / seconds)))
-                bar.update(step, self._losses[-1], batch[0])
-            if self._callbacks:
-                state = TrainingState(self._objective, self._optimizer, step, batch, self._losses[-1])
-                for callback in self._callbacks:
-                    callback(state)
-                if state.stop_reason is not None:
-                    stopped = state.stop_reason
-                    break
-            if time.perf_counter() - start >= self._deadline and step < steps:
-                stopped = "max_minutes"
-                break
-        self._read_losses()
-        bar.close()
-        return FitResult(self._losses, step, time.perf_counter() - start, stopped)
+                self._write_checkpoint()
+        finally:
+            bar.close()
+        interruptions.pass_on()
+        return FitResult(
+            losses=self.losses.tolist(),
+            steps=self.state.step,
+            seconds=self._seconds(),
+            stopped=stopped,
+            evaluations=tuple(self.evaluations),
+            average=self.parts.average,
+            checkpoint=self.checkpoint,
+        )
 
-    def _train(self, batch: Batch) -> Tensor:
-        """One step; the detached loss."""
-        self._optimizer.zero_grad()
-        loss: Tensor = self._objective(*batch)
-        detached = loss.detach()
-        if detached.device.type == "cpu" and not math.isfinite(float(detached)):
-            self._read_losses()
-            raise NotFiniteError(_cause(self._objective, len(self._losses), float(detached)))
-        loss.backward()
-        if self._gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self._gradient_clip)
-        self._optimizer.step()
-        for schedule in self._schedules:
+    def _loop(self, bar: ProgressBar, interruptions: Interruptions) -> str:
+        """The reason for which it ended."""
+        state, limits, pulse = self.state, self.limits, self.state.step + 1
+        every = self.checkpoints.every if self.checkpoints is not None else 0
+        callbacks = self.parts.callbacks if self.parts.processes.rank == 0 else ()
+        first_step = state.step
+        while state.step < limits.steps:
+            self._train()
+            state.step += 1
+            at_pulse = state.step >= pulse or state.step == limits.steps
+            reason = self._evaluate() if state.step % limits.evaluate_every == 0 else None
+            for callback in callbacks:
+                callback(state)
+            if at_pulse:
+                self._read_losses()
+                rate = (state.step - first_step) / (time.perf_counter() - self._start)
+                pulse = state.step + max(1, min(_LONGEST_PULSE, int(_PULSE_SECONDS * rate)))
+                bar.update(state.step, self.losses[-1], state.batch)
+            if every and state.step % every == 0:
+                self._write_checkpoint()
+            if self._alone or at_pulse:
+                pulse, reason = self._agree(pulse, reason, interruptions)
+            if reason is not None:
+                return reason
+        return "steps"
+
+    def _agree(self, pulse: int, reason: str | None, interruptions: Interruptions) -> tuple[int, str | None]:
+        """The next pulse, and why to stop, the same in all processes."""
+        late = time.perf_counter() - self._start >= self.limits.max_seconds and self.state.step < self.limits.steps
+        reason = reason or self.state.stop_reason
+        if self._alone:
+            interrupted = interruptions.received
+        else:
+            wishes = [float(pulse), float(interruptions.received), float(late), float(reason is not None)]
+            pulse, interrupted, any_late, wanted = (int(value) for value in self.parts.processes.largest(wishes))
+            late = bool(any_late)
+            reason = self.parts.processes.from_first(reason) if wanted else None
+            interruptions.received = interrupted
+        if interrupted:
+            return pulse, "interrupted"
+        return pulse, reason or ("max_minutes" if late else None)
+
+    def _train(self) -> None:
+        """One optimizer step."""
+        parts, state, count = self.parts, self.state, self.limits.accumulate
+        parts.optimizer.zero_grad()
+        total: Tensor | None = None
+        for part in range(count):
+            state.batch = parts.batches.next()
+            apart = not self._alone and part < count - 1
+            with parts.processes.without_exchange(parts.forward, True) if apart else nullcontext():
+                loss = parts.forward(*state.batch)
+                if self._reads_at_once and not math.isfinite(float(loss.detach())):
+                    self._read_losses()
+                    raise NotFiniteError(self._cause(state.step + 1, float(loss.detach())))
+                parts.processes.backward(loss if count == 1 else loss / count)
+            total = loss.detach() if total is None else total + loss.detach()
+        if self.limits.gradient_clip is not None:
+            state.clipped_from = torch.nn.utils.clip_grad_norm_(self._parameters, self.limits.gradient_clip)
+        parts.optimizer.step()
+        for schedule in parts.schedules.values():
             schedule.step()
-        return detached
+        if parts.average is not None:
+            parts.average.update()
+        if total is not None:
+            state.last_loss = total if count == 1 else total / count
+            self._pending.append(state.last_loss)
 
     def _read_losses(self) -> None:
         """Fetch the losses since the last time: on an accelerator this waits for it, so it is done rarely."""
         if not self._pending:
             return
-        losses = torch.stack(self._pending).tolist()
+        losses = self.parts.processes.mean(torch.stack(self._pending)).tolist()
         self._pending.clear()
         for i, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise NotFiniteError(_cause(self._objective, len(self._losses) + i, loss))
-        self._losses.extend(losses)
+                raise NotFiniteError(self._cause(len(self.losses) + i + 1, loss))
+        self.losses.extend(losses)
+
+    def _evaluate(self) -> str | None:
+        """Look at the held-out loss and the dimension where somebody wants them; the reason to stop, or None."""
+        parts = self.parts
+        if parts.held_out is None and parts.early_stop is None:
+            return None
+        with parts.average.in_place() if parts.average is not None else nullcontext():
+            loss = None if parts.held_out is None else held_out_loss(parts.objective, parts.held_out)
+            dimension = current_dimension(parts.objective, *(parts.held_out or self.state.batch))
+        evaluation: Evaluation = parts.processes.from_first(Evaluation(self.state.step, loss, dimension))
+        self.evaluations.append(evaluation)
+        self.state.evaluation = evaluation
+        return None if parts.early_stop is None else parts.early_stop(evaluation)
+
+    def _write_checkpoint(self) -> None:
+        """Write the state of the run, unless it is written already or not fit to be continued."""
+        path = None if self.checkpoints is None else self.checkpoints.path_of(self.state.step)
+        if self.checkpoints is None or path == self.checkpoint:
+            return
+        self._read_losses()
+        bad = _not_finite(self.parts.objective)
+        if bad is not None:
+            raise NotFiniteError(self._cause(self.state.step, self.losses[-1] if self.losses else math.nan))
+        value = self._value()
+        is_best, self.best = value < self.best, min(value, self.best)
+        own = {"randomness": randomness.capture(self.parts.generators), "batches": self.parts.batches.state_dict()}
+        shares = self.parts.processes.gather(own)
+        if self.parts.processes.rank == 0:
+            content = {**self.state_dict(), "processes": shares, "is_best": is_best}
+            self.checkpoints.write(self.state.step, content, is_best=is_best)
+        self.checkpoint, self._since_checkpoint = path, len(self.losses)
+
+    def _value(self) -> float:
+        """By which checkpoints are compared: see ``Checkpoints``."""
+        if self.parts.held_out is not None:
+            found = [evaluation.loss for evaluation in self.evaluations if evaluation.loss is not None]
+            return found[-1] if found else math.inf
+        recent = self.losses[self._since_checkpoint :]
+        return sum(recent) / len(recent) if recent else math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is the same in every process, as tensors and plain values."""
+        parts = self.parts
+        return {
+            "step": self.state.step,
+            "objective": parts.objective.state_dict(),
+            "optimizer": parts.optimizer.state_dict(),
+            "schedules": {name: schedule.state_dict() for name, schedule in parts.schedules.items()},
+            "average": None if parts.average is None else parts.average.state_dict(),
+            "early_stop": None if parts.early_stop is None else parts.early_stop.state_dict(),
+            "losses": torch.tensor(self.losses.tolist(), dtype=torch.float64),
+            "evaluations": [asdict(evaluation) for evaluation in self.evaluations],
+            "best": self.best,
+            "seconds": self._seconds(),
+            "settings": dict(self.settings),
+        }
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint was written."""
+        parts = self.parts
+        parts.objective.load_state_dict(content["objective"])
+        parts.optimizer.load_state_dict(content["optimizer"])
+        for name, schedule in parts.schedules.items():
+            schedule.load_state_dict(content["schedules"][name])
+        if parts.average is not None:
+            parts.average.load_state_dict(content["average"])
+        if parts.early_stop is not None:
+            parts.early_stop.load_state_dict(content["early_stop"])
+        self.state.step = content["step"]
+        self.losses = array("d", content["losses"].tolist())
+        self.evaluations = [Evaluation(**evaluation) for evaluation in content["evaluations"]]
+        self.best, self.seconds_before = content["best"], content["seconds"]
+        self._since_checkpoint = len(self.losses)
+        own = content["processes"][parts.processes.rank]
+        parts.batches.load_state_dict(own["batches"])
+        randomness.restore(own["randomness"], parts.generators)
+        if self.checkpoints is not None:
+            self.checkpoint = self.checkpoints.path_of(self.state.step)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self._start
+
+    def _cause(self, step: int, loss: float) -> str:
+        """What is known about why training cannot go on, and what is left."""
+        bad = _not_finite(self.parts.objective)
+        what = (
+            f"the parameter {bad} is not finite" if bad else "all parameters are finite, the loss of this batch is not"
+        )
+        left = f"; the last good checkpoint is {self.checkpoint}" if self.checkpoint is not None else ""
+        return (
+            f"the loss must stay finite, got {loss} at step {step}: {what}{left}; "
+            "lower the learning rate, set gradient_clip, or raise the data noise"
+        )
 
 
-def _cause(objective: nn.Module, step: int, loss: float) -> str:
-    bad = [name for name, parameter in objective.named_parameters() if not bool(torch.isfinite(parameter).all())]
-    where = (
-        f"the parameter {bad[0]} is not finite" if bad else "all parameters are finite, the loss of the batch is not"
-    )
-    return f"the loss at step {step} is {loss}: {where}; lower the learning rate or set gradient_clip"
+def _not_finite(objective: nn.Module) -> str | None:
+    """The first parameter that holds NaN or infinity, or None."""
+    for name, parameter in objective.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            return name
+    return None

@@ -132,7 +132,8 @@ class _Schedule:
         self._write()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.curve!r})"
+        curve = getattr(self.curve, "__qualname__", None) or repr(self.curve)
+        return f"{type(self).__name__}({curve})"
 
 
 class NoiseSchedule(_Schedule):

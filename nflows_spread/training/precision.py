@@ -1,0 +1,74 @@
+"""bf16 where it is harmless: inside the nets of the flow, and nowhere in its own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Literal, cast
+
+import torch
+from nflows.transforms import Transform
+from torch import Tensor, nn
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+_NET_ATTRIBUTES = ("transform_net", "autoregressive_net")
+
+
+@contextmanager
+def nets_in(precision: Precision, objective: nn.Module, device_type: str) -> Iterator[None]:
+    """Inside, the nets of the objective's transforms compute in this precision and return float32.
+
+    Shifts, scales, linear maps, log-determinants and the prior's density keep the dtype of the data: an
+    invertible map that rounds to 8 bits is none.
+
+    Args:
+        precision: ``"32-true"`` changes nothing, ``"bf16-mixed"`` runs the nets under autocast.
+        objective: what is trained.
+        device_type: ``"cpu"``, ``"cuda"``.
+
+    Raises:
+        ValueError: ``precision`` is none of the two, or there is no net to which it could apply.
+    """
+    if precision not in ("32-true", "bf16-mixed"):
+        raise ValueError(f"precision must be '32-true' or 'bf16-mixed', got {precision!r}")
+    if precision == "32-true":
+        yield
+        return
+    nets = nets_of(objective)
+    if not nets:
+        raise ValueError(
+            f"precision 'bf16-mixed' needs transforms with one of {', '.join(_NET_ATTRIBUTES)}, got none; use '32-true'"
+        )
+    for net in nets:
+        cast(Any, net).forward = _autocast(net, device_type)
+    try:
+        yield
+    finally:
+        for net in nets:
+            del cast(Any, net).forward  # what the class defines is found again
+
+
+def nets_of(objective: nn.Module) -> list[nn.Module]:
+    """The nets inside couplings and autoregressive transforms, each once."""
+    found = {
+        id(net): net
+        for module in objective.modules()
+        if isinstance(module, Transform)
+        for name in _NET_ATTRIBUTES
+        if isinstance(net := getattr(module, name, None), nn.Module)
+    }
+    return list(found.values())
+
+
+def _autocast(net: nn.Module, device_type: str) -> Any:
+    forward = net.forward
+
+    @wraps(forward)
+    def run(*args: Any, **kwargs: Any) -> Tensor:
+        with torch.autocast(device_type, torch.bfloat16):
+            output: Tensor = forward(*args, **kwargs)
+        return output.to(args[0].dtype)
+
+    return run

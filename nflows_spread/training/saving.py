@@ -1,0 +1,129 @@
+"""A trained flow in one file that a fresh process loads without running code from it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nflows.distributions import Distribution, StandardNormal
+from torch import nn
+
+from nflows_spread import models
+from nflows_spread.distributions import DegenerateGaussian, LowerTriangularFactor
+from nflows_spread.hosts import base_of
+from nflows_spread.training.checkpoints import check_same_shapes
+from nflows_spread.training.files import read_archive, write_archive
+
+_KIND = "model"
+_VERSION = 1
+_FACTORS = {"LowerTriangularFactor": LowerTriangularFactor}
+
+Builder = Callable[..., nn.Module]
+
+
+def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Mapping[str, Any]) -> None:
+    """Write a flow to a file: how it is built, as JSON, and its tensors.
+
+    Args:
+        path: the file. It is replaced in one go, or not at all.
+        flow: the trained flow.
+        build: the function that built it, ``coupling_flow`` for example, or one of your own, which
+            ``load_model`` then needs too.
+        config: its keyword arguments but for ``base`` and generators: numbers, texts, lists and dictionaries.
+
+    Raises:
+        TypeError: ``config`` has values that JSON has not, or the base is of no kind that can be written down.
+        ValueError: ``build(**config)`` is another model than ``flow``.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from nflows_spread.models import coupling_flow
+        >>> config = {"features": 2, "layers": 2}
+        >>> flow = coupling_flow(**config)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(f"{folder}/flow.pt", flow, build=coupling_flow, config=config)
+        ...     again = load_model(f"{folder}/flow.pt")
+        >>> bool((again.log_prob(torch.ones(1, 2)) == flow.log_prob(torch.ones(1, 2))).all())
+        True
+    """
+    try:
+        text = json.dumps({"config": dict(config), "base": _describe(base_of(flow), build)})
+    except TypeError as error:
+        raise TypeError(f"config must hold numbers, texts, lists and dictionaries alone, got {dict(config)}") from error
+    check_same_shapes("build(**config)", _build(build, json.loads(text)).state_dict(), flow)
+    tensors = {name: tensor.detach().cpu() for name, tensor in flow.state_dict().items()}
+    content = {"builder": _name_of(build), "architecture": text, "tensors": tensors}
+    write_archive(Path(path), _KIND, _VERSION, content)
+
+
+def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Module | None = None) -> nn.Module:
+    """The flow that ``save_model`` wrote, on the CPU and in evaluation mode.
+
+    Args:
+        path: the file.
+        build: the function that builds the flow, where it is not one of ``nflows_spread.models``.
+        flow: give the tensors to this flow and return it, in place of building one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, a pickle, of another kind, or of another model than ``flow``.
+    """
+    content = read_archive(path, _KIND, _VERSION)
+    tensors = content["tensors"]
+    if flow is None:
+        flow = _build(build or _builder_called(content["builder"], path), json.loads(content["architecture"]))
+        flow.to(next(iter(value.dtype for value in tensors.values() if value.is_floating_point())))
+    check_same_shapes(str(path), tensors, flow)
+    flow.load_state_dict(tensors)
+    return flow.eval()
+
+
+def _library_builders() -> dict[str, Builder]:
+    named = {name: getattr(models, name) for name in models.__all__}
+    return {name: function for name, function in named.items() if inspect.isfunction(function)}
+
+
+def _name_of(build: Builder) -> str:
+    names = [name for name, function in _library_builders().items() if function is build]
+    return names[0] if names else f"your {getattr(build, '__name__', 'function')}"
+
+
+def _builder_called(name: str, path: str | Path) -> Builder:
+    builders = _library_builders()
+    if name not in builders:
+        raise ValueError(f"{path} must come with the function that builds its flow, got none; pass build ({name})")
+    return builders[name]
+
+
+def _build(build: Builder, architecture: Mapping[str, Any]) -> nn.Module:
+    base = architecture["base"]
+    arguments = {} if base is None else {"base": _base_from(base)}
+    return build(**architecture["config"], **arguments)
+
+
+def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
+    """What ``_base_from`` needs, or None for a builder that makes the base itself."""
+    if "base" not in inspect.signature(build).parameters:
+        return None
+    if isinstance(base, StandardNormal):
+        return {"kind": "StandardNormal", "shape": list(base._shape)}
+    if isinstance(base, DegenerateGaussian) and type(base.factor).__name__ in _FACTORS:
+        factor = type(base.factor).__name__
+        shape = list(base.shape)
+        return {"kind": "DegenerateGaussian", "shape": shape, "mean": base.loc is not None, "factor": factor}
+    raise TypeError(
+        f"the base must be a StandardNormal or a DegenerateGaussian with a factor of {', '.join(_FACTORS)}, "
+        f"got {type(base).__name__}; use a build of your own that makes the base itself"
+    )
+
+
+def _base_from(description: Mapping[str, Any]) -> Distribution:
+    if description["kind"] == "StandardNormal":
+        return StandardNormal(description["shape"])
+    return DegenerateGaussian(
+        description["shape"], factor=_FACTORS[description["factor"]], learn_mean=description["mean"]
+    )
