@@ -1,0 +1,180 @@
+"""The layers of DESIGN: imports point down, hosts alone know hosts, training alone knows the engine."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nflows_spread
+
+PACKAGE = Path(nflows_spread.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = [
+    {"linalg", "validation", "rules"},
+    {"distributions", "transforms"},
+    {"hosts"},
+    {"losses", "manifold", "spectra", "initialization", "models", "datasets", "conversion"},
+    {"training"},
+    {"estimator", "plots", "cli"},
+    {"__init__"},  # the public names, from everywhere
+]
+LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
+
+WITHIN_A_LAYER: set[tuple[str, str]] = set()
+"""Pairs (importer, imported) of parts of one layer that may know each other."""
+
+HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
+OPTIONAL = ["lightning", "lightning_fabric", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "zuko", "FrEIA"]
+OPTIONAL += ["skdim", "torchmetrics", "torchvision", "safetensors", "tensorboard", "pandas"]
+LARGEST_FILE = 300
+
+SEEDS = {"manual_seed", "manual_seed_all", "seed"}
+GLOBAL_RANDOMNESS = {"torch", "torch.random", "torch.cuda", "random", "np.random", "numpy.random"}
+SEEDS_GLOBALLY = {"training/randomness.py"}
+"""Files that may: layers such as dropout know no generator, and this one restores the state or parts processes."""
+
+
+def part_of(file):
+    """The module or subpackage of the table that a file belongs to."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def name_of(file):
+    return str(file.relative_to(PACKAGE))
+
+
+def tree_of(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imports_of(file):
+    """The full names of all modules that a file imports, inside functions too."""
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(file)}:{node.lineno} has a relative import, which the table cannot read"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parts_imported_by(file):
+    for name in imports_of(file):
+        package, _, rest = name.partition(".")
+        if package == "nflows_spread":
+            part = rest.partition(".")[0]
+            known = part in LAYER_OF or (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists()
+            yield part if known else "__init__"  # a public name, from the package itself
+
+
+every_module = pytest.mark.parametrize("file", MODULES, ids=name_of)
+
+
+def test_every_module_has_a_layer():
+    assert {part_of(file) for file in MODULES} <= set(LAYER_OF), "give the new module a layer in the table above"
+    assert sum(map(len, LAYERS)) == len(LAYER_OF), "a module has two layers"
+
+
+@every_module
+def test_imports_point_down(file):
+    part = part_of(file)
+    for imported in parts_imported_by(file):
+        if imported == part or (part, imported) in WITHIN_A_LAYER:
+            continue
+        assert imported in LAYER_OF, f"{imported} has no layer"
+        assert LAYER_OF[imported] < LAYER_OF[part], f"{part} (layer {LAYER_OF[part]}) imports {imported}"
+
+
+def test_every_exception_of_the_table_is_used():
+    used = {(part_of(file), imported) for file in MODULES for imported in parts_imported_by(file)}
+    assert used >= WITHIN_A_LAYER
+    assert all(LAYER_OF[importer] == LAYER_OF[imported] for importer, imported in WITHIN_A_LAYER)
+
+
+@every_module
+def test_only_hosts_touch_the_private_attributes_of_flows(file):
+    if part_of(file) == "hosts":
+        return
+    nodes = list(ast.walk(tree_of(file)))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    assert not HOSTS_PRIVATE & (attributes | strings)
+
+
+@every_module
+def test_only_training_imports_the_engine(file):
+    engines = {name for name in imports_of(file) if name.partition(".")[0].startswith("lightning")}
+    assert part_of(file) == "training" or not engines
+
+
+@every_module
+def test_only_its_own_host_imports_another_library_of_flows(file):
+    foreign = {name.partition(".")[0] for name in imports_of(file)} & {"normflows", "zuko", "FrEIA"}
+    assert not foreign or (part_of(file) == "hosts" and foreign == {file.stem})
+
+
+@every_module
+def test_a_file_answers_one_question(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= LARGEST_FILE
+
+
+@every_module
+def test_no_file_changes_settings_of_torch_for_everybody(file):
+    settings = {"set_num_threads", "set_num_interop_threads", "set_default_dtype", "set_default_device"}
+    nodes = [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.Attribute)]
+    seeding = [node for node in nodes if node.attr in SEEDS and ast.unparse(node.value) in GLOBAL_RANDOMNESS]
+    found = [node for node in nodes if node.attr in settings]
+    if name_of(file) not in SEEDS_GLOBALLY:
+        found += seeding
+    assert not found, [f"{name_of(file)}:{node.lineno}" for node in found]
+
+
+def run_python(source):
+    command = [sys.executable, "-c", source]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+
+
+def test_the_package_imports_where_no_optional_package_is_installed():
+    """After nflows, which brings some of them along, each of them is made impossible to import."""
+    hidden = f"""
+import sys
+import nflows.distributions, nflows.flows, nflows.transforms, torch
+for name in {OPTIONAL}:
+    if name not in sys.modules:
+        sys.modules[name] = None
+import nflows_spread, nflows_spread.datasets, nflows_spread.models, nflows_spread.transforms
+flow = nflows_spread.models.coupling_flow(2, layers=1)
+x = torch.randn(50, 2)
+nflows_spread.SpreadKLLoss(flow, data_noise=0.1)(x).backward()
+nflows_spread.intrinsic_dimension(flow, x)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", hidden], capture_output=True, text=True, cwd=PACKAGE.parent, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_brings_no_module_of_another_package_but_torch_and_nflows():
+    listed = """
+import sys
+import nflows.distributions, nflows.flows, nflows.transforms, torch
+before = set(sys.modules)
+import nflows_spread
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", listed], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
+    )
+    new = set(done.stdout.split())
+    assert "nflows_spread" in new
+    assert not new & set(OPTIONAL)
+    assert new - set(sys.stdlib_module_names) <= {"nflows_spread", "nflows", "torch"}
+
+
+def test_public_names_exist_and_are_all_that_is_offered():
+    assert sorted(nflows_spread.__all__) == nflows_spread.__all__
+    assert all(hasattr(nflows_spread, name) for name in nflows_spread.__all__)
+    imports = [node for node in tree_of(PACKAGE / "__init__.py").body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name for node in imports for alias in node.names} == set(nflows_spread.__all__)
