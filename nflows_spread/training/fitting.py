@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -154,40 +155,31 @@ def fit(
     place = next(objective.parameters()).device if device is None else torch.device(device)
     if engine is None and processes > 1 and not launched_from_outside():
         return _fit_in_new_processes(engine_for(place, processes), job)
-    return _train(engine or engine_for(place, processes), objective, job).result
+    return _train(engine or engine_for(place, processes), job).result
 
 
+@dataclass(frozen=True)
 class _Job:
-    """The arguments of ``fit`` on their way to the processes. No dataclass: Fabric would take it apart."""
+    """The arguments of ``fit`` on their way to the processes."""
 
-    def __init__(
-        self,
-        *,
-        objective: nn.Module,
-        data: Data,
-        limits: Limits,
-        batch_size: int,
-        learning_rate: float,
-        weight_decay: float,
-        optimizer: Optimizer | None,
-        learning_rate_schedule: LearningRateSchedule | None,
-        schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None],
-        average: float | None,
-        precision: Precision,
-        held_out: HeldOut | None,
-        early_stop: StopRule | None,
-        checkpoints: Checkpoints | None,
-        resume: bool,
-        callbacks: Sequence[Callback],
-        progress: bool | None,
-        generator: torch.Generator,
-    ) -> None:
-        self.objective, self.data, self.limits, self.batch_size = objective, data, limits, batch_size
-        self.learning_rate, self.weight_decay, self.optimizer = learning_rate, weight_decay, optimizer
-        self.learning_rate_schedule, self.schedules, self.average = learning_rate_schedule, schedules, average
-        self.precision, self.held_out, self.early_stop = precision, held_out, early_stop
-        self.checkpoints, self.resume = checkpoints, resume
-        self.callbacks, self.progress, self.generator = callbacks, progress, generator
+    objective: nn.Module
+    data: Data
+    limits: Limits
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    optimizer: Optimizer | None
+    learning_rate_schedule: LearningRateSchedule | None
+    schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None]
+    average: float | None
+    precision: Precision
+    held_out: HeldOut | None
+    early_stop: StopRule | None
+    checkpoints: Checkpoints | None
+    resume: bool
+    callbacks: Sequence[Callback]
+    progress: bool | None
+    generator: torch.Generator
 
 
 class _Trained:
@@ -197,9 +189,9 @@ class _Trained:
         self.run, self.result = run, result
 
 
-def _train(fabric: Fabric, objective: nn.Module, job: _Job) -> _Trained:
+def _train(fabric: Fabric, job: _Job) -> _Trained:
     """The part of ``fit`` that each process does."""
-    processes = Processes(fabric)
+    processes, objective = Processes(fabric), job.objective
     generators = randomness.generators_of(objective)
     generator = job.generator
     if processes.count > 1:
@@ -249,11 +241,22 @@ def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None
 
 
 def _fit_in_new_processes(fabric: Fabric, job: _Job) -> FitResult:
-    """Train in processes of their own, and bring the state home through a file."""
+    """Train in processes of their own, and bring the state home through a file.
+
+    The arguments are pickled here, so that each process has its own copy of all tensors and not, as
+    torch's way of passing tensors has it, one memory for all.
+    """
     check_engine(fabric)
+    try:
+        packed = pickle.dumps(job)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"with processes above 1 all arguments must be picklable, got one that is not ({error}); "
+            "use functions of a module and functools.partial in place of lambdas"
+        ) from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.pt"
-        launch(fabric, _train_and_write, job.objective, job, path)
+        launch(fabric, _train_and_write, packed, path)
         content = read_archive(path, "result", 1)
     if content["not_finite"] is not None:
         raise NotFiniteError(content["not_finite"])
@@ -277,13 +280,11 @@ def _fit_in_new_processes(fabric: Fabric, job: _Job) -> FitResult:
     )
 
 
-def _train_and_write(fabric: Fabric, objective: nn.Module, job: _Job, path: Path) -> None:
-    """What a new process runs. Its first one writes the result."""
-    if job.optimizer is not None:  # the copies of an optimizer's state that Fabric passes on share memory
-        job.optimizer.load_state_dict(deepcopy(job.optimizer.state_dict()))
+def _train_and_write(fabric: Fabric, packed: bytes, path: Path) -> None:
+    """What a new process runs. The first one writes the result."""
     content: dict[str, Any] = {"not_finite": None, "state": None, "stopped": "", "checkpoint": None}
     try:
-        trained = _train(fabric, objective, job)
+        trained = _train(fabric, pickle.loads(packed))
         checkpoint = trained.result.checkpoint
         content |= {
             "state": trained.run.state_dict(),
@@ -332,6 +333,7 @@ def _check_initialized(objective: nn.Module) -> None:
         if isinstance(flag, Tensor) and not bool(flag):
             raise ValueError(
                 "layers must be initialised before training in several processes, "
-                f"got {name} ({type(module).__name__}) that waits for its first batch; pass a batch through the flow, or use VolumePreservingActNorm "
+                f"got {name} ({type(module).__name__}) that waits for its first batch; "
+                "pass a batch through the flow, or use VolumePreservingActNorm "
                 "and nflows_spread.initialize"
             )
