@@ -5,7 +5,7 @@ intrinsic dimension, a representation, and samples on the manifold.
 """
 
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of, decode, encode
+from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.manifold import manifold_log_prob, project, reconstruct, sample
@@ -29,4 +29,5 @@ __all__ = [
     "reconstruct",
     "sample",
     "spectrum",
+    "swap_base",
 ]

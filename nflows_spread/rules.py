@@ -10,7 +10,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+CLEAR_GAP = math.log(4.0)
+"""The width, in nats, above which the signal-to-noise rule trusts the largest gap: variances a factor of 4 apart."""
+
 _RANK_CUT = 10.0
+_NOISE_CUT = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class IntrinsicDimension(int):
     Attributes:
         rule: name of the rule that decided.
         gap: how clearly: the natural logarithm of the ratio between the last eigenvalue that counts
-            and the first that does not; infinite where there is nothing below.
+            and the first that does not, or the rule's floor where all count; infinite where none does.
         spectrum: the ``Spectrum`` it was read off.
+
+    A gap below ``CLEAR_GAP`` says that the spectrum falls off without a step, so that the dimension
+    depends on the scale at which one looks.
     """
 
     rule: str
@@ -70,8 +77,8 @@ def rank(spectrum: Spectrum) -> tuple[int, float]:
 
     Right where the flow left the noise directions below σ_Z²; blind to the gauge and to data noise.
     """
-    values = spectrum.eigenvalues
-    return _with_gap(values + spectrum.spread_variance, int((values > _RANK_CUT * spectrum.spread_variance).sum()))
+    count = int((spectrum.eigenvalues > _RANK_CUT * spectrum.spread_variance).sum())
+    return count, _gaps(spectrum.eigenvalues + spectrum.spread_variance, spectrum.spread_variance)[count]
 
 
 def gap(spectrum: Spectrum) -> tuple[int, float]:
@@ -81,17 +88,27 @@ def gap(spectrum: Spectrum) -> tuple[int, float]:
     it, so that the full dimension is a possible answer. Another gauge gives another answer.
     """
     floor = spectrum.data_noise**2 + spectrum.spread_variance
-    return _largest_gap(spectrum.eigenvalues + spectrum.spread_variance, floor)
+    return _widest(_gaps(spectrum.eigenvalues + spectrum.spread_variance, floor))
 
 
 def signal_to_noise(spectrum: Spectrum) -> tuple[int, float]:
     """The largest gap between neighbours among the logarithms of μ, the default rule.
 
     Everything below σ_x² is noise and counts as σ_x², which is also the last neighbour, so that the
-    full dimension is a possible answer.
+    full dimension is a possible answer. Where no gap is clear (``CLEAR_GAP``) the answer is the
+    number of directions in which the data varies more than the noise, μ > 2 σ_x²: the dimension at
+    the scale of σ_x, with the small gap that is found there. Without data noise there is no floor:
+    only gaps between neighbours count, and where none is clear all directions do.
     """
-    floor = max(spectrum.data_noise**2, torch.finfo(torch.float64).tiny)
-    return _largest_gap(spectrum.signal_to_noise.clamp_min(floor), floor)
+    noise, resolution = spectrum.data_noise**2, torch.finfo(torch.float64)
+    floor = max(noise, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
+    values = spectrum.signal_to_noise.clamp_min(floor)
+    gaps = _gaps(values, floor if noise > 0.0 else float(values[-1]))
+    count, width = _widest(gaps)
+    if width >= CLEAR_GAP:
+        return count, width
+    count = int((spectrum.signal_to_noise > _NOISE_CUT * noise).sum())
+    return count, gaps[count]
 
 
 Rule = Callable[[Spectrum], tuple[int, float]]
@@ -110,16 +127,13 @@ def decide(spectrum: Spectrum, rule: str = "signal_to_noise") -> IntrinsicDimens
     return IntrinsicDimension(value, rule, width, spectrum)
 
 
-def _largest_gap(values: Tensor, floor: float) -> tuple[int, float]:
-    """The number of values above the widest gap in log-space, and its width; the last gap is that to the floor."""
+def _gaps(values: Tensor, floor: float) -> list[float]:
+    """For K = 0 … D, log(value K / value K + 1), with nothing above the first value and the floor below the last."""
     logs = torch.cat([values, values.new_tensor([floor])]).log()
-    widths = logs[:-1] - logs[1:]
-    position = int(widths.argmax())
-    return position + 1, float(widths[position])
+    return [math.inf, *(logs[:-1] - logs[1:]).tolist()]
 
 
-def _with_gap(values: Tensor, count: int) -> tuple[int, float]:
-    """The count, and the logarithm of the ratio across it."""
-    if count == 0 or count == len(values):
-        return count, math.inf
-    return count, float(values[count - 1].log() - values[count].log())
+def _widest(gaps: list[float]) -> tuple[int, float]:
+    """The K ≥ 1 with the widest gap below it, and its width."""
+    count = max(range(1, len(gaps)), key=gaps.__getitem__)
+    return count, gaps[count]

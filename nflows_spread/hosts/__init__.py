@@ -27,6 +27,9 @@ class Host(Protocol):
     def base_of(self, flow: nn.Module) -> nn.Module:
         """The base distribution."""
 
+    def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
+        """A flow with the same transform and another base."""
+
 
 def host_of(flow: nn.Module) -> Host:
     """The host that a flow belongs to.
@@ -81,6 +84,15 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
 def base_of(flow: nn.Module) -> nn.Module:
     """The base distribution of a flow."""
     return host_of(flow).base_of(flow)
+
+
+def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
+    """A flow with the same transform (and embedding net), shared and not copied, and another base.
+
+    For models whose class builds its own base, such as nflows' ``SimpleRealNVP``. The flow that is
+    given stays as it is.
+    """
+    return host_of(flow).swap_base(flow, base)
 
 
 def _check_context(rows: int, context: Tensor | None) -> None:

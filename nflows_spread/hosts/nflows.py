@@ -21,6 +21,9 @@ class NFlows:
         base: nn.Module = flow._distribution
         return base
 
+    def swap_base(self, flow: Flow, base: nn.Module) -> Flow:
+        return Flow(flow._transform, base, flow._embedding_net)
+
 
 def host_for(flow: nn.Module) -> NFlows | None:
     """This host if the flow is one of its own."""

@@ -1,0 +1,1 @@
+"""What the spread flow is compared with."""

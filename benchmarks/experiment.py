@@ -1,0 +1,61 @@
+"""What an experiment is: data, model and schedule, as a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import experiments
+from tasks import Task
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One comparison of a spread flow with the fixed-prior flow of the same architecture.
+
+    Attributes:
+        task: makes the data from a seed.
+        flow: arguments of ``coupling_flow``.
+        steps: training steps of each of the two flows.
+        batch_size: rows of a batch.
+        learning_rate: of Adam at the start; it falls to a fiftieth along half a cosine.
+        data_noise: σ_x at the start and at the end, in data units, geometric between them.
+        annealed: share of the steps after which σ_x has reached its end.
+        gradient_clip: largest norm of the gradient.
+        image_shape: (height, width) where a point is an image.
+    """
+
+    task: Callable[[int], Task]
+    flow: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 6000
+    batch_size: int = 200
+    learning_rate: float = 2e-3
+    data_noise: tuple[float, float] = (0.3, 0.05)
+    annealed: float = 0.7
+    gradient_clip: float = 5.0
+    image_shape: tuple[int, int] | None = None
+
+
+def names() -> list[str]:
+    """The experiments there are: the modules of ``experiments``."""
+    return sorted(module.name for module in iter_modules(experiments.__path__))
+
+
+def load(name: str) -> Experiment:
+    """The declaration of an experiment.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in names():
+        raise ValueError(f"experiment must be one of {', '.join(names())}, got {name!r}")
+    experiment: Experiment = import_module(f"experiments.{name}").EXPERIMENT
+    return experiment
+
+
+def summary(name: str) -> str:
+    """The first line of an experiment's docstring."""
+    return (import_module(f"experiments.{name}").__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,10 @@
+"""Line (figures 12, 13): x₂ = x₁ in the plane, dimension 1.
+
+The paper: eigenvalues (2, 0); the fixed-prior flow samples reasonably but its latents curl up.
+"""
+
+import tasks
+from experiment import Experiment
+from nflows_spread.models import TABLE_1
+
+EXPERIMENT = Experiment(task=tasks.line, flow=TABLE_1)

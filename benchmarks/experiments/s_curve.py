@@ -1,0 +1,11 @@
+"""S-curve (figure 4): a surface in space, dimension 2.
+
+The paper: two positive eigenvalues of AAᵀ and a representation in the plane that keeps the structure
+of the surface; the fixed-prior flow fails at both samples and representation.
+"""
+
+import tasks
+from experiment import Experiment
+from nflows_spread.models import TABLE_2
+
+EXPERIMENT = Experiment(task=tasks.s_curve, flow=TABLE_2)

@@ -1,0 +1,11 @@
+"""Sine (figures 1, 3, 13): a curve in the plane, dimension 1.
+
+The paper: samples lie on the curve, one eigenvalue of AAᵀ is positive and one 0, and the density
+along the curve is learned; the fixed-prior flow's samples leave the curve and its latents curl up.
+"""
+
+import tasks
+from experiment import Experiment
+from nflows_spread.models import TABLE_1
+
+EXPERIMENT = Experiment(task=tasks.sine, flow=TABLE_1)

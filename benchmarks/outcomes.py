@@ -1,0 +1,170 @@
+"""What a trained flow turned out to be: the numbers and tensors behind the table and the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from measures import learned_density, negative_log_likelihood, restricted_density, total_variation
+from nflows_spread import IntrinsicDimension, encode, intrinsic_dimension, linalg, project, sample
+from nflows_spread.datasets import Manifold, SCurve
+from tasks import Task
+from training_runs import Trained
+
+_SAMPLES = 2000
+_SPECTRUM_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The numbers of one flow, as the JSON file has them.
+
+    Attributes:
+        true_dimension: K, or None where nobody knows it.
+        dimension: what each rule says; the fixed prior's AAᵀ is the identity.
+        gap: of the default rule, in nats.
+        sample_distance: mean distance of samples to the manifold or nearest training point, in data units.
+        held_out_nll: −E log p of held-out points with data noise, in nats.
+        total_variation: between learned and true density on the manifold, or None.
+        eigenvalues: of AAᵀ, the first 20.
+        signal_to_noise: μ, the first 20, in data units squared.
+        data_noise: σ_x at the end of training.
+        steps: training steps done.
+        seconds: time of training.
+    """
+
+    true_dimension: int | None
+    dimension: dict[str, int]
+    gap: float
+    sample_distance: float
+    held_out_nll: float
+    total_variation: float | None
+    eigenvalues: list[float]
+    signal_to_noise: list[float]
+    data_noise: float
+    steps: int
+    seconds: float
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values with five significant digits."""
+        return {name: _rounded(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid over the coordinates of a manifold.
+
+    Attributes:
+        position: values of the first coordinate, (m,).
+        coordinates: all grid points, (m · k, K), the first coordinate varying slowest.
+        cell: volume of a cell.
+        truth: true density at the grid points, (m · k,).
+    """
+
+    position: Tensor
+    coordinates: Tensor
+    cell: float
+    truth: Tensor
+
+    def marginal(self, density: Tensor) -> Tensor:
+        """The density of the first coordinate alone, (m,)."""
+        step = float(self.position[1] - self.position[0])
+        return density.view(len(self.position), -1).sum(1) * (self.cell / step)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One flow, measured.
+
+    Attributes:
+        metrics: its numbers.
+        dimension: by the default rule, with the spectrum.
+        samples: (2000, D); on the manifold for the spread flow.
+        latents: of the held-out points, (n, D).
+        representation: leading coordinates of the held-out points, (n, 1 or 2).
+        density: learned density on the grid of the manifold's coordinates, or None.
+    """
+
+    metrics: Metrics
+    dimension: IntrinsicDimension
+    samples: Tensor
+    latents: Tensor
+    representation: Tensor
+    density: Tensor | None
+
+
+def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Outcome:
+    """Read a trained flow out, the spread flow at the dimension that it found itself."""
+    generator = torch.Generator().manual_seed(seed)
+    flow, noise = trained.flow, trained.data_noise
+    dimension = intrinsic_dimension(flow, task.train.x[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+    with torch.no_grad():
+        latents = encode(flow, task.held_out.x)
+        if trained.spread:
+            samples = sample(flow, _SAMPLES, rank=dimension, generator=generator)
+            representation = project(flow, task.held_out.x, rank=min(2, dimension))
+        else:
+            samples = _fixed_prior_samples(trained, generator)
+            vectors = linalg.eigh_descending(linalg.covariance_of(latents))[1]
+            representation = latents @ vectors[:, : min(2, dimension)].to(latents.dtype)
+    density = None if grid is None else _density(trained, task, grid, dimension)
+    spectrum = dimension.spectrum
+    metrics = Metrics(
+        true_dimension=task.intrinsic_dimension,
+        dimension={rule: int(verdict) for rule, verdict in spectrum.verdicts.items()},
+        gap=dimension.gap,
+        sample_distance=float(task.distance(samples).mean()),
+        held_out_nll=negative_log_likelihood(flow, task.held_out.x, noise, generator),
+        total_variation=None if grid is None or density is None else total_variation(density, grid.truth, grid.cell),
+        eigenvalues=spectrum.eigenvalues[:20].tolist(),
+        signal_to_noise=spectrum.signal_to_noise[:20].tolist(),
+        data_noise=noise,
+        steps=trained.steps,
+        seconds=trained.seconds,
+    )
+    return Outcome(metrics, dimension, samples, latents, representation, density)
+
+
+def grid_for(manifold: Manifold) -> Grid:
+    """Four standard deviations to either side for a curve, the whole rectangle for the S-curve."""
+    if isinstance(manifold, SCurve):
+        position, step = _midpoints(-4.7123, 4.7123, 400)
+        across, across_step = _midpoints(0.0, 2.0, 40)
+        coordinates, cell = torch.cartesian_prod(position, across), step * across_step
+    else:
+        position, cell = _midpoints(-4.0, 4.0, 800)
+        coordinates = position.unsqueeze(1)
+    return Grid(position, coordinates, cell, manifold.log_density(coordinates).double().exp())
+
+
+def _density(trained: Trained, task: Task, grid: Grid, dimension: int) -> Tensor | None:
+    """The density of the true coordinates, None where the flow's dimension is another one."""
+    manifold = task.manifold
+    if manifold is None or (trained.spread and dimension != manifold.intrinsic_dimension):
+        return None
+    if trained.spread:
+        return learned_density(trained.flow, manifold, grid.coordinates, rank=dimension)
+    return restricted_density(trained.flow, manifold, grid.coordinates, grid.cell)
+
+
+def _fixed_prior_samples(trained: Trained, generator: torch.Generator) -> Tensor:
+    """nflows takes no generator for its samples, so its global one is seeded for the moment."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        samples: Tensor = trained.flow.sample(_SAMPLES)
+    return samples
+
+
+def _midpoints(low: float, high: float, cells: int) -> tuple[Tensor, float]:
+    step = (high - low) / cells
+    return low + step * (torch.arange(cells) + 0.5), step
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return value

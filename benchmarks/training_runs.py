@@ -1,0 +1,84 @@
+"""Train one flow of an experiment: the spread flow, or the fixed-prior flow it is compared with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from baselines.fixed_prior import NegativeLogLikelihood
+from experiment import Experiment
+from nflows_spread import SpreadKLLoss
+from nflows_spread.models import coupling_flow
+from nflows_spread.training import GeometricNoise, fit
+
+_FINAL_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained flow and what its training took.
+
+    Attributes:
+        flow: on the CPU, in evaluation mode.
+        spread: whether it is the spread flow.
+        data_noise: σ_x at the end.
+        steps: steps done.
+        seconds: time of training.
+    """
+
+    flow: Flow
+    spread: bool
+    data_noise: float
+    steps: int
+    seconds: float
+
+
+def train(
+    experiment: Experiment, x: Tensor, *, spread: bool, seed: int, device: str, max_minutes: float | None
+) -> Trained:
+    """Train on points (n, D). Both kinds of flow get the same weights at the start, data order, noise and schedule."""
+    objective = _objective(experiment, spread=spread, seed=seed, device=device)
+    start, end = experiment.data_noise
+    began = time.perf_counter()
+    result = fit(
+        objective,
+        x.to(device),
+        steps=experiment.steps,
+        batch_size=experiment.batch_size,
+        learning_rate=experiment.learning_rate,
+        learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
+            optimizer, experiment.steps, eta_min=_FINAL_RATE * experiment.learning_rate
+        ),
+        noise_schedule=GeometricNoise(
+            objective, start=start, end=end, steps=max(1, int(experiment.annealed * experiment.steps))
+        ),
+        gradient_clip=experiment.gradient_clip,
+        generator=torch.Generator().manual_seed(seed),
+        max_minutes=max_minutes,
+    )
+    return Trained(
+        flow=objective.flow.cpu().eval(),
+        spread=spread,
+        data_noise=objective.data_noise,
+        steps=result.steps,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _objective(experiment: Experiment, *, spread: bool, seed: int, device: str) -> SpreadKLLoss | NegativeLogLikelihood:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        flow = coupling_flow(
+            **experiment.flow,
+            volume_preserving=spread,
+            base=None if spread else StandardNormal([experiment.flow["features"]]),
+            generator=torch.Generator().manual_seed(seed),
+        ).to(device)
+    loss = SpreadKLLoss if spread else NegativeLogLikelihood
+    return loss(flow, data_noise=experiment.data_noise[0], generator=torch.Generator(device).manual_seed(seed))

@@ -1,0 +1,115 @@
+"""Pictures of data and read-outs. Every function draws into the matplotlib axes it is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from nflows_spread.rules import IntrinsicDimension, Spectrum
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DATA_COLOUR = "#4c78a8"
+MODEL_COLOUR = "#e45756"
+REFERENCE_COLOUR = "#8a8a8a"
+_POINT_SIZE = 4
+
+
+def plot_points(axes: Axes, data: Tensor, samples: Tensor, *, labels: tuple[str, str] = ("data", "samples")) -> None:
+    """Data and samples in their first two dimensions, or three where the axes are 3-D.
+
+    Args:
+        axes: where to draw; with ``projection="3d"`` for D = 3.
+        data: shape (n, D).
+        samples: shape (m, D).
+        labels: names for the legend.
+    """
+    dimensions = 3 if axes.name == "3d" else 2
+    scatter: Any = axes.scatter  # 2-D or 3-D, as the columns
+    for points, colour, label in ((data, DATA_COLOUR, labels[0]), (samples, MODEL_COLOUR, labels[1])):
+        scatter(*_columns(points, dimensions), s=_POINT_SIZE, alpha=0.5, c=colour, label=label, linewidths=0)
+    axes.legend(loc="upper left", fontsize=7, markerscale=3, framealpha=0.7)
+    if dimensions == 2:
+        axes.set_aspect("equal", adjustable="datalim")
+
+
+def plot_images(axes: Axes, images: Tensor, *, columns: int = 8) -> None:
+    """A grid of grey images.
+
+    Args:
+        axes: where to draw.
+        images: shape (n, height, width), black 0 and white 1.
+        columns: images in a row.
+    """
+    height, width = images.shape[1:]
+    rows = -(-len(images) // columns)
+    grid = torch.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 0.5)
+    for i, image in enumerate(images.detach().cpu()):
+        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
+        grid[top : top + height, left : left + width] = image.clamp(0.0, 1.0)
+    axes.imshow(grid, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.set_axis_off()
+
+
+def plot_spectrum(axes: Axes, spectrum: Spectrum, dimension: IntrinsicDimension, *, first: int = 20) -> None:
+    """The leading eigenvalues of AAᵀ beside the signal-to-noise eigenvalues, in log-space, with the noise floor.
+
+    Args:
+        axes: where to draw.
+        spectrum: what ``spectrum`` returned.
+        dimension: what a rule made of it; a line marks it.
+        first: how many eigenvalues to show.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    shown = torch.arange(1, min(first, len(spectrum.eigenvalues)) + 1)
+    floor = max(spectrum.data_noise**2, 1e-12)
+    axes.plot(shown, spectrum.eigenvalues[: len(shown)].clamp_min(1e-12), "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ")
+    axes.plot(shown, spectrum.signal_to_noise[: len(shown)].clamp_min(1e-12), "o-", c=MODEL_COLOUR, ms=4, label="μ")
+    axes.axhline(floor, c=DATA_COLOUR, lw=1, ls=":", label="σ_x²")
+    if 0 < dimension < len(shown):
+        axes.axvline(dimension + 0.5, c="k", lw=0.8)
+    axes.set_yscale("log")
+    axes.set_xlabel("index")
+    axes.legend(fontsize=7, framealpha=0.7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plot_representation(axes: Axes, coordinates: Tensor, colour: Tensor, *, label: str = "true coordinate") -> None:
+    """Coordinates on the manifold coloured by something known.
+
+    Args:
+        axes: where to draw.
+        coordinates: what ``project`` returned, (n, 1) or (n, 2); one column is drawn against the colour.
+        colour: one number a point, shape (n,).
+        label: what the colour means.
+    """
+    first = coordinates[:, 0].detach().cpu()
+    second = coordinates[:, 1].detach().cpu() if coordinates.shape[1] > 1 else colour.cpu()
+    axes.scatter(first, second, s=_POINT_SIZE, c=colour.cpu(), cmap="viridis", linewidths=0)
+    axes.set_xlabel("first coordinate")
+    axes.set_ylabel("second coordinate" if coordinates.shape[1] > 1 else label)
+
+
+def plot_density(axes: Axes, position: Tensor, densities: dict[str, Tensor], truth: Tensor, *, label: str) -> None:
+    """Densities along the first coordinate of the manifold against the truth.
+
+    Args:
+        axes: where to draw.
+        position: the coordinate, ascending, shape (n,).
+        densities: by name, each of shape (n,).
+        truth: shape (n,).
+        label: what the coordinate is.
+    """
+    axes.plot(position, truth, c="k", lw=1.5, label="truth")
+    for (name, density), colour in zip(densities.items(), (MODEL_COLOUR, DATA_COLOUR, REFERENCE_COLOUR)):
+        axes.plot(position, density, c=colour, lw=1.2, label=name)
+    axes.set_xlabel(label)
+    axes.legend(fontsize=7, framealpha=0.7)
+
+
+def _columns(points: Tensor, count: int) -> list[Tensor]:
+    return list(points.detach().cpu()[:, :count].unbind(1))
