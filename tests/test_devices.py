@@ -1,0 +1,67 @@
+"""Everything follows the device of the flow; on a machine without an accelerator this runs on the CPU alone."""
+
+import pytest
+import torch
+
+from nflows_spread import (
+    SpreadKLLoss,
+    base_of,
+    initialize,
+    manifold_log_prob,
+    project,
+    reconstruct,
+    sample,
+    spectrum,
+)
+from nflows_spread.models import convolutional_flow, coupling_flow
+from support import lower_triangular
+from swapped_flows import FEATURES, curve
+
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def device(request):
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def flow(device):
+    return coupling_flow(FEATURES, layers=2).to(device)
+
+
+def test_the_loss_trains_where_the_flow_is(flow, device):
+    generator = torch.Generator(device).manual_seed(1)
+    objective = SpreadKLLoss(flow, data_noise=0.1, entropy=True, generator=generator)
+    loss = objective(curve(20).to(device))
+    loss.backward()
+    assert loss.device.type == device.type
+    assert all(p.grad.device.type == device.type for p in flow.parameters())
+
+
+def test_read_outs_are_where_the_flow_is_and_spectra_on_the_cpu(flow, device):
+    x = curve(20).to(device)
+    generator = torch.Generator(device).manual_seed(1)
+    results = [f(flow, x, rank=2) for f in (project, reconstruct, manifold_log_prob)]
+    results += [sample(flow, 5, rank=2, generator=generator), base_of(flow).sample(5), base_of(flow).mean()]
+    assert {result.device.type for result in results} == {device.type}
+    found = spectrum(flow, x, data_noise=0.1, generator=generator)
+    assert found.eigenvalues.device.type == found.signal_to_noise.device.type == "cpu"
+
+
+def test_large_rank_deficient_factors_do_not_fail(device):
+    base = base_of(coupling_flow(1024, layers=1))
+    with torch.no_grad():
+        base.factor.entries.copy_(lower_triangular(1024, 256, 30.0))
+    z = base.sample(8).detach()
+    expected = base.log_prob(z)
+    found = base.to(device).log_prob(z.to(device))
+    found.sum().backward()
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=0)
+    assert torch.isfinite(base.factor.entries.grad).all()
+
+
+def test_image_flows_and_initialize_run_where_the_flow_is(device):
+    flow, x = convolutional_flow((1, 4, 4), blocks=(2,)).to(device), torch.randn(3, 1, 4, 4, device=device)
+    assert initialize(flow, x) == 0
+    assert reconstruct(flow, x, rank=16).device.type == device.type
