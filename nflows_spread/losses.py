@@ -125,5 +125,5 @@ class SpreadKLLoss(nn.Module):
             warnings.warn(
                 "this flow does not preserve volume and data_noise is 0: on data that lies on a manifold the loss has "
                 "no minimum; set data_noise above 0, or use volume-preserving transforms",
-                stacklevel=3,
+                stacklevel=5,  # the caller of this module, beyond forward and nn.Module's own two frames
             )

@@ -90,6 +90,13 @@ def test_it_warns_once_when_nothing_bounds_the_loss():
         objective(x)
 
 
+def test_the_warning_points_at_the_line_that_called_the_loss():
+    objective = SpreadKLLoss(randomize(swapped("SimpleRealNVP"), 0.1))
+    with pytest.warns(UserWarning, match=WARNING) as caught:
+        objective(curve(10))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 @pytest.mark.parametrize(("name", "data_noise"), [("SimpleRealNVP", 0.1), ("volume-preserving coupling flow", 0.0)])
 def test_it_does_not_warn_when_something_does(name, data_noise):
     objective = SpreadKLLoss(randomize(swapped(name), 0.1), data_noise=data_noise)
