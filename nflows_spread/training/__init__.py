@@ -25,6 +25,7 @@ from nflows_spread.training.schedules import (
     Staircase,
     StaircaseNoise,
 )
+from nflows_spread.training.tensorboard import TensorBoard
 
 __all__ = [
     "Callback",
@@ -46,6 +47,7 @@ __all__ = [
     "StopOnHeldOutLoss",
     "StopOnStableDimension",
     "StopRule",
+    "TensorBoard",
     "TrainingState",
     "current_dimension",
     "default_optimizer",

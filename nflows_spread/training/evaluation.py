@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import SpreadKLLoss, rules, spectrum, validation
-from nflows_spread.training.batches import Batch
 from nflows_spread.training.randomness import set_aside
+from nflows_spread.training.sources import Batch
 
 _ROWS = 256
 _CHUNK = 1024

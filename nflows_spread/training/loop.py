@@ -7,18 +7,16 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
-from nflows_spread.training.batches import Batch, Batches
+from nflows_spread.training.batches import Batches
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Processes
 from nflows_spread.training.evaluation import Evaluation, StopRule, current_dimension, held_out_loss
@@ -26,6 +24,8 @@ from nflows_spread.training.interruptions import Interruptions
 from nflows_spread.training.progress import ProgressBar
 from nflows_spread.training.result import Callback, FitResult, NotFiniteError, TrainingState
 from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.snapshot import own_state, shared_state
+from nflows_spread.training.sources import Batch
 
 _PULSE_SECONDS = 0.25
 _LONGEST_PULSE = 1000
@@ -62,7 +62,7 @@ class Limits:
 
 
 class Run:
-    """One run. Everything that a resumed run needs is in ``state_dict``.
+    """One run. What a resumed run needs of it is in ``snapshot``.
 
     The processes of a run agree only at pulses, a quarter of a second apart: there the losses are
     fetched, the bar moves, and it is decided together whether to stop. One process alone decides
@@ -90,7 +90,7 @@ class Run:
         self._parameters = [p for group in parts.optimizer.param_groups for p in group["params"]]
         self._alone = parts.processes.count == 1
         self._reads_at_once = self._alone and parts.processes.device.type == "cpu"
-        self._since_checkpoint = 0
+        self.losses_at_checkpoint = 0
 
     def __call__(self) -> FitResult:
         """Train until there is a reason to stop, and leave a checkpoint.
@@ -116,7 +116,7 @@ class Run:
         return FitResult(
             losses=self.losses.tolist(),
             steps=self.state.step,
-            seconds=self._seconds(),
+            seconds=self.seconds,
             stopped=stopped,
             evaluations=tuple(self.evaluations),
             average=self.parts.average,
@@ -226,61 +226,23 @@ class Run:
             raise NotFiniteError(self._cause(self.state.step, self.losses[-1] if self.losses else math.nan))
         value = self._value()
         is_best, self.best = value < self.best, min(value, self.best)
-        own = {"randomness": randomness.capture(self.parts.generators), "batches": self.parts.batches.state_dict()}
-        shares = self.parts.processes.gather(own)
+        shares = self.parts.processes.gather(own_state(self))
         if self.parts.processes.rank == 0:
-            content = {**self.state_dict(), "processes": shares, "is_best": is_best}
+            content = {**shared_state(self), "processes": shares, "is_best": is_best}
             self.checkpoints.write(self.state.step, content, is_best=is_best)
-        self.checkpoint, self._since_checkpoint = path, len(self.losses)
+        self.checkpoint, self.losses_at_checkpoint = path, len(self.losses)
 
     def _value(self) -> float:
         """By which checkpoints are compared: see ``Checkpoints``."""
         if self.parts.held_out is not None:
             found = [evaluation.loss for evaluation in self.evaluations if evaluation.loss is not None]
             return found[-1] if found else math.inf
-        recent = self.losses[self._since_checkpoint :]
+        recent = self.losses[self.losses_at_checkpoint :]
         return sum(recent) / len(recent) if recent else math.inf
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that is the same in every process, as tensors and plain values."""
-        parts = self.parts
-        return {
-            "step": self.state.step,
-            "objective": parts.objective.state_dict(),
-            "optimizer": parts.optimizer.state_dict(),
-            "schedules": {name: schedule.state_dict() for name, schedule in parts.schedules.items()},
-            "average": None if parts.average is None else parts.average.state_dict(),
-            "early_stop": None if parts.early_stop is None else parts.early_stop.state_dict(),
-            "losses": torch.tensor(self.losses.tolist(), dtype=torch.float64),
-            "evaluations": [asdict(evaluation) for evaluation in self.evaluations],
-            "best": self.best,
-            "seconds": self._seconds(),
-            "settings": dict(self.settings),
-        }
-
-    def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Continue where a checkpoint was written."""
-        parts = self.parts
-        parts.objective.load_state_dict(content["objective"])
-        parts.optimizer.load_state_dict(content["optimizer"])
-        for name, schedule in parts.schedules.items():
-            schedule.load_state_dict(content["schedules"][name])
-        if parts.average is not None:
-            parts.average.load_state_dict(content["average"])
-        if parts.early_stop is not None:
-            parts.early_stop.load_state_dict(content["early_stop"])
-        self.state.step = content["step"]
-        self.losses = array("d", content["losses"].tolist())
-        self.evaluations = [Evaluation(**evaluation) for evaluation in content["evaluations"]]
-        self.best, self.seconds_before = content["best"], content["seconds"]
-        self._since_checkpoint = len(self.losses)
-        own = content["processes"][parts.processes.rank]
-        parts.batches.load_state_dict(own["batches"])
-        randomness.restore(own["randomness"], parts.generators)
-        if self.checkpoints is not None:
-            self.checkpoint = self.checkpoints.path_of(self.state.step)
-
-    def _seconds(self) -> float:
+    @property
+    def seconds(self) -> float:
+        """Time spent training, that before the run was resumed included."""
         return self.seconds_before + time.perf_counter() - self._start
 
     def _cause(self, step: int, loss: float) -> str:

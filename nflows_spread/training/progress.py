@@ -7,8 +7,8 @@ import time
 
 from torch import nn
 
-from nflows_spread.training.batches import Batch
 from nflows_spread.training.evaluation import current_dimension
+from nflows_spread.training.sources import Batch
 
 _SHARE_OF_TIME = 0.02
 

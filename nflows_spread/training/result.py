@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nflows_spread.training.averaging import MovingAverage
-from nflows_spread.training.batches import Batch
 from nflows_spread.training.evaluation import Evaluation
+from nflows_spread.training.sources import Batch
 
 
 @dataclass(frozen=True)

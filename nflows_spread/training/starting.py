@@ -1,0 +1,217 @@
+"""From the arguments of ``fit`` to a run, in this process or in new ones."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from nflows_spread import validation
+from nflows_spread.training import randomness
+from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.batches import Data, batches_of
+from nflows_spread.training.checkpoints import Checkpoints, check_same_shapes
+from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
+from nflows_spread.training.evaluation import Evaluation, StopRule
+from nflows_spread.training.files import read_archive, write_archive
+from nflows_spread.training.loop import Limits, Parts, Run, Schedule
+from nflows_spread.training.optimization import default_optimizer
+from nflows_spread.training.precision import Precision, nets_in
+from nflows_spread.training.result import Callback, FitResult, NotFiniteError
+from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.settings import check_same_settings, settings_of
+from nflows_spread.training.snapshot import continue_from, shared_state
+from nflows_spread.training.sources import Batch, Share
+
+LearningRateSchedule = LRScheduler | Callable[[Optimizer], LRScheduler]
+HeldOut = Tensor | Sequence[Tensor] | np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of ``fit`` on their way to the processes."""
+
+    objective: nn.Module
+    data: Data
+    limits: Limits
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    optimizer: Optimizer | None
+    learning_rate_schedule: LearningRateSchedule | None
+    schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None]
+    average: float | None
+    precision: Precision
+    held_out: HeldOut | None
+    early_stop: StopRule | None
+    checkpoints: Checkpoints | None
+    resume: bool
+    callbacks: Sequence[Callback]
+    progress: bool | None
+    generator: torch.Generator
+
+
+class _Trained:
+    """A run that is over."""
+
+    def __init__(self, run: Run, result: FitResult) -> None:
+        self.run, self.result = run, result
+
+
+def train(fabric: Fabric, job: Job) -> _Trained:
+    """The part of ``fit`` that each process does."""
+    processes, objective = Processes(fabric), job.objective
+    generators = randomness.generators_of(objective)
+    generator = job.generator
+    if processes.count > 1:
+        _check_initialized(objective)
+        generator = torch.Generator().manual_seed(processes.from_first(randomness.draw_seed(job.generator)))
+        randomness.separate(generators, processes.rank)
+    forward = processes.wrap(objective)
+    optimizer = job.optimizer or default_optimizer(
+        objective, learning_rate=job.learning_rate, weight_decay=job.weight_decay
+    )
+    dtype = next(parameter.dtype for parameter in objective.parameters() if parameter.is_floating_point())
+    share = Share(job.batch_size, processes.rank, processes.count, processes.device, dtype)
+    parts = Parts(
+        objective=objective,
+        forward=forward,
+        optimizer=optimizer,
+        batches=batches_of(job.data, share, generator),
+        schedules=_schedules(job, optimizer),
+        average=None if job.average is None else MovingAverage(objective, job.average),
+        held_out=_held_out(job.held_out, share),
+        early_stop=job.early_stop,
+        callbacks=job.callbacks,
+        generators=randomness.generators_of(generator, *generators),
+        processes=processes,
+    )
+    settings = settings_of(parts, job.limits, batch_size=job.batch_size, precision=job.precision)
+    run = Run(parts, job.limits, checkpoints=job.checkpoints, settings=settings, visible=job.progress)
+    if job.checkpoints is not None:
+        _prepare_folder(job.checkpoints, run, resume=job.resume)
+    with nets_in(job.precision, objective, processes.device.type):
+        return _Trained(run, run())
+
+
+def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None:
+    """Make the folder ready, and continue the run that is in it if that is wished."""
+    processes = run.parts.processes
+    content: dict[str, Any] | None = None
+    if processes.rank == 0:
+        checkpoints.prepare(resume=resume)
+        content = checkpoints.read_latest() if resume else None
+    content = processes.from_first(content)
+    if content is not None:
+        where = f"the run in {checkpoints.folder}"
+        check_same_shapes(where, content["objective"], run.parts.objective)
+        check_same_settings(where, content["settings"], run.settings)
+        continue_from(run, content)
+
+
+def train_in_new_processes(fabric: Fabric, job: Job) -> FitResult:
+    """Train in processes of their own, and bring the state home through a file.
+
+    The arguments are pickled here, so that each process has its own copy of all tensors and not, as
+    torch's way of passing tensors has it, one memory for all.
+    """
+    check_engine(fabric)
+    try:
+        packed = pickle.dumps(job)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"with processes above 1 all arguments must be picklable, got one that is not ({error}); "
+            "use functions of a module and functools.partial in place of lambdas"
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.pt"
+        launch(fabric, _train_and_write, packed, path)
+        content = read_archive(path, "result", 1)
+    if content["not_finite"] is not None:
+        raise NotFiniteError(content["not_finite"])
+    state = content["state"]
+    job.objective.load_state_dict(state["objective"])
+    if job.optimizer is not None:
+        job.optimizer.load_state_dict(state["optimizer"])
+    for name, schedule in _given_schedules(job).items():
+        schedule.load_state_dict(state["schedules"][name])
+    average = None if job.average is None else MovingAverage(job.objective, job.average)
+    if average is not None:
+        average.load_state_dict(state["average"])
+    return FitResult(
+        losses=state["losses"].tolist(),
+        steps=state["step"],
+        seconds=state["seconds"],
+        stopped=content["stopped"],
+        evaluations=tuple(Evaluation(**evaluation) for evaluation in state["evaluations"]),
+        average=average,
+        checkpoint=None if content["checkpoint"] is None else Path(content["checkpoint"]),
+    )
+
+
+def _train_and_write(fabric: Fabric, packed: bytes, path: Path) -> None:
+    """What a new process runs. The first one writes the result."""
+    content: dict[str, Any] = {"not_finite": None, "state": None, "stopped": "", "checkpoint": None}
+    try:
+        trained = train(fabric, pickle.loads(packed))
+        checkpoint = trained.result.checkpoint
+        content |= {
+            "state": shared_state(trained.run),
+            "stopped": trained.result.stopped,
+            "checkpoint": None if checkpoint is None else str(checkpoint),
+        }
+    except NotFiniteError as error:
+        content["not_finite"] = str(error)
+    if fabric.global_rank == 0:
+        write_archive(path, "result", 1, content)
+
+
+def _schedules(job: Job, optimizer: Optimizer) -> dict[str, Schedule]:
+    """By name, in the order in which they move."""
+    schedules: dict[str, Schedule] = {}
+    if isinstance(job.learning_rate_schedule, LRScheduler):
+        schedules["learning_rate"] = job.learning_rate_schedule
+    elif job.learning_rate_schedule is not None:
+        schedules["learning_rate"] = job.learning_rate_schedule(optimizer)
+    return schedules | {name: schedule for name, schedule in job.schedules.items() if schedule is not None}
+
+
+def _given_schedules(job: Job) -> dict[str, Schedule]:
+    """Those that the caller has objects of."""
+    schedules: dict[str, Schedule] = {name: given for name, given in job.schedules.items() if given is not None}
+    if isinstance(job.learning_rate_schedule, LRScheduler):
+        schedules["learning_rate"] = job.learning_rate_schedule
+    return schedules
+
+
+def _held_out(held_out: HeldOut | None, share: Share) -> Batch | None:
+    """The held-out rows where training happens."""
+    if held_out is None:
+        return None
+    if isinstance(held_out, np.ndarray):
+        held_out = torch.from_numpy(held_out)
+    parts = (held_out,) if isinstance(held_out, Tensor) else tuple(held_out)
+    validation.points("held_out", parts[0])
+    return tuple(part.to(share.device, share.dtype if part.is_floating_point() else None) for part in parts)
+
+
+def _check_initialized(objective: nn.Module) -> None:
+    """``ValueError`` if a layer would set itself from its first batch, which is another one in each process."""
+    for name, module in objective.named_modules():
+        flag = getattr(module, "initialized", None)
+        if isinstance(flag, Tensor) and not bool(flag):
+            raise ValueError(
+                "layers must be initialised before training in several processes, "
+                f"got {name} ({type(module).__name__}) that waits for its first batch; "
+                "pass a batch through the flow, or use VolumePreservingActNorm "
+                "and nflows_spread.initialize"
+            )
