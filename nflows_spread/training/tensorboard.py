@@ -46,7 +46,7 @@ class TensorBoard:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(self.folder, purge_step=state.step)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(self.folder, purge_step=state.step)
         if state.step % self.every == 0:
             self._write_curves(state)
         if state.evaluation is not None and state.evaluation.step > self._evaluated:
