@@ -70,8 +70,8 @@ def _samples(
 
 def _latents(figure: Figure, place: int, name: str, outcome: Outcome, task: Task) -> None:
     axes = _points_axes(figure, place, outcome)
-    colour = task.held_out.coordinates[:_SHOWN, 0]
-    columns = outcome.latents[:_SHOWN, : 3 if axes.name == "3d" else 2].unbind(1)
+    colour = task.held_out.coordinates[:_SHOWN, 0].numpy()
+    columns = outcome.latents[:_SHOWN, : 3 if axes.name == "3d" else 2].numpy().T
     axes.scatter(*columns, s=4, c=colour, cmap="viridis", linewidths=0)
     axes.set_title(f"{name}: latents" + ("" if outcome.latents.shape[1] <= 3 else ", first two"))
     if axes.name != "3d":

@@ -11,6 +11,7 @@ from nflows_spread.rules import IntrinsicDimension, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 DATA_COLOUR = "#4c78a8"
 MODEL_COLOUR = "#e45756"
@@ -50,7 +51,7 @@ def plot_images(axes: Axes, images: Tensor, *, columns: int = 8) -> None:
     for i, image in enumerate(images.detach().cpu()):
         top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
         grid[top : top + height, left : left + width] = image.clamp(0.0, 1.0)
-    axes.imshow(grid, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.imshow(_array(grid), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_axis_off()
 
 
@@ -65,10 +66,13 @@ def plot_spectrum(axes: Axes, spectrum: Spectrum, dimension: IntrinsicDimension,
     """
     from matplotlib.ticker import MaxNLocator
 
-    shown = torch.arange(1, min(first, len(spectrum.eigenvalues)) + 1)
+    shown = range(1, min(first, len(spectrum.eigenvalues)) + 1)
     floor = max(spectrum.data_noise**2, 1e-12)
-    axes.plot(shown, spectrum.eigenvalues[: len(shown)].clamp_min(1e-12), "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ")
-    axes.plot(shown, spectrum.signal_to_noise[: len(shown)].clamp_min(1e-12), "o-", c=MODEL_COLOUR, ms=4, label="μ")
+    eigenvalues, signal_to_noise = (
+        _array(values[: len(shown)].clamp_min(1e-12)) for values in (spectrum.eigenvalues, spectrum.signal_to_noise)
+    )
+    axes.plot(shown, eigenvalues, "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ")
+    axes.plot(shown, signal_to_noise, "o-", c=MODEL_COLOUR, ms=4, label="μ")
     axes.axhline(floor, c=DATA_COLOUR, lw=1, ls=":", label="σ_x²")
     if 0 < dimension < len(shown):
         axes.axvline(dimension + 0.5, c="k", lw=0.8)
@@ -87,9 +91,8 @@ def plot_representation(axes: Axes, coordinates: Tensor, colour: Tensor, *, labe
         colour: one number a point, shape (n,).
         label: what the colour means.
     """
-    first = coordinates[:, 0].detach().cpu()
-    second = coordinates[:, 1].detach().cpu() if coordinates.shape[1] > 1 else colour.cpu()
-    axes.scatter(first, second, s=_POINT_SIZE, c=colour.cpu(), cmap="viridis", linewidths=0)
+    first, second = coordinates[:, 0], coordinates[:, 1] if coordinates.shape[1] > 1 else colour
+    axes.scatter(_array(first), _array(second), s=_POINT_SIZE, c=_array(colour), cmap="viridis", linewidths=0)
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate" if coordinates.shape[1] > 1 else label)
 
@@ -104,12 +107,16 @@ def plot_density(axes: Axes, position: Tensor, densities: dict[str, Tensor], tru
         truth: shape (n,).
         label: what the coordinate is.
     """
-    axes.plot(position, truth, c="k", lw=1.5, label="truth")
+    axes.plot(_array(position), _array(truth), c="k", lw=1.5, label="truth")
     for (name, density), colour in zip(densities.items(), (MODEL_COLOUR, DATA_COLOUR, REFERENCE_COLOUR)):
-        axes.plot(position, density, c=colour, lw=1.2, label=name)
+        axes.plot(_array(position), _array(density), c=colour, lw=1.2, label=name)
     axes.set_xlabel(label)
     axes.legend(fontsize=7, framealpha=0.7)
 
 
-def _columns(points: Tensor, count: int) -> list[Tensor]:
-    return list(points.detach().cpu()[:, :count].unbind(1))
+def _columns(points: Tensor, count: int) -> list[NDArray[Any]]:
+    return [_array(column) for column in points[:, :count].unbind(1)]
+
+
+def _array(values: Tensor) -> NDArray[Any]:
+    return values.detach().cpu().numpy()

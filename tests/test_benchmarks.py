@@ -1,0 +1,120 @@
+"""The benchmark command, run for a few steps as a user would run it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import IdentityTransform
+
+import experiment
+from measures import learned_density, restricted_density, total_variation
+from nflows_spread import DegenerateGaussian
+from nflows_spread.datasets import Line
+from run import SHORT_SUITE, main
+
+pytest.importorskip("sklearn")
+RULES = {"signal_to_noise", "gap", "rank"}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every experiment with a handful of steps."""
+    load = experiment.load
+    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), steps=5))
+
+
+def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == experiment.names()
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_the_short_suite_is_made_of_experiments() -> None:
+    assert set(SHORT_SUITE) <= set(experiment.names())
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("name", SHORT_SUITE)
+def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--seed", "3", "--out", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "fixed prior" in table
+    assert (tmp_path / f"{name}-seed-3.png").read_bytes().startswith(b"\x89PNG")
+    written = json.loads((tmp_path / f"{name}-seed-3.json").read_text())
+    assert written["command"] == f"python benchmarks/run.py {name} --seed 3"
+    assert written["versions"]["torch"] == torch.__version__
+    assert set(written["results"]) == {"spread", "fixed prior"}
+    for result in written["results"].values():
+        assert set(result["dimension"]) == RULES
+        assert result["steps"] == 5
+        assert math.isfinite(result["sample_distance"])
+        assert math.isfinite(result["held_out_nll"])
+
+
+@pytest.mark.usefixtures("short")
+def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
+    found = []
+    for run in ("first", "second"):
+        assert main(["line", "--out", str(tmp_path / run)]) == 0
+        results = json.loads((tmp_path / run / "line-seed-0.json").read_text())["results"]
+        found.append({flow: {**result, "seconds": None} for flow, result in results.items()})
+    assert found[0] == found[1]
+
+
+def test_an_unknown_experiment_is_refused_with_the_names_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["moebius", "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert "'moebius'" in message
+    assert "sine" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("mine")
+    with pytest.raises(SystemExit) as stopped:
+        main(["line", "--out", str(occupied)])
+    assert stopped.value.code == 2
+    assert "--out" in capsys.readouterr().err
+    assert occupied.read_text() == "mine"
+
+
+def test_total_variation_is_half_the_distance_and_counts_what_lies_outside() -> None:
+    cell = 0.5
+    truth = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    assert total_variation(truth, truth, cell) == 0.0
+    assert total_variation(truth.flip(0), truth, cell) == pytest.approx(1.0)
+    assert total_variation(truth / 2, truth, cell) == pytest.approx(0.5)
+
+
+def test_densities_of_exact_flows_are_the_true_density_of_the_line() -> None:
+    """Both flows are the identity; their Gaussians have variance 2 along the line, as the data."""
+    t = torch.linspace(-3, 3, 61).unsqueeze(1)
+    truth = Line().log_density(t).double().exp()
+    base = DegenerateGaussian([2])
+    with torch.no_grad():
+        base.factor.entries.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    spread = Flow(IdentityTransform(), base)
+    assert torch.allclose(learned_density(spread, Line(), t, rank=1), truth, rtol=1e-5)
+
+    fixed = Flow(IdentityTransform(), StandardNormal([2]))
+    wide = torch.linspace(-8, 8, 1601).unsqueeze(1)
+    found = restricted_density(fixed, Line(), wide, 0.01)
+    expected = torch.distributions.Normal(0.0, math.sqrt(0.5)).log_prob(wide.squeeze(1)).double().exp()
+    assert torch.allclose(found, expected, atol=1e-5)

@@ -1,0 +1,29 @@
+"""The examples run, for a few steps."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SHORT = {
+    "manifold_readouts": lambda module: module.main(steps=5),
+    "swap_base": lambda module: module.main(steps=5),
+}
+RUN_ELSEWHERE = {"train_distributed"}  # starts processes; tests/test_training_processes.py runs it
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SHORT) | {
+        name for name in RUN_ELSEWHERE if (EXAMPLES / f"{name}.py").exists()
+    }
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_an_example_runs_and_says_what_it_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    found = SHORT[name](import_module(name))
+    assert found
+    assert "imension" in capsys.readouterr().out

@@ -1,0 +1,58 @@
+"""What an installer and a newcomer rely on."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import metadata, requires
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import nflows_spread
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = {"normflows", "train", "sklearn", "bench", "test", "docs"}
+
+
+def _readme_commands() -> list[str]:
+    return re.findall(r"^(pip install .+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+
+
+def test_the_core_depends_on_torch_and_nflows_alone_without_an_upper_bound_on_torch() -> None:
+    core = [requirement for requirement in requires("nflows-spread") or [] if "extra ==" not in requirement]
+    assert sorted(re.match(r"[\w-]+", requirement)[0] for requirement in core) == ["nflows", "torch"]  # type: ignore[index]
+    assert not any("<" in requirement for requirement in core)
+
+
+def test_the_extras_are_those_of_the_design() -> None:
+    assert set(metadata("nflows-spread").get_all("Provides-Extra") or []) == EXTRAS
+
+
+def test_the_package_says_that_it_is_typed_and_which_version_it_is() -> None:
+    assert (files("nflows_spread") / "py.typed").is_file()
+    assert metadata("nflows-spread")["Version"] == nflows_spread.__version__
+    assert metadata("nflows-spread")["Requires-Python"] == ">=3.10"
+
+
+def test_ci_calls_the_readmes_test_command_as_it_stands() -> None:
+    commands = [command for command in _readme_commands() if "pytest" in command]
+    assert len(commands) == 1
+    assert commands[0] in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_readme_names_only_files_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    local = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_every_public_name_is_in_the_readme_or_documented() -> None:
+    undocumented = [name for name in nflows_spread.__all__ if not getattr(nflows_spread, name).__doc__]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("name", nflows_spread.__all__)
+def test_a_public_name_can_be_imported(name: str) -> None:
+    assert hasattr(nflows_spread, name)
