@@ -4,7 +4,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, base_of, decode, encode
+from nflows_spread import DegenerateGaussian, base_of, decode, encode, swap_base
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
 from support import randomize, refused
@@ -96,3 +96,15 @@ def test_context_of_another_length_is_refused():
     for call in (encode, decode):
         with refused(ValueError, "one row for each of the 5 inputs", "got 4"):
             call(flow, torch.zeros(5, FEATURES), torch.zeros(4, 2))
+
+
+@every_flow
+def test_swapping_the_base_keeps_the_transform_and_the_flow_that_was_given(flow_and_data):
+    flow, x, context = flow_and_data
+    before, base = base_of(flow), DegenerateGaussian([FEATURES], spread_variance=0.5)
+    twin = swap_base(flow, base)
+    assert base_of(twin) is base
+    assert base_of(flow) is before
+    assert torch.equal(encode(twin, x, context), encode(flow, x, context))
+    shared = {id(p) for p in flow.parameters()} & {id(p) for p in twin.parameters()}
+    assert len(shared) == len(list(twin.parameters())) - 1  # all but the new factor

@@ -82,9 +82,10 @@ def test_full_dimensional_data_give_the_ambient_dimension(features):
     assert intrinsic_dimension(identity_flow(features), x, data_noise=0.05) == features
 
 
-def test_a_flat_manifold_is_read_without_data_noise_too():
-    x = torch.randn(1000, 2) @ torch.randn(2, 5)
-    assert intrinsic_dimension(identity_flow(5), x) == 2
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_a_flat_manifold_is_read_without_data_noise_too(rank):
+    x = torch.randn(1000, rank) @ torch.linalg.qr(torch.randn(5, 5)).Q[:rank]
+    assert intrinsic_dimension(identity_flow(5), x) == rank
 
 
 def test_eigenvalues_are_those_of_the_base():

@@ -221,6 +221,7 @@ def test_fixed_permutations_follow_their_generator():
 
 def test_actnorm_changes_only_when_it_is_told_to():
     actnorm = VolumePreservingActNorm(3).train()
+    assert actnorm.initialized  # nothing is left for the first batch to do
     x = 5.0 + torch.tensor([1.0, 2.0, 8.0]) * torch.randn(200, 3)
     assert torch.equal(actnorm(x)[0], x)
     actnorm.initialize(x)
