@@ -149,7 +149,7 @@ class _LoaderBatches:
 
     def next(self) -> Batch:
         while True:
-            iterator = self._iterator or self._start_epoch()
+            iterator = self._start_epoch() if self._iterator is None else self._iterator
             for batch in iterator:
                 self._position += 1
                 parts = tuple(moved(part, self._share) for part in as_batch(batch))

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import SpreadKLLoss, rules, spectrum, validation
+from nflows_spread import rules, validation
+from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.spectra import spectrum
 from nflows_spread.training.randomness import set_aside
 from nflows_spread.training.sources import Batch
 

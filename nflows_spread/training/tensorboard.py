@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import SpreadKLLoss, decode, encode, rules, sample, spectrum, validation
+from nflows_spread import rules, validation
+from nflows_spread.hosts import decode, encode
+from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.manifold import sample
+from nflows_spread.spectra import spectrum
 from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import set_aside
 from nflows_spread.training.result import TrainingState
