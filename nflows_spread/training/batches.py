@@ -129,7 +129,8 @@ class _LoaderBatches:
     """The user's own loader, epoch after epoch.
 
     Its place is the randomness at the start of the epoch and the number of batches since: to return
-    there the epoch is started again and so many batches are passed over.
+    there the epoch is started again and so many batches are passed over. The global generators are
+    left wherever that leads: whoever continues a run sets them after its place in the data.
     """
 
     def __init__(self, loader: DataLoader[Any], share: Share) -> None:
@@ -160,19 +161,21 @@ class _LoaderBatches:
             self._iterator = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "position": self._position, "epoch_start": self._epoch_start}
+        generators = [generator.get_state() for generator in self._generators]
+        place = {"epoch": self._epoch, "position": self._position}
+        return {**place, "epoch_start": self._epoch_start, "generators": generators}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if state["epoch_start"] is None:
             return
-        now = capture(self._generators)
         restore(state["epoch_start"], self._generators)
         self._epoch = int(state["epoch"]) - 1
         iterator = self._start_epoch()
         for _ in range(int(state["position"])):
             next(iterator)
         self._position = int(state["position"])
-        restore(now, self._generators)
+        for generator, value in zip(self._generators, state["generators"]):
+            generator.set_state(value)
 
     def describe(self) -> str:
         return f"DataLoader over {type(self._loader.dataset).__name__} in batches of {self._loader.batch_size}"

@@ -59,6 +59,7 @@ def link_atomically(source: Path, target: Path) -> None:
     except OSError:  # a file system without hard links
         aside.write_bytes(source.read_bytes())
     os.replace(aside, target)
+    aside.unlink(missing_ok=True)  # renaming a link to the same file leaves both
     _sync_folder(target.parent)
 
 
