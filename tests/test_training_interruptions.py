@@ -1,0 +1,146 @@
+"""Ctrl-C, SIGTERM and kill -9. This file is also the program that is interrupted: it forks, so torch loads once."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from nflows_spread import SpreadKLLoss
+from nflows_spread.models import TABLE_1, coupling_flow
+from nflows_spread.training import Checkpoints, GeometricNoise, fit, read_checkpoint
+
+KILLS = 20
+STEPS = 400
+
+
+def objective():
+    torch.manual_seed(0)
+    return SpreadKLLoss(coupling_flow(**TABLE_1))
+
+
+def train(folder, steps, every):
+    loss = objective()
+    torch.manual_seed(1)
+    fit(
+        loss,
+        torch.randn(500, 2, generator=torch.Generator().manual_seed(0)),
+        steps=steps,
+        batch_size=20,
+        learning_rate=1e-3,
+        noise_schedule=GeometricNoise(loss, start=0.3, end=0.05, steps=STEPS),
+        generator=torch.Generator().manual_seed(2),
+        checkpoints=None if folder is None else Checkpoints(folder, every=every, keep=2),
+        resume=folder is not None,
+    )
+    return [parameter.detach() for parameter in loss.parameters()]
+
+
+def in_a_fork(function, *arguments):
+    """The id of a child process that runs the function and nothing else."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            function(*arguments)
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        finally:
+            os._exit(code)
+    return child
+
+
+def how_it_ended(child):
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"exit": code}
+
+
+def wait_for_a_checkpoint(folder, after=-1, seconds=60.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        paths = Checkpoints(folder).paths()
+        if paths and int(paths[-1].stem.partition("-")[2]) > after:
+            return
+        time.sleep(0.005)
+    raise TimeoutError("no checkpoint came")
+
+
+def signalled(folder, number):
+    """What a run leaves that gets a signal between two checkpoints."""
+    child = in_a_fork(train, folder, 10**6, 50)
+    wait_for_a_checkpoint(folder)
+    os.kill(child, number)
+    ended = how_it_ended(child)
+    steps = [read_checkpoint(path)["step"] for path in Checkpoints(folder).paths()]
+    return {**ended, "steps": steps, "files": sorted(path.name for path in Path(folder).iterdir())}
+
+
+def killed(folder):
+    """Kill a run again and again while it does little but write, look at what is left, and let it end."""
+    pauses, looks = random.Random(0), []
+    for _ in range(KILLS):
+        before = looks[-1]["step"] if looks else -1
+        child = in_a_fork(train, folder, STEPS, 1)
+        wait_for_a_checkpoint(folder, after=before)
+        time.sleep(pauses.uniform(0.0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        unfinished = len(list(Path(folder).glob("*.unfinished")))
+        paths = Checkpoints(folder).paths()
+        readable = [read_checkpoint(path)["step"] for path in paths]
+        best = read_checkpoint(Checkpoints(folder).best)["step"] if Checkpoints(folder).best.exists() else None
+        looks.append({"step": max(readable), "readable": len(readable), "unfinished": unfinished, "best": best})
+    resumed, whole = train(folder, STEPS, 100), train(None, STEPS, 1)
+    return {"looks": looks, "same": all(torch.equal(a, b) for a, b in zip(resumed, whole))}
+
+
+def as_a_program(what, folder):
+    done = subprocess.run(
+        [sys.executable, __file__, what, str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and fork are those of POSIX")
+
+
+@posix
+def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(tmp_path):
+    found = as_a_program("signals", tmp_path)
+    assert found["SIGINT"]["exit"] == 130, "Ctrl-C must end in KeyboardInterrupt"
+    assert found["SIGTERM"]["exit"] == -signal.SIGTERM
+    for left in found.values():
+        assert left["steps"][-1] % 50 != 0, "the last checkpoint is not that of the interruption"
+        assert not [name for name in left["files"] if "unfinished" in name]
+
+
+@posix
+def test_twenty_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_continued(tmp_path):
+    found = as_a_program("kills", tmp_path)
+    looks = found["looks"]
+    assert len(looks) == KILLS
+    assert all(look["readable"] >= 1 for look in looks)
+    assert [look["step"] for look in looks] == sorted(look["step"] for look in looks)
+    assert found["same"], "the run that was killed did not end where the run that was not ended"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    command, where = sys.argv[1:]
+    if command == "kills":
+        print(json.dumps(killed(where)))
+    else:
+        print(json.dumps({s.name: signalled(f"{where}/{s.name}", s) for s in (signal.SIGINT, signal.SIGTERM)}))
