@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from grids import Grid
 from measures import learned_density, negative_log_likelihood, restricted_density, total_variation
 from nflows_spread import IntrinsicDimension, encode, intrinsic_dimension, linalg, project, sample
-from nflows_spread.datasets import Manifold, SCurve
 from tasks import Task
 from training_runs import Trained
 
@@ -53,28 +53,6 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A regular grid over the coordinates of a manifold.
-
-    Attributes:
-        position: values of the first coordinate, (m,).
-        coordinates: all grid points, (m · k, K), the first coordinate varying slowest.
-        cell: volume of a cell.
-        truth: true density at the grid points, (m · k,).
-    """
-
-    position: Tensor
-    coordinates: Tensor
-    cell: float
-    truth: Tensor
-
-    def marginal(self, density: Tensor) -> Tensor:
-        """The density of the first coordinate alone, (m,)."""
-        step = float(self.position[1] - self.position[0])
-        return density.view(len(self.position), -1).sum(1) * (self.cell / step)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """One flow, measured.
 
@@ -84,7 +62,7 @@ class Outcome:
         samples: (2000, D); on the manifold for the spread flow.
         latents: of the held-out points, (n, D).
         representation: leading coordinates of the held-out points, (n, 1 or 2).
-        density: learned density on the grid of the manifold's coordinates, or None.
+        density: learned density of the manifold's coordinates in the grid's cells, or None.
     """
 
     metrics: Metrics
@@ -127,26 +105,14 @@ def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Ou
     return Outcome(metrics, dimension, samples, latents, representation, density)
 
 
-def grid_for(manifold: Manifold) -> Grid:
-    """Four standard deviations to either side for a curve, the whole rectangle for the S-curve."""
-    if isinstance(manifold, SCurve):
-        position, step = _midpoints(-4.7123, 4.7123, 400)
-        across, across_step = _midpoints(0.0, 2.0, 40)
-        coordinates, cell = torch.cartesian_prod(position, across), step * across_step
-    else:
-        position, cell = _midpoints(-4.0, 4.0, 800)
-        coordinates = position.unsqueeze(1)
-    return Grid(position, coordinates, cell, manifold.log_density(coordinates).double().exp())
-
-
 def _density(trained: Trained, task: Task, grid: Grid, dimension: int) -> Tensor | None:
     """The density of the true coordinates, None where the flow's dimension is another one."""
     manifold = task.manifold
     if manifold is None or (trained.spread and dimension != manifold.intrinsic_dimension):
         return None
     if trained.spread:
-        return learned_density(trained.flow, manifold, grid.coordinates, rank=dimension)
-    return restricted_density(trained.flow, manifold, grid.coordinates, grid.cell)
+        return grid.pool(learned_density(trained.flow, manifold, grid.fine, rank=dimension))
+    return grid.pool(restricted_density(trained.flow, manifold, grid.fine, grid.fine_cell))
 
 
 def _fixed_prior_samples(trained: Trained, generator: torch.Generator) -> Tensor:
@@ -155,11 +121,6 @@ def _fixed_prior_samples(trained: Trained, generator: torch.Generator) -> Tensor
         torch.manual_seed(generator.initial_seed())
         samples: Tensor = trained.flow.sample(_SAMPLES)
     return samples
-
-
-def _midpoints(low: float, high: float, cells: int) -> tuple[Tensor, float]:
-    step = (high - low) / cells
-    return low + step * (torch.arange(cells) + 0.5), step
 
 
 def _rounded(value: object) -> object:

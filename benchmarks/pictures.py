@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grids import Grid
 from nflows_spread import plots
-from outcomes import Grid, Outcome
+from outcomes import Outcome
 from tasks import Task
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import torch
 import experiment
 import pictures
 import records
-from outcomes import Metrics, Outcome, grid_for, measure
+from grids import grid_for
+from outcomes import Metrics, Outcome, measure
 from training_runs import train
 
 SHORT_SUITE = ("sine", "line", "s_curve", "digits")

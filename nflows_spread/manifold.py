@@ -22,10 +22,8 @@ def project(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = N
     Returns:
         Shape (n, K), in the dtype of ``x``.
     """
-    validation.points("x", x)
     base = _degenerate_base_of(flow)
-    directions = base.eigh()[1][:, : validation.rank_within(rank, base.features)].to(x.dtype)
-    return base.flatten(encode(flow, x, context)) @ directions
+    return _rows(flow, base, x, context) @ _leading(base, rank)[1].to(x.dtype)
 
 
 def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
@@ -34,9 +32,9 @@ def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None
     Args as for ``project``. Returns the shape of ``x``.
     """
     base = _degenerate_base_of(flow)
-    coordinates = project(flow, x, rank=rank, context=context)
-    latent = coordinates @ base.eigh()[1][:, :rank].to(x.dtype).mT
-    return decode(flow, base.unflatten(latent), context)
+    directions = _leading(base, rank)[1].to(x.dtype)
+    rows = _rows(flow, base, x, context) @ directions @ directions.mT
+    return decode(flow, base.unflatten(rows), context)
 
 
 def sample(
@@ -74,10 +72,22 @@ def manifold_log_prob(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor 
         ValueError: the K-th eigenvalue of AAᵀ is 0, so that there is no K-dimensional density.
     """
     base = _degenerate_base_of(flow)
-    variances = base.eigenvalues[: validation.rank_within(rank, base.features)]
+    variances, directions = _leading(base, rank)
     if float(variances[-1]) <= 0.0:
-        raise ValueError(f"rank must be at most the rank of AAᵀ, {int((base.eigenvalues > 0).sum())}, got {rank}")
-    return linalg.diagonal_log_prob(project(flow, x, rank=rank, context=context), variances)
+        raise ValueError(f"rank must be at most the rank of AAᵀ, {int((variances > 0.0).sum())}, got {rank}")
+    return linalg.diagonal_log_prob(_rows(flow, base, x, context) @ directions.to(x.dtype), variances)
+
+
+def _rows(flow: nn.Module, base: DegenerateGaussian, x: Tensor, context: Tensor | None) -> Tensor:
+    """g(x) − m as rows (n, D)."""
+    return base.flatten(encode(flow, validation.points("x", x), context))
+
+
+def _leading(base: DegenerateGaussian, rank: int) -> tuple[Tensor, Tensor]:
+    """Λ_K (K,) and E_K (D, K), float64, from one decomposition."""
+    rank = validation.rank_within(rank, base.features)
+    values, vectors = base.eigh()
+    return values[:rank], vectors[:, :rank]
 
 
 def _degenerate_base_of(flow: nn.Module) -> DegenerateGaussian:

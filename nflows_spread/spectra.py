@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-from nflows.distributions import StandardNormal
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of, encode
+from nflows_spread.hosts import base_of, encode, variances_of_base
 from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
 
 _JACOBIAN_FEATURES = 128
@@ -41,7 +42,7 @@ def spectrum(
     as blind to the gauge, but lets a strongly varying J depress the large μ.
 
     Args:
-        flow: a flow whose base is a ``DegenerateGaussian`` or a standard Gaussian.
+        flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
         context: conditioning inputs, one row for each row of ``x``.
         data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
@@ -54,9 +55,11 @@ def spectrum(
     """
     validation.points("x", x)
     base = base_of(flow)
-    if not isinstance(base, DegenerateGaussian | StandardNormal):
+    eigenvalues = base.eigenvalues if isinstance(base, DegenerateGaussian) else variances_of_base(flow)
+    if eigenvalues is None:
         raise TypeError(
-            f"the base of the flow must be a DegenerateGaussian or StandardNormal, got {type(base).__name__}"
+            f"the base of the flow must be a DegenerateGaussian or StandardNormal (in normflows: DiagGaussian), "
+            f"got {type(base).__name__}"
         )
     noise = _data_noise(base, data_noise)
     latents = _Latents(flow, base, x, context, noise, generator)
@@ -68,7 +71,7 @@ def spectrum(
     else:
         signal_to_noise = linalg.generalised_eigenvalues(signal, latents.mean_response())
     return Spectrum(
-        eigenvalues=_eigenvalues(base, latents.features),
+        eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
         signal_to_noise=signal_to_noise.cpu(),
         spread_variance=spread_variance,
         data_noise=noise,
@@ -114,8 +117,13 @@ class _Latents:
 
     def covariance(self) -> Tensor:
         """Cov(g(x̃)), shape (D, D), from as many noisy copies of the data as it takes to fill all directions."""
-        parts = [self._encode(noisy, index) for noisy, index in self._noisy(self.rows)]
-        return linalg.covariance_of(torch.cat(parts))
+        origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
+        first, second = self._zeros(self.features), self._zeros(self.features, self.features)
+        for noisy, index in self._noisy(self.rows):
+            z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
+            first += z.sum(0) / self.rows
+            second += linalg.second_moment_of(z) * (len(z) / self.rows)
+        return second - torch.outer(first, first)
 
     def jacobians(self) -> Tensor:
         """The Jacobian of g at noisy points by central differences, shape (points, D, D)."""
@@ -132,16 +140,17 @@ class _Latents:
 
     def mean_response(self) -> Tensor:
         """E[J Jᵀ], shape (D, D), from one random direction for each of many noisy points."""
-        total = torch.zeros(self.features, self.features, dtype=torch.float64, device=self.x.device)
+        total = self._zeros(self.features, self.features)
         for noisy, index in self._noisy(self.rows):
             responses = self._difference(noisy, self.step * self._normal_like(noisy), index)
             total += linalg.second_moment_of(responses) * (len(noisy) / self.rows)
         return total
 
-    def _noisy(self, rows: int, copies: int = 1) -> list[tuple[Tensor, Tensor]]:
-        size = max(1, _CHUNK_ENTRIES // (self.features * copies))
+    def _noisy(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Noisy points and their indices in the data, a bounded number at a time."""
         indices = torch.arange(rows, device=self.x.device) % len(self.x)
-        return [(self.x[i] + self.noise * self._normal_like(self.x[i]), i) for i in indices.split(size)]
+        for index in indices.split(max(1, _CHUNK_ENTRIES // (self.features * copies))):
+            yield self.x[index] + self.noise * self._normal_like(self.x[index]), index
 
     def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
         """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""
@@ -151,6 +160,9 @@ class _Latents:
         z = encode(self.flow, x, None if self.context is None else self.context[index])
         return (self.base.flatten(z) if isinstance(self.base, DegenerateGaussian) else z.flatten(1)).double()
 
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float64, device=self.x.device)
+
     def _normal_like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x).normal_(generator=self.generator)
 
@@ -159,8 +171,3 @@ def _data_noise(base: nn.Module, given: float | None) -> float:
     if given is not None:
         return validation.non_negative("data_noise", given)
     return (base.data_noise or 0.0) if isinstance(base, DegenerateGaussian) else 0.0
-
-
-def _eigenvalues(base: nn.Module, features: int) -> Tensor:
-    """Those of the prior's covariance, AAᵀ or the identity, descending, float64, on the CPU."""
-    return base.eigenvalues.cpu() if isinstance(base, DegenerateGaussian) else torch.ones(features, dtype=torch.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -26,20 +27,25 @@ def non_negative(name: str, value: float) -> float:
 
 def positive_int(name: str, value: int) -> int:
     """``value`` if it is an integer above 0, else ``TypeError`` or ``ValueError``."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
+    number = _integer(name, value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}")
+    return number
 
 
 def rank_within(rank: int, features: int) -> int:
     """``rank`` as a plain int if 1 ≤ rank ≤ features, else ``TypeError`` or ``ValueError``."""
-    if isinstance(rank, bool) or not isinstance(rank, int):
-        raise TypeError(f"rank must be an integer, got {rank!r} of type {type(rank).__name__}")
-    if not 1 <= rank <= features:
-        raise ValueError(f"rank must be between 1 and {features}, got {int(rank)}")
-    return int(rank)
+    number = _integer("rank", rank)
+    if not 1 <= number <= features:
+        raise ValueError(f"rank must be between 1 and {features}, got {number}")
+    return number
+
+
+def _integer(name: str, value: SupportsIndex) -> int:
+    """Python's and NumPy's integers, but no booleans."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or isinstance(value, Tensor):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    return int(value)
 
 
 def floating(name: str, value: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from experiment import Experiment
 
 EXPERIMENT = Experiment(
     task=tasks.digits,
-    flow={"features": 64, "layers": 8, "hidden_features": (128, 128), "permute": True},
+    flow={"features": 64, "layers": 8, "hidden_features": (128, 128), "permute": True, "bounded_scale": True},
     steps=2500,
     learning_rate=1e-3,
     image_shape=(8, 8),

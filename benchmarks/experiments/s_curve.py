@@ -8,4 +8,4 @@ import tasks
 from experiment import Experiment
 from nflows_spread.models import TABLE_2
 
-EXPERIMENT = Experiment(task=tasks.s_curve, flow=TABLE_2)
+EXPERIMENT = Experiment(task=tasks.s_curve, flow=TABLE_2, steps=10_000)

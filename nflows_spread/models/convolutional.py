@@ -88,6 +88,7 @@ def convolutional_flow(
             hidden_features=hidden_features,
             context_features=None,
             volume_preserving=volume_preserving,
+            bounded_scale=False,
         )
         for layer in range(dense_layers)
     ]

@@ -19,6 +19,7 @@ from nflows_spread.transforms import (
     ChannelPermutation,
     ExponentialAffineCouplingTransform,
     MeanCentredAffineCouplingTransform,
+    TanhLogScale,
 )
 
 TABLE_1: Mapping[str, Any] = MappingProxyType({"features": 2, "layers": 2, "hidden_features": (24, 24, 24)})
@@ -33,6 +34,7 @@ def coupling_flow(
     context_features: int | None = None,
     permute: bool = False,
     volume_preserving: bool = True,
+    bounded_scale: bool = False,
     base: Distribution | None = None,
     generator: torch.Generator | None = None,
 ) -> Flow:
@@ -49,6 +51,8 @@ def coupling_flow(
         context_features: width of the conditioning inputs, or None.
         permute: put a fixed random permutation between couplings. The paper has none for vectors.
         volume_preserving: centre the log-scales (equation 42); False is the paper's traditional flow.
+        bounded_scale: log-scales of the form scale · tanh(NN) (equation 43), which keep samples finite
+            where many dense couplings follow each other; the paper's dense nets are free.
         base: base distribution; a ``DegenerateGaussian`` if None.
         generator: source of the permutations.
 
@@ -68,6 +72,7 @@ def coupling_flow(
                 hidden_features=hidden_features,
                 context_features=context_features,
                 volume_preserving=volume_preserving,
+                bounded_scale=bounded_scale,
             )
         )
     return Flow(CompositeTransform(transforms), DegenerateGaussian([features]) if base is None else base)
@@ -80,10 +85,12 @@ def dense_coupling(
     hidden_features: Sequence[int],
     context_features: int | None,
     volume_preserving: bool,
+    bounded_scale: bool,
 ) -> Transform:
     """The coupling of the given place in the sequence: even places transform the second part, odd ones the first."""
     first = (features + 1) // 2
     mask = torch.arange(features) >= first
     coupling = MeanCentredAffineCouplingTransform if volume_preserving else ExponentialAffineCouplingTransform
     net = partial(ScaleAndShiftNet, hidden_features=hidden_features, context_features=context_features)
-    return coupling((mask if layer % 2 == 0 else ~mask).int(), net)
+    mask = mask if layer % 2 == 0 else ~mask
+    return coupling(mask.int(), net, log_scale=TanhLogScale(int(mask.sum())) if bounded_scale else None)
