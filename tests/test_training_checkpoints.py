@@ -337,9 +337,7 @@ def test_a_folder_without_permission_is_refused_before_the_first_step(tmp_path, 
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(files_module.Path, "write_bytes", refuse)
-    with pytest.raises(
-        PermissionError, match=r"checkpoints to .*Permission denied; choose another folder"
-    ):
+    with pytest.raises(PermissionError, match=r"checkpoints to .*Permission denied; choose another folder"):
         train(objective_of(0), ROWS, 5, folder=tmp_path)
 
 

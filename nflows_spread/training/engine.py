@@ -27,22 +27,29 @@ _STRATEGIES = (SingleDeviceStrategy, DDPStrategy)
 
 
 def launched_from_outside() -> bool:
-    """Whether ``fabric run`` has started this process, and decided about devices and processes."""
-    return os.environ.get("LT_CLI_USED") == "1"
+    """Whether ``fabric run`` or ``torchrun`` has started this process, and decided about devices and processes."""
+    return os.environ.get("LT_CLI_USED") == "1" or "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def engine_for(device: torch.device, processes: int) -> Fabric:
-    """An engine on this machine, or the one that ``fabric run`` describes; with one process it is launched.
+    """An engine on this machine, or the one that ``fabric run`` or ``torchrun`` describes.
+
+    It is launched, unless it is to start processes on this machine.
 
     Args:
-        device: kind of device, and which one where there is one process.
+        device: kind of device, and which one where there is one process. Under ``fabric run`` it has no say.
         processes: how many, each on a device of its own (processes of a CPU share its cores).
 
     Raises:
         RuntimeError: the device is not there.
     """
-    if launched_from_outside():
+    if os.environ.get("LT_CLI_USED") == "1":
         return Fabric()
+    if launched_from_outside():
+        here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        fabric = Fabric(accelerator=device.type, devices=here, num_nodes=everywhere // here, strategy="ddp")
+        fabric.launch()
+        return fabric
     validation.positive_int("processes", processes)
     if processes > 1:
         return Fabric(accelerator=device.type, devices=processes, strategy="ddp_spawn")

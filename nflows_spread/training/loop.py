@@ -121,6 +121,8 @@ class Run:
             evaluations=tuple(self.evaluations),
             average=self.parts.average,
             checkpoint=self.checkpoint,
+            processes=self.parts.processes.count,
+            rank=self.parts.processes.rank,
         )
 
     def _loop(self, bar: ProgressBar, interruptions: Interruptions) -> str:

@@ -28,6 +28,8 @@ class FitResult:
         evaluations: held-out losses and dimensions, in order.
         average: the moving average of the parameters, or None; ``average.copy_to(objective)`` applies it.
         checkpoint: the last checkpoint, or None.
+        processes: how many have trained.
+        rank: number of this process among them; the first one is 0, and so is one that has started others.
     """
 
     losses: Sequence[float]
@@ -37,6 +39,8 @@ class FitResult:
     evaluations: Sequence[Evaluation] = ()
     average: MovingAverage | None = field(default=None, repr=False)
     checkpoint: Path | None = None
+    processes: int = 1
+    rank: int = 0
 
 
 class NotFiniteError(ArithmeticError):

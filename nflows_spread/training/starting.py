@@ -74,7 +74,8 @@ def train(fabric: Fabric, job: Job) -> _Trained:
     generator = job.generator
     if processes.count > 1:
         _check_initialized(objective)
-        generator = torch.Generator().manual_seed(processes.from_first(randomness.draw_seed(job.generator)))
+        generator = torch.Generator(job.generator.device)  # the order of the data, without what noise draws from it
+        generator.set_state(processes.from_first(job.generator.get_state()))
         randomness.separate(generators, processes.rank)
     forward = processes.wrap(objective)
     optimizer = job.optimizer or default_optimizer(
@@ -155,12 +156,19 @@ def train_in_new_processes(fabric: Fabric, job: Job) -> FitResult:
         evaluations=tuple(Evaluation(**evaluation) for evaluation in state["evaluations"]),
         average=average,
         checkpoint=None if content["checkpoint"] is None else Path(content["checkpoint"]),
+        processes=content["processes"],
     )
 
 
 def _train_and_write(fabric: Fabric, packed: bytes, path: Path) -> None:
     """What a new process runs. The first one writes the result."""
-    content: dict[str, Any] = {"not_finite": None, "state": None, "stopped": "", "checkpoint": None}
+    content: dict[str, Any] = {
+        "not_finite": None,
+        "state": None,
+        "stopped": "",
+        "checkpoint": None,
+        "processes": fabric.world_size,
+    }
     try:
         trained = train(fabric, pickle.loads(packed))
         checkpoint = trained.result.checkpoint
