@@ -32,9 +32,9 @@ def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None
     Args as for ``project``. Returns the shape of ``x``.
     """
     base = _degenerate_base_of(flow)
-    directions = _leading(base, rank)[1].to(x.dtype)
-    rows = _rows(flow, base, x, context) @ directions @ directions.mT
-    return decode(flow, base.unflatten(rows), context)
+    rows = _rows(flow, base, x, context)
+    directions = _leading(base, rank)[1].to(rows.dtype)
+    return decode(flow, base.unflatten(rows @ directions @ directions.mT), context)
 
 
 def sample(
