@@ -74,11 +74,11 @@ def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Modul
     """
     content = read_archive(path, _KIND, _VERSION)
     tensors = content["tensors"]
+    built = flow is None
     if flow is None:
         flow = _build(build or _builder_called(content["builder"], path), json.loads(content["architecture"]))
-        flow.to(next(iter(value.dtype for value in tensors.values() if value.is_floating_point())))
     check_same_shapes(str(path), tensors, flow)
-    flow.load_state_dict(tensors)
+    flow.load_state_dict(tensors, assign=built)  # a flow that is built here takes each tensor's dtype as it was saved
     return flow.eval()
 
 
