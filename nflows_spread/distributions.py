@@ -51,10 +51,11 @@ class LowerTriangularFactor(nn.Module):
 class DegenerateGaussian(Distribution):
     """A Gaussian N(m, AAᵀ) of learnable rank, with the spread prior N(m, AAᵀ + σ_Z² I) as its density.
 
-    Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``. At the start A is
-    the identity, so the flow starts from the standard Gaussian it had. ``log_prob`` is the density
-    of the spread prior (equation 12), which exists whatever the rank of A; ``sample`` draws from the
-    degenerate prior itself, whose samples the flow maps onto the manifold (section 3).
+    Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``, or of ``DiagGaussian``
+    as the ``q0`` of a normflows ``NormalizingFlow``. At the start A is the identity, so the flow starts
+    from the standard Gaussian it had. ``log_prob`` is the density of the spread prior (equation 12),
+    which exists whatever the rank of A; ``sample`` draws from the degenerate prior itself, whose samples
+    the flow maps onto the manifold (section 3).
 
     Args:
         shape: shape of one latent, without the batch dimension.
@@ -137,6 +138,22 @@ class DegenerateGaussian(Distribution):
 
     def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
         return self.factor.log_prob(self.flatten(validation.floating("inputs", inputs)), self.spread_variance)
+
+    def forward(self, num_samples: int = 1, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Samples of N(m, AAᵀ) and the log-densities of the spread prior there: how normflows asks a base for both.
+
+        nflows leaves ``forward`` of its distributions without a meaning, so one class serves both hosts.
+
+        Args:
+            num_samples: samples to draw. As in normflows they are paired with the rows of the context
+                and not drawn for each of them.
+            context: ignored.
+
+        Returns:
+            Shapes (num_samples, *shape) and (num_samples,).
+        """
+        samples = self.sample(num_samples)
+        return samples, self.log_prob(samples)
 
     def spread(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """z̃ = z + σ_Z ε, ε ~ N(0, I), of the shape of ``z``: a sample of p(z̃ | z) (Algorithm 1)."""

@@ -17,10 +17,13 @@ from nflows_spread.transforms import (
     ExponentialAffineCouplingTransform,
     Flatten,
     MeanCentredAffineCouplingTransform,
+    SigmoidLogScale,
     TanhLogScale,
     VolumePreservingActNorm,
     VolumePreservingLULinear,
     VolumePreservingOneByOneConvolution,
+    VolumePreservingQRLinear,
+    VolumePreservingSVDLinear,
 )
 
 
@@ -71,6 +74,7 @@ def _couplings(kind: type[ExponentialAffineCouplingTransform], **options: str) -
         partial(build, CHANNEL_MASKS["halves"], partial(PixelNet, context=3)), (4, 2, 3), context=3
     )
     cases[f"{name}, tanh"] = Case(lambda: build(halves, DENSE, log_scale=TanhLogScale(2)), (5,))
+    cases[f"{name}, sigmoid"] = Case(lambda: build(halves, DENSE, log_scale=SigmoidLogScale()), (5,))
     cases[f"{name}, images, tanh"] = Case(
         lambda: build(CHANNEL_MASKS["irregular"], PIXELS, log_scale=TanhLogScale(3)), (5, 2, 3)
     )
@@ -90,6 +94,12 @@ VOLUME_PRESERVING: dict[str, Case] = {
     "VolumePreservingOneByOneConvolution, random": Case(
         partial(VolumePreservingOneByOneConvolution, 5, identity_init=False), (5, 3, 2)
     ),
+    "VolumePreservingQRLinear": Case(partial(VolumePreservingQRLinear, 5, 4), (5,)),
+    "VolumePreservingQRLinear, an odd number of reflections": Case(partial(VolumePreservingQRLinear, 4, 3), (4,)),
+    "VolumePreservingSVDLinear": Case(partial(VolumePreservingSVDLinear, 5, 4), (5,)),
+    "VolumePreservingSVDLinear, random": Case(
+        partial(VolumePreservingSVDLinear, 4, 2, identity_init=False, using_cache=True), (4,)
+    ),
     "CheckerboardSqueeze": Case(CheckerboardSqueeze, (2, 4, 6)),
     "CheckerboardSqueeze, by 3": Case(partial(CheckerboardSqueeze, 3), (2, 3, 6)),
     "ChannelPermutation": Case(partial(ChannelPermutation, 7), (7,)),
@@ -97,7 +107,7 @@ VOLUME_PRESERVING: dict[str, Case] = {
     "Flatten": Case(partial(Flatten, (2, 3, 2)), (2, 3, 2)),
 }
 CASES = VOLUME_PRESERVING | NOT_VOLUME_PRESERVING
-NOT_A_TRANSFORM = {"TanhLogScale"}  # a part of couplings, in the cases that end in "tanh"
+NOT_A_TRANSFORM = {"SigmoidLogScale", "TanhLogScale"}  # parts of couplings, in the cases that end so
 
 
 def assert_tensor_is_good(tensor: Tensor, shape: tuple[int, ...]) -> None:

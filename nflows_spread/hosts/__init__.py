@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-_MODULES = {"nflows": "nflows_spread.hosts.nflows"}
+_MODULES = {"nflows": "nflows_spread.hosts.nflows", "normflows": "nflows_spread.hosts.normflows"}
 
 
 class Host(Protocol):
@@ -29,6 +29,9 @@ class Host(Protocol):
 
     def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
         """A flow with the same transform and another base."""
+
+    def variances_of(self, base: nn.Module) -> Tensor | None:
+        """The variances, shape (D,), of a Gaussian base whose entries are independent, or None for any other base."""
 
 
 def host_of(flow: nn.Module) -> Host:
@@ -50,7 +53,8 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
     """The latent z = g(x).
 
     Args:
-        flow: an nflows ``Flow``.
+        flow: an nflows ``Flow``, or a normflows ``NormalizingFlow``, ``ConditionalNormalizingFlow`` or
+            ``MultiscaleFlow``; the latent of the last is a vector of all levels, the coarsest first.
         x: data, shape (n, ...).
         context: conditioning inputs, one row for each row of ``x``, before any embedding net.
 
@@ -70,7 +74,7 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     """The data x = f(z) that the flow's encoder maps to z.
 
     Args:
-        flow: an nflows ``Flow``.
+        flow: a flow of any host, as for ``encode``.
         z: latents, shape (n, ...).
         context: conditioning inputs, one row for each row of ``z``, before any embedding net.
 
@@ -82,15 +86,26 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
 
 
 def base_of(flow: nn.Module) -> nn.Module:
-    """The base distribution of a flow."""
+    """The base distribution of a flow.
+
+    Raises:
+        TypeError: the flow has no base for its whole latent, as normflows' ``MultiscaleFlow``.
+    """
     return host_of(flow).base_of(flow)
+
+
+def variances_of_base(flow: nn.Module) -> Tensor | None:
+    """The variances (D,) of the host's own Gaussian base with independent entries, or None for any other base."""
+    return host_of(flow).variances_of(base_of(flow))
 
 
 def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
     """A flow with the same transform (and embedding net), shared and not copied, and another base.
 
-    For models whose class builds its own base, such as nflows' ``SimpleRealNVP``. The flow that is
-    given stays as it is.
+    For models whose class builds its own base, such as nflows' ``SimpleRealNVP``, and for normflows'
+    ``MultiscaleFlow``, which becomes a ``NormalizingFlow`` of one multiscale layer and one base over all
+    levels. Class labels belong to the bases of a class-conditional flow and go with them. The flow that
+    is given stays as it is.
     """
     return host_of(flow).swap_base(flow, base)
 

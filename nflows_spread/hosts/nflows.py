@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch import Tensor, nn
 
@@ -23,6 +25,11 @@ class NFlows:
 
     def swap_base(self, flow: Flow, base: nn.Module) -> Flow:
         return Flow(flow._transform, base, flow._embedding_net)
+
+    def variances_of(self, base: nn.Module) -> Tensor | None:
+        if not isinstance(base, StandardNormal):
+            return None
+        return torch.ones(base._shape.numel(), dtype=torch.float64)
 
 
 def host_for(flow: nn.Module) -> NFlows | None:

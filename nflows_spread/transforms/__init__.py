@@ -3,10 +3,12 @@
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,
     MeanCentredAffineCouplingTransform,
+    SigmoidLogScale,
     TanhLogScale,
 )
 from nflows_spread.transforms.linear import VolumePreservingLULinear, VolumePreservingOneByOneConvolution
 from nflows_spread.transforms.normalization import VolumePreservingActNorm
+from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
 
 __all__ = [
@@ -15,8 +17,11 @@ __all__ = [
     "ExponentialAffineCouplingTransform",
     "Flatten",
     "MeanCentredAffineCouplingTransform",
+    "SigmoidLogScale",
     "TanhLogScale",
     "VolumePreservingActNorm",
     "VolumePreservingLULinear",
     "VolumePreservingOneByOneConvolution",
+    "VolumePreservingQRLinear",
+    "VolumePreservingSVDLinear",
 ]

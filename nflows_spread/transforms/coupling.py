@@ -25,7 +25,7 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
         transform_net_create_fn: builds the net from the number of untransformed features and the
             number of outputs; the net is called as ``net(x1, context)``.
         log_scale: maps the net's raw scale to s, of the same shape; the identity by default,
-            ``TanhLogScale`` for the Glow form of equation 43.
+            ``TanhLogScale`` for the Glow form of equation 43, ``SigmoidLogScale`` for nflows' own.
 
     Shapes:
         inputs (n, features) or (n, channels, height, width); outputs the same; log-determinants (n,).
@@ -138,6 +138,13 @@ class TanhLogScale(nn.Module):
 
     def forward(self, raw_scale: Tensor) -> Tensor:
         return self.scale.view(-1, *[1] * (raw_scale.dim() - 2)) * torch.tanh(raw_scale)
+
+
+class SigmoidLogScale(nn.Module):
+    """s = log(sigmoid(NN + 2) + 0.001), the log-scale of nflows' ``AffineCouplingTransform``."""
+
+    def forward(self, raw_scale: Tensor) -> Tensor:
+        return torch.log(torch.sigmoid(raw_scale + 2.0) + 1e-3)
 
 
 def _as_slice(features: Tensor) -> slice | None:

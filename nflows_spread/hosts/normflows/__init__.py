@@ -1,0 +1,84 @@
+"""normflows: ``forward`` runs latent → data, ``q0`` is the base, and the context is not embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from normflows import ClassCondFlow, ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow, NormalizingFlowVAE
+from normflows.distributions import DiagGaussian
+from torch import Tensor, nn
+
+from nflows_spread.hosts.normflows.layers import JoinedLevels, actnorms_stay, down, up
+
+
+class Normflows:
+    """The host for ``NormalizingFlow``, ``ConditionalNormalizingFlow`` and ``MultiscaleFlow``."""
+
+    def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        with actnorms_stay(flow, but_from_training_batch=True):
+            return up(_layers_of(flow, context), x, x.new_zeros(len(x)), *_passed_on(flow, context))
+
+    def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
+        with actnorms_stay(flow):
+            return down(_layers_of(flow, context), z, z.new_zeros(len(z)), *_passed_on(flow, context))[0]
+
+    def base_of(self, flow: nn.Module) -> nn.Module:
+        if isinstance(flow, MultiscaleFlow):
+            raise TypeError(
+                f"a MultiscaleFlow has one base for each of its {len(flow.q0)} levels and none for the latent as a "
+                "whole, which a spread flow needs; use swap_base(flow, DegenerateGaussian([D])), D the size of the data"
+            )
+        base: nn.Module = flow.q0  # type: ignore[assignment]
+        return base
+
+    def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
+        kind = ConditionalNormalizingFlow if isinstance(flow, ConditionalNormalizingFlow) else NormalizingFlow
+        swapped: nn.Module = kind(base, _layers_of(flow, None), getattr(flow, "p", None))
+        return swapped
+
+    def variances_of(self, base: nn.Module) -> Tensor | None:
+        return torch.exp(2.0 * base.log_scale.double()).flatten() if isinstance(base, DiagGaussian) else None
+
+
+def host_for(flow: nn.Module) -> Normflows | None:
+    """This host if the flow is one of its own.
+
+    Raises:
+        TypeError: the flow is of a kind whose latents have no base of their own.
+    """
+    if isinstance(flow, ClassCondFlow | NormalizingFlowVAE):
+        raise TypeError(
+            f"flow must be a NormalizingFlow, ConditionalNormalizingFlow or MultiscaleFlow of normflows, got "
+            f"{type(flow).__qualname__}; build NormalizingFlow(DegenerateGaussian(shape), flow.flows) from its layers"
+        )
+    return Normflows() if isinstance(flow, NormalizingFlow | MultiscaleFlow) else None
+
+
+def _layers_of(flow: nn.Module, context: Tensor | None) -> Sequence[nn.Module]:
+    """The layers in the order latent → data.
+
+    Raises:
+        ValueError: a context for a flow that takes none.
+        TypeError: a multiscale flow whose bases do not tell the shapes of the latents.
+    """
+    if context is not None and not isinstance(flow, ConditionalNormalizingFlow):
+        raise ValueError(
+            f"a {type(flow).__qualname__} takes no context, got one of shape {tuple(context.shape)}; "
+            "build a ConditionalNormalizingFlow from its layers"
+        )
+    if not isinstance(flow, MultiscaleFlow):
+        return list(cast(nn.ModuleList, flow.flows))
+    shapes = [getattr(base, "shape", None) for base in flow.q0]
+    if None in shapes:
+        raise TypeError(
+            f"each base of a MultiscaleFlow must tell the shape of its latents by an attribute 'shape', as "
+            f"DiagGaussian does, got {type(flow.q0[shapes.index(None)]).__name__}"
+        )
+    return [JoinedLevels(flow.flows, flow.merges, flow.transform, cast(list[Sequence[int]], shapes))]
+
+
+def _passed_on(flow: nn.Module, context: Tensor | None) -> tuple[Tensor | None, ...]:
+    """What every layer is called with besides its input."""
+    return (context,) if isinstance(flow, ConditionalNormalizingFlow) else ()
