@@ -21,7 +21,7 @@ class Task:
     """Data for one run.
 
     Attributes:
-        train: points to train on.
+        train: points to train on, with their coordinates, or their classes where there are none.
         held_out: points that no model sees.
         intrinsic_dimension: K, or None where nobody knows it.
         distance: distance of points (n, D) to the manifold, or to the nearest training point, (n,).
@@ -53,13 +53,14 @@ s_curve = partial(_synthetic, SCurve())
 
 def digits(seed: int) -> Task:
     """Scikit-learn's digits, split at random into 1500 to train on and 297 to hold out."""
-    points = handwritten_digits()
-    order = torch.randperm(len(points.x), generator=torch.Generator().manual_seed(seed))
-    held_out, train = order[:_HELD_OUT_DIGITS], order[_HELD_OUT_DIGITS:]
-    train_x = points.x[train]
+    x, labels = handwritten_digits()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    held_out, train = (
+        Points(x[i], labels[i].unsqueeze(1)) for i in order.split([_HELD_OUT_DIGITS, len(x) - _HELD_OUT_DIGITS])
+    )
     return Task(
-        train=Points(train_x, points.coordinates[train]),
-        held_out=Points(points.x[held_out], points.coordinates[held_out]),
+        train=train,
+        held_out=held_out,
         intrinsic_dimension=None,
-        distance=lambda x: torch.cdist(x, train_x.to(x)).amin(1),
+        distance=lambda x: torch.cdist(x, train.x).amin(1),
     )

@@ -1,4 +1,4 @@
-"""Data that lies on a manifold: synthetic sets that know their answer, and scikit-learn's handwritten digits."""
+"""Synthetic data on manifolds, which know their answer."""
 
 from __future__ import annotations
 
@@ -161,18 +161,6 @@ class FadingSquare:
         """Euclidean distance of images (n, 1024) to the segment from black to white square, (n,)."""
         grey = x[:, self.square.to(x.device)].mean(1, keepdim=True).clamp(0.0, 1.0)
         return torch.linalg.vector_norm(x - self.embed(grey), dim=1)
-
-
-def handwritten_digits() -> Points:
-    """The 1797 handwritten digits that scikit-learn bundles, 8×8, as points (1797, 64) in [0, 1].
-
-    Real data, so nobody knows its dimension; in the place of coordinates stands the class, (1797, 1).
-    Needs the extra ``sklearn``; nothing is downloaded.
-    """
-    from sklearn.datasets import load_digits
-
-    x, labels = load_digits(return_X_y=True)
-    return Points(torch.from_numpy(x).float() / 16.0, torch.from_numpy(labels).float().unsqueeze(1))
 
 
 def _distance_to_polyline(x: Tensor, vertices: Tensor) -> Tensor:

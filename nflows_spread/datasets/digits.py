@@ -1,0 +1,97 @@
+"""Real digits: scikit-learn's small ones, bundled with it, and MNIST from the four files that its authors publish."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+DATA_VARIABLE = "NFLOWS_SPREAD_DATA"
+MNIST_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_MNIST_PUBLISHED = "https://yann.lecun.com/exdb/mnist/ and https://github.com/cvdfoundation/mnist"
+_IMAGES_MAGIC, _LABELS_MAGIC = 0x0803, 0x0801
+
+
+class LabelledImages(NamedTuple):
+    """Images as flat points in [0, 1], float32, (n, D), with their classes, (n,), int64."""
+
+    x: Tensor
+    labels: Tensor
+
+
+def handwritten_digits() -> LabelledImages:
+    """The 1797 handwritten digits that scikit-learn bundles, 8×8, as points (1797, 64).
+
+    Real data, so nobody knows its dimension. Needs the extra ``sklearn``; nothing is downloaded.
+    """
+    from sklearn.datasets import load_digits
+
+    x, labels = load_digits(return_X_y=True)
+    return LabelledImages(torch.from_numpy(x).float() / 16.0, torch.from_numpy(labels).long())
+
+
+def mnist(folder: str | Path | None = None, *, split: Literal["train", "test"] = "train") -> LabelledImages:
+    """MNIST from its IDX files on disk, 28×28, as points (60000 or 10000, 784). Nothing is downloaded.
+
+    Args:
+        folder: where the four files are, gzipped or not, or a folder with a subfolder ``mnist`` that
+            has them; by default the environment variable ``NFLOWS_SPREAD_DATA``.
+        split: the training or the test set.
+
+    Raises:
+        FileNotFoundError: a file is missing; the error names the four and where they are published.
+        ValueError: there is no such split, or a file is not what its name says.
+    """
+    if split not in MNIST_FILES:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    images_path, labels_path = _mnist_paths(folder, split)
+    images = _read_idx(images_path, _IMAGES_MAGIC, dimensions=3)
+    labels = _read_idx(labels_path, _LABELS_MAGIC, dimensions=1)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{images_path.name} and {labels_path.name} must have as many entries as each other, "
+            f"got {len(images)} and {len(labels)}"
+        )
+    return LabelledImages(images.flatten(1).float() / 255.0, labels.long())
+
+
+def _mnist_paths(folder: str | Path | None, split: str) -> list[Path]:
+    given = folder if folder is not None else os.environ.get(DATA_VARIABLE)
+    places = [] if given is None else [Path(given), Path(given) / "mnist"]
+    for place in places:
+        found = [_first_file(place / f"{name}.gz", place / name) for name in MNIST_FILES[split]]
+        if None not in found:
+            return [path for path in found if path is not None]
+    names = ", ".join(f"{name}.gz" for names in MNIST_FILES.values() for name in names)
+    raise FileNotFoundError(
+        f"MNIST must lie on disk as {names}, got {'no folder' if given is None else given}; get the files from "
+        f"{_MNIST_PUBLISHED} and name their folder, or set {DATA_VARIABLE}"
+    )
+
+
+def _first_file(*candidates: Path) -> Path | None:
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_idx(path: Path, magic: int, *, dimensions: int) -> Tensor:
+    """The bytes of an IDX file: a big-endian magic number and sizes, then the entries."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    header = 4 * (1 + dimensions)
+    if len(content) < header:
+        raise ValueError(f"{path.name} must begin with {header} bytes of header, got {len(content)} bytes in all")
+    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    entries = torch.Size(shape).numel()
+    if found != magic or len(content) != header + entries:
+        raise ValueError(
+            f"{path.name} must have the magic number {magic:#06x} and {entries} entries after it, "
+            f"got {found:#06x} and {len(content) - header}; the file is damaged or another one"
+        )
+    return torch.frombuffer(bytearray(content[header:]), dtype=torch.uint8).view(shape)
