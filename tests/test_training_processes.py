@@ -24,7 +24,12 @@ from nflows_spread.transforms import VolumePreservingActNorm
 ROOT = Path(__file__).parent.parent
 X = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 STEPS = 6
-FABRIC = "from lightning_fabric.cli import _main; _main()"
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+ENVIRONMENT["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+PROGRAMS = {
+    "torchrun": ["-m", "torch.distributed.run"],
+    "fabric run": ["-c", "from lightning_fabric.cli import _main; _main()"],
+}
 
 
 class Deterministic(nn.Module):
@@ -144,7 +149,7 @@ def run_program(*arguments, module=(), timeout=300):
     done = subprocess.run(
         [sys.executable, *module, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -222,39 +227,23 @@ def test_arguments_that_cannot_be_pickled_are_refused_before_a_process_starts():
         fit(objective, X, steps=1, batch_size=4, processes=2, device="cpu", callbacks=[lambda state: None])
 
 
-LAUNCHERS = {
-    "torchrun": ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "2"],
-    "fabric run": [
-        "-c",
-        FABRIC,
-        "run",
-        "--accelerator",
-        "cpu",
-        "--strategy",
-        "ddp",
-        "--devices",
-        "2",
-        "--num-nodes",
-        "2",
-    ],
-}
-ADDRESS = {
-    "torchrun": ["--master-addr", "127.0.0.1", "--master-port", "29471"],
-    "fabric run": ["--main-address", "127.0.0.1", "--main-port", "29473"],
+COMMANDS = {
+    "torchrun": "--nnodes 2 --nproc-per-node 2 --master-addr 127.0.0.1 --master-port 29471",
+    "fabric run": "run --accelerator cpu --strategy ddp --devices 2 --num-nodes 2 --main-port 29473",
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", COMMANDS)
 def test_two_nodes_of_two_processes_train_with_the_commands_of_the_documentation(launcher, tmp_path):
     if launcher == "fabric run":
         pytest.importorskip("click", reason="the command fabric needs click")
     script = [str(ROOT / "examples" / "train_distributed.py"), "--steps", "20", "--folder", str(tmp_path)]
     nodes = [
         subprocess.Popen(
-            [sys.executable, *LAUNCHERS[launcher], *ADDRESS[launcher], "--node-rank", str(node), *script],
+            [sys.executable, *PROGRAMS[launcher], *COMMANDS[launcher].split(), "--node-rank", str(node), *script],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -136,6 +136,20 @@ def test_a_function_that_goes_below_zero_is_refused_when_it_does(objective):
     assert objective.data_noise == pytest.approx(0.04)
 
 
+def test_a_schedule_that_will_end_below_zero_is_refused_before_the_first_step(objective):
+    schedule = NoiseSchedule(objective, lambda step: 0.1 - 0.01 * step)
+    before = [parameter.detach().clone() for parameter in objective.parameters()]
+    with pytest.raises(ValueError, match=r"noise_schedule must end at or above 0, got -0\.1.* after 20 steps"):
+        fit(objective, torch.randn(50, 2), steps=20, batch_size=10, noise_schedule=schedule)
+    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters()))
+
+
+def test_a_learning_rate_below_zero_is_refused_when_it_comes(objective):
+    falling = partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda step: 1.0 - 0.3 * step)
+    with pytest.raises(ValueError, match=r"learning_rate_schedule must stay at or above 0, got -0\.1999.* at step 4"):
+        fit(objective, torch.randn(50, 2), steps=20, batch_size=10, learning_rate=1.0, learning_rate_schedule=falling)
+
+
 def test_a_schedule_of_something_without_noise_is_refused():
     with pytest.raises(TypeError, match="'data_noise', got Linear"):
         ConstantNoise(torch.nn.Linear(2, 2), 0.1)

@@ -82,7 +82,8 @@ class _ShuffledBatches:
 
     def _start_epoch(self, seed: int, position: int) -> None:
         self._seed, self._position = seed, position
-        self._order = torch.randperm(len(self._source), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(self._source), generator=torch.Generator().manual_seed(seed))
+        self._order = order.to(self._source.device)
 
     def next(self) -> Batch:
         if self._position == self._steps:

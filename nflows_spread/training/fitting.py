@@ -120,6 +120,9 @@ def fit(
             "learning_rate_schedule must be a scheduler of the optimizer that is passed, got one of another; "
             "pass both, or a function that makes a scheduler from an optimizer"
         )
+    for name, schedule in (("noise", noise_schedule), ("spread_variance", spread_variance_schedule)):
+        if schedule is not None and not schedule.curve(steps) >= 0.0:
+            raise ValueError(f"{name}_schedule must end at or above 0, got {schedule.curve(steps)} after {steps} steps")
     job = Job(
         objective=objective,
         data=data,

@@ -187,6 +187,10 @@ class Run:
         parts.optimizer.step()
         for schedule in parts.schedules.values():
             schedule.step()
+        if "learning_rate" in parts.schedules and (rate := parts.optimizer.param_groups[0]["lr"]) < 0.0:
+            raise ValueError(
+                f"learning_rate_schedule must stay at or above 0, got {float(rate)} at step {state.step + 1}"
+            )
         if parts.average is not None:
             parts.average.update()
         if total is not None:

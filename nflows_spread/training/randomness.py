@@ -35,7 +35,7 @@ def capture(generators: Sequence[torch.Generator]) -> dict[str, Any]:
     return {
         "generators": [generator.get_state() for generator in generators],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
         "numpy": (str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached),
         "python": random.getstate(),
     }
@@ -51,7 +51,7 @@ def restore(state: Mapping[str, Any], generators: Sequence[torch.Generator]) -> 
     for generator, value in zip(generators, state["generators"]):
         generator.set_state(value)
     torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
+    if state["cuda"] is not None and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(state["cuda"])
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))

@@ -60,7 +60,9 @@ def source_of(data: object, share: Share) -> Source | None:
 
 
 class Source(Protocol):
-    """Rows that can be taken by index."""
+    """Rows that can be taken by index, a tensor on ``device``."""
+
+    device: torch.device
 
     def __len__(self) -> int: ...
 
@@ -77,12 +79,12 @@ class _Tensors:
         if any(len(tensor) != len(tensors[0]) for tensor in tensors):
             raise ValueError(f"data and context must have as many rows, got {[len(tensor) for tensor in tensors]}")
         self._tensors = [moved(tensor, share) for tensor in tensors]
+        self.device = share.device
 
     def __len__(self) -> int:
         return len(self._tensors[0])
 
     def take(self, index: Tensor) -> Batch:
-        index = index.to(self._tensors[0].device)
         return tuple(tensor[index] for tensor in self._tensors)
 
     def describe(self) -> str:
@@ -97,7 +99,7 @@ class _MappedFile:
             raise TypeError(f"data must be of a floating dtype, got {rows.dtype}; convert it in a Dataset")
         if rows.ndim < 2 or len(rows) == 0:
             raise ValueError(f"data must hold at least one row, (n, ...), got shape {rows.shape}")
-        self._rows = rows
+        self._rows, self.device = rows, torch.device("cpu")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -114,7 +116,7 @@ class _Dataset:
     """A map-style data set, collated as a ``DataLoader`` does, in this process."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
-        self._dataset = dataset
+        self._dataset, self.device = dataset, torch.device("cpu")
 
     def __len__(self) -> int:
         return len(cast(Any, self._dataset))
