@@ -13,13 +13,34 @@ from tasks import Task
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One of the flows that an experiment compares.
+
+    Attributes:
+        name: in tables and pictures.
+        spread: the paper's method, or the traditional flow: free scales and a fixed standard Gaussian.
+        data_noise: σ_x at the start and at the end, in the place of the experiment's.
+    """
+
+    name: str
+    spread: bool
+    data_noise: tuple[float, float] | None = None
+
+
+SPREAD = Variant("spread", spread=True)
+FIXED_PRIOR = Variant("fixed prior", spread=False)
+WITHOUT_NOISE = Variant("no noise", spread=True, data_noise=(0.0, 0.0))
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """One comparison of a spread flow with the fixed-prior flow of the same architecture.
+    """One comparison of flows of the same architecture.
 
     Attributes:
         task: makes the data from a seed.
         flow: arguments of ``coupling_flow``.
-        steps: training steps of each of the two flows.
+        variants: the two flows that are compared, ours first.
+        steps: training steps of each.
         batch_size: rows of a batch.
         learning_rate: of Adam at the start; it falls to a fiftieth along half a cosine.
         data_noise: σ_x at the start and at the end, in data units, geometric between them.
@@ -30,6 +51,7 @@ class Experiment:
 
     task: Callable[[int], Task]
     flow: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[Variant, Variant] = (SPREAD, FIXED_PRIOR)
     steps: int = 6000
     batch_size: int = 200
     learning_rate: float = 2e-3

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from experiment import Variant
 from grids import Grid
 from measures import learned_density, negative_log_likelihood, restricted_density, total_variation
 from nflows_spread import IntrinsicDimension, encode, intrinsic_dimension, linalg, project, sample
@@ -57,6 +58,7 @@ class Outcome:
     """One flow, measured.
 
     Attributes:
+        variant: which of the experiment's flows it is.
         metrics: its numbers.
         dimension: by the default rule, with the spectrum.
         samples: (2000, D); on the manifold for the spread flow.
@@ -65,6 +67,7 @@ class Outcome:
         density: learned density of the manifold's coordinates in the grid's cells, or None.
     """
 
+    variant: Variant
     metrics: Metrics
     dimension: IntrinsicDimension
     samples: Tensor
@@ -80,7 +83,7 @@ def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Ou
     dimension = intrinsic_dimension(flow, task.train.x[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
     with torch.no_grad():
         latents = encode(flow, task.held_out.x)
-        if trained.spread:
+        if trained.variant.spread:
             samples = sample(flow, _SAMPLES, rank=dimension, generator=generator)
             representation = project(flow, task.held_out.x, rank=min(2, dimension))
         else:
@@ -102,15 +105,15 @@ def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Ou
         steps=trained.steps,
         seconds=trained.seconds,
     )
-    return Outcome(metrics, dimension, samples, latents, representation, density)
+    return Outcome(trained.variant, metrics, dimension, samples, latents, representation, density)
 
 
 def _density(trained: Trained, task: Task, grid: Grid, dimension: int) -> Tensor | None:
     """The density of the true coordinates, None where the flow's dimension is another one."""
     manifold = task.manifold
-    if manifold is None or (trained.spread and dimension != manifold.intrinsic_dimension):
+    if manifold is None or (trained.variant.spread and dimension != manifold.intrinsic_dimension):
         return None
-    if trained.spread:
+    if trained.variant.spread:
         return grid.pool(learned_density(trained.flow, manifold, grid.fine, rank=dimension))
     return grid.pool(restricted_density(trained.flow, manifold, grid.fine, grid.fine_cell))
 

@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 _SHOWN = 1000
 _DIGITS = 48
-_NAMES = ("spread flow", "fixed prior")
 
 
 def draw(
     path: Path,
     title: str,
     task: Task,
-    spread: Outcome,
-    fixed: Outcome,
+    first: Outcome,
+    second: Outcome,
     grid: Grid | None,
     image: tuple[int, int] | None,
 ) -> None:
@@ -34,8 +33,8 @@ def draw(
         path: where to.
         title: of the whole figure.
         task: the data.
-        spread: the spread flow's outcome.
-        fixed: the fixed-prior flow's.
+        first: the outcome of our flow, in the upper row.
+        second: that of what it is compared with, in the lower row.
         grid: where their densities were taken, or None.
         image: (height, width) where a point is an image.
     """
@@ -45,16 +44,16 @@ def draw(
     figure = Figure(figsize=(15, 7), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
-    for row, (name, outcome) in enumerate(zip(_NAMES, (spread, fixed))):
+    for row, outcome in enumerate((first, second)):
+        name = outcome.variant.name
         _samples(figure, 4 * row + 1, name, task, outcome, image)
         _latents(figure, 4 * row + 2, name, outcome, task)
         axes = figure.add_subplot(2, 4, 4 * row + 3)
         plots.plot_representation(axes, outcome.representation, task.held_out.coordinates[:, 0], label=_colour(task))
         axes.set_title(f"{name}: representation")
     axes = figure.add_subplot(2, 4, 4)
-    plots.plot_spectrum(axes, spread.dimension.spectrum, spread.dimension)
-    axes.set_title(f"spread flow: eigenvalues, dimension {int(spread.dimension)}")
-    _last(figure.add_subplot(2, 4, 8), task, spread, fixed, grid, image)
+    _spectrum(axes, first)
+    _last(figure.add_subplot(2, 4, 8), task, first, second, grid, image)
     figure.savefig(path, dpi=80)
 
 
@@ -79,22 +78,30 @@ def _latents(figure: Figure, place: int, name: str, outcome: Outcome, task: Task
         axes.set_aspect("equal", adjustable="datalim")
 
 
+def _spectrum(axes: Axes, outcome: Outcome) -> None:
+    plots.plot_spectrum(axes, outcome.dimension.spectrum, outcome.dimension)
+    axes.set_title(f"{outcome.variant.name}: eigenvalues, dimension {int(outcome.dimension)}")
+
+
 def _points_axes(figure: Figure, place: int, outcome: Outcome) -> Axes:
     return figure.add_subplot(2, 4, place, projection="3d" if outcome.samples.shape[1] == 3 else None)
 
 
 def _last(
-    axes: Axes, task: Task, spread: Outcome, fixed: Outcome, grid: Grid | None, image: tuple[int, int] | None
+    axes: Axes, task: Task, first: Outcome, second: Outcome, grid: Grid | None, image: tuple[int, int] | None
 ) -> None:
-    """The density on the manifold where it is known, else the data."""
+    """The second flow's eigenvalues where it has any; else the density on the manifold, or the data."""
+    if second.variant.spread:
+        _spectrum(axes, second)
+        return
     if grid is None:
         if image is not None:
             plots.plot_images(axes, task.held_out.x[:_DIGITS].view(-1, *image))
         axes.set_title("data")
         return
     densities = {
-        name: grid.marginal(outcome.density)
-        for name, outcome in zip(_NAMES, (spread, fixed))
+        outcome.variant.name: grid.marginal(outcome.density)
+        for outcome in (first, second)
         if outcome.density is not None
     }
     plots.plot_density(axes, grid.position, densities, grid.marginal(grid.truth), label="true coordinate")

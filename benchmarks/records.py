@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import nflows_spread
-from outcomes import Metrics
+from outcomes import Outcome
 
 _HEADER = ("experiment", "seed", "flow", "true", "s/n", "gap", "rank", "distance", "held-out nll", "TV", "seconds")
 
@@ -46,16 +46,17 @@ def write(path: Path, content: dict[str, Any]) -> None:
     aside.replace(path)
 
 
-def table(rows: Iterable[tuple[str, int, str, Metrics]]) -> str:
+def table(rows: Iterable[tuple[str, int, Outcome]]) -> str:
     """The table of experiments, seeds and flows: true dimension, each rule's estimate, quality and time."""
     lines = [_HEADER]
-    for name, seed, flow, metrics in rows:
-        by_rule = metrics.dimension if flow == "spread" else {**metrics.dimension, "gap": "–", "rank": "–"}
+    for name, seed, outcome in rows:
+        metrics, spread = outcome.metrics, outcome.variant.spread
+        by_rule = metrics.dimension if spread else {**metrics.dimension, "gap": "–", "rank": "–"}
         lines.append(
             (
                 name,
                 str(seed),
-                flow,
+                outcome.variant.name,
                 "?" if metrics.true_dimension is None else str(metrics.true_dimension),
                 *(str(by_rule[rule]) for rule in ("signal_to_noise", "gap", "rank")),
                 f"{metrics.sample_distance:.4f}",

@@ -15,11 +15,10 @@ import experiment
 import pictures
 import records
 from grids import grid_for
-from outcomes import Metrics, Outcome, measure
+from outcomes import Outcome, measure
 from training_runs import train
 
 SHORT_SUITE = ("sine", "line", "s_curve", "digits")
-_FLOWS = {"spread": True, "fixed prior": False}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,18 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(name: str, seed: int, options: argparse.Namespace) -> list[tuple[str, int, str, Metrics]]:
-    """Train and measure both flows of an experiment, and write its JSON file and its picture."""
+def _run(name: str, seed: int, options: argparse.Namespace) -> list[tuple[str, int, Outcome]]:
+    """Train and measure the flows of an experiment, and write its JSON file and its picture."""
     declared = experiment.load(name)
     task = declared.task(seed)
     grid = None if task.manifold is None else grid_for(task.manifold)
     outcomes: dict[str, Outcome] = {}
-    for flow, spread in _FLOWS.items():
-        print(f"{name}, seed {seed}: training the {flow} flow", file=sys.stderr, flush=True)
+    for variant in declared.variants:
+        print(f"{name}, seed {seed}: training the flow '{variant.name}'", file=sys.stderr, flush=True)
         trained = train(
-            declared, task.train.x, spread=spread, seed=seed, device=options.device, max_minutes=options.max_minutes
+            declared, task.train.x, variant=variant, seed=seed, device=options.device, max_minutes=options.max_minutes
         )
-        outcomes[flow] = measure(trained, task, grid, seed=seed)
+        outcomes[variant.name] = measure(trained, task, grid, seed=seed)
     results = {flow: outcome.metrics.as_json() for flow, outcome in outcomes.items()}
     command = shlex.join(["python", "benchmarks/run.py", *_said(name, seed, options)])
     stem = options.out / f"{name}-seed-{seed}"
@@ -66,7 +65,7 @@ def _run(name: str, seed: int, options: argparse.Namespace) -> list[tuple[str, i
         stem.with_suffix(".json"),
         {"experiment": name, "seed": seed, **records.provenance(command), "results": results},
     )
-    return [(name, seed, flow, outcome.metrics) for flow, outcome in outcomes.items()]
+    return [(name, seed, outcome) for outcome in outcomes.values()]
 
 
 def _said(name: str, seed: int, options: argparse.Namespace) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
-from experiment import Experiment
+from experiment import Experiment, Variant
 from nflows_spread import SpreadKLLoss
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import GeometricNoise, fit
@@ -26,25 +26,26 @@ class Trained:
 
     Attributes:
         flow: on the CPU, in evaluation mode.
-        spread: whether it is the spread flow.
+        variant: which of the experiment's flows it is.
         data_noise: σ_x at the end.
         steps: steps done.
         seconds: time of training.
     """
 
     flow: Flow
-    spread: bool
+    variant: Variant
     data_noise: float
     steps: int
     seconds: float
 
 
 def train(
-    experiment: Experiment, x: Tensor, *, spread: bool, seed: int, device: str, max_minutes: float | None
+    experiment: Experiment, x: Tensor, *, variant: Variant, seed: int, device: str, max_minutes: float | None
 ) -> Trained:
-    """Train on points (n, D). Both kinds of flow get the same weights at the start, data order, noise and schedule."""
-    objective = _objective(experiment, spread=spread, seed=seed, device=device)
-    start, end = experiment.data_noise
+    """Train on points (n, D). All variants get the same weights at the start, order of the data, and schedule."""
+    start, end = variant.data_noise or experiment.data_noise
+    objective = _objective(experiment, variant, data_noise=start, seed=seed, device=device)
+    annealed = max(1, int(experiment.annealed * experiment.steps))
     began = time.perf_counter()
     result = fit(
         objective,
@@ -55,30 +56,30 @@ def train(
         learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
             optimizer, experiment.steps, eta_min=_FINAL_RATE * experiment.learning_rate
         ),
-        noise_schedule=GeometricNoise(
-            objective, start=start, end=end, steps=max(1, int(experiment.annealed * experiment.steps))
-        ),
+        noise_schedule=GeometricNoise(objective, start=start, end=end, steps=annealed) if start > 0.0 else None,
         gradient_clip=experiment.gradient_clip,
         generator=torch.Generator().manual_seed(seed),
         max_minutes=max_minutes,
     )
     return Trained(
         flow=objective.flow.cpu().eval(),
-        spread=spread,
+        variant=variant,
         data_noise=objective.data_noise,
         steps=result.steps,
         seconds=time.perf_counter() - began,
     )
 
 
-def _objective(experiment: Experiment, *, spread: bool, seed: int, device: str) -> SpreadKLLoss | NegativeLogLikelihood:
+def _objective(
+    experiment: Experiment, variant: Variant, *, data_noise: float, seed: int, device: str
+) -> SpreadKLLoss | NegativeLogLikelihood:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow = coupling_flow(
             **experiment.flow,
-            volume_preserving=spread,
-            base=None if spread else StandardNormal([experiment.flow["features"]]),
+            volume_preserving=variant.spread,
+            base=None if variant.spread else StandardNormal([experiment.flow["features"]]),
             generator=torch.Generator().manual_seed(seed),
         ).to(device)
-    loss = SpreadKLLoss if spread else NegativeLogLikelihood
-    return loss(flow, data_noise=experiment.data_noise[0], generator=torch.Generator(device).manual_seed(seed))
+    loss = SpreadKLLoss if variant.spread else NegativeLogLikelihood
+    return loss(flow, data_noise=data_noise, generator=torch.Generator(device).manual_seed(seed))
