@@ -1,9 +1,10 @@
-"""Normalizing flows for data that lies on a manifold: an add-on to nflows.
+"""Normalizing flows for data that lies on a manifold: an add-on to nflows and normflows.
 
 Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss``, then read off the
 intrinsic dimension, a representation, and samples on the manifold.
 """
 
+from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize
@@ -30,4 +31,6 @@ __all__ = [
     "sample",
     "spectrum",
     "swap_base",
+    "to_volume_preserving",
+    "volume_error",
 ]

@@ -1,0 +1,121 @@
+"""An existing model made volume-preserving, or the first part of it that cannot be."""
+
+from __future__ import annotations
+
+import copy
+from importlib import import_module
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.conversion.rules import Memo, Rules, UnconvertibleError
+from nflows_spread.hosts import encode, encode_with_logabsdet
+
+_HOSTS = ("normflows", "nflows")
+_JACOBIAN_FEATURES = 128
+
+
+def to_volume_preserving(transform: nn.Module) -> nn.Module:
+    """A copy of a transform, or of a whole flow, whose layers have |det J| = 1 whatever their parameters.
+
+    Affine couplings keep their nets and get centred log-scales, s − mean(s) (equation 42). Actnorms, LU,
+    QR and SVD linear layers and 1×1 convolutions become what they were, over the D-th root of their
+    determinant, and keep that by centring (appendix C.6). Permutations, reshapes, squeezes and additive
+    couplings are copied; composites, multiscale composites and inverses are made of converted parts.
+    Layers that preserve volume already compute the same map as before. The base of a whole flow is
+    copied and not changed.
+
+    A converted actnorm that has not seen data is the identity and stays so until ``initialize`` sets it.
+
+    Args:
+        transform: a transform or ``Flow`` of nflows, or a flow layer, ``NormalizingFlow``,
+            ``ConditionalNormalizingFlow`` or ``MultiscaleFlow`` of normflows. It stays as it is, and the
+            result shares no tensor with it.
+
+    Returns:
+        The converted module, in the same training mode: of the same class for composites and whole
+        flows, of a volume-preserving class for a layer that was converted.
+
+    Raises:
+        TypeError: this is no module of a host.
+        ValueError: a layer cannot be converted. The message has the path of the first one and the reason.
+
+    Example:
+        >>> from nflows.flows import SimpleRealNVP
+        >>> flow = to_volume_preserving(SimpleRealNVP(3, hidden_features=8, num_layers=2, num_blocks_per_layer=1))
+        >>> volume_error(flow, torch.randn(10, 3)) < 1e-5
+        True
+    """
+    rules = _rules_for(transform)
+    if rules is None or not isinstance(transform, (*rules.layers, *rules.containers)):
+        raise TypeError(
+            f"transform must be a transform or flow of nflows or normflows, got {type(transform).__qualname__}"
+        )
+    memo: Memo = {}
+    _convert(transform, "", memo)
+    return copy.deepcopy(transform, memo)
+
+
+@torch.no_grad()
+def volume_error(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> float:
+    """The largest |log|det J|| of the encoder on data: 0, up to rounding, for a flow that preserves volume.
+
+    Up to 128 features the Jacobian itself is taken by automatic differentiation, so that what a layer
+    reports of itself is checked; beyond, the reported value is what counts.
+
+    Args:
+        flow: a flow of any host, in evaluation mode if it has layers that depend on the mode.
+        x: data, shape (n, ...).
+        context: conditioning inputs, one row for each row of ``x``.
+
+    Raises:
+        TypeError, ValueError: ``x`` is no finite floating-point batch.
+    """
+    validation.points("x", x)
+    error = float(encode_with_logabsdet(flow, x, context)[1].abs().max())
+    if x[0].numel() <= _JACOBIAN_FEATURES:
+        error = max(error, float(torch.linalg.slogdet(_jacobians(flow, x, context)).logabsdet.abs().max()))
+    return error
+
+
+def _convert(module: nn.Module, path: str, memo: Memo) -> None:
+    """Leave the converted form of every layer that changes in the memo of the copy that is to come."""
+    if id(module) in memo:
+        return
+    if isinstance(module, nn.ModuleList):
+        children = list(module.named_children())
+    else:
+        try:
+            rules = _rules_for(module)
+            if rules is None:
+                raise UnconvertibleError("it is no layer of nflows or normflows")
+            known = rules.known(module)
+            if known in rules.converted:
+                memo[id(module)] = converted = rules.converted[known](module, memo)
+                converted.training = module.training
+            children = rules.children(module) if known in rules.containers else []
+        except (UnconvertibleError, ValueError) as error:
+            where = f"the layer at {path!r}, a {type(module).__name__}," if path else f"a {type(module).__name__}"
+            raise ValueError(f"{where} cannot be made volume-preserving: {error}") from error
+    for name, child in children:
+        _convert(child, f"{path}.{name}".lstrip("."), memo)
+
+
+def _rules_for(module: object) -> Rules | None:
+    """The rules of the host whose class the module is of, loaded when they are first needed."""
+    for base in type(module).__mro__:
+        host = base.__module__.partition(".")[0]
+        if host in _HOSTS:
+            return cast(Rules, import_module(f"nflows_spread.conversion.{host}").RULES)
+    return None
+
+
+def _jacobians(flow: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    """The Jacobian of the encoder at each point by automatic differentiation, shape (n, D, D), float64."""
+    inputs = x.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        z = encode(flow, inputs, context).flatten(1)
+        rows = [torch.autograd.grad(column.sum(), inputs, retain_graph=True)[0].flatten(1) for column in z.unbind(1)]
+    return torch.stack(rows, dim=1).double()

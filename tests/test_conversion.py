@@ -1,0 +1,369 @@
+"""to_volume_preserving: every layer that converts, those that do not, and what the copy keeps."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from nflows import transforms as nflows
+from nflows.flows import Flow, MaskedAutoregressiveFlow, SimpleRealNVP
+from nflows.nn.nets import ConvResidualNet, ResidualNet
+from torch import nn
+
+import nflows_spread.transforms as ours
+from nflows_spread import (
+    DegenerateGaussian,
+    base_of,
+    encode,
+    initialize,
+    swap_base,
+    to_volume_preserving,
+    volume_error,
+)
+from nflows_spread.conversion.nflows import RULES
+from nflows_spread.models import coupling_flow
+from support import randomize, refused
+from transform_contract import (
+    CASES,
+    DENSE,
+    NOT_A_TRANSFORM,
+    VOLUME_PRESERVING,
+    assert_forward_inverse_are_consistent,
+    jacobian_logabsdet,
+)
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+NET = partial(ResidualNet, hidden_features=6, num_blocks=1)
+CONTEXT_NET = partial(ResidualNet, hidden_features=6, num_blocks=1, context_features=2)
+IMAGE_NET = partial(ConvResidualNet, hidden_channels=4, num_blocks=1)
+FEATURES = 5
+IMAGE = (4, 2, 4)
+
+
+def multiscale():
+    composite = nflows.MultiscaleCompositeTransform(2)
+    squeezed = nflows.CompositeTransform([nflows.SqueezeTransform(), nflows.OneByOneConvolution(16)])
+    hidden = composite.add_transform(squeezed, (16, 1, 2))
+    composite.add_transform(nflows.ActNorm(hidden[0]), hidden)
+    return composite
+
+
+def initialized_actnorm(features=FEATURES):
+    actnorm = nflows.ActNorm(features)
+    actnorm.initialized.fill_(True)
+    return actnorm
+
+
+CONVERTIBLE = {
+    "affine coupling": (lambda: nflows.AffineCouplingTransform([1, 0, 1, 0, 1], NET), (FEATURES,)),
+    "affine coupling of one": (lambda: nflows.AffineCouplingTransform([0, 0, 1, 0, 0], NET), (FEATURES,)),
+    "affine coupling, images": (lambda: nflows.AffineCouplingTransform([1, 0, 1, 0], IMAGE_NET), IMAGE),
+    "exponential coupling": (lambda: ours.ExponentialAffineCouplingTransform([1, 0, 1, 0, 1], DENSE), (FEATURES,)),
+    "exponential coupling, tanh": (
+        lambda: ours.ExponentialAffineCouplingTransform([1, 0, 1, 0, 1], DENSE, log_scale=ours.TanhLogScale(3)),
+        (FEATURES,),
+    ),
+    "additive coupling": (lambda: nflows.AdditiveCouplingTransform([1, 0, 1, 0, 1], NET), (FEATURES,)),
+    "actnorm": (initialized_actnorm, (FEATURES,)),
+    "actnorm, images": (lambda: initialized_actnorm(4), IMAGE),
+    "LU": (lambda: nflows.LULinear(FEATURES, identity_init=False), (FEATURES,)),
+    "LU with a cache": (lambda: nflows.LULinear(FEATURES, using_cache=True, eps=0.1).eval(), (FEATURES,)),
+    "QR": (lambda: nflows.QRLinear(FEATURES, 3), (FEATURES,)),
+    "SVD": (lambda: nflows.SVDLinear(FEATURES, 4, identity_init=False), (FEATURES,)),
+    "1×1 convolution": (lambda: nflows.OneByOneConvolution(4, identity_init=False), IMAGE),
+    "pointwise affine": (
+        lambda: nflows.PointwiseAffineTransform(torch.randn(FEATURES), torch.rand(FEATURES) + 0.5),
+        (FEATURES,),
+    ),
+    "pointwise affine, one scale": (lambda: nflows.PointwiseAffineTransform(0.3, 2.5), (FEATURES,)),
+    "permutation": (lambda: nflows.RandomPermutation(FEATURES), (FEATURES,)),
+    "reversal": (lambda: nflows.ReversePermutation(FEATURES), (FEATURES,)),
+    "reflections": (lambda: nflows.HouseholderSequence(FEATURES, 2), (FEATURES,)),
+    "identity": (nflows.IdentityTransform, (FEATURES,)),
+    "squeeze": (nflows.SqueezeTransform, IMAGE),
+    "inverse": (lambda: nflows.InverseTransform(nflows.LULinear(FEATURES, identity_init=False)), (FEATURES,)),
+    "composite": (
+        lambda: nflows.CompositeTransform(
+            [
+                nflows.AffineCouplingTransform([1, 0, 1, 0, 1], NET),
+                nflows.CompositeTransform([nflows.RandomPermutation(FEATURES), initialized_actnorm()]),
+            ]
+        ),
+        (FEATURES,),
+    ),
+    "multiscale composite": (multiscale, IMAGE),
+}
+ORIGINALLY_VOLUME_PRESERVING = ["additive coupling", "permutation", "reversal", "reflections", "identity", "squeeze"]
+UNIFORM = ["actnorm", "actnorm, images", "LU", "LU with a cache", "QR", "SVD", "1×1 convolution", "pointwise affine"]
+"""Layers whose determinant is the same everywhere: the converted one is the original over its D-th root."""
+
+every_layer = pytest.mark.parametrize("name", CONVERTIBLE)
+
+
+def original(name, rows=4):
+    build, shape = CONVERTIBLE[name]
+    return randomize(build()), torch.randn(rows, *shape)
+
+
+def tensors_of(module):
+    return {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())} - {0}
+
+
+@every_layer
+def test_the_converted_layer_preserves_volume_whatever_its_parameters(name):
+    layer, x = original(name)
+    converted = randomize(to_volume_preserving(layer))
+    outputs, logabsdet = converted(x)
+    torch.testing.assert_close(logabsdet, torch.zeros(len(x)), rtol=0, atol=1e-12)
+    assert jacobian_logabsdet(converted, x).abs().max() <= 1e-10
+    if outputs.shape == x.shape:
+        assert_forward_inverse_are_consistent(converted, x, tolerance=1e-9)
+    else:
+        torch.testing.assert_close(converted.inverse(outputs)[0], x, rtol=0, atol=1e-9)
+
+
+@every_layer
+def test_the_original_stays_and_shares_no_tensor(name):
+    layer, x = original(name)
+    before, state = layer(x)[0], copy.deepcopy(layer.state_dict())
+    converted = to_volume_preserving(layer)
+    assert not tensors_of(layer) & tensors_of(converted)
+    randomize(converted)
+    assert torch.equal(layer(x)[0], before)
+    assert all(torch.equal(value, layer.state_dict()[key]) for key, value in state.items())
+
+
+@pytest.mark.parametrize("name", ORIGINALLY_VOLUME_PRESERVING)
+def test_what_preserved_volume_computes_the_same_map(name):
+    layer, x = original(name)
+    converted = to_volume_preserving(layer)
+    assert type(converted) is type(layer)
+    assert torch.equal(converted(x)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_a_constant_determinant_is_divided_out(name):
+    layer, x = original(name)
+    outputs, logabsdet = layer(x)
+    expected = outputs * torch.exp(-logabsdet[0] / x[0].numel())
+    torch.testing.assert_close(to_volume_preserving(layer)(x)[0], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_a_linear_layer_that_preserved_volume_computes_the_same_map(name):
+    """Converting twice is converting once, and converted parameters put back into the original class change nothing."""
+    layer, x = original(name)
+    once = to_volume_preserving(layer)
+    assert torch.equal(to_volume_preserving(once)(x)[0], once(x)[0])
+    if name != "pointwise affine":
+        with torch.no_grad():
+            {
+                "actnorm": lambda: layer.log_scale.sub_(layer.log_scale.mean()),
+                "LU": lambda: layer.unconstrained_upper_diag.fill_((torch.tensor(1.0 - layer.eps).exp() - 1).log()),
+                "QR": lambda: layer.log_upper_diag.sub_(layer.log_upper_diag.mean()),
+                "SVD": lambda: layer.unconstrained_diagonal.fill_((torch.tensor(1.0 - layer.eps).exp() - 1).log()),
+                "1×1": lambda: layer.unconstrained_upper_diag.fill_((torch.tensor(1.0 - layer.eps).exp() - 1).log()),
+            }[name.split()[0].rstrip(",")]()
+        assert layer(x)[1].abs().max() < 1e-12
+        torch.testing.assert_close(to_volume_preserving(layer)(x)[0], layer(x)[0], rtol=0, atol=1e-12)
+
+
+class FixedScales(nn.Module):
+    """A coupling net whose log-scales, through nflows' map, are the given ones, which sum to 0."""
+
+    def __init__(self, log_scale):
+        super().__init__()
+        self.raw = nn.Parameter(torch.logit(log_scale.exp() - 1e-3) - 2.0)
+        self.shift = nn.Parameter(torch.randn(len(log_scale)))
+
+    def forward(self, inputs, context):
+        return torch.cat([self.shift, self.raw]).expand(len(inputs), -1)
+
+
+def test_an_affine_coupling_that_preserved_volume_computes_the_same_map():
+    log_scale = torch.full((3,), 0.0005)  # nflows' scales reach 1.001 at most
+    log_scale[0] = -0.001
+    layer = nflows.AffineCouplingTransform([1, 0, 1, 0, 1], lambda *_: FixedScales(log_scale))
+    x = torch.randn(6, FEATURES)
+    assert layer(x)[1].abs().max() < 1e-12
+    torch.testing.assert_close(to_volume_preserving(layer)(x)[0], layer(x)[0], rtol=0, atol=1e-12)
+
+
+def test_a_coupling_keeps_its_net_and_centres_its_scales():
+    layer, x = original("affine coupling")
+    converted = to_volume_preserving(layer)
+    assert type(converted.transform_net) is ResidualNet
+    for mine, theirs in zip(converted.transform_net.parameters(), layer.transform_net.parameters()):
+        assert torch.equal(mine, theirs)
+    conditioning, transformed = x[:, [1, 3]], x[:, [0, 2, 4]]
+    shift, raw = layer.transform_net(conditioning).chunk(2, dim=1)
+    s = torch.log(torch.sigmoid(raw + 2) + 1e-3)
+    expected = transformed * torch.exp(s - s.mean(1, keepdim=True)) + shift
+    torch.testing.assert_close(converted(x)[0][:, [0, 2, 4]], expected, rtol=0, atol=1e-12)
+
+
+def test_a_conditional_coupling_keeps_its_context():
+    layer = randomize(nflows.AffineCouplingTransform([1, 0, 1, 0, 1], CONTEXT_NET))
+    converted, x, context = to_volume_preserving(layer), torch.randn(3, FEATURES), torch.randn(3, 2)
+    assert jacobian_logabsdet(converted, x, context).abs().max() <= 1e-10
+    assert not torch.allclose(converted(x, context)[0], converted(x, context + 1.0)[0])
+
+
+def test_what_two_layers_share_the_converted_layers_share_too():
+    net, layer = NET(2, 6), nflows.LULinear(FEATURES)
+    couplings = [nflows.AffineCouplingTransform([1, 0, 1, 0, 1], lambda *_: net) for _ in range(2)]
+    parts = to_volume_preserving(nflows.CompositeTransform([*couplings, layer, layer]))._transforms
+    assert parts[0].transform_net is parts[1].transform_net
+    assert parts[0].transform_net is not net
+    assert parts[2] is parts[3]
+
+
+def test_frozen_parameters_dtype_and_mode_are_kept():
+    layer = nflows.CompositeTransform([nflows.LULinear(3), nflows.AffineCouplingTransform([0, 1, 1], NET)]).float()
+    layer._transforms[0].requires_grad_(False)
+    layer._transforms[1].eval()
+    converted = to_volume_preserving(layer)
+    assert not any(p.requires_grad for p in converted._transforms[0].parameters())
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in converted._transforms[1].parameters())
+    assert [part.training for part in converted._transforms] == [True, False]
+    assert converted(torch.randn(4, 3, dtype=torch.float32))[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name in VOLUME_PRESERVING])
+def test_our_own_transforms_pass(name):
+    case = CASES[name]
+    layer = randomize(case.build())
+    x = torch.randn(3, *case.shape)
+    context = None if case.context is None else torch.randn(3, case.context)
+    assert torch.equal(to_volume_preserving(layer)(x, context)[0], layer(x, context)[0])
+
+
+def test_the_rules_know_every_public_transform():
+    known = RULES.kept | RULES.converted.keys()
+    public = {getattr(ours, name) for name in set(ours.__all__) - NOT_A_TRANSFORM}
+    assert all(any(base in known for base in kind.__mro__) for kind in public)
+
+
+def splines(kind, **options):
+    return kind([1, 0, 1, 0, 1], NET, num_bins=4, tails="linear", **options)
+
+
+MADE = {"features": FEATURES, "hidden_features": 8}
+REFUSED = {
+    "batch norm": (lambda: nflows.BatchNorm(FEATURES), "statistics of the data; use VolumePreservingActNorm"),
+    "spline coupling": (
+        lambda: splines(nflows.PiecewiseRationalQuadraticCouplingTransform),
+        "each bin of a spline has a slope of its own",
+    ),
+    "autoregressive": (lambda: nflows.MaskedAffineAutoregressiveTransform(**MADE), "one after the other"),
+    "autoregressive spline": (
+        lambda: nflows.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(**MADE, tails="linear"),
+        "one after the other",
+    ),
+    "sigmoid": (nflows.Sigmoid, "stretches each point by another amount"),
+    "logit": (nflows.Logit, "stretches each point by another amount"),
+    "naive linear": (lambda: nflows.NaiveLinear(FEATURES), "torch.solve"),
+    "spline of each entry": (lambda: nflows.PiecewiseLinearCDF([FEATURES]), "not known to preserve volume"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_layers_are_refused_by_their_path_with_a_reason(name):
+    build, reason = REFUSED[name]
+    good = nflows.RandomPermutation(FEATURES)
+    inner = nflows.CompositeTransform([good, build(), nflows.BatchNorm(FEATURES)])
+    model = nflows.CompositeTransform([nflows.LULinear(FEATURES), inner])
+    with refused(ValueError, "the layer at '_transforms.1._transforms.1", "cannot be made volume-preserving", reason):
+        to_volume_preserving(model)
+    with refused(ValueError, type(build()).__name__ if name != "logit" else "Sigmoid", reason):
+        to_volume_preserving(build())
+
+
+def test_the_path_is_that_of_the_module():
+    flow = MaskedAutoregressiveFlow(3, 8, num_layers=2, num_blocks_per_layer=1)
+    with pytest.raises(ValueError, match="the layer at") as caught:
+        to_volume_preserving(flow)
+    path = str(caught.value).split("'")[1]
+    assert isinstance(flow.get_submodule(path), nflows.MaskedAffineAutoregressiveTransform)
+
+
+def test_a_subclass_that_changes_the_map_is_refused_and_one_that_does_not_is_converted():
+    class Louder(nflows.AffineCouplingTransform):
+        def _scale_and_shift(self, transform_params):
+            scale, shift = super()._scale_and_shift(transform_params)
+            return 2 * scale, shift
+
+    class Halves(nflows.AffineCouplingTransform):
+        def __init__(self):
+            super().__init__([0, 0, 1, 1, 1], NET)
+
+        def note(self):
+            """A method of its own."""
+
+    with refused(ValueError, "a Louder cannot", "it changes _scale_and_shift of AffineCouplingTransform"):
+        to_volume_preserving(Louder([1, 0], NET))
+    assert isinstance(to_volume_preserving(Halves()), ours.MeanCentredAffineCouplingTransform)
+
+
+@pytest.mark.parametrize("kind", [nflows.AffineCouplingTransform, nflows.AdditiveCouplingTransform])
+def test_a_coupling_with_an_unconditional_transform_is_refused(kind):
+    layer = kind([0, 1, 1], NET, unconditional_transform=lambda features: nflows.LULinear(features))
+    with refused(ValueError, "by an unconditional transform"):
+        to_volume_preserving(layer)
+
+
+@pytest.mark.parametrize("stranger", [nn.Linear(2, 2), NET(2, 2), [nflows.LULinear(2)], DegenerateGaussian([2])])
+def test_what_is_no_transform_is_refused(stranger):
+    with refused(TypeError, "transform must be a transform or flow", type(stranger).__name__):
+        to_volume_preserving(stranger)
+
+
+def test_a_whole_flow_is_converted_and_its_base_and_embedding_copied():
+    embedding = nn.Linear(3, 2)
+    layers = [nflows.AffineCouplingTransform(mask, CONTEXT_NET) for mask in ([1, 0, 1], [0, 1, 0])]
+    flow = randomize(Flow(nflows.CompositeTransform(layers), DegenerateGaussian([3]), embedding))
+    converted = to_volume_preserving(flow)
+    x, context = torch.randn(4, 3), torch.randn(4, 3)
+    assert volume_error(converted, x, context=context) < 1e-10
+    assert not tensors_of(flow) & tensors_of(converted)
+    assert torch.equal(base_of(converted).covariance, base_of(flow).covariance)
+
+
+def test_simple_real_nvp_is_converted():
+    flow = randomize(SimpleRealNVP(FEATURES, 8, num_layers=4, num_blocks_per_layer=1, batch_norm_within_layers=True))
+    converted, x = to_volume_preserving(flow.eval()), torch.randn(10, FEATURES)
+    assert type(converted) is SimpleRealNVP
+    assert volume_error(flow, x) > 0.1
+    assert volume_error(converted, x) < 1e-10
+
+
+def test_initialize_sets_the_converted_actnorms():
+    flow = Flow(nflows.CompositeTransform([nflows.ActNorm(3), nflows.ActNorm(3)]), DegenerateGaussian([3]))
+    converted, x = to_volume_preserving(flow), 4.0 + torch.tensor([1.0, 3.0, 10.0]) * torch.randn(50, 3)
+    assert torch.equal(encode(converted, x), x)  # training mode, and nothing happens
+    assert initialize(converted, x) == 2
+    torch.testing.assert_close(encode(converted, x).mean(0), torch.zeros(3))
+
+
+def test_volume_error_is_the_largest_log_determinant():
+    flow, x = randomize(SimpleRealNVP(3, 8, num_layers=2, num_blocks_per_layer=1)), torch.randn(20, 3)
+    expected = jacobian_logabsdet(lambda row, _: (encode(flow, row), None), x).abs().max()
+    assert volume_error(flow, x) == pytest.approx(float(expected), abs=1e-10)
+
+
+def test_volume_error_does_not_believe_what_a_layer_says_of_itself():
+    class Liar(nflows.Transform):
+        def forward(self, inputs, context=None):
+            return 2.0 * inputs, inputs.new_zeros(len(inputs))
+
+    flow = Flow(Liar(), DegenerateGaussian([3]))
+    assert volume_error(flow, torch.randn(5, 3)) == pytest.approx(3 * torch.tensor(2.0).log().item())
+    assert volume_error(swap_base(flow, DegenerateGaussian([200])), torch.randn(5, 200)) == 0.0
+
+
+def test_volume_error_takes_no_empty_batch():
+    with refused(ValueError, "at least one row"):
+        volume_error(coupling_flow(3, layers=1), torch.zeros(0, 3))
