@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any, cast
@@ -59,8 +60,20 @@ def engine_for(device: torch.device, processes: int) -> Fabric:
 
 
 def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> None:
-    """Run ``function(fabric, *args)`` in each of the processes of an engine that is not launched yet."""
-    fabric.launch(cast(Callable[[Fabric], Any], function), *args)
+    """Run ``function(fabric, *args)`` in each of the processes of an engine that is not launched yet.
+
+    A Ctrl-C that reaches this process alone is passed on, and the processes may end in their own way.
+    """
+    others = multiprocessing.active_children()
+    try:
+        fabric.launch(cast(Callable[[Fabric], Any], function), *args)
+    except KeyboardInterrupt:
+        started = [process for process in multiprocessing.active_children() if process not in others]
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.join()
+        raise
 
 
 def check_engine(fabric: Fabric) -> Fabric:
