@@ -1,0 +1,188 @@
+"""Every (host, model) pair that the package promises to work with, built as a user of that host builds it.
+
+The list is complete when it has each name of ``PROMISED``, each builder that ``nflows_spread.models``
+exports, each flow class that a host exports but those of ``NOT_SUPPORTED``, and something from each
+host that ``nflows_spread.hosts`` knows. ``test_every_host.py`` checks this and runs over the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
+
+import pytest
+import torch
+from nflows.flows import Flow
+from nflows.transforms import (
+    CompositeTransform,
+    MaskedPiecewiseRationalQuadraticAutoregressiveTransform,
+    ReversePermutation,
+)
+from torch import nn
+
+import swapped_flows
+from nflows_spread import DegenerateGaussian, encode, swap_base, to_volume_preserving
+from nflows_spread.models import convolutional_flow, coupling_flow
+from support import randomize
+
+FEATURES = swapped_flows.FEATURES
+CONTEXT = swapped_flows.CONTEXT
+IMAGE = (1, 4, 4)
+
+
+class HostModel(NamedTuple):
+    """How a model is built, with the base that it has in its host, and the shapes of one input and its context."""
+
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...] = (FEATURES,)
+    context: int | None = None
+
+    @property
+    def features(self) -> int:
+        return prod(self.shape)
+
+
+def autoregressive_splines() -> Flow:
+    layers: list[nn.Module] = []
+    for _ in range(2):
+        layers.append(ReversePermutation(FEATURES))
+        layers.append(
+            MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+                FEATURES, hidden_features=8, num_bins=4, tails="linear", tail_bound=4.0, num_blocks=1
+            )
+        )
+    return Flow(CompositeTransform(layers), DegenerateGaussian([FEATURES]))
+
+
+def normflows():
+    return pytest.importorskip("normflows", reason="needs the extra normflows")
+
+
+def mlp(inputs, outputs):
+    return normflows().nets.MLP([inputs, 8, outputs])
+
+
+def normal(shape):
+    return normflows().distributions.DiagGaussian(shape)
+
+
+def normflows_real_nvp():
+    nf = normflows()
+    masks = [torch.tensor(mask) for mask in ([1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0])]
+    flows = [nf.flows.MaskedAffineFlow(mask, mlp(FEATURES, FEATURES), mlp(FEATURES, FEATURES)) for mask in masks]
+    return nf.NormalizingFlow(normal(FEATURES), flows)
+
+
+def normflows_coupling_blocks():
+    nf = normflows()
+    flows = []
+    for scale_map in ("exp", "sigmoid"):
+        flows += [nf.flows.AffineCouplingBlock(mlp(2, 2), scale_map=scale_map), nf.flows.Permute(FEATURES)]
+        flows += [nf.flows.ActNorm(FEATURES), nf.flows.InvertibleAffine(FEATURES)]
+    return nf.NormalizingFlow(normal(FEATURES), [nf.flows.Composite(flows), nf.transforms.Shift(0.5)])
+
+
+def normflows_neural_spline():
+    nf = normflows()
+    flows = []
+    for _ in range(2):
+        flows += [nf.flows.CoupledRationalQuadraticSpline(FEATURES, 1, 8, num_bins=4)]
+        flows += [nf.flows.LULinearPermute(FEATURES)]
+    return nf.NormalizingFlow(normal(FEATURES), flows)
+
+
+def normflows_autoregressive_splines():
+    nf = normflows()
+    flows = [nf.flows.AutoregressiveRationalQuadraticSpline(FEATURES, 1, 8, num_bins=4) for _ in range(2)]
+    return nf.NormalizingFlow(normal(FEATURES), flows)
+
+
+def normflows_conditional():
+    nf = normflows()
+    flows = []
+    for _ in range(2):
+        flows += [nf.flows.MaskedAffineAutoregressive(FEATURES, 8, context_features=CONTEXT, num_blocks=1)]
+        flows += [nf.flows.LULinearPermute(FEATURES)]
+    return nf.ConditionalNormalizingFlow(normal(FEATURES), flows)
+
+
+def normflows_glow(levels=2, blocks=1):
+    """As in normflows' own example of Glow."""
+    nf = normflows()
+    channels, height, width = IMAGE
+    bases, merges, flows = [], [], []
+    for level in range(levels):
+        wide = channels * 2 ** (levels + 1 - level)
+        flows.append([nf.flows.GlowBlock(wide, 8) for _ in range(blocks)] + [nf.flows.Squeeze()])
+        scale = 2 ** (levels - level)
+        if level > 0:
+            merges.append(nf.flows.Merge())
+            shape = (channels * scale, height // scale, width // scale)
+        else:
+            shape = (2 * channels * scale, height // scale, width // scale)
+        bases.append(normal(shape))
+    return nf.MultiscaleFlow(bases, flows, merges, transform=nf.transforms.Shift(), class_cond=False)
+
+
+def our_transforms_in_normflows():
+    nf = normflows()
+    from nflows_spread.transforms.normflows import TransformFlow
+
+    parts = coupling_flow(FEATURES, layers=3)._transform._transforms
+    return nf.NormalizingFlow(normal(FEATURES), [TransformFlow(part) for part in reversed(parts)])
+
+
+MODELS: dict[str, HostModel] = {
+    "nflows: SimpleRealNVP": HostModel(swapped_flows.real_nvp),
+    "nflows: MaskedAutoregressiveFlow": HostModel(swapped_flows.masked_autoregressive),
+    "nflows: neural spline coupling": HostModel(swapped_flows.neural_spline),
+    "nflows: neural spline autoregressive": HostModel(autoregressive_splines),
+    "nflows: conditional with an embedding net": HostModel(swapped_flows.conditional, context=CONTEXT),
+    "nflows: volume-preserving SimpleRealNVP": HostModel(lambda: to_volume_preserving(swapped_flows.real_nvp())),
+    "nflows_spread: coupling_flow": HostModel(lambda: coupling_flow(FEATURES, layers=3)),
+    "nflows_spread: coupling_flow, conditional": HostModel(
+        lambda: coupling_flow(FEATURES, layers=3, context_features=CONTEXT), context=CONTEXT
+    ),
+    "nflows_spread: convolutional_flow": HostModel(lambda: convolutional_flow(IMAGE, blocks=(2,)), IMAGE),
+    "normflows: Real NVP": HostModel(normflows_real_nvp),
+    "normflows: coupling blocks, actnorm and linear": HostModel(normflows_coupling_blocks),
+    "normflows: neural spline coupling": HostModel(normflows_neural_spline),
+    "normflows: neural spline autoregressive": HostModel(normflows_autoregressive_splines),
+    "normflows: conditional autoregressive": HostModel(normflows_conditional, context=CONTEXT),
+    "normflows: Glow": HostModel(normflows_glow, IMAGE),
+    "normflows: volume-preserving Glow": HostModel(lambda: to_volume_preserving(normflows_glow()), IMAGE),
+    "normflows: volume-preserving Real NVP": HostModel(lambda: to_volume_preserving(normflows_real_nvp())),
+    "normflows: our transforms": HostModel(our_transforms_in_normflows),
+}
+
+PROMISED = {
+    "nflows: SimpleRealNVP",
+    "nflows: MaskedAutoregressiveFlow",
+    "nflows: neural spline coupling",
+    "nflows: neural spline autoregressive",
+    "nflows: conditional with an embedding net",
+    "normflows: Real NVP",
+    "normflows: neural spline coupling",
+    "normflows: Glow",
+}
+"""The pairs that the project promises by name, over which a change of the list above has no say."""
+
+NOT_SUPPORTED = {"ClassCondFlow", "NormalizingFlowVAE"}
+"""Flow classes of the hosts whose latents have no base of their own; the host refuses them by name."""
+
+
+def spread_flow(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """The model with a degenerate base, its actnorms set from data, and random parameters."""
+    model = MODELS[name]
+    flow = swap_base(model.build(), DegenerateGaussian([model.features])).to(dtype).train()
+    with torch.no_grad():
+        encode(flow, *inputs_for(name, 8, dtype))
+    return randomize(flow, 0.1).eval()
+
+
+def inputs_for(name: str, rows: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Data and context of a model."""
+    model = MODELS[name]
+    x = torch.randn(rows, *model.shape, dtype=dtype)
+    return x, None if model.context is None else torch.randn(rows, model.context, dtype=dtype)

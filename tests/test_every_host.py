@@ -1,0 +1,274 @@
+"""Loss, read-outs, saving, dtype and device, for every model of every host."""
+
+from __future__ import annotations
+
+import copy
+import io
+from functools import partial
+
+import nflows.flows
+import pytest
+import torch
+from nflows.nn.nets import ResidualNet
+from nflows.transforms import (
+    AffineCouplingTransform,
+    CompositeTransform,
+    LULinear,
+    PiecewiseRationalQuadraticCouplingTransform,
+    RandomPermutation,
+)
+from torch import nn
+
+import nflows_spread.models
+from host_models import FEATURES, MODELS, NOT_SUPPORTED, PROMISED, inputs_for, spread_flow
+from nflows_spread import (
+    DegenerateGaussian,
+    SpreadKLLoss,
+    base_of,
+    decode,
+    encode,
+    hosts,
+    intrinsic_dimension,
+    manifold_log_prob,
+    project,
+    reconstruct,
+    sample,
+    spectrum,
+)
+from nflows_spread.hosts import encode_with_logabsdet
+from support import assert_same_state, randomize
+from swapped_flows import curve
+from transform_contract import jacobian_logabsdet
+
+every_model = pytest.mark.parametrize("name", MODELS)
+every_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def generator(device="cpu"):
+    return torch.Generator(device).manual_seed(3)
+
+
+# that the list is complete
+
+
+def test_every_promised_model_is_in_the_list():
+    assert set(MODELS) >= PROMISED
+
+
+def test_every_builder_is_in_the_list():
+    builders = {name for name in nflows_spread.models.__all__ if callable(getattr(nflows_spread.models, name))}
+    assert {f"nflows_spread: {name}" for name in builders} <= set(MODELS)
+
+
+def test_every_known_host_is_in_the_list():
+    assert set(hosts._MODULES) <= {name.partition(":")[0] for name in MODELS}
+
+
+def test_every_flow_class_of_nflows_is_in_the_list():
+    exported = {kind for kind in vars(nflows.flows).values() if isinstance(kind, type)}
+    assert exported <= {type(MODELS[name].build()) for name in MODELS if name.startswith("nflows")}
+
+
+def test_every_flow_class_of_normflows_is_in_the_list_or_refused_by_name():
+    core = pytest.importorskip("normflows").core
+    exported = {kind for kind in vars(core).values() if isinstance(kind, type) and kind.__module__ == core.__name__}
+    built = {type(MODELS[name].build()).__name__ for name in MODELS if name.startswith("normflows")}
+    assert {kind.__name__ for kind in exported} == built | NOT_SUPPORTED
+
+
+# what holds for each of its models
+
+
+@every_model
+def test_decode_inverts_encode_in_both_orders(name):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 5)
+    z = encode(flow, x, context)
+    torch.testing.assert_close(decode(flow, z, context), x, rtol=0, atol=1e-7)
+    torch.testing.assert_close(encode(flow, decode(flow, z + 0.1, context), context), z + 0.1, rtol=0, atol=1e-7)
+
+
+@every_model
+def test_the_log_determinant_is_that_of_autograds_jacobian_of_the_encoder(name):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 3)
+    logabsdet = encode_with_logabsdet(flow, x, context)[1]
+    expected = jacobian_logabsdet(partial(encode_with_logabsdet, flow), x, context)
+    torch.testing.assert_close(logabsdet, expected, rtol=0, atol=1e-8)
+    if "volume-preserving" in name or name.startswith("nflows_spread"):
+        assert expected.abs().max() <= 1e-9
+
+
+@every_model
+@pytest.mark.parametrize("data_noise", [0.0, 0.1])
+@pytest.mark.filterwarnings("ignore:this flow does not preserve volume")
+def test_the_loss_is_algorithm_1_with_the_log_determinant_kept(name, data_noise):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 6)
+    base, draws = base_of(flow), generator()
+    loss = SpreadKLLoss(flow, data_noise=data_noise, generator=generator())(x, context)
+    noisy = x if data_noise == 0 else x + data_noise * torch.empty_like(x).normal_(generator=draws)
+    z, logabsdet = encode_with_logabsdet(flow, noisy, context)
+    spread = z.flatten(1) + base.spread_variance.sqrt() * torch.empty_like(z).normal_(generator=draws).flatten(1)
+    covariance = base.covariance + base.spread_variance * torch.eye(base.features, dtype=torch.float64)
+    prior = torch.distributions.MultivariateNormal(torch.zeros(base.features, dtype=torch.float64), covariance)
+    torch.testing.assert_close(loss, -(prior.log_prob(spread) + logabsdet).mean(), rtol=1e-9, atol=0)
+
+
+@every_model
+def test_the_loss_falls_in_training_and_every_gradient_is_finite(name):
+    flow, (x, context) = spread_flow(name, torch.float32), inputs_for(name, 64, torch.float32)
+    objective = SpreadKLLoss(flow.train(), data_noise=0.1)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = objective(x, context)
+        loss.backward()
+        assert all(p.grad is None or torch.isfinite(p.grad).all() for p in flow.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert base_of(flow).factor.entries.grad.abs().sum() > 0
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+@every_model
+def test_every_read_out_works(name):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 40)
+    features = MODELS[name].features
+    found = spectrum(flow, x, context=context, data_noise=0.1, generator=generator())
+    assert found.eigenvalues.shape == found.signal_to_noise.shape == (features,)
+    assert torch.isfinite(found.signal_to_noise).all()
+    assert 1 <= intrinsic_dimension(flow, x, context=context, data_noise=0.1) <= features
+    for rank in (1, features):
+        assert project(flow, x, rank=rank, context=context).shape == (len(x), rank)
+        assert torch.isfinite(manifold_log_prob(flow, x, rank=rank, context=context)).all()
+        drawn = sample(flow, len(x), rank=rank, context=context)
+        assert drawn.shape == x.shape
+        again = reconstruct(flow, drawn, rank=rank, context=context)
+        torch.testing.assert_close(again, drawn, rtol=0, atol=1e-5)
+    full = reconstruct(flow, x, rank=features, context=context)
+    torch.testing.assert_close(full, x, rtol=0, atol=1e-6)
+
+
+@every_model
+def test_saved_and_copied_models_give_the_same_loss(name):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 6)
+    base_of(flow).record_data_noise(0.1)
+    file = io.BytesIO()
+    torch.save(flow.state_dict(), file)
+    file.seek(0)
+    fresh = spread_flow(name)
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    losses = []
+    for each in (flow, fresh, copy.deepcopy(flow)):
+        assert_same_state(each.state_dict(), flow.state_dict())
+        assert base_of(each).data_noise == 0.1
+        losses.append(SpreadKLLoss(each, data_noise=0.1, generator=generator())(x, context))
+    assert torch.equal(losses[0], losses[1])
+    assert torch.equal(losses[0], losses[2])
+
+
+@every_model
+@every_dtype
+def test_everything_keeps_the_dtype(name, dtype):
+    flow, (x, context) = spread_flow(name, dtype), inputs_for(name, 6, dtype)
+    z, logabsdet = encode_with_logabsdet(flow, x, context)
+    results = [z, logabsdet, decode(flow, z, context), SpreadKLLoss(flow, data_noise=0.1)(x, context)]
+    results += [f(flow, x, rank=2, context=context) for f in (project, reconstruct, manifold_log_prob)]
+    results += [sample(flow, 6, rank=2, context=context)]
+    assert {result.dtype for result in results} == {dtype}
+    assert {p.dtype for p in flow.parameters()} == {dtype}
+
+
+@every_model
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def test_everything_is_where_the_flow_is(name, device):
+    flow = spread_flow(name, torch.float32).to(device).train()
+    x, context = (None if t is None else t.to(device) for t in inputs_for(name, 6, torch.float32))
+    loss = SpreadKLLoss(flow, data_noise=0.1, generator=generator(device))(x, context)
+    loss.backward()
+    results = [loss, *(p.grad for p in flow.parameters() if p.grad is not None)]
+    results += [f(flow, x, rank=2, context=context) for f in (project, reconstruct, manifold_log_prob)]
+    results += [sample(flow, 6, rank=2, context=context, generator=generator(device))]
+    assert {result.device.type for result in results} == {device}
+    found = spectrum(flow, x, context=context, data_noise=0.1, generator=generator(device))
+    assert found.eigenvalues.device.type == found.signal_to_noise.device.type == "cpu"
+
+
+@every_model
+def test_encoding_changes_neither_the_data_nor_the_flow(name):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 5)
+    before, state = x.clone(), copy.deepcopy(flow.state_dict())
+    encode(flow, x, context)
+    decode(flow, encode(flow, x, context), context)
+    assert torch.equal(x, before)
+    assert_same_state(flow.state_dict(), state)
+
+
+# the same weights in two hosts
+
+
+class OneParameter(nn.Module):
+    """A coupling net of nflows as a net of normflows' ``MaskedAffineFlow``, which is given the masked vector.
+
+    nflows maps data to latents by y = σx + t, normflows latents to data by x = y e^s + t′, so that s = −log σ
+    and t′ = −t / σ.
+    """
+
+    def __init__(self, coupling, parameter):
+        super().__init__()
+        self.coupling, self.parameter = [coupling], parameter
+
+    def forward(self, masked):
+        (coupling,) = self.coupling
+        scale, shift = coupling._scale_and_shift(coupling.transform_net(masked[:, coupling.identity_features]))
+        outputs = torch.zeros_like(masked)
+        outputs[:, coupling.transform_features] = -scale.log() if self.parameter == "s" else -shift / scale
+        return outputs
+
+
+def real_nvp_pair():
+    nf = pytest.importorskip("normflows")
+    masks = ([1, 0, 1], [0, 1, 0], [0, 0, 1])
+    net = partial(ResidualNet, hidden_features=8, num_blocks=1)
+    couplings = [randomize(AffineCouplingTransform(mask, net)) for mask in masks]
+    layers = [
+        nf.flows.MaskedAffineFlow(1.0 - torch.tensor(mask), *(OneParameter(coupling, p) for p in "ts"))
+        for mask, coupling in zip(masks, couplings)
+    ]
+    return couplings, layers[::-1]
+
+
+def neural_spline_pair():
+    nf = pytest.importorskip("normflows")
+    net = partial(ResidualNet, hidden_features=8, num_blocks=1)
+    ours, theirs = [], []
+    for _ in range(2):
+        coupling = nf.flows.CoupledRationalQuadraticSpline(FEATURES, 1, 8, num_bins=4, tail_bound=4.0)
+        linear = nf.flows.LULinearPermute(FEATURES)
+        theirs += [randomize(linear, 0.1), randomize(coupling, 0.1)]
+        mask = torch.zeros(FEATURES)
+        mask[coupling.prqct.transform_features] = 1.0
+        twin = PiecewiseRationalQuadraticCouplingTransform(
+            mask, net, num_bins=4, tails="linear", tail_bound=4.0, apply_unconditional_transform=True
+        )
+        parts = [RandomPermutation(FEATURES), LULinear(FEATURES), twin]
+        for part, source in zip(parts, (linear.permutation, linear.linear, coupling.prqct)):
+            part.load_state_dict(source.state_dict())
+        ours += parts
+    return ours, theirs[::-1]
+
+
+@pytest.mark.parametrize("pair", [real_nvp_pair, neural_spline_pair])
+def test_the_same_weights_in_both_hosts_give_the_same_loss_and_dimension(pair, float64):
+    nf = pytest.importorskip("normflows")
+    ours, theirs = pair()
+    base = randomize(DegenerateGaussian([FEATURES]))
+    base.record_data_noise(0.1)
+    flows = [nflows.flows.Flow(CompositeTransform(ours), base), nf.NormalizingFlow(base, theirs)]
+    x = curve(200)
+    losses = [SpreadKLLoss(flow, data_noise=0.1, generator=generator())(x) for flow in flows]
+    torch.testing.assert_close(*losses, rtol=0, atol=1e-10)
+    dimensions = [intrinsic_dimension(flow.eval(), x, generator=generator()) for flow in flows]
+    assert dimensions[0] == dimensions[1]
+    torch.testing.assert_close(*(d.spectrum.signal_to_noise for d in dimensions), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(*(torch.tensor(d.gap) for d in dimensions), rtol=0, atol=1e-10)
