@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from itertools import chain
+from typing import cast
 
 import torch
 from nflows.distributions import Distribution
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
-
-
-class Factor(Protocol):
-    """How the prior's covariance is parametrised: the seam for further kinds of factor.
-
-    A factor is an ``nn.Module`` built from the number of latent features D. ``DegenerateGaussian``
-    asks it for all that depends on the parametrisation and for nothing else.
-    """
-
-    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        """log N(z; 0, AAᵀ + σ_Z² I) for ``z`` of shape (n, D); shape (n,)."""
-
-    def matrix(self) -> Tensor:
-        """A with AAᵀ the covariance of the degenerate prior, shape (D, r)."""
-
-    def eigh(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues (D,) and eigenvectors (D, D, in columns) of AAᵀ, descending, float64."""
-
-
-class LowerTriangularFactor(nn.Module):
-    """The paper's A: lower-triangular, D(D+1)/2 free entries, the identity at the start (section 3)."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.entries = nn.Parameter(torch.eye(features))
-
-    def matrix(self) -> Tensor:
-        return self.entries.tril()
-
-    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        return linalg.spread_log_prob(z, self.matrix(), spread_variance)
-
-    def eigh(self) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            return linalg.factor_eigh(self.matrix())
+from nflows_spread import validation
+from nflows_spread.factors import Factor, LowerTriangularFactor
 
 
 class DegenerateGaussian(Distribution):
@@ -60,7 +28,8 @@ class DegenerateGaussian(Distribution):
     Args:
         shape: shape of one latent, without the batch dimension.
         spread_variance: σ_Z², the variance of the noise that spreads the latent. Never trained.
-        factor: builds the parametrisation of AAᵀ from the number of latent features D.
+        factor: builds the parametrisation of AAᵀ from the number of latent features D; one of the
+            kinds of ``nflows_spread.factors``, by default the paper's.
         learn_mean: whether the prior has a mean m, 0 at the start. The paper's has none; then an
             offset that the flow does not remove shows up as one spurious large eigenvalue.
 
@@ -117,6 +86,40 @@ class DegenerateGaussian(Distribution):
     def record_data_noise(self, value: float) -> None:
         """Remember the σ_x of the training step that is about to happen."""
         cast(Tensor, self._data_noise).fill_(value)
+
+    def observe(self, z: Tensor) -> None:
+        """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.
+
+        ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
+        """
+        self.factor.observe(self.flatten(z.detach()).detach())
+
+    def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussian:
+        """A prior with the same mean, covariance and spread variance, and another kind of factor.
+
+        A kind that cannot represent AAᵀ takes its best approximation: ``LowRankFactor.of_rank(r)``, if the
+        rank of AAᵀ is above r, takes E_r √Λ_r, which is the closest both in the norm of AAᵀ and in the
+        Kullback-Leibler divergence of the spread prior. All other kinds represent every AAᵀ exactly.
+        The spread density is the same too, unless this prior has a ``SpreadCholeskyFactor`` of which
+        eigenvalues below 0 were clipped. Costs O(D³) once, or O(D r²) where this prior's factor has r columns.
+
+        Args:
+            factor: builds the new factor from the number of latent features D.
+
+        Returns:
+            A new distribution of the same dtype, on the same device; this one stays as it is.
+
+        Example:
+            >>> from nflows_spread.factors import LowRankFactor
+            >>> DegenerateGaussian([8]).with_factor(LowRankFactor.of_rank(2)).eigenvalues.sum()
+            tensor(2., dtype=torch.float64)
+        """
+        twin = copy.deepcopy(self)
+        like = self._like()
+        twin.factor = factor(self.features)
+        cast(nn.Module, twin.factor).to(like).train(self.training)
+        twin.factor.assign(self.factor.matrix(self.spread_variance), self.spread_variance)
+        return twin
 
     def flatten(self, z: Tensor) -> Tensor:
         """z − m as rows, shape (n, D), in which A, Λ and E live.
@@ -198,29 +201,33 @@ class DegenerateGaussian(Distribution):
 
     def _root(self, rank: int | None) -> Tensor:
         """A matrix R, (D, r), with RRᵀ = AAᵀ, or its best approximation of the given rank, E_K √Λ_K."""
-        factor = self.factor.matrix()
         if rank is None:
-            return factor
+            return self.factor.matrix(self.spread_variance)
         rank = validation.rank_within(rank, self.features)
-        values, vectors = self.factor.eigh()
-        return (vectors[:, :rank] * values[:rank].sqrt()).to(factor.dtype)
+        values, vectors = self.eigh()
+        return (vectors[:, :rank] * values[:rank].sqrt()).to(self._like().dtype)
+
+    def _like(self) -> Tensor:
+        """A tensor of the dtype and on the device of A."""
+        factor = cast(nn.Module, self.factor)
+        return next(chain(factor.parameters(), factor.buffers()))
 
     def _sample(self, num_samples: int, context: Tensor | None) -> Tensor:
         return self.sample(num_samples, context)
 
     def _mean(self, context: Tensor | None) -> Tensor:
-        loc = self.loc if self.loc is not None else self.factor.matrix().new_zeros(self.shape)
+        loc = self.loc if self.loc is not None else self._like().new_zeros(self.shape)
         return loc if context is None else loc.expand(len(context), *self.shape)
 
     @property
     def covariance(self) -> Tensor:
-        """AAᵀ, shape (D, D), of the flattened latent; differentiable."""
-        factor = self.factor.matrix()
+        """AAᵀ, shape (D, D), of the flattened latent; differentiable for factors that parametrise A itself."""
+        factor = self.factor.matrix(self.spread_variance)
         return factor @ factor.mT
 
     def eigh(self) -> tuple[Tensor, Tensor]:
         """Λ (D,) and E (D, D, in columns) of AAᵀ in descending order, float64, at one decomposition's cost."""
-        return self.factor.eigh()
+        return self.factor.eigh(self.spread_variance)
 
     @property
     def eigenvalues(self) -> Tensor:

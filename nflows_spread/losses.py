@@ -103,6 +103,8 @@ class SpreadKLLoss(nn.Module):
         validation.points("x", x)
         base = self.base
         z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x), context)
+        if self.training and torch.is_grad_enabled():
+            base.observe(z)
         self._warn_without_minimum(logabsdet)
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:

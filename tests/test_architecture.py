@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"linalg", "validation", "rules"},
-    {"distributions", "transforms"},
+    {"distributions", "factors", "transforms"},
     {"hosts"},
     {"losses", "manifold", "spectra", "initialization", "models", "datasets", "conversion"},
     {"training"},
@@ -23,7 +23,7 @@ LAYERS = [
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
-WITHIN_A_LAYER: set[tuple[str, str]] = set()
+WITHIN_A_LAYER = {("distributions", "factors")}
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}

@@ -47,7 +47,7 @@ def test_log_prob_is_scipys_on_the_flattened_latent(shape, learn_mean):
     base = trained(shape, rank=2, learn_mean=learn_mean)
     z = base.sample(7).detach() + 0.01 * torch.randn(7, *shape, dtype=torch.float64)
     centred = (z - base.mean().detach()).flatten(1)
-    expected = scipy_log_prob(centred, base.factor.matrix(), 1e-4)
+    expected = scipy_log_prob(centred, base.factor.matrix(base.spread_variance), 1e-4)
     np.testing.assert_allclose(base.log_prob(z).detach().numpy(), expected, rtol=1e-10)
     assert torch.equal(base.log_prob(z, context=torch.randn(7, 2)), base.log_prob(z))
 
@@ -193,13 +193,13 @@ def test_another_factor_takes_the_place_of_the_dense_one():
             super().__init__()
             self.features, self.scale = features, torch.nn.Parameter(torch.tensor(2.0))
 
-        def matrix(self):
+        def matrix(self, spread_variance):
             return self.scale * torch.eye(self.features)
 
         def log_prob(self, z, spread_variance):
             return torch.distributions.Normal(0.0, (self.scale**2 + spread_variance).sqrt()).log_prob(z).sum(1)
 
-        def eigh(self):
+        def eigh(self, spread_variance):
             return self.scale.detach().double().square().expand(self.features), torch.eye(self.features).double()
 
     base = DegenerateGaussian([3], factor=Isotropic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from nflows.distributions import Distribution, StandardNormal
 from torch import nn
 
 from nflows_spread import models
-from nflows_spread.distributions import DegenerateGaussian, LowerTriangularFactor
+from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
 from nflows_spread.training.checkpoints import check_same_shapes
 from nflows_spread.training.files import read_archive, write_archive
 
 _KIND = "model"
 _VERSION = 1
-_FACTORS = {"LowerTriangularFactor": LowerTriangularFactor}
 
 Builder = Callable[..., nn.Module]
 
@@ -111,12 +112,16 @@ def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
         return None
     if isinstance(base, StandardNormal):
         return {"kind": "StandardNormal", "shape": list(base._shape)}
-    if isinstance(base, DegenerateGaussian) and type(base.factor).__name__ in _FACTORS:
-        factor = type(base.factor).__name__
-        shape = list(base.shape)
-        return {"kind": "DegenerateGaussian", "shape": shape, "mean": base.loc is not None, "factor": factor}
+    if isinstance(base, DegenerateGaussian) and type(base.factor).__name__ in KINDS:
+        return {
+            "kind": "DegenerateGaussian",
+            "shape": list(base.shape),
+            "mean": base.loc is not None,
+            "factor": type(base.factor).__name__,
+            "factor_options": base.factor.options(),
+        }
     raise TypeError(
-        f"the base must be a StandardNormal or a DegenerateGaussian with a factor of {', '.join(_FACTORS)}, "
+        f"the base must be a StandardNormal or a DegenerateGaussian with a factor of {', '.join(KINDS)}, "
         f"got {type(base).__name__}; use a build of your own that makes the base itself"
     )
 
@@ -124,6 +129,5 @@ def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
 def _base_from(description: Mapping[str, Any]) -> Distribution:
     if description["kind"] == "StandardNormal":
         return StandardNormal(description["shape"])
-    return DegenerateGaussian(
-        description["shape"], factor=_FACTORS[description["factor"]], learn_mean=description["mean"]
-    )
+    factor = partial(KINDS[description["factor"]], **description.get("factor_options", {}))
+    return DegenerateGaussian(description["shape"], factor=factor, learn_mean=description["mean"])

@@ -1,0 +1,59 @@
+"""Gaussian algebra as pure tensor functions.
+
+The spread prior N(0, AAᵀ + σ_Z² I) of equation 12 and the degenerate prior N(0, AAᵀ), for each way
+to give AAᵀ. Inputs may be of any floating dtype; the arithmetic is done in float64, because forming
+AAᵀ + σ_Z² I in float32 loses exactly the flat directions that the method is about, and densities are
+returned in the dtype of the points.
+"""
+
+from nflows_spread.linalg.cholesky import (
+    cholesky_entries_of,
+    cholesky_log_prob,
+    covariance_from_cholesky,
+    spread_cholesky_of,
+)
+from nflows_spread.linalg.dense import (
+    covariance_log_prob,
+    lower_factor_of,
+    spread_cholesky,
+    spread_covariance,
+    spread_log_prob,
+)
+from nflows_spread.linalg.low_rank import low_rank_eigh, low_rank_log_prob, low_rank_of
+from nflows_spread.linalg.spectra import (
+    add_to_diagonal,
+    covariance_of,
+    diagonal_log_prob,
+    eigh_descending,
+    factor_eigh,
+    generalised_eigenvalues,
+    kernel_negative_entropy,
+    pointwise_signal_to_noise,
+    positive_root,
+    second_moment_of,
+)
+
+__all__ = [
+    "add_to_diagonal",
+    "cholesky_entries_of",
+    "cholesky_log_prob",
+    "covariance_from_cholesky",
+    "covariance_log_prob",
+    "covariance_of",
+    "diagonal_log_prob",
+    "eigh_descending",
+    "factor_eigh",
+    "generalised_eigenvalues",
+    "kernel_negative_entropy",
+    "low_rank_eigh",
+    "low_rank_log_prob",
+    "low_rank_of",
+    "lower_factor_of",
+    "pointwise_signal_to_noise",
+    "positive_root",
+    "second_moment_of",
+    "spread_cholesky",
+    "spread_cholesky_of",
+    "spread_covariance",
+    "spread_log_prob",
+]
