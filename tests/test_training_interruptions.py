@@ -25,7 +25,7 @@ def objective():
     return SpreadKLLoss(coupling_flow(**TABLE_1))
 
 
-def train(folder, steps, every):
+def train(folder, steps, every, callbacks=()):
     loss = objective()
     torch.manual_seed(1)
     fit(
@@ -38,6 +38,7 @@ def train(folder, steps, every):
         generator=torch.Generator().manual_seed(2),
         checkpoints=None if folder is None else Checkpoints(folder, every=every, keep=2),
         resume=folder is not None,
+        callbacks=callbacks,
     )
     return [parameter.detach() for parameter in loss.parameters()]
 
@@ -73,9 +74,11 @@ def wait_for_a_checkpoint(folder, after=-1, seconds=60.0):
 
 
 def signalled(folder, number):
-    """What a run leaves that gets a signal between two checkpoints."""
-    child = in_a_fork(train, folder, 10**6, 50)
-    wait_for_a_checkpoint(folder)
+    """What a run leaves that gets a signal long before its first checkpoint is due."""
+    ready = Path(f"{folder}-ready")
+    child = in_a_fork(train, folder, 10**6, 10**5, [lambda state: state.step == 20 and ready.touch()])
+    while not ready.exists():
+        time.sleep(0.01)
     os.kill(child, number)
     ended = how_it_ended(child)
     steps = [read_checkpoint(path)["step"] for path in Checkpoints(folder).paths()]
@@ -123,7 +126,8 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(tmp_pa
     assert found["SIGINT"]["exit"] == 130, "Ctrl-C must end in KeyboardInterrupt"
     assert found["SIGTERM"]["exit"] == -signal.SIGTERM
     for left in found.values():
-        assert left["steps"][-1] % 50 != 0, "the last checkpoint is not that of the interruption"
+        assert len(left["steps"]) == 1
+        assert 20 <= left["steps"][0] < 10**5
         assert not [name for name in left["files"] if "unfinished" in name]
 
 
@@ -135,6 +139,33 @@ def test_twenty_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_c
     assert all(look["readable"] >= 1 for look in looks)
     assert [look["step"] for look in looks] == sorted(look["step"] for look in looks)
     assert found["same"], "the run that was killed did not end where the run that was not ended"
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("everybody", [True, False], ids=["the whole group", "the starting process alone"])
+def test_ctrl_c_ends_two_processes_with_a_checkpoint(everybody, tmp_path):
+    script = Path(__file__).parent.parent / "examples" / "train_distributed.py"
+    command = [script, "--processes", "2", "--device", "cpu", "--steps", "1000000", "--folder", tmp_path / "run"]
+    started = subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 120.0
+        while not (tmp_path / "run").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(3.0)
+        (os.killpg if everybody else os.kill)(started.pid, signal.SIGINT)
+        assert started.wait(timeout=60) == -signal.SIGINT
+    finally:
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGKILL)
+    (path,) = Checkpoints(tmp_path / "run").paths()
+    assert read_checkpoint(path)["step"] > 0
 
 
 if __name__ == "__main__":
