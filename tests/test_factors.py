@@ -149,9 +149,9 @@ def ridge_log_prob(z, root, spread_variance):
 
 
 @pytest.mark.parametrize("kind", ["LowerTriangularFactor", "LowRankFactor"])
-@pytest.mark.parametrize("largest", [1.0, 1e3, 1e8, 1e15])
+@pytest.mark.parametrize("largest", [1.0, 1e3, 1e8, 1e13])
 def test_gradients_and_their_gradients_hold_where_the_sum_cannot_be_formed(kind, largest):
-    """Rank 3 in 8 or 5 columns: from 1e3 on the forward pass takes QR, at 1e15 the sum knows nothing of σ_Z²."""
+    """Rank 3 in 8 or 5 columns: from 1e3 on the forward pass takes QR, at 1e13 the sum knows nothing of σ_Z²."""
     features, rank, columns = 8, 3, {"LowerTriangularFactor": 8, "LowRankFactor": 5}[kind]
     base = base_of_kind(kind, torch.nn.functional.pad(random_root(features, rank, largest), (0, columns - rank)))
     turn, a = torch.eye(columns, dtype=torch.float64), base.factor.entries.detach()
@@ -159,7 +159,7 @@ def test_gradients_and_their_gradients_hold_where_the_sum_cannot_be_formed(kind,
         turn = torch.linalg.qr(torch.randn_like(turn)).Q
         a = (a @ turn).mT
     flattest = torch.linalg.eigvalsh(a @ a.mT + 1e-4 * torch.eye(columns))[0]
-    assert ((flattest - 1e-4).abs() > 1e-5) == (largest == 1e15)
+    assert ((flattest - 1e-4).abs() > 1e-5) == (largest == 1e13)
     z, entries = inputs_of(base, 5)
     weights, direction = torch.randn(5, dtype=torch.float64), torch.randn(features, rank).double() * largest**0.5
     direction = direction.tril() if kind == "LowerTriangularFactor" else direction
