@@ -10,6 +10,8 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHORT = {
     "manifold_readouts": lambda module: module.main(steps=5),
+    "normflows_swap": lambda module: module.main(steps=3),
+    "convert_existing": lambda module: module.main(steps=6),
     "swap_base": lambda module: module.main(steps=5),
 }
 RUN_ELSEWHERE = {"train_distributed"}  # starts processes; tests/test_training_processes.py runs it
@@ -23,7 +25,8 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_an_example_runs_and_says_what_it_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("sklearn")
+    for package in ("sklearn", "normflows") if "normflows" in name else ("sklearn",):
+        pytest.importorskip(package)
     found = SHORT[name](import_module(name))
     assert found
     assert "imension" in capsys.readouterr().out
