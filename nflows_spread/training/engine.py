@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -45,11 +46,13 @@ def engine_for(device: torch.device, processes: int) -> Fabric:
         RuntimeError: the device is not there.
     """
     if os.environ.get("LT_CLI_USED") == "1":
+        atexit.register(_disconnect)
         return Fabric()
     if launched_from_outside():
         here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
         fabric = Fabric(accelerator=device.type, devices=here, num_nodes=everywhere // here, strategy="ddp")
         fabric.launch()
+        atexit.register(_disconnect)
         return fabric
     validation.positive_int("processes", processes)
     if processes > 1:
@@ -66,7 +69,7 @@ def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> No
     """
     others = multiprocessing.active_children()
     try:
-        fabric.launch(cast(Callable[[Fabric], Any], function), *args)
+        fabric.launch(cast(Callable[[Fabric], Any], _run_and_part), function, *args)
     except KeyboardInterrupt:
         started = [process for process in multiprocessing.active_children() if process not in others]
         for process in started:
@@ -74,6 +77,20 @@ def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> No
         for process in started:
             process.join()
         raise
+
+
+def _run_and_part(fabric: Fabric, function: Callable[..., object], *args: object) -> None:
+    """Run the function, then end the connection: a process that exits with one open may abort."""
+    try:
+        function(fabric, *args)
+        fabric.barrier()
+    finally:
+        _disconnect()
+
+
+def _disconnect() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def check_engine(fabric: Fabric) -> Fabric:
