@@ -150,6 +150,7 @@ flow = nflows_spread.models.coupling_flow(2, layers=1)
 x = torch.randn(50, 2)
 nflows_spread.SpreadKLLoss(flow, data_noise=0.1)(x).backward()
 nflows_spread.intrinsic_dimension(flow, x)
+nflows_spread.volume_error(nflows_spread.to_volume_preserving(flow), x)
 """
     done = subprocess.run(
         [sys.executable, "-c", hidden], capture_output=True, text=True, cwd=PACKAGE.parent, check=False

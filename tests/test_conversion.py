@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -367,3 +369,15 @@ def test_volume_error_does_not_believe_what_a_layer_says_of_itself():
 def test_volume_error_takes_no_empty_batch():
     with refused(ValueError, "at least one row"):
         volume_error(coupling_flow(3, layers=1), torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("host", ["nflows", "normflows"])
+def test_the_table_of_the_readme_has_every_layer_of_a_host_that_passes_or_converts(host):
+    pytest.importorskip(host)
+    rules = import_module(f"nflows_spread.conversion.{host}").RULES
+    layers = rules.containers | rules.kept | rules.converted.keys()
+    names = {kind.__name__ for kind in layers if kind.__module__.startswith(f"{host}.") and kind.__name__[0] != "_"}
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("## Which layers convert") : text.index("## What the hosts do")]
+    missing = {name for name in names if name not in table}
+    assert missing <= {"NormalizingFlow", "ConditionalNormalizingFlow", "MultiscaleFlow"}  # "all flows"

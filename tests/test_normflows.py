@@ -26,6 +26,7 @@ from nflows_spread import (
 from nflows_spread.hosts import encode_with_logabsdet
 from support import assert_same_state, lower_triangular, randomize, refused
 from swapped_flows import curve
+from transform_contract import VOLUME_PRESERVING
 
 nf = pytest.importorskip("normflows", reason="needs the extra normflows")
 
@@ -296,3 +297,17 @@ def test_a_transform_worn_as_a_flow_runs_the_other_way_and_passes_its_context():
     z = encode(flow, x, context)
     assert torch.equal(z, transform(x, context)[0])
     torch.testing.assert_close(flow.forward(z, context), x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", VOLUME_PRESERVING)
+def test_each_of_our_transforms_can_be_worn_as_a_flow(name):
+    from nflows_spread.transforms.normflows import TransformFlow
+
+    case = VOLUME_PRESERVING[name]
+    layer = TransformFlow(randomize(case.build().double()))
+    x = torch.randn(3, *case.shape).double()
+    context = None if case.context is None else torch.randn(3, case.context).double()
+    z, logabsdet = layer.inverse(x, context)
+    back, back_logabsdet = layer(z, context)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-9)
+    assert logabsdet.abs().max() == back_logabsdet.abs().max() == 0.0
