@@ -13,6 +13,13 @@ from nflows.flows import Flow
 from nflows.transforms import AffineCouplingTransform, CompositeTransform
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, intrinsic_dimension
+from nflows_spread.factors import (
+    KINDS,
+    LowerTriangularFactor,
+    LowRankFactor,
+    RunningAverageFactor,
+    SpreadCholeskyFactor,
+)
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
 from nflows_spread.training import Checkpoints, fit, load_model, save_model
 
@@ -50,6 +57,50 @@ def test_a_model_comes_back_from_its_file_bit_for_bit(build, config, extra, tmp_
     assert torch.equal(again.log_prob(x), flow.log_prob(x))
     assert again._distribution.data_noise == 0.1
     assert torch.equal(again._distribution.spread_variance, flow._distribution.spread_variance)
+
+
+FACTORS = {
+    "LowerTriangularFactor": LowerTriangularFactor,
+    "SpreadCholeskyFactor": SpreadCholeskyFactor,
+    "LowRankFactor": LowRankFactor.of_rank(2),
+    "RunningAverageFactor": RunningAverageFactor.of_decay(0.9),
+}
+
+
+def test_every_kind_of_factor_is_in_the_table():
+    assert set(FACTORS) == set(KINDS)
+
+
+@pytest.mark.parametrize("factor", FACTORS.values(), ids=FACTORS)
+def test_every_kind_of_factor_comes_back(factor, tmp_path):
+    config, x = {"features": 4, "layers": 2}, torch.randn(30, 4)
+    flow = trained(coupling_flow, config, x, base=DegenerateGaussian([4], factor=factor))
+    save_model(tmp_path / "flow.pt", flow, build=coupling_flow, config=config)
+    again = load_model(tmp_path / "flow.pt")
+    assert torch.equal(again.log_prob(x), flow.log_prob(x))
+    assert again._distribution.factor.options() == flow._distribution.factor.options()
+
+
+@pytest.mark.parametrize("factor", FACTORS.values(), ids=FACTORS)
+def test_training_with_every_kind_of_factor_is_resumed_exactly(factor, tmp_path):
+    ends, x = [], torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    for parts in ([7], [3, 7]):
+        for steps in parts:
+            torch.manual_seed(0)
+            objective = SpreadKLLoss(
+                coupling_flow(4, layers=2, base=DegenerateGaussian([4], factor=factor)), data_noise=0.1
+            )
+            fit(
+                objective,
+                x,
+                steps=steps,
+                batch_size=10,
+                checkpoints=Checkpoints(tmp_path / str(len(parts))),
+                resume=True,
+                generator=torch.Generator().manual_seed(1),
+            )
+        ends.append(objective.state_dict())
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0] if "_extra" not in name)
 
 
 def test_a_fresh_process_reads_the_dimension_off_a_saved_model(tmp_path):
