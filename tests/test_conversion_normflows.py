@@ -184,6 +184,34 @@ def test_a_masked_coupling_keeps_its_nets_and_centres_over_what_it_transforms():
     torch.testing.assert_close(x[:, 1:], expected, rtol=0, atol=1e-12)
 
 
+class Centred(nn.Module):
+    """A net whose log-scales, in the given columns of its output, sum to 0."""
+
+    def __init__(self, net, columns):
+        super().__init__()
+        self.net, self.columns = net, columns
+
+    def forward(self, inputs):
+        outputs = self.net(inputs).clone()
+        outputs[:, self.columns] -= outputs[:, self.columns].mean(1, keepdim=True)
+        return outputs
+
+
+@pytest.mark.parametrize("kind", ["masked", "block"])
+def test_an_affine_coupling_that_preserved_volume_computes_the_same_map(kind):
+    if kind == "masked":
+        layer, features = masked([1.0, 0.0, 0.0]), FEATURES
+        layer.s = Centred(layer.s, slice(1, 3))
+    else:
+        layer, features = nf.flows.AffineCouplingBlock(Centred(mlp(2, 4), slice(1, 4, 2))), 4
+    randomize(layer)
+    z = torch.randn(5, features)
+    x, logabsdet = layer(z)
+    assert logabsdet.abs().max() < 1e-12
+    torch.testing.assert_close(to_volume_preserving(layer)(z)[0], x, rtol=0, atol=1e-12)
+    assert not torch.allclose(x, z)
+
+
 @pytest.mark.parametrize("name", ["normflows: Glow", "normflows: Real NVP"])
 @pytest.mark.parametrize("swapped_first", [True, False])
 def test_whole_flows_are_converted_before_or_after_the_base_is_swapped(name, swapped_first):
