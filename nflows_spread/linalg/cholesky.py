@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.dense import LOG_2PI, spread_cholesky
+from nflows_spread.linalg.dense import log_prob_of_whitened, spread_cholesky
 from nflows_spread.linalg.triangular import lower_product
 
 
@@ -73,8 +73,7 @@ class _CholeskyLogProb(torch.autograd.Function):
         diagonal.square_().add_(spread_variance.double()).sqrt_()
         whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         ctx.save_for_backward(z, entries, spread_variance, cholesky, whitened)
-        log_prob = -0.5 * whitened.square().sum(0) - diagonal.log().sum() - 0.5 * len(cholesky) * LOG_2PI
-        return log_prob.to(z.dtype)
+        return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

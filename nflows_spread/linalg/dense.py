@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spectra import positive_root
-from nflows_spread.linalg.triangular import lower_cholesky_solve, lower_gram
+from nflows_spread.linalg.triangular import lower_cholesky_solve, lower_double, lower_gram, lower_product
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -20,23 +20,22 @@ def spread_covariance(factor: Tensor, spread_variance: Tensor) -> Tensor:
     return _plus_noise(a @ a.mT, spread_variance)
 
 
-def spread_cholesky(factor: Tensor, spread_variance: Tensor, *, lower: bool = False) -> Tensor:
-    """Lower Cholesky factor of AAᵀ + σ_Z² I in float64, shape (D, D).
+def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
+    """Lower Cholesky factor of AAᵀ + σ_Z² I in float64, (D, D), for any A of shape (D, r).
 
     Two cases take the factor from the QR decomposition of [A, σ_Z I]ᵀ, which never forms AAᵀ, keeps
     all digits of the flat directions, and costs several times as much: where rounding has made the
     sum indefinite, and where a float64 factor, whose owner asks for that precision, is so large
     against σ_Z that the sum would lose more than six digits of them.
-
-    Args:
-        factor: A, shape (D, r).
-        spread_variance: σ_Z², a scalar tensor.
-        lower: whether A is square and lower-triangular, which saves two thirds of the product.
     """
     a = factor.double()
-    gram = lower_gram(a) if lower else a @ a.mT
-    cholesky, info = torch.linalg.cholesky_ex(_plus_noise(gram, spread_variance))  # reads the lower triangle alone
-    if int(info) == 0 and (factor.dtype != torch.float64 or _keeps_flat_directions(cholesky)):
+    return _cholesky_or_qr(a, a @ a.mT, spread_variance, exact=factor.dtype == torch.float64)
+
+
+def _cholesky_or_qr(a: Tensor, gram: Tensor, spread_variance: Tensor, *, exact: bool) -> Tensor:
+    """``spread_cholesky`` given AAᵀ, of which the lower triangle is read; ``exact`` where six digits are too few."""
+    cholesky, info = torch.linalg.cholesky_ex(_plus_noise(gram, spread_variance))
+    if int(info) == 0 and (not exact or _keeps_flat_directions(cholesky)):
         return cholesky
     noise = spread_variance.double().sqrt() * torch.eye(len(a), dtype=a.dtype, device=a.device)
     return lower_factor_of(torch.cat([a, noise], dim=1))
@@ -92,22 +91,31 @@ class _SpreadLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
-        a = factor.tril()
-        cholesky = spread_cholesky(a, spread_variance, lower=True)
-        ctx.save_for_backward(z, factor, cholesky)
-        return log_prob_from_cholesky(z, cholesky)
+        a = lower_double(factor)
+        cholesky = _cholesky_or_qr(a, lower_gram(a), spread_variance, exact=factor.dtype == torch.float64)
+        whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
+        ctx.save_for_backward(z, factor, a, cholesky, whitened)
+        return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        z, factor, cholesky = ctx.saved_tensors
-        weights, a = grad_outputs[0].double().unsqueeze(1), factor.tril().double()
-        y = spread_solve(z.double().mT, a, cholesky).mT
-        grad_z = (-weights * y).to(z.dtype) if ctx.needs_input_grad[0] else None
-        grad_factor = None
-        if ctx.needs_input_grad[1]:
-            twice = torch.is_grad_enabled()  # the gradient is going to be differentiated
-            solved = spread_solve(a, a, cholesky) if twice else lower_cholesky_solve(cholesky, a)
-            grad_factor = torch.addmm(-weights.sum() * solved, y.mT, weights * (y @ a)).tril().to(factor.dtype)
+        z, factor, a, cholesky, whitened = ctx.saved_tensors
+        weights, twice = grad_outputs[0].double(), torch.is_grad_enabled()
+        if twice:  # the gradient is going to be differentiated: the same numbers, with their history
+            a = factor.tril().double()
+            y = spread_solve(z.double().mT, a, cholesky)
+        else:
+            y = torch.linalg.solve_triangular(cholesky.mT, whitened, upper=True)
+        weighted = y * weights
+        grad_z = (-weighted).mT.to(z.dtype) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return grad_z, None, None
+        if twice:
+            grad = weighted @ (y.mT @ a) - weights.sum() * spread_solve(a, a, cholesky)
+            return grad_z, grad.tril().to(factor.dtype), None
+        grad_factor = torch.zeros_like(factor)
+        solved = lower_cholesky_solve(cholesky, a).mul_(weights.sum())
+        lower_product(weighted, a.mT @ y, grad_factor, less=solved)
         return grad_z, grad_factor, None
 
 
@@ -155,6 +163,10 @@ def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) 
 def log_prob_from_cholesky(z: Tensor, cholesky: Tensor) -> Tensor:
     """log N(z; 0, LLᵀ) for a lower-triangular L in float64, shape (n,), in the dtype of ``z``."""
     whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
-    half_log_det = cholesky.diagonal().log().sum()
-    log_prob = -0.5 * whitened.square().sum(0) - half_log_det - 0.5 * len(cholesky) * LOG_2PI
-    return log_prob.to(z.dtype)
+    return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
+
+
+def log_prob_of_whitened(whitened: Tensor, cholesky: Tensor) -> Tensor:
+    """The same from L⁻¹zᵀ, (D, n)."""
+    constant = cholesky.diagonal().log().sum() + 0.5 * len(cholesky) * LOG_2PI
+    return torch.add(-constant, whitened.square().sum(0), alpha=-0.5)

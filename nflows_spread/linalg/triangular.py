@@ -10,13 +10,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SMALLEST = 256
+_SMALLEST = 128
 """Below this size one call for the whole costs less than several for its parts."""
+_ROWS = 256
+"""So many rows of a product are formed at a time."""
+
+
+def lower_double(matrix: Tensor) -> Tensor:
+    """The lower triangle in float64, zeros above it."""
+    if _half(matrix) == 0:
+        return matrix.tril().double()
+    out = torch.zeros(matrix.shape, dtype=torch.float64, device=matrix.device)
+    for start in range(0, len(out), _ROWS):
+        stop = min(start + _ROWS, len(out))
+        out[start:stop, :stop] = matrix[start:stop, :stop]
+        out[start:stop, start:stop].tril_()
+    return out
 
 
 def lower_gram(a: Tensor) -> Tensor:
     """The lower triangle of AAᵀ for a lower-triangular A, (D, D); above the diagonal its entries mean nothing."""
-    out = torch.empty_like(a)
+    if _half(a) == 0:
+        return a @ a.mT
+    out = torch.empty_like(a).mT  # by columns, as LAPACK wants it next
     _gram_into(out, a)
     return out
 
@@ -52,7 +68,8 @@ def lower_cholesky_solve(cholesky: Tensor, rows: Tensor) -> Tensor:
     and the substitution with Lᵀ runs upwards from the last row.
     """
     if _half(rows) == 0:
-        return torch.cholesky_solve(rows, cholesky)
+        whitened = torch.linalg.solve_triangular(cholesky, rows, upper=False)
+        return torch.linalg.solve_triangular(cholesky.mT, whitened, upper=True)
     out = rows.clone()
     _solve_in_place(cholesky, out)
     _solve_transposed_in_place(cholesky, out)
@@ -63,12 +80,11 @@ def _solve_in_place(cholesky: Tensor, x: Tensor) -> None:
     """L⁻¹X: X₁ ← L₁⁻¹X₁, X₂₁ ← L₂⁻¹(X₂₁ − L₂₁X₁), X₂ ← L₂⁻¹X₂."""
     half = _half(x)
     if half == 0:
-        x.copy_(torch.linalg.solve_triangular(cholesky, x, upper=False))
+        _divide(x, cholesky.mT, upper=True)
         return
-    below = x[half:, :half]
     _solve_in_place(cholesky[:half, :half], x[:half, :half])
-    below.sub_(cholesky[half:, :half] @ x[:half, :half])
-    below.copy_(torch.linalg.solve_triangular(cholesky[half:, half:], below, upper=False))
+    x[half:, :half].addmm_(cholesky[half:, :half], x[:half, :half], alpha=-1.0)
+    _divide(x[half:, :half], cholesky[half:, half:].mT, upper=True)
     _solve_in_place(cholesky[half:, half:], x[half:, half:])
 
 
@@ -76,20 +92,27 @@ def _solve_transposed_in_place(cholesky: Tensor, x: Tensor) -> None:
     """The lower triangle of L⁻ᵀX: X₂ ← L₂⁻ᵀX₂, X₂₁ ← L₂⁻ᵀX₂₁, X₁ ← L₁⁻ᵀ(X₁ − L₂₁ᵀX₂₁)."""
     half = _half(x)
     if half == 0:
-        x.copy_(torch.linalg.solve_triangular(cholesky.mT, x, upper=True))
+        _divide(x, cholesky, upper=False)
         return
-    below = x[half:, :half]
     _solve_transposed_in_place(cholesky[half:, half:], x[half:, half:])
-    below.copy_(torch.linalg.solve_triangular(cholesky[half:, half:].mT, below, upper=True))
-    x[:half, :half].sub_(cholesky[half:, :half].mT @ below)
+    _divide(x[half:, :half], cholesky[half:, half:], upper=False)
+    x[:half, :half].addmm_(cholesky[half:, :half].mT, x[half:, :half], alpha=-1.0)
     _solve_transposed_in_place(cholesky[:half, :half], x[:half, :half])
 
 
-def lower_product(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Writes tril(left @ rightᵀ) into ``out``, (D, D) and zero above the diagonal, in the dtype of ``out``."""
-    for start in range(0, len(out), _SMALLEST):
-        stop = min(start + _SMALLEST, len(out))
-        out[start:stop, :stop] = (left[start:stop] @ right[:stop].mT).tril_(start)
+def _divide(x: Tensor, triangle: Tensor, *, upper: bool) -> None:
+    """Xᵀ ← Xᵀ T⁻¹ for a triangular T, in place: from the right, because rows of X are columns to LAPACK."""
+    x.mT.copy_(torch.linalg.solve_triangular(triangle, x.mT, upper=upper, left=False))
+
+
+def lower_product(left: Tensor, right: Tensor, out: Tensor, less: Tensor | None = None) -> None:
+    """Writes tril(left @ rightᵀ − less) into ``out``, (D, D) and zero above the diagonal, in the dtype of ``out``."""
+    for start in range(0, len(out), _ROWS):
+        stop = min(start + _ROWS, len(out))
+        rows = left[start:stop] @ right[:stop].mT
+        if less is not None:
+            rows -= less[start:stop, :stop]
+        out[start:stop, :stop] = rows.tril_(start)
 
 
 def _half(matrix: Tensor) -> int:
