@@ -33,6 +33,15 @@ STEPS = 23
 ROWS = torch.randn(70, 2, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads cost toy models more than they bring, and very much more where others use the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class Augmented(Dataset):
     """Rows with random changes from all three global generators, as augmentations have them."""
 
@@ -186,6 +195,15 @@ def test_a_run_with_other_settings_is_refused_by_their_names(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["data_noise", "spread_variance"])
+def test_a_run_with_another_constant_noise_is_refused(name, tmp_path):
+    fit(objective_of(0), ROWS, steps=5, checkpoints=Checkpoints(tmp_path), batch_size=10)
+    objective = objective_of(0)
+    setattr(objective if name == "data_noise" else objective.base, name, 0.5)
+    with pytest.raises(ValueError, match=rf"{name} was .* and is 0.5"):
+        fit(objective, ROWS, steps=10, checkpoints=Checkpoints(tmp_path), batch_size=10, resume=True)
+
+
 def test_a_run_of_another_model_is_refused_by_its_tensors(tmp_path):
     train(objective_of(0), ROWS, 5, folder=tmp_path)
     other = SpreadKLLoss(coupling_flow(2, layers=3))
@@ -306,6 +324,23 @@ class FullDisk:
 
     def __exit__(self, *_):
         self.file.close()
+
+
+def test_a_run_that_meets_a_full_disk_ends_with_the_checkpoint_before(tmp_path, monkeypatch):
+    def fill_the_disk(state):
+        if state.step == 7:
+            monkeypatch.setattr(files_module.Path, "open", lambda path, mode: FullDisk(path, mode))
+
+    with pytest.raises(
+        OSError, match=r"cannot write .*step-0000000010.pt: No space left on device; nothing was written"
+    ):
+        train(objective_of(0), ROWS, 15, folder=tmp_path, callbacks=[fill_the_disk])
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "step-0000000005.pt"]
+    whole, again = objective_of(0), objective_of(1)
+    train(whole, ROWS, 15)
+    train(again, ROWS, 15, folder=tmp_path, resume=True)
+    assert same(tensors_of(again), tensors_of(whole))
 
 
 def test_a_file_size_limit_of_the_system_is_reported_as_no_space_is(tmp_path):

@@ -14,7 +14,7 @@ from nflows_spread import validation
 from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
-from nflows_spread.training.evaluation import StopRule
+from nflows_spread.training.evaluation import StopOnHeldOutLoss, StopRule
 from nflows_spread.training.loop import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
@@ -123,6 +123,8 @@ def fit(
     for name, schedule in (("noise", noise_schedule), ("spread_variance", spread_variance_schedule)):
         if schedule is not None and not schedule.curve(steps) >= 0.0:
             raise ValueError(f"{name}_schedule must end at or above 0, got {schedule.curve(steps)} after {steps} steps")
+    if isinstance(early_stop, StopOnHeldOutLoss) and held_out is None:
+        raise ValueError("StopOnHeldOutLoss needs held-out data, got none; pass held_out to fit")
     job = Job(
         objective=objective,
         data=data,

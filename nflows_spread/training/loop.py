@@ -109,6 +109,7 @@ class Run:
             with interruptions.watched(enabled=self.checkpoints is not None):
                 stopped = self._loop(bar, interruptions)
                 self._read_losses()
+                self._check_parameters()
                 self._write_checkpoint()
         finally:
             bar.close()
@@ -227,16 +228,20 @@ class Run:
         if self.checkpoints is None or path == self.checkpoint:
             return
         self._read_losses()
-        bad = _not_finite(self.parts.objective)
-        if bad is not None:
-            raise NotFiniteError(self._cause(self.state.step, self.losses[-1] if self.losses else math.nan))
+        self._check_parameters()
         value = self._value()
-        is_best, self.best = value < self.best, min(value, self.best)
+        is_best = value < self.best
+        self.best = value if is_best else self.best
         shares = self.parts.processes.gather(own_state(self))
         if self.parts.processes.rank == 0:
             content = {**shared_state(self), "processes": shares, "is_best": is_best}
             self.checkpoints.write(self.state.step, content, is_best=is_best)
         self.checkpoint, self.losses_at_checkpoint = path, len(self.losses)
+
+    def _check_parameters(self) -> None:
+        """``NotFiniteError`` if the last step has spoiled a parameter, which the next loss would show."""
+        if _not_finite(self.parts.objective) is not None:
+            raise NotFiniteError(self._cause(self.state.step, self.losses[-1] if self.losses else math.nan))
 
     def _value(self) -> float:
         """By which checkpoints are compared: see ``Checkpoints``."""
@@ -259,7 +264,7 @@ class Run:
         )
         left = f"; the last good checkpoint is {self.checkpoint}" if self.checkpoint is not None else ""
         return (
-            f"the loss must stay finite, got {loss} at step {step}: {what}{left}; "
+            f"loss and parameters must stay finite, got a loss of {loss} at step {step}: {what}{left}; "
             "lower the learning rate, set gradient_clip, or raise the data noise"
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.training.loop import Limits, Parts, Schedule
 
 _NOT_SETTINGS = ("params", "lr", "initial_lr", "fused", "foreach", "capturable", "differentiable")
@@ -19,8 +21,12 @@ def settings_of(parts: Parts, limits: Limits, *, batch_size: int, precision: str
 
     ``steps`` and ``max_minutes`` may change when a run is resumed, and so may what only looks on.
     """
+    objective = parts.objective
     settings = {
-        "objective": type(parts.objective).__name__,
+        "objective": type(objective).__name__,
+        "entropy": getattr(objective, "entropy", None),
+        "data_noise": "scheduled" if "noise" in parts.schedules else getattr(objective, "data_noise", None),
+        "spread_variance": "scheduled" if "spread_variance" in parts.schedules else _spread_variance(objective),
         "data": parts.batches.describe(),
         "batch_size": batch_size,
         "accumulate": limits.accumulate,
@@ -43,6 +49,11 @@ def check_same_settings(where: str, then: Mapping[str, str], now: Mapping[str, s
     if names:
         shown = "; ".join(f"{name} was {then.get(name, 'none')} and is {now.get(name, 'none')}" for name in names)
         raise ValueError(f"{where} must be resumed with the settings of its start, got others: {shown}")
+
+
+def _spread_variance(objective: nn.Module) -> float | None:
+    base = getattr(objective, "base", None)
+    return float(base.spread_variance) if isinstance(base, DegenerateGaussian) else None
 
 
 def _describe_optimizer(optimizer: Optimizer) -> str:
