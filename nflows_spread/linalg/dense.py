@@ -29,10 +29,10 @@ def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
     against σ_Z that the sum would lose more than six digits of them.
     """
     a = factor.double()
-    return _cholesky_or_qr(a, a @ a.mT, spread_variance, exact=factor.dtype == torch.float64)
+    return cholesky_or_qr(a, a @ a.mT, spread_variance, exact=factor.dtype == torch.float64)
 
 
-def _cholesky_or_qr(a: Tensor, gram: Tensor, spread_variance: Tensor, *, exact: bool) -> Tensor:
+def cholesky_or_qr(a: Tensor, gram: Tensor, spread_variance: Tensor, *, exact: bool) -> Tensor:
     """``spread_cholesky`` given AAᵀ, of which the lower triangle is read; ``exact`` where six digits are too few."""
     cholesky, info = torch.linalg.cholesky_ex(_plus_noise(gram, spread_variance))
     if int(info) == 0 and (not exact or _keeps_flat_directions(cholesky)):
@@ -92,7 +92,7 @@ class _SpreadLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
         a = lower_double(factor)
-        cholesky = _cholesky_or_qr(a, lower_gram(a), spread_variance, exact=factor.dtype == torch.float64)
+        cholesky = cholesky_or_qr(a, lower_gram(a), spread_variance, exact=factor.dtype == torch.float64)
         whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         ctx.save_for_backward(z, factor, a, cholesky, whitened)
         return log_prob_of_whitened(whitened, cholesky).to(z.dtype)

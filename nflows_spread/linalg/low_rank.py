@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.dense import LOG_2PI, spread_cholesky, spread_solve
+from nflows_spread.linalg.dense import LOG_2PI, cholesky_or_qr, spread_solve
 from nflows_spread.linalg.spectra import factor_eigh, with_fixed_signs
 
 
@@ -42,29 +42,31 @@ class _LowRankLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
-        a, points, variance = factor.double(), z.double(), spread_variance.double()
-        cholesky = spread_cholesky(factor.mT, spread_variance)
-        coordinates = torch.cholesky_solve(a.mT @ points.mT, cholesky)
-        rest = torch.addmm(points.mT, a, coordinates, alpha=-1.0)
-        ctx.save_for_backward(z, factor, spread_variance, cholesky, coordinates, rest)
+        a, variance = factor.double(), spread_variance.double()
+        rest = z.to(torch.float64, copy=True)
+        cholesky = cholesky_or_qr(a.mT, a.mT @ a, variance, exact=factor.dtype == torch.float64)
+        coordinates = torch.cholesky_solve((rest @ a).mT, cholesky).mT
+        rest.addmm_(coordinates, a.mT, alpha=-1.0)
+        ctx.save_for_backward(z, factor, variance, a, cholesky, coordinates, rest)
         features, rank = a.shape
-        half_log_det = cholesky.diagonal().log().sum() + 0.5 * (features - rank) * variance.log()
-        squares = rest.square().sum(0) / variance + coordinates.square().sum(0)
-        return (-0.5 * squares - half_log_det - 0.5 * features * LOG_2PI).to(z.dtype)
+        squares = torch.linalg.vector_norm(rest, dim=1).square() / variance + coordinates.square().sum(1)
+        log_det = 2.0 * cholesky.diagonal().log().sum() + (features - rank) * variance.log()
+        return (-0.5 * (squares + (log_det + features * LOG_2PI))).to(z.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        z, factor, spread_variance, cholesky, coordinates, rest = ctx.saved_tensors
-        weights, a = grad_outputs[0].double(), factor.double()
+        z, factor, variance, a, cholesky, coordinates, rest = ctx.saved_tensors
+        weights = grad_outputs[0].double().unsqueeze(1)
         if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
-            coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky)
-            rest = z.double().mT - a @ coordinates
-        weighted = rest * (weights / spread_variance.double())
-        grad_z = (-weighted).mT.to(z.dtype) if ctx.needs_input_grad[0] else None
+            a = factor.double()
+            coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky).mT
+            rest = z.double() - coordinates @ a.mT
+        scale = weights / -variance
+        grad_z = (rest * scale).to(z.dtype) if ctx.needs_input_grad[0] else None
         grad_factor = None
         if ctx.needs_input_grad[1]:
             solved = spread_solve(a.mT, a.mT, cholesky).mT
-            grad_factor = torch.addmm(-weights.sum() * solved, weighted, coordinates.mT).to(factor.dtype)
+            grad_factor = -(rest.mT @ (coordinates * scale) + weights.sum() * solved).to(factor.dtype)
         return grad_z, grad_factor, None
 
 
