@@ -1,4 +1,4 @@
-"""Grids over the coordinates of a manifold, at the resolution of the data noise."""
+"""Densities over the coordinates of a manifold, in cells."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from torch import Tensor
 
 from nflows_spread.datasets import Manifold, SCurve
 
+_POINTS_PER_CELL = 20
+
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells, each the mean of several finer ones: a flow trained with noise σ_x says nothing about smaller scales.
+    """Cells of equal size over the coordinates of a curve or a surface.
 
     Attributes:
-        position: midpoints of the cells along the first coordinate, (m,).
-        cell: volume of a cell.
-        truth: true density, the mean over each cell, (m, k) with k = 1 for a curve.
-        fine: coordinates of the finer cells' midpoints, the first varying slowest, (·, K).
-        fine_cell: volume of a finer cell.
-        shape: (cells, finer cells in each) along the first and the second coordinate.
+        edges: of the cells along each coordinate.
+        truth: true density, the mean over each cell, (m,) or (m, k).
     """
 
-    position: Tensor
-    cell: float
+    edges: tuple[Tensor, ...]
     truth: Tensor
-    fine: Tensor
-    fine_cell: float
-    shape: tuple[int, int, int, int]
 
-    def pool(self, density: Tensor) -> Tensor:
-        """From values at ``fine`` to means over the cells, (m, k)."""
-        return density.view(self.shape).mean((1, 3))
+    @property
+    def position(self) -> Tensor:
+        """Midpoints of the cells along the first coordinate, (m,)."""
+        return 0.5 * (self.edges[0][1:] + self.edges[0][:-1])
+
+    @property
+    def cell(self) -> float:
+        """Volume of a cell."""
+        return torch.stack([edges[1] - edges[0] for edges in self.edges]).prod().item()
+
+    def histogram(self, coordinates: Tensor) -> Tensor:
+        """The density of points by their coordinates (n, K); those outside the cells only count in n."""
+        counts = torch.histogramdd(coordinates.cpu().contiguous(), bins=list(self.edges)).hist
+        return counts.double() / (len(coordinates) * self.cell)
 
     def marginal(self, density: Tensor) -> Tensor:
-        """The density of the first coordinate alone, (m,), from one in the cells (m, k)."""
-        width = float(self.position[1] - self.position[0])
-        return density.sum(1) * (self.cell / width)
+        """The density of the first coordinate alone, (m,)."""
+        width = float(self.edges[0][1] - self.edges[0][0])
+        return density.flatten(1).sum(1) * (self.cell / width) if density.dim() > 1 else density
 
 
 def grid_for(manifold: Manifold) -> Grid:
-    """Cells about 0.1 wide: four standard deviations to either side for a curve, the S-curve's whole rectangle."""
+    """Cells: 60 over four standard deviations to either side for a curve, 30 by 4 over the S-curve's rectangle."""
     if isinstance(manifold, SCurve):
-        (position, fine, cell), (_, across, across_cell) = _axis(-4.7123, 4.7123, 94, 5), _axis(0.0, 2.0, 20, 5)
-        coordinates, shape = torch.cartesian_prod(fine, across), (94, 5, 20, 5)
-        cell, fine_cell = cell * across_cell, cell * across_cell / 25.0
+        edges: tuple[Tensor, ...] = (torch.linspace(-4.7124, 4.7124, 31), torch.linspace(0.0, 2.0, 5))
     else:
-        position, fine, cell = _axis(-4.0, 4.0, 80, 10)
-        coordinates, shape, fine_cell = fine.unsqueeze(1), (80, 10, 1, 1), cell / 10.0
-    truth = manifold.log_density(coordinates).double().exp().view(shape).mean((1, 3))
-    return Grid(position, cell, truth, coordinates, fine_cell, shape)
+        edges = (torch.linspace(-4.0, 4.0, 61),)
+    shape = tuple(len(edge) - 1 for edge in edges)
+    fine = torch.cartesian_prod(*(_within(edge) for edge in edges)).view(-1, len(edges))
+    values = manifold.log_density(fine).double().exp().view([n for m in shape for n in (m, _POINTS_PER_CELL)])
+    return Grid(edges, values.mean(tuple(range(1, 2 * len(shape), 2))))
 
 
-def _axis(low: float, high: float, cells: int, finer: int) -> tuple[Tensor, Tensor, float]:
-    """Midpoints of cells, midpoints of finer cells, and the width of a cell."""
-    width = (high - low) / cells
-    fine = low + width / finer * (torch.arange(cells * finer) + 0.5)
-    return low + width * (torch.arange(cells) + 0.5), fine, width
+def _within(edges: Tensor) -> Tensor:
+    """Midpoints of the finer cells that the cells between the edges are made of."""
+    fine = torch.linspace(float(edges[0]), float(edges[-1]), _POINTS_PER_CELL * (len(edges) - 1) + 1)
+    return 0.5 * (fine[1:] + fine[:-1])

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 
 import torch
-from nflows.distributions import StandardNormal
+from nflows.distributions import Distribution, StandardNormal
 from nflows.flows import Flow
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
 from experiment import Experiment, Variant
-from nflows_spread import SpreadKLLoss
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import GeometricNoise, fit
 
@@ -70,6 +70,13 @@ def train(
     )
 
 
+def _base(experiment: Experiment, variant: Variant) -> Distribution:
+    shape = [experiment.flow["features"]]
+    if variant.spread:
+        return DegenerateGaussian(shape, spread_variance=experiment.spread_variance)
+    return StandardNormal(shape)
+
+
 def _objective(
     experiment: Experiment, variant: Variant, *, data_noise: float, seed: int, device: str
 ) -> SpreadKLLoss | NegativeLogLikelihood:
@@ -78,7 +85,7 @@ def _objective(
         flow = coupling_flow(
             **experiment.flow,
             volume_preserving=variant.spread,
-            base=None if variant.spread else StandardNormal([experiment.flow["features"]]),
+            base=_base(experiment, variant),
             generator=torch.Generator().manual_seed(seed),
         ).to(device)
     loss = SpreadKLLoss if variant.spread else NegativeLogLikelihood

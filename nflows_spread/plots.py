@@ -67,13 +67,13 @@ def plot_spectrum(axes: Axes, spectrum: Spectrum, dimension: IntrinsicDimension,
     from matplotlib.ticker import MaxNLocator
 
     shown = range(1, min(first, len(spectrum.eigenvalues)) + 1)
-    floor = max(spectrum.data_noise**2, 1e-12)
     eigenvalues, signal_to_noise = (
         _array(values[: len(shown)].clamp_min(1e-12)) for values in (spectrum.eigenvalues, spectrum.signal_to_noise)
     )
     axes.plot(shown, eigenvalues, "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ")
     axes.plot(shown, signal_to_noise, "o-", c=MODEL_COLOUR, ms=4, label="μ")
-    axes.axhline(floor, c=DATA_COLOUR, lw=1, ls=":", label="σ_x²")
+    if spectrum.data_noise > 0.0:
+        axes.axhline(spectrum.data_noise**2, c=DATA_COLOUR, lw=1, ls=":", label="σ_x²")
     if 0 < dimension < len(shown):
         axes.axvline(dimension + 0.5, c="k", lw=0.8)
     axes.set_yscale("log")

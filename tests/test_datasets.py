@@ -63,6 +63,11 @@ def test_points_of_the_set_are_at_distance_zero(manifold: Manifold) -> None:
     assert manifold.distance(x.double()).max() < 1e-4
 
 
+def test_the_nearest_point_of_a_point_of_the_set_is_itself(manifold: Manifold) -> None:
+    x, coordinates = manifold.sample(500, generator=_generator())
+    assert torch.allclose(manifold.nearest(x.double()), coordinates.double(), atol=1e-3)
+
+
 def test_the_distance_agrees_with_a_dense_search(manifold: Manifold) -> None:
     generator = _generator()
     x = manifold.sample(30, generator=generator).x.double()

@@ -10,4 +10,6 @@ import tasks
 from experiment import SPREAD, WITHOUT_NOISE, Experiment
 from nflows_spread.models import TABLE_1
 
-EXPERIMENT = Experiment(task=tasks.line, flow=TABLE_1, variants=(SPREAD, WITHOUT_NOISE), steps=10_000)
+EXPERIMENT = Experiment(
+    task=tasks.line, flow=TABLE_1, variants=(SPREAD, WITHOUT_NOISE), steps=10_000, spread_variance=1e-4
+)

@@ -8,4 +8,4 @@ import tasks
 from experiment import Experiment
 from nflows_spread.models import TABLE_1
 
-EXPERIMENT = Experiment(task=tasks.sine, flow=TABLE_1)
+EXPERIMENT = Experiment(task=tasks.sine, flow=TABLE_1, data_noise=(0.3, 0.02), spread_variance=4e-6)

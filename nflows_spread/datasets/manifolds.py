@@ -39,11 +39,30 @@ class Manifold(Protocol):
     def log_density(self, coordinates: Tensor) -> Tensor:
         """The logarithm of the density of the coordinates, (n,)."""
 
+    def nearest(self, x: Tensor) -> Tensor:
+        """Coordinates (n, K) of the points of the manifold that are nearest to x, (n, D)."""
+
     def distance(self, x: Tensor) -> Tensor:
         """Euclidean distance of points (n, D) to the manifold, (n,)."""
 
 
-class _Graph:
+class _Distance:
+    """The distance to the nearest point."""
+
+    def embed(self, coordinates: Tensor) -> Tensor:
+        """The points (n, D) with the given coordinates (n, K)."""
+        raise NotImplementedError
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Coordinates (n, K) of the points of the manifold that are nearest to x, (n, D)."""
+        raise NotImplementedError
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Euclidean distance of points (n, D) to the manifold, (n,)."""
+        return torch.linalg.vector_norm(x - self.embed(self.nearest(x)), dim=1)
+
+
+class _Graph(_Distance):
     """The curve (t, h(t)) with t ~ N(0, 1)."""
 
     features: ClassVar[int] = 2
@@ -66,11 +85,11 @@ class _Graph:
         """log N(t; 0, 1), (n,)."""
         return -0.5 * (coordinates.square().sum(1) + math.log(2.0 * math.pi))
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Euclidean distance of points (n, 2) to the curve, (n,)."""
+    def nearest(self, x: Tensor) -> Tensor:
+        """First coordinates (n, 1) of the points of the curve that are nearest to x, (n, 2)."""
         reach = max(6.0, float(x.abs().max()) + 1.0)
-        t = torch.linspace(-reach, reach, _SEGMENTS + 1, dtype=x.dtype, device=x.device).unsqueeze(1)
-        return _distance_to_polyline(x, self.embed(t))
+        t = torch.linspace(-reach, reach, _SEGMENTS + 1, dtype=x.dtype, device=x.device)
+        return _nearest_on_curve(x, t, self.embed(t.unsqueeze(1))).unsqueeze(1)
 
 
 class Line(_Graph):
@@ -89,7 +108,7 @@ class Sine(_Graph):
         return torch.sin(2.0 * t)
 
 
-class SCurve:
+class SCurve(_Distance):
     """scikit-learn's S-curve: an S along its first and third axis, of width 2 (figure 4). Needs the extra ``sklearn``.
 
     Coordinates are the angle t in (−3π/2, 3π/2) and the second axis in (0, 2), both uniform.
@@ -118,15 +137,14 @@ class SCurve:
         inside = (t.abs() <= 1.5 * math.pi) & (width >= 0.0) & (width <= 2.0)
         return torch.where(inside, -math.log(6.0 * math.pi), -math.inf).to(coordinates.dtype)
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Euclidean distance of points (n, 3) to the surface, (n,)."""
+    def nearest(self, x: Tensor) -> Tensor:
+        """Angle and width (n, 2) of the points of the surface that are nearest to x, (n, 3)."""
         t = torch.linspace(-1.5 * math.pi, 1.5 * math.pi, _SEGMENTS + 1, dtype=x.dtype, device=x.device)
         curve = self.embed(torch.stack([t, torch.zeros_like(t)], dim=1))[:, [0, 2]]
-        beyond = x[:, 1] - x[:, 1].clamp(0.0, 2.0)
-        return torch.hypot(_distance_to_polyline(x[:, [0, 2]], curve), beyond)
+        return torch.stack([_nearest_on_curve(x[:, [0, 2]], t, curve), x[:, 1].clamp(0.0, 2.0)], dim=1)
 
 
-class FadingSquare:
+class FadingSquare(_Distance):
     """Black 32×32 images with a 6×6 square in the middle, of uniform grey level in [0, 1] (figure 5).
 
     The coordinate is the grey level. Points are flat, (n, 1024); ``image_shape`` restores them.
@@ -157,19 +175,23 @@ class FadingSquare:
         inside = ((coordinates >= 0.0) & (coordinates <= 1.0)).all(1)
         return torch.where(inside, 0.0, -math.inf).to(coordinates.dtype)
 
-    def distance(self, x: Tensor) -> Tensor:
-        """Euclidean distance of images (n, 1024) to the segment from black to white square, (n,)."""
-        grey = x[:, self.square.to(x.device)].mean(1, keepdim=True).clamp(0.0, 1.0)
-        return torch.linalg.vector_norm(x - self.embed(grey), dim=1)
+    def nearest(self, x: Tensor) -> Tensor:
+        """Grey levels (n, 1) of the images of the set that are nearest to x, (n, 1024)."""
+        return x[:, self.square.to(x.device)].mean(1, keepdim=True).clamp(0.0, 1.0)
 
 
-def _distance_to_polyline(x: Tensor, vertices: Tensor) -> Tensor:
-    """Distance of points (n, D) to the polyline through vertices (m, D), (n,)."""
+def _nearest_on_curve(x: Tensor, parameter: Tensor, vertices: Tensor) -> Tensor:
+    """Parameter (n,) of the points of a finely sampled curve that are nearest to x, (n, D).
+
+    The curve runs straight from vertex to vertex, (m, D); the parameter, (m,), is linear between them.
+    """
     start, step = vertices[:-1], vertices[1:] - vertices[:-1]
     squared_length = step.square().sum(1).clamp_min(torch.finfo(x.dtype).tiny)
-    distances = []
+    nearest = []
     for part in x.split(_CHUNK):
         offset = part.unsqueeze(1) - start
         along = ((offset * step).sum(2) / squared_length).clamp(0.0, 1.0)
-        distances.append((offset - along.unsqueeze(2) * step).square().sum(2).amin(1).sqrt())
-    return torch.cat(distances)
+        segment = (offset - along.unsqueeze(2) * step).square().sum(2).argmin(1, keepdim=True)
+        where = along.gather(1, segment).squeeze(1)
+        nearest.append(parameter[segment.squeeze(1)] + where * (parameter[1] - parameter[0]))
+    return torch.cat(nearest)
