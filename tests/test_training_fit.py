@@ -1,6 +1,8 @@
 """The loop: what it computes, which data it takes, when it stops, and what it refuses."""
 
 import math
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -497,3 +499,14 @@ def test_a_mapped_file_is_never_read_whole(tmp_path, monkeypatch):
     objective = MeanSquare()
     fit(objective, path, steps=5, batch_size=10, optimizer=sgd(objective))
     assert taken == [10] * 5
+
+
+def test_without_its_engine_training_names_the_extra_and_the_rest_of_the_package_works():
+    program = (
+        "import sys; sys.modules['lightning_fabric'] = None\n"
+        "import nflows_spread\n"
+        "try:\n    import nflows_spread.training\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 'pip install "nflows-spread[train]"' in done.stdout
