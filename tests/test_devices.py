@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nflows_spread import (
+    DegenerateGaussian,
     SpreadKLLoss,
     base_of,
     initialize,
@@ -13,6 +14,7 @@ from nflows_spread import (
     sample,
     spectrum,
 )
+from nflows_spread.factors import KINDS
 from nflows_spread.models import convolutional_flow, coupling_flow
 from support import lower_triangular
 from swapped_flows import FEATURES, curve
@@ -59,6 +61,17 @@ def test_large_rank_deficient_factors_do_not_fail(device):
     found.sum().backward()
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=0)
     assert torch.isfinite(base.factor.entries.grad).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_factor_trains_and_samples_where_the_flow_is(kind, device):
+    options = {"rank": 2} if kind == "LowRankFactor" else {}
+    base = DegenerateGaussian([FEATURES], factor=lambda features: KINDS[kind](features, **options))
+    flow = coupling_flow(FEATURES, layers=2, base=base).to(device)
+    SpreadKLLoss(flow, data_noise=0.1)(curve(20).to(device)).backward()
+    twin = base.with_factor(KINDS["SpreadCholeskyFactor"])
+    results = [base.sample(3), base.sample(3, rank=2), base.mean(), base.covariance, *base.eigh(), twin.sample(3)]
+    assert {result.device.type for result in results} == {device.type}
 
 
 def test_image_flows_and_initialize_run_where_the_flow_is(device):

@@ -30,7 +30,8 @@ from torch.utils.benchmark import Timer
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks' own modules, also when run as a script
+if not __package__:  # run as a script: the benchmarks' own modules are one folder up
+    sys.path.insert(0, str(Path(__file__).parents[1]))
 import records
 
 SIZES = (2, 64, 784, 3072, 12288)
@@ -116,7 +117,7 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
     "LowRankFactor, 64 columns": kind(lambda features: LowRankFactor(features, min(RANK, features))),
     "RunningAverageFactor": kind(RunningAverageFactor),
 }
-MATRICES = {name: 2 if "ow" in name.split()[0] and "Rank" in name else 12 for name in CONTENDERS}
+MATRICES = 12
 """How many D×D float64 matrices a step of a dense contender may hold at a time; generous."""
 
 
@@ -170,12 +171,13 @@ def peak_bytes(step: Step) -> int:
 
 def too_large(name: str, features: int, before: tuple[int, float] | None, limit: float) -> str | None:
     """Why a contender sits a size out, or None. ``before`` is its last size and seconds there."""
-    quadratic = "Rank" in name or "Cholesky" in name or "scale_tril" in name
+    low_rank = "Rank" in name
+    quadratic = low_rank or "Cholesky" in name or "scale_tril" in name
     if before is not None and before[0] >= FITTED_FROM:  # below, overhead counts for more than arithmetic
         seconds = before[1] * (features / before[0]) ** (2 if quadratic else 3)
         if seconds > limit:
             return f"about {seconds:.0f} s a step, more than the limit of {limit:g} s"
-    needed = MATRICES[name] * 8 * features * (features if MATRICES[name] > 2 else RANK)
+    needed = MATRICES * 8 * features * (max(RANK, BATCH) if low_rank else features)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return f"may need {needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free" if needed > free else None
 

@@ -1,0 +1,53 @@
+"""The benchmark of the prior, run as a user would run it but for sizes and rounds."""
+
+import json
+
+import pytest
+import torch
+
+from performance import prior
+
+SMALL = ["--sizes", "2", "5", "--batches", "3", "6", "--rounds", "2", "--seconds", "0.001"]
+
+
+def test_it_leaves_a_table_and_a_json_file_that_says_where_it_comes_from(tmp_path, capsys):
+    assert prior.main([*SMALL, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / "prior.json").read_text())
+    assert written["command"] == f"python benchmarks/performance/prior.py {' '.join(SMALL)}"
+    assert written["versions"]["torch"] == torch.__version__
+    assert written["machine"]["threads"] == torch.get_num_threads()
+    assert set(written["by_size"]["sizes"]) == {"2", "5"}
+    for rows in written["by_size"]["sizes"].values():
+        assert set(rows) == set(prior.CONTENDERS)
+        for name, row in rows.items():
+            assert name in printed
+            assert row["seconds"] > 0
+            assert row["ratio"] > 0
+            assert row["quartiles"][0] <= row["seconds"] <= row["quartiles"][1]
+    assert str(tmp_path) not in (tmp_path / "prior.json").read_text()
+
+
+def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
+    assert prior.too_large("LowerTriangularFactor", 1000, (1000, 1.0), 15.0) is None
+    assert prior.too_large("LowerTriangularFactor", 4000, (1000, 1.0), 15.0) == (
+        "about 64 s a step, more than the limit of 15 s"
+    )
+    assert prior.too_large("SpreadCholeskyFactor", 3000, (1000, 1.0), 15.0) is None
+    monkeypatch.setattr("os.sysconf", lambda name: 2**10)
+    assert "GiB, 0 are free" in prior.too_large("LowerTriangularFactor", 1000, None, 15.0)
+
+
+def test_peak_memory_is_that_of_what_is_held_at_the_same_time():
+    def step():
+        for _ in range(3):
+            a = torch.ones(1000, dtype=torch.float64)
+            b = a + 1
+            del a, b
+
+    assert prior.peak_bytes(step) == pytest.approx(16_000, abs=200)
+
+
+def test_the_exponent_is_the_slope_in_logarithms():
+    assert prior.exponent([(10, 3 * 10**2.5), (20, 3 * 20**2.5), (80, 3 * 80**2.5)]) == pytest.approx(2.5)
+    assert prior.exponent([(10, 1.0)]) is None
