@@ -218,13 +218,11 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def observe(self, z: Tensor) -> None:
-        usable = torch.isfinite(z).all()
-        rows = torch.where(usable, z, 0.0)
-        moment, count = linalg.second_moment_of(rows), usable * float(len(z))
+        seen = torch.isfinite(z).all()
+        moment = linalg.second_moment_of(torch.where(seen, z, 0.0))
         if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            moment, count = _mean_over_processes(moment, count)
+            moment, seen = _mean_over_processes(moment, seen * len(z))
         rate = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self.decay)
-        seen = count > 0
         self.second_moment.lerp_(moment, torch.where(seen, rate, 0.0).to(moment.dtype))
         self.rate.copy_(torch.where(seen, rate, self.rate))
 
@@ -241,12 +239,11 @@ class RunningAverageFactor(nn.Module):
 
 
 def _mean_over_processes(moment: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of all processes' moments, weighted by their counts, and the sum of the counts."""
-    total = moment * count
+    """The mean of all processes' moments, weighted by their numbers of latents, and whether there were any."""
+    total, count = moment * count, count.clone()
     distributed.all_reduce(total)
-    count = count.clone()
     distributed.all_reduce(count)
-    return total / count.clamp_min(1.0), count
+    return total / count.clamp_min(1), count > 0
 
 
 KINDS: Mapping[str, Callable[..., Factor]] = MappingProxyType(

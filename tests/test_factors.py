@@ -410,6 +410,21 @@ def test_processes_that_train_together_average_their_latents(tmp_path):
 
 
 @every_kind
+def test_the_compiled_loss_is_the_loss(kind):
+    torch._dynamo.reset()
+    objective = SpreadKLLoss(coupling_flow(3, layers=1, base=DegenerateGaussian([3], factor=FACTORS[kind])))
+    compiled, x = torch.compile(copy.deepcopy(objective), backend="eager"), torch.randn(10, 3)
+    losses = []
+    for each in (objective, compiled):
+        torch.manual_seed(7)
+        losses.append(each(x))
+        losses[-1].backward()
+    torch.testing.assert_close(*losses)
+    for ours, theirs in zip(objective.parameters(), compiled.parameters()):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@every_kind
 def test_a_small_flow_with_each_kind_finds_the_dimension_of_the_sine_curve(kind):
     factor = LowRankFactor.of_rank(1) if kind == "LowRankFactor" else FACTORS[kind]
     flow = coupling_flow(2, layers=4, base=DegenerateGaussian([2], factor=factor))
