@@ -133,21 +133,32 @@ class Measured:
         return statistics.median(self.seconds)
 
     def as_json(self, reference: Measured | None) -> dict[str, Any]:
-        low, _, high = statistics.quantiles(self.seconds, n=4) if len(self.seconds) > 1 else 3 * self.seconds
-        found: dict[str, Any] = {"seconds": self.median, "quartiles": [low, high], "peak_bytes": self.peak_bytes}
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        found: dict[str, Any] = {
+            "seconds": self.median,
+            "quartiles": [low, high],
+            "rounds": len(self.seconds),
+            "peak_bytes": self.peak_bytes,
+        }
         if reference is not None:
             found["ratio"] = statistics.median(a / b for a, b in zip(reference.seconds, self.seconds))
         return found
 
 
-def compare(steps: dict[str, Step], rounds: int, seconds: float) -> dict[str, Measured]:
-    """Time all steps in turn, ``rounds`` times, each for about ``seconds`` a round and at least once."""
+def compare(steps: dict[str, Step], rounds: int, seconds: float, budget: float = math.inf) -> dict[str, Measured]:
+    """Time all steps in turn, each for about ``seconds`` a round and at least once.
+
+    There are ``rounds`` rounds, or as many as fit into the budget, in seconds, but two at least.
+    """
     timers, numbers = {}, {}
+    length = 0.0
     for name, step in steps.items():
         timers[name] = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
         step()
         once = timers[name].timeit(1).median
         numbers[name] = max(1, min(1000, int(seconds / once)))
+        length += once * numbers[name]
+    rounds = max(2, int(min(rounds, budget / length)))
     measured = {name: Measured([]) for name in steps}
     for turn in range(rounds):
         for name in list(steps) if turn % 2 == 0 else reversed(list(steps)):
@@ -189,7 +200,7 @@ def exponent(points: Sequence[tuple[float, float]]) -> float | None:
     return statistics.linear_regression(*zip(*((math.log(x), math.log(y)) for x, y in points))).slope
 
 
-def over_sizes(sizes: Sequence[int], rounds: int, seconds: float, limit: float) -> dict[str, Any]:
+def over_sizes(sizes: Sequence[int], rounds: int, seconds: float, limit: float, budget: float) -> dict[str, Any]:
     """All contenders at each size, and the exponents of time in D."""
     times: dict[str, list[tuple[int, float]]] = {name: [] for name in CONTENDERS}
     table: dict[str, Any] = {}
@@ -200,7 +211,7 @@ def over_sizes(sizes: Sequence[int], rounds: int, seconds: float, limit: float) 
             if (why := too_large(name, features, (times[name] or [None])[-1], limit)) is not None
         }
         steps = {name: build(features, BATCH) for name, build in CONTENDERS.items() if name not in skipped}
-        measured = compare(steps, rounds, seconds)
+        measured = compare(steps, rounds, seconds, budget)
         for name, found in measured.items():
             times[name].append((features, found.median))
         rows = {name: found.as_json(measured.get(REFERENCE)) for name, found in measured.items()}
@@ -249,12 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="for the exponent in the batch")
     parser.add_argument("--rounds", type=int, default=5, help="how often the contenders take turns")
     parser.add_argument("--seconds", type=float, default=0.2, help="of one contender in one round, if it is fast")
-    parser.add_argument("--limit", type=float, default=15.0, help="seconds a step above which a contender sits out")
+    parser.add_argument("--budget", type=float, default=45.0, help="seconds for one size; two rounds are made anyway")
+    parser.add_argument("--limit", type=float, default=8.0, help="seconds a step above which a contender sits out")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the result")
     options = parser.parse_args(given)
     torch.manual_seed(0)
     options.out.mkdir(parents=True, exist_ok=True)
-    sizes = over_sizes(options.sizes, options.rounds, options.seconds, options.limit)
+    sizes = over_sizes(options.sizes, options.rounds, options.seconds, options.limit, options.budget)
     size = min(SIZE_OF_BATCHES, max(options.sizes))
     batches = over_batches(size, options.batches, options.rounds, options.seconds)
     for name in CONTENDERS:
