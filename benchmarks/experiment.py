@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+
+from nflows.flows import Flow
 
 import experiments
 from tasks import Task
@@ -38,7 +39,7 @@ class Experiment:
 
     Attributes:
         task: makes the data from a seed.
-        flow: arguments of ``coupling_flow``.
+        flow: a builder of ``nflows_spread.models`` with its arguments but those that the variant decides.
         variants: the two flows that are compared, ours first.
         steps: training steps of each.
         batch_size: rows of a batch.
@@ -51,7 +52,7 @@ class Experiment:
     """
 
     task: Callable[[int], Task]
-    flow: Mapping[str, Any] = field(default_factory=dict)
+    flow: Callable[..., Flow]
     variants: tuple[Variant, Variant] = (SPREAD, FIXED_PRIOR)
     steps: int = 6000
     batch_size: int = 200

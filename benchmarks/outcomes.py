@@ -9,7 +9,7 @@ from torch import Tensor
 
 from experiment import Variant
 from grids import Grid
-from measures import negative_log_likelihood, total_variation
+from measures import negative_log_likelihood, representation_quality, total_variation
 from nflows_spread import IntrinsicDimension, encode, intrinsic_dimension, linalg, project, sample
 from tasks import Task
 from training_runs import Trained
@@ -29,6 +29,7 @@ class Metrics:
         sample_distance: mean distance of 20 000 samples to the manifold or nearest training point, in data units.
         held_out_nll: −E log p of held-out points with data noise, in nats.
         total_variation: between the density of the samples' nearest points on the manifold and the true one, or None.
+        representation: how well it keeps the true coordinates, see ``representation_quality``.
         eigenvalues: of AAᵀ, the first 20.
         signal_to_noise: μ, the first 20, in data units squared.
         data_noise: σ_x at the end of training.
@@ -42,6 +43,7 @@ class Metrics:
     sample_distance: float
     held_out_nll: float
     total_variation: float | None
+    representation: dict[str, float]
     eigenvalues: list[float]
     signal_to_noise: list[float]
     data_noise: float
@@ -100,6 +102,7 @@ def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Ou
         sample_distance=float(task.distance(samples).mean()),
         held_out_nll=negative_log_likelihood(flow, task.held_out.x, noise, generator),
         total_variation=None if grid is None or density is None else total_variation(density, grid.truth, grid.cell),
+        representation={} if manifold is None else representation_quality(representation, task.held_out.coordinates),
         eigenvalues=spectrum.eigenvalues[:20].tolist(),
         signal_to_noise=spectrum.signal_to_noise[:20].tolist(),
         data_noise=noise,
@@ -120,6 +123,8 @@ def _fixed_prior_samples(trained: Trained, generator: torch.Generator) -> Tensor
 def _rounded(value: object) -> object:
     if isinstance(value, float):
         return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return value

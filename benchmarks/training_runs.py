@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from baselines.fixed_prior import NegativeLogLikelihood
 from experiment import Experiment, Variant
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.models import coupling_flow
 from nflows_spread.training import GeometricNoise, fit
 
 _FINAL_RATE = 0.02
@@ -42,9 +41,9 @@ class Trained:
 def train(
     experiment: Experiment, x: Tensor, *, variant: Variant, seed: int, device: str, max_minutes: float | None
 ) -> Trained:
-    """Train on points (n, D). All variants get the same weights at the start, order of the data, and schedule."""
+    """Train on points (n, ...). All variants get the same weights at the start, order of the data, and schedule."""
     start, end = variant.data_noise or experiment.data_noise
-    objective = _objective(experiment, variant, data_noise=start, seed=seed, device=device)
+    objective = _objective(experiment, variant, x[0].numel(), data_noise=start, seed=seed, device=device)
     annealed = max(1, int(experiment.annealed * experiment.steps))
     began = time.perf_counter()
     result = fit(
@@ -70,22 +69,20 @@ def train(
     )
 
 
-def _base(experiment: Experiment, variant: Variant) -> Distribution:
-    shape = [experiment.flow["features"]]
+def _base(experiment: Experiment, variant: Variant, features: int) -> Distribution:
     if variant.spread:
-        return DegenerateGaussian(shape, spread_variance=experiment.spread_variance)
-    return StandardNormal(shape)
+        return DegenerateGaussian([features], spread_variance=experiment.spread_variance)
+    return StandardNormal([features])
 
 
 def _objective(
-    experiment: Experiment, variant: Variant, *, data_noise: float, seed: int, device: str
+    experiment: Experiment, variant: Variant, features: int, *, data_noise: float, seed: int, device: str
 ) -> SpreadKLLoss | NegativeLogLikelihood:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        flow = coupling_flow(
-            **experiment.flow,
+        flow = experiment.flow(
             volume_preserving=variant.spread,
-            base=_base(experiment, variant),
+            base=_base(experiment, variant, features),
             generator=torch.Generator().manual_seed(seed),
         ).to(device)
     loss = SpreadKLLoss if variant.spread else NegativeLogLikelihood

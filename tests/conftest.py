@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+torch.set_num_threads(1)  # toys gain nothing from a second thread, and wait for it where the machine is busy
+
 
 @pytest.fixture(autouse=True)
 def _seed():

@@ -12,7 +12,7 @@ import torch
 
 import experiment
 from grids import grid_for
-from measures import total_variation
+from measures import distance_correlation, representation_quality, total_variation
 from nflows_spread.datasets import Line, Manifold, SCurve
 from run import SHORT_SUITE, main
 
@@ -98,6 +98,38 @@ def test_total_variation_is_half_the_distance_and_counts_what_lies_outside() -> 
     assert total_variation(truth, truth, cell) == 0.0
     assert total_variation(truth.flip(0), truth, cell) == pytest.approx(1.0)
     assert total_variation(truth / 2, truth, cell) == pytest.approx(0.5)  # half of it lies elsewhere
+
+
+def test_a_perfect_representation_has_quality_one_and_noise_has_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    curve, surface = torch.randn(400, 1, generator=generator), torch.rand(400, 2, generator=generator)
+    turned = surface @ torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    assert representation_quality(-curve.exp(), curve)["rank_correlation"] == pytest.approx(1.0)
+    assert all(value == pytest.approx(1.0, abs=1e-6) for value in representation_quality(turned, surface).values())
+    noise = torch.randn(400, 2, generator=generator)
+    assert all(value < 0.7 for value in representation_quality(noise, surface).values())
+    assert representation_quality(noise[:, :1], curve)["rank_correlation"] < 0.2
+
+
+def test_the_distance_correlation_of_a_straight_line_with_its_square_is_known() -> None:
+    x = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
+    assert distance_correlation(x, x) == pytest.approx(1.0)
+    expected = _distance_correlation_by_sums(x[:, 0].tolist(), x[:, 0].square().tolist())
+    assert distance_correlation(x, x.square()) == pytest.approx(expected)
+
+
+def _distance_correlation_by_sums(x: list[float], y: list[float]) -> float:
+    """Székely's second form, dCov² = S1 + S2 − 2 S3, with plain sums."""
+
+    def covariance(a: list[float], b: list[float]) -> float:
+        n = len(a)
+        pairs = [(abs(a[i] - a[j]), abs(b[i] - b[j]), i) for i in range(n) for j in range(n)]
+        s1 = sum(p * q for p, q, _ in pairs) / n**2
+        s2 = sum(p for p, _, _ in pairs) / n**2 * sum(q for _, q, _ in pairs) / n**2
+        s3 = sum(sum(p for p, _, i in pairs if i == k) * sum(q for _, q, i in pairs if i == k) for k in range(n)) / n**3
+        return s1 + s2 - 2 * s3
+
+    return (covariance(x, y) / (covariance(x, x) * covariance(y, y)) ** 0.5) ** 0.5
 
 
 @pytest.mark.parametrize("manifold", [Line(), SCurve()], ids=["line", "s-curve"])

@@ -33,15 +33,6 @@ STEPS = 23
 ROWS = torch.randn(70, 2, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads cost toy models more than they bring, and very much more where others use the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Augmented(Dataset):
     """Rows with random changes from all three global generators, as augmentations have them."""
 

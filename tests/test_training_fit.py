@@ -27,15 +27,6 @@ from nflows_spread.training import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads cost toy models more than they bring, and very much more where others use the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class MeanSquare(nn.Module):
     """½ E|x − m|², whose gradient is m − E x: nothing in it is random."""
 

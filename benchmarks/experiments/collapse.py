@@ -6,10 +6,16 @@ AAᵀ fall until they meet σ_Z². With noise on the data the likelihood has a m
 on the gauge, and the signal-to-noise eigenvalues are the variances of the data, (2, σ_x²).
 """
 
+from functools import partial
+
 import tasks
 from experiment import SPREAD, WITHOUT_NOISE, Experiment
-from nflows_spread.models import TABLE_1
+from nflows_spread.models import TABLE_1, coupling_flow
 
 EXPERIMENT = Experiment(
-    task=tasks.line, flow=TABLE_1, variants=(SPREAD, WITHOUT_NOISE), steps=10_000, spread_variance=1e-4
+    task=tasks.line,
+    flow=partial(coupling_flow, **TABLE_1),
+    variants=(SPREAD, WITHOUT_NOISE),
+    steps=10_000,
+    spread_variance=1e-4,
 )

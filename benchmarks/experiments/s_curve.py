@@ -4,8 +4,10 @@ The paper: two positive eigenvalues of AAᵀ and a representation in the plane t
 of the surface; the fixed-prior flow fails at both samples and representation.
 """
 
+from functools import partial
+
 import tasks
 from experiment import Experiment
-from nflows_spread.models import TABLE_2
+from nflows_spread.models import TABLE_2, coupling_flow
 
-EXPERIMENT = Experiment(task=tasks.s_curve, flow=TABLE_2, steps=10_000)
+EXPERIMENT = Experiment(task=tasks.s_curve, flow=partial(coupling_flow, **TABLE_2), steps=10_000)

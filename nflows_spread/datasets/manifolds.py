@@ -183,15 +183,15 @@ class FadingSquare(_Distance):
 def _nearest_on_curve(x: Tensor, parameter: Tensor, vertices: Tensor) -> Tensor:
     """Parameter (n,) of the points of a finely sampled curve that are nearest to x, (n, D).
 
-    The curve runs straight from vertex to vertex, (m, D); the parameter, (m,), is linear between them.
+    The curve runs straight from vertex to vertex, (m, D), and the parameter, (m,), is linear between
+    them; the nearest point lies on one of the two segments at the nearest vertex.
     """
-    start, step = vertices[:-1], vertices[1:] - vertices[:-1]
-    squared_length = step.square().sum(1).clamp_min(torch.finfo(x.dtype).tiny)
-    nearest = []
-    for part in x.split(_CHUNK):
-        offset = part.unsqueeze(1) - start
-        along = ((offset * step).sum(2) / squared_length).clamp(0.0, 1.0)
-        segment = (offset - along.unsqueeze(2) * step).square().sum(2).argmin(1, keepdim=True)
-        where = along.gather(1, segment).squeeze(1)
-        nearest.append(parameter[segment.squeeze(1)] + where * (parameter[1] - parameter[0]))
-    return torch.cat(nearest)
+    exact = "donot_use_mm_for_euclid_dist"
+    vertex = torch.cat([torch.cdist(part, vertices, compute_mode=exact).argmin(1) for part in x.split(_CHUNK)])
+    segments = torch.stack([vertex - 1, vertex], dim=1).clamp(0, len(vertices) - 2)
+    start, step = vertices[segments], vertices[segments + 1] - vertices[segments]
+    offset = x.unsqueeze(1) - start
+    along = ((offset * step).sum(2) / step.square().sum(2).clamp_min(torch.finfo(x.dtype).tiny)).clamp(0.0, 1.0)
+    better = (offset - along.unsqueeze(2) * step).square().sum(2).argmin(1, keepdim=True)
+    width = parameter[1] - parameter[0]
+    return parameter[segments.gather(1, better).squeeze(1)] + width * along.gather(1, better).squeeze(1)
