@@ -62,11 +62,12 @@ class _LowRankLogProb(torch.autograd.Function):
             coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky).mT
             rest = z.double() - coordinates @ a.mT
         scale = weights / -variance
-        grad_z = (rest * scale).to(z.dtype) if ctx.needs_input_grad[0] else None
+        grad_z = rest.to(z.dtype) * scale.to(z.dtype) if ctx.needs_input_grad[0] else None
         grad_factor = None
         if ctx.needs_input_grad[1]:
             solved = spread_solve(a.mT, a.mT, cholesky).mT
-            grad_factor = -(rest.mT @ (coordinates * scale) + weights.sum() * solved).to(factor.dtype)
+            grad = rest.mT @ (coordinates * -scale)
+            grad_factor = grad.addcmul_(solved, weights.sum(), value=-1.0).to(factor.dtype)
         return grad_z, grad_factor, None
 
 
