@@ -27,6 +27,7 @@ class Metrics:
         dimension: what each rule says; the fixed prior's AAᵀ is the identity.
         gap: of the default rule, in nats.
         sample_distance: mean distance of 20 000 samples to the manifold or nearest training point, in data units.
+        median_distance: the median, which a few far samples do not move.
         held_out_nll: −E log p of held-out points with data noise, in nats.
         total_variation: between the density of the samples' nearest points on the manifold and the true one, or None.
         representation: how well it keeps the true coordinates, see ``representation_quality``.
@@ -41,6 +42,7 @@ class Metrics:
     dimension: dict[str, int]
     gap: float
     sample_distance: float
+    median_distance: float
     held_out_nll: float
     total_variation: float | None
     representation: dict[str, float]
@@ -94,12 +96,13 @@ def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Ou
             representation = latents @ vectors[:, : min(2, dimension)].to(latents.dtype)
     manifold = task.manifold
     density = None if manifold is None or grid is None else grid.histogram(manifold.nearest(samples))
-    spectrum = dimension.spectrum
+    spectrum, distances = dimension.spectrum, task.distance(samples)
     metrics = Metrics(
         true_dimension=task.intrinsic_dimension,
         dimension={rule: int(verdict) for rule, verdict in spectrum.verdicts.items()},
         gap=dimension.gap,
-        sample_distance=float(task.distance(samples).mean()),
+        sample_distance=float(distances.mean()),
+        median_distance=float(distances.median()),
         held_out_nll=negative_log_likelihood(flow, task.held_out.x, noise, generator),
         total_variation=None if grid is None or density is None else total_variation(density, grid.truth, grid.cell),
         representation={} if manifold is None else representation_quality(representation, task.held_out.coordinates),

@@ -16,7 +16,20 @@ import torch
 import nflows_spread
 from outcomes import Outcome
 
-_HEADER = ("experiment", "seed", "flow", "true", "s/n", "gap", "rank", "distance", "held-out nll", "TV", "seconds")
+_HEADER = (
+    "experiment",
+    "seed",
+    "flow",
+    "true",
+    "s/n",
+    "gap",
+    "rank",
+    "distance",
+    "median",
+    "held-out nll",
+    "TV",
+    "seconds",
+)
 
 
 def provenance(command: str) -> dict[str, Any]:
@@ -60,6 +73,7 @@ def table(rows: Iterable[tuple[str, int, Outcome]]) -> str:
                 "?" if metrics.true_dimension is None else str(metrics.true_dimension),
                 *(str(by_rule[rule]) for rule in ("signal_to_noise", "gap", "rank")),
                 f"{metrics.sample_distance:.4f}",
+                f"{metrics.median_distance:.4f}",
                 f"{metrics.held_out_nll:.3f}",
                 "–" if metrics.total_variation is None else f"{metrics.total_variation:.3f}",
                 f"{metrics.seconds:.1f}",

@@ -10,4 +10,4 @@ import tasks
 from experiment import Experiment
 from nflows_spread.models import TABLE_2, coupling_flow
 
-EXPERIMENT = Experiment(task=tasks.s_curve, flow=partial(coupling_flow, **TABLE_2), steps=10_000, learning_rate=4e-3)
+EXPERIMENT = Experiment(task=tasks.s_curve, flow=partial(coupling_flow, **TABLE_2), steps=10_000, spread_variance=1e-4)
