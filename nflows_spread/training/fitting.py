@@ -15,7 +15,7 @@ from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
 from nflows_spread.training.evaluation import StopOnHeldOutLoss, StopRule
-from nflows_spread.training.loop import Limits
+from nflows_spread.training.parts import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
 from nflows_spread.training.result import Callback, FitResult

@@ -5,60 +5,23 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread.training.averaging import MovingAverage
-from nflows_spread.training.batches import Batches
 from nflows_spread.training.checkpoints import Checkpoints
-from nflows_spread.training.engine import Processes
-from nflows_spread.training.evaluation import Evaluation, StopRule, current_dimension, held_out_loss
+from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
 from nflows_spread.training.interruptions import Interruptions
+from nflows_spread.training.parts import Limits, Parts
 from nflows_spread.training.progress import ProgressBar
-from nflows_spread.training.result import Callback, FitResult, NotFiniteError, TrainingState
-from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.result import FitResult, NotFiniteError, TrainingState
 from nflows_spread.training.snapshot import own_state, shared_state
-from nflows_spread.training.sources import Batch
 
 _PULSE_SECONDS = 0.25
 _LONGEST_PULSE = 1000
-
-Schedule = LRScheduler | NoiseSchedule | SpreadVarianceSchedule
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a run consists of. ``forward`` is the objective as the engine wraps it."""
-
-    objective: nn.Module
-    forward: Callable[..., Tensor]
-    optimizer: Optimizer
-    batches: Batches
-    schedules: Mapping[str, Schedule]
-    average: MovingAverage | None
-    held_out: Batch | None
-    early_stop: StopRule | None
-    callbacks: Sequence[Callback]
-    generators: Sequence[torch.Generator]
-    processes: Processes
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far and how often."""
-
-    steps: int
-    accumulate: int
-    gradient_clip: float | None
-    evaluate_every: int
-    max_seconds: float
 
 
 class Run:

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.training.loop import Limits, Parts, Schedule
+from nflows_spread.training.parts import Limits, Parts, Schedule
 
 _NOT_SETTINGS = ("params", "lr", "initial_lr", "fused", "foreach", "capturable", "differentiable")
 _PROGRESS = ("last_epoch", "optimizer", "best", "num_bad_epochs", "cooldown_counter")

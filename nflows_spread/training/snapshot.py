@@ -5,18 +5,38 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
 from nflows_spread.training import randomness
+from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.evaluation import Evaluation
+from nflows_spread.training.parts import Parts
+from nflows_spread.training.result import TrainingState
 
-if TYPE_CHECKING:
-    from nflows_spread.training.loop import Run
+
+class Resumable(Protocol):
+    """What of a run changes while it trains."""
+
+    parts: Parts
+    settings: Mapping[str, str]
+    checkpoints: Checkpoints | None
+    state: TrainingState
+    losses: array[float]
+    evaluations: list[Evaluation]
+    best: float
+    seconds_before: float
+    losses_at_checkpoint: int
+    checkpoint: Path | None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training."""
 
 
-def shared_state(run: Run) -> dict[str, Any]:
+def shared_state(run: Resumable) -> dict[str, Any]:
     """All that is the same in every process, as tensors and plain values."""
     parts = run.parts
     return {
@@ -34,12 +54,12 @@ def shared_state(run: Run) -> dict[str, Any]:
     }
 
 
-def own_state(run: Run) -> dict[str, Any]:
+def own_state(run: Resumable) -> dict[str, Any]:
     """What each process has for itself: its randomness and its place in the data."""
     return {"randomness": randomness.capture(run.parts.generators), "batches": run.parts.batches.state_dict()}
 
 
-def continue_from(run: Run, content: Mapping[str, Any]) -> None:
+def continue_from(run: Resumable, content: Mapping[str, Any]) -> None:
     """Put a run where it was when a checkpoint was written."""
     parts = run.parts
     parts.objective.load_state_dict(content["objective"])

@@ -23,8 +23,9 @@ from nflows_spread.training.checkpoints import Checkpoints, check_same_shapes
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
 from nflows_spread.training.files import read_archive, write_archive
-from nflows_spread.training.loop import Limits, Parts, Run, Schedule
+from nflows_spread.training.loop import Run
 from nflows_spread.training.optimization import default_optimizer
+from nflows_spread.training.parts import Limits, Parts, Schedule
 from nflows_spread.training.precision import Precision, nets_in
 from nflows_spread.training.result import Callback, FitResult, NotFiniteError
 from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
