@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -131,6 +132,13 @@ def test_digits_are_scikit_learns_in_the_unit_interval() -> None:
     assert x.max() == 1.0
     assert torch.equal(x.double() * 16, torch.from_numpy(images))
     assert torch.equal(labels, torch.from_numpy(classes).long())
+
+
+@pytest.mark.parametrize("wanted", [handwritten_digits, lambda: SCurve().sample(3)], ids=["digits", "s-curve"])
+def test_without_scikit_learn_the_error_names_the_extra(wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ImportError, match=r"nflows-spread\[sklearn\]"):
+        wanted()
 
 
 def _write_mnist(folder: Path, *, packed: bool = True, images: int = 3) -> None:

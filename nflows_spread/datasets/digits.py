@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from nflows_spread.datasets.optional import sklearn_datasets
+
 DATA_VARIABLE = "NFLOWS_SPREAD_DATA"
 MNIST_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -32,9 +34,7 @@ def handwritten_digits() -> LabelledImages:
 
     Real data, so nobody knows its dimension. Needs the extra ``sklearn``; nothing is downloaded.
     """
-    from sklearn.datasets import load_digits
-
-    x, labels = load_digits(return_X_y=True)
+    x, labels = sklearn_datasets().load_digits(return_X_y=True)
     return LabelledImages(torch.from_numpy(x).float() / 16.0, torch.from_numpy(labels).long())
 
 

@@ -8,6 +8,8 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from nflows_spread.datasets.optional import sklearn_datasets
+
 _SEGMENTS = 4000
 _CHUNK = 1024
 
@@ -119,10 +121,8 @@ class SCurve(_Distance):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Points:
         """Draw n points in float32."""
-        from sklearn.datasets import make_s_curve
-
         seed = int(torch.randint(2**31, (), generator=generator))
-        x, t = make_s_curve(n, random_state=seed)
+        x, t = sklearn_datasets().make_s_curve(n, random_state=seed)
         x = torch.from_numpy(x).float()
         return Points(x, torch.stack([torch.from_numpy(t).float(), x[:, 1]], dim=1))
 
