@@ -46,6 +46,7 @@ class Experiment:
         learning_rate: of Adam at the start; it falls to a fiftieth along half a cosine.
         data_noise: σ_x at the start and at the end, in data units, geometric between them.
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
+        learn_mean: give the spread flow's prior a mean, for data whose offset the flow would have to remove.
         annealed: share of the steps after which σ_x has reached its end.
         gradient_clip: largest norm of the gradient.
         image_shape: (height, width) where a point is an image.
@@ -59,6 +60,7 @@ class Experiment:
     learning_rate: float = 2e-3
     data_noise: tuple[float, float] = (0.3, 0.05)
     spread_variance: float = 2.5e-5
+    learn_mean: bool = False
     annealed: float = 0.7
     gradient_clip: float = 5.0
     image_shape: tuple[int, int] | None = None

@@ -71,7 +71,9 @@ def train(
 
 def _base(experiment: Experiment, variant: Variant, features: int) -> Distribution:
     if variant.spread:
-        return DegenerateGaussian([features], spread_variance=experiment.spread_variance)
+        return DegenerateGaussian(
+            [features], spread_variance=experiment.spread_variance, learn_mean=experiment.learn_mean
+        )
     return StandardNormal([features])
 
 
