@@ -397,6 +397,7 @@ def observe_in_two_processes(rank, folder):
     factor = RunningAverageFactor(3)
     factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
     torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()
 
 
