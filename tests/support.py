@@ -13,6 +13,8 @@ import scipy.stats
 import torch
 from torch import nn
 
+from nflows_spread import factors
+
 
 def randomize(module: nn.Module, scale: float = 0.3) -> nn.Module:
     """Random parameters in place of the initial ones, at which many a mistake does not show."""
@@ -70,3 +72,13 @@ def assert_same_state(state: dict, other: dict) -> None:
             torch.testing.assert_close(value, other[name], rtol=0, atol=0, equal_nan=True, msg=name)
         else:
             assert value == other[name], name
+
+
+def observe_in_two_processes(rank, folder):
+    """Started by a test in each of two processes, so it lives where they can import it."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    factor = factors.RunningAverageFactor(3)
+    factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
+    torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
+    torch.distributed.destroy_process_group()

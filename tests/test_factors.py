@@ -18,7 +18,7 @@ from nflows_spread.factors import (
 )
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import load_model, save_model
-from support import assert_same_state, refused, scipy_log_prob
+from support import assert_same_state, observe_in_two_processes, refused, scipy_log_prob
 
 FEATURES = 6
 RANK = 3
@@ -390,15 +390,6 @@ def test_the_gradient_through_a_running_average_is_that_of_a_fully_trained_facto
     (ours,) = torch.autograd.grad(-base.log_prob(z).mean(), z)
     (theirs,) = torch.autograd.grad(0.5 * torch.logdet(z.T @ z / 50 + 0.3 * torch.eye(3)), z)
     torch.testing.assert_close(ours, theirs)
-
-
-def observe_in_two_processes(rank, folder):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    factor = RunningAverageFactor(3)
-    factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
-    torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
-    torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
-    torch.distributed.destroy_process_group()
 
 
 def test_processes_that_train_together_average_their_latents(tmp_path):
