@@ -1,16 +1,29 @@
-"""What an experiment is: data, model and schedule, as a declaration."""
+"""What an experiment is: data, model, schedule and comparison, as a declaration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from nflows.flows import Flow
 
 import experiments
-from tasks import Task
+import measures as numbers
+import pictures
+from courses import Constant, Cosine, Course, Geometric
+from measures import Measure
+from nflows_spread.factors import Factor, LowerTriangularFactor
+from nflows_spread.training import TrainingState
+from pictures import Panel, Together
+from tasks import Folders, Task
+
+PROFILES = ("quick", "full", "paper")
+Watch = Callable[[TrainingState], float]
+_RATE = Cosine(2e-3, 4e-5)
+_NOISE = Geometric(0.3, 0.05)
 
 
 @dataclass(frozen=True)
@@ -19,51 +32,92 @@ class Variant:
 
     Attributes:
         name: in tables and pictures.
-        spread: the paper's method, or the traditional flow: free scales and a fixed standard Gaussian.
-        data_noise: σ_x at the start and at the end, in the place of the experiment's.
+        changes: what it has otherwise than the experiment says, by the names of ``Experiment``'s attributes.
     """
 
     name: str
-    spread: bool
-    data_noise: tuple[float, float] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-SPREAD = Variant("spread", spread=True)
-FIXED_PRIOR = Variant("fixed prior", spread=False)
-WITHOUT_NOISE = Variant("no noise", spread=True, data_noise=(0.0, 0.0))
+PAPER = Variant(
+    "paper's setting",
+    {"data_noise": Constant(0.0), "spread_variance": 1e-4, "learn_mean": False, "gradient_clip": None, "rule": "rank"},
+)
+OURS = Variant("our default")
+FIXED_PRIOR = Variant("fixed prior", {"fixed_prior": True})
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One comparison of flows of the same architecture.
+    """One comparison of flows.
+
+    As it stands it is the profile ``quick``: minutes on two cores. ``profiles`` says what is different
+    in ``full``, at most about an hour, and ``paper``, the paper's own schedule.
 
     Attributes:
-        task: makes the data from a seed.
-        flow: a builder of ``nflows_spread.models`` with its arguments but those that the variant decides.
-        variants: the two flows that are compared, ours first.
-        steps: training steps of each.
+        task: makes the data from a seed and the folders that it may use.
+        flow: a builder of ``nflows_spread.models`` with its arguments but those that ``fixed_prior`` decides.
+        variants: the flows that are compared, each with what it has otherwise.
+        profiles: by name, what the other profiles have otherwise. A variant's changes come after these.
+        fixed_prior: the traditional flow: free scales and a standard Gaussian.
+        steps: training steps.
         batch_size: rows of a batch.
-        learning_rate: of Adam at the start; it falls to a fiftieth along half a cosine.
-        data_noise: σ_x at the start and at the end, in data units, geometric between them.
+        learning_rate: of Adam.
+        weight_decay: of the weights of the nets, in AdamW; never of A.
+        data_noise: σ_x, in data units.
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
-        learn_mean: give the spread flow's prior a mean, for data whose offset the flow would have to remove.
-        annealed: share of the steps after which σ_x has reached its end.
-        gradient_clip: largest norm of the gradient.
-        image_shape: (height, width) where a point is an image.
+        factor: the kind of factor of the prior.
+        learn_mean: give the prior a mean, for data whose offset the flow would have to remove.
+        entropy: add the paper's estimate of the negative entropy to the loss.
+        gradient_clip: largest norm of the gradient, or None.
+        rule: which rule decides the dimension that samples and representation are taken at.
+        samples: how many to draw from each flow.
+        watch: numbers to follow during training, by name.
+        measures: the numbers of a trained flow beyond those that every flow has.
+        panels: the pictures of a flow, one row each.
+        together: pictures of all flows in common, in a last row.
     """
 
-    task: Callable[[int], Task]
+    task: Callable[[int, Folders], Task]
     flow: Callable[..., Flow]
-    variants: tuple[Variant, Variant] = (SPREAD, FIXED_PRIOR)
+    variants: tuple[Variant, ...] = (PAPER, OURS, FIXED_PRIOR)
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fixed_prior: bool = False
     steps: int = 6000
     batch_size: int = 200
-    learning_rate: float = 2e-3
-    data_noise: tuple[float, float] = (0.3, 0.05)
+    learning_rate: Course = _RATE
+    weight_decay: float = 0.0
+    data_noise: Course = _NOISE
     spread_variance: float = 2.5e-5
+    factor: Callable[[int], Factor] = LowerTriangularFactor
     learn_mean: bool = False
-    annealed: float = 0.7
-    gradient_clip: float = 5.0
-    image_shape: tuple[int, int] | None = None
+    entropy: bool = False
+    gradient_clip: float | None = 5.0
+    rule: str = "signal_to_noise"
+    samples: int = 20_000
+    watch: Mapping[str, Watch] = field(default_factory=dict)
+    measures: tuple[Measure, ...] = numbers.ON_MANIFOLD
+    panels: tuple[Panel, ...] = pictures.ON_MANIFOLD
+    together: tuple[Together, ...] = ()
+
+    def at(self, profile: str) -> Experiment:
+        """The same experiment at another profile.
+
+        Raises:
+            ValueError: there is no such profile.
+        """
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+        return replace(self, **self.profiles.get(profile, {}))
+
+    def of(self, variant: Variant) -> Experiment:
+        """The settings of one of the flows."""
+        return replace(self, **variant.changes)
+
+    @property
+    def rows(self) -> int:
+        """Rows of data that the schedule visits."""
+        return self.steps * self.batch_size
 
 
 def names() -> list[str]:
@@ -83,6 +137,11 @@ def load(name: str) -> Experiment:
     return experiment
 
 
+def description(name: str) -> str:
+    """An experiment's docstring: figure, what the paper reports, and what was found."""
+    return (import_module(f"experiments.{name}").__doc__ or "").strip()
+
+
 def summary(name: str) -> str:
-    """The first line of an experiment's docstring."""
-    return (import_module(f"experiments.{name}").__doc__ or "").strip().splitlines()[0]
+    """The first line of it."""
+    return description(name).splitlines()[0]

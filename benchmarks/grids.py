@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.datasets import Manifold, SCurve
+from nflows_spread.datasets import FadingSquare, Manifold, SCurve
 
 _POINTS_PER_CELL = 20
 
@@ -46,9 +46,14 @@ class Grid:
 
 
 def grid_for(manifold: Manifold) -> Grid:
-    """Cells: 60 over four standard deviations to either side for a curve, 30 by 4 over the S-curve's rectangle."""
+    """Cells: 60 over four standard deviations to either side for a curve, 30 by 4 over the S-curve's rectangle.
+
+    The fading square has 20 over its grey levels.
+    """
     if isinstance(manifold, SCurve):
         edges: tuple[Tensor, ...] = (torch.linspace(-4.7124, 4.7124, 31), torch.linspace(0.0, 2.0, 5))
+    elif isinstance(manifold, FadingSquare):
+        edges = (torch.linspace(0.0, 1.0, 21),)
     else:
         edges = (torch.linspace(-4.0, 4.0, 61),)
     shape = tuple(len(edge) - 1 for edge in edges)

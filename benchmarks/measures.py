@@ -1,20 +1,50 @@
-"""Numbers that say how good a flow is: likelihood, density on the manifold, representation."""
+"""Numbers that say how good a flow is: distance to the manifold, density on it, representation.
+
+A measure is a function of an ``Outcome`` that gives numbers by name; an experiment lists those it wants.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
 import torch
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from outcomes import Outcome
+
+Measure = Callable[["Outcome"], Mapping[str, object]]
 
 _COMPARED = 1000
 _NEIGHBOURS = 10
 
 
-@torch.no_grad()
-def negative_log_likelihood(flow: nn.Module, x: Tensor, data_noise: float, generator: torch.Generator) -> float:
-    """−E log p(x + σ_x ε) in nats on held-out points; comparable between flows at the same σ_x."""
-    noisy = x + data_noise * torch.empty_like(x).normal_(generator=generator)
-    return -float(flow.log_prob(noisy).mean())
+def sample_distance(outcome: Outcome) -> dict[str, object]:
+    """Distance of the samples to the manifold, or to the nearest training point, in data units.
+
+    ``sample_distance`` is the mean, ``median_distance`` the median, which a few far samples do not move.
+    """
+    distances = outcome.task.distance(outcome.samples)
+    return {"sample_distance": float(distances.mean()), "median_distance": float(distances.median())}
+
+
+def density_on_manifold(outcome: Outcome) -> dict[str, object]:
+    """``total_variation`` between the density of the samples' nearest points on the manifold and the true one."""
+    grid, density = outcome.grid, outcome.density
+    if grid is None or density is None:
+        return {}
+    return {"total_variation": total_variation(density, grid.truth, grid.cell)}
+
+
+def kept_coordinates(outcome: Outcome) -> dict[str, object]:
+    """How well the representation keeps the true coordinates, see ``representation_quality``."""
+    return dict(representation_quality(outcome.representation, outcome.task.held_out.coordinates))
+
+
+ON_MANIFOLD: tuple[Measure, ...] = (sample_distance, density_on_manifold, kept_coordinates)
+"""For a synthetic manifold, which knows distances, densities and coordinates."""
 
 
 def total_variation(density: Tensor, truth: Tensor, cell: float) -> float:
@@ -26,8 +56,8 @@ def total_variation(density: Tensor, truth: Tensor, cell: float) -> float:
 def representation_quality(representation: Tensor, coordinates: Tensor) -> dict[str, float]:
     """How well a representation (n, 1 or 2) keeps the true coordinates (n, K), each number at best 1.
 
-    For a curve the rank correlation with the coordinate, without its sign; for a surface the
-    trustworthiness (do neighbours in the representation neighbour each other in truth?) and the
+    For a curve the rank correlation with the coordinate (Spearman's), without its sign; for a surface
+    the trustworthiness (do neighbours in the representation neighbour each other in truth?) and the
     distance correlation. Empty for other dimensions.
     """
     x, y = representation[:_COMPARED].double(), coordinates[:_COMPARED].double()

@@ -1,133 +1,151 @@
-"""What a trained flow turned out to be: the numbers and tensors behind the table and the pictures."""
+"""What a trained flow turned out to be: the tensors behind its numbers and pictures, and the numbers."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from experiment import Variant
-from grids import Grid
-from measures import negative_log_likelihood, representation_quality, total_variation
-from nflows_spread import IntrinsicDimension, encode, intrinsic_dimension, linalg, project, sample
+from grids import Grid, grid_for
+from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
+from nflows_spread.rules import Spectrum, decide
 from tasks import Task
-from training_runs import Trained
 
-_SAMPLES = 20_000
+if TYPE_CHECKING:
+    from experiment import Experiment
+    from training_runs import Trained
+
 _SPECTRUM_POINTS = 2000
+_CHUNK = 2000
+_EIGENVALUES = 20
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """The numbers of one flow, as the JSON file has them.
-
-    Attributes:
-        true_dimension: K, or None where nobody knows it.
-        dimension: what each rule says; the fixed prior's AAᵀ is the identity.
-        gap: of the default rule, in nats.
-        sample_distance: mean distance of 20 000 samples to the manifold or nearest training point, in data units.
-        median_distance: the median, which a few far samples do not move.
-        held_out_nll: −E log p of held-out points with data noise, in nats.
-        total_variation: between the density of the samples' nearest points on the manifold and the true one, or None.
-        representation: how well it keeps the true coordinates, see ``representation_quality``.
-        eigenvalues: of AAᵀ, the first 20.
-        signal_to_noise: μ, the first 20, in data units squared.
-        data_noise: σ_x at the end of training.
-        steps: training steps done.
-        seconds: time of training.
-    """
-
-    true_dimension: int | None
-    dimension: dict[str, int]
-    gap: float
-    sample_distance: float
-    median_distance: float
-    held_out_nll: float
-    total_variation: float | None
-    representation: dict[str, float]
-    eigenvalues: list[float]
-    signal_to_noise: list[float]
-    data_noise: float
-    steps: int
-    seconds: float
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values with five significant digits."""
-        return {name: _rounded(value) for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """One flow, measured.
+    """One trained flow, read out at the dimension that it found itself. Each read-out is made when first asked for.
 
-    Attributes:
-        variant: which of the experiment's flows it is.
-        metrics: its numbers.
-        dimension: by the default rule, with the spectrum.
-        samples: (20000, D); on the manifold for the spread flow.
-        latents: of the held-out points, (n, D).
-        representation: leading coordinates of the held-out points, (n, 1 or 2).
-        density: of the samples' nearest points on the manifold, in the grid's cells, or None.
+    Args:
+        name: of the variant.
+        settings: that it was trained with.
+        task: its data.
+        trained: the flow, and what its training took.
+        seed: of samples and noise.
     """
 
-    variant: Variant
-    metrics: Metrics
-    dimension: IntrinsicDimension
-    samples: Tensor
-    latents: Tensor
-    representation: Tensor
-    density: Tensor | None
+    def __init__(self, name: str, settings: Experiment, task: Task, trained: Trained, *, seed: int) -> None:
+        self.name, self.settings, self.task, self.trained = name, settings, task, trained
+        self._seed = seed
+
+    def generator(self) -> torch.Generator:
+        """A fresh source of randomness, the same one each time."""
+        return torch.Generator().manual_seed(self._seed)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Both kinds of eigenvalues, from 2000 training points."""
+        x = self.task.train.x[:_SPECTRUM_POINTS]
+        return spectrum(self.trained.flow, x, data_noise=self.trained.data_noise, generator=self.generator())
+
+    @cached_property
+    def dimension(self) -> IntrinsicDimension:
+        """What the rule of the settings says."""
+        return decide(self.spectrum, self.settings.rule)
+
+    @property
+    def rank(self) -> int:
+        """At which samples are taken: the dimension, at least 1."""
+        return max(1, self.dimension)
+
+    @cached_property
+    @torch.no_grad()
+    def samples(self) -> Tensor:
+        """Flat samples (n, D); on the manifold for a spread flow. Entries may be infinite where a flow overflows."""
+        count, generator = self.settings.samples, self.generator()
+        sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
+        if self.settings.fixed_prior:
+            with torch.random.fork_rng(devices=[]):  # nflows takes no generator for its samples
+                torch.manual_seed(self._seed)
+                return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
+        flow, rank = self.trained.flow, self.rank
+        return torch.cat([sample(flow, size, rank=rank, generator=generator).flatten(1) for size in sizes])
+
+    @cached_property
+    @torch.no_grad()
+    def latents(self) -> Tensor:
+        """Of the held-out points, flat, (n, D)."""
+        return torch.cat([encode(self.trained.flow, x).flatten(1) for x in self.task.held_out.x.split(_CHUNK)])
+
+    @cached_property
+    @torch.no_grad()
+    def representation(self) -> Tensor:
+        """The leading one or two coordinates of the held-out points, (n, 1 or 2).
+
+        A flow with a fixed prior has no leading directions of its own; it gets the principal ones of its latents.
+        """
+        if not self.settings.fixed_prior:
+            return project(self.trained.flow, self.task.held_out.x, rank=min(2, self.rank))
+        vectors = linalg.eigh_descending(linalg.covariance_of(self.latents))[1]
+        return self.latents @ vectors[:, : min(2, self.rank)].to(self.latents.dtype)
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """Cells over the coordinates of the manifold, or None for real data."""
+        return None if self.task.manifold is None else grid_for(self.task.manifold)
+
+    @cached_property
+    def density(self) -> Tensor | None:
+        """Of the samples' nearest points on the manifold, in the cells of the grid."""
+        if self.task.manifold is None or self.grid is None:
+            return None
+        finite = self.samples[torch.isfinite(self.samples).all(1)]
+        return self.grid.histogram(self.task.manifold.nearest(finite))
+
+    @cached_property
+    def numbers(self) -> dict[str, object]:
+        """All numbers of this flow as plain values: those that every flow has, then those of the settings' measures.
+
+        ``dimension`` is what each rule says (the fixed prior's AAᵀ is the identity), ``gap`` that of the
+        settings' rule in nats, ``held_out_nll`` −E log p of held-out points with the final data noise in nats
+        (None without data noise, where the data has no density), ``schedule_done`` the share of the steps
+        that were done.
+        """
+        values: dict[str, object] = {
+            "true_dimension": self.task.intrinsic_dimension,
+            "dimension": {rule: int(verdict) for rule, verdict in self.spectrum.verdicts.items()},
+            "gap": self.dimension.gap,
+            "held_out_nll": self._negative_log_likelihood(),
+            "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
+        }
+        for measure in self.settings.measures:
+            values |= measure(self)
+        values |= {
+            "eigenvalues": self.spectrum.eigenvalues[:_EIGENVALUES].tolist(),
+            "signal_to_noise": self.spectrum.signal_to_noise[:_EIGENVALUES].tolist(),
+            "data_noise": self.trained.data_noise,
+            "steps": self.trained.steps,
+            "schedule_done": self.trained.steps / self.settings.steps,
+            "seconds": self.trained.seconds,
+        }
+        return {name: plain(value) for name, value in values.items()}
+
+    @torch.no_grad()
+    def _negative_log_likelihood(self) -> float | None:
+        if self.trained.data_noise == 0.0:
+            return None
+        x, generator = self.task.held_out.x, self.generator()
+        noisy = x + self.trained.data_noise * torch.empty_like(x).normal_(generator=generator)
+        return -float(torch.cat([self.trained.flow.log_prob(part) for part in noisy.split(_CHUNK)]).mean())
 
 
-def measure(trained: Trained, task: Task, grid: Grid | None, *, seed: int) -> Outcome:
-    """Read a trained flow out, the spread flow at the dimension that it found itself."""
-    generator = torch.Generator().manual_seed(seed)
-    flow, noise = trained.flow, trained.data_noise
-    dimension = intrinsic_dimension(flow, task.train.x[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
-    with torch.no_grad():
-        latents = encode(flow, task.held_out.x)
-        if trained.variant.spread:
-            samples = sample(flow, _SAMPLES, rank=dimension, generator=generator)
-            representation = project(flow, task.held_out.x, rank=min(2, dimension))
-        else:
-            samples = _fixed_prior_samples(trained, generator)
-            vectors = linalg.eigh_descending(linalg.covariance_of(latents))[1]
-            representation = latents @ vectors[:, : min(2, dimension)].to(latents.dtype)
-    manifold = task.manifold
-    density = None if manifold is None or grid is None else grid.histogram(manifold.nearest(samples))
-    spectrum, distances = dimension.spectrum, task.distance(samples)
-    metrics = Metrics(
-        true_dimension=task.intrinsic_dimension,
-        dimension={rule: int(verdict) for rule, verdict in spectrum.verdicts.items()},
-        gap=dimension.gap,
-        sample_distance=float(distances.mean()),
-        median_distance=float(distances.median()),
-        held_out_nll=negative_log_likelihood(flow, task.held_out.x, noise, generator),
-        total_variation=None if grid is None or density is None else total_variation(density, grid.truth, grid.cell),
-        representation={} if manifold is None else representation_quality(representation, task.held_out.coordinates),
-        eigenvalues=spectrum.eigenvalues[:20].tolist(),
-        signal_to_noise=spectrum.signal_to_noise[:20].tolist(),
-        data_noise=noise,
-        steps=trained.steps,
-        seconds=trained.seconds,
-    )
-    return Outcome(trained.variant, metrics, dimension, samples, latents, representation, density)
-
-
-def _fixed_prior_samples(trained: Trained, generator: torch.Generator) -> Tensor:
-    """nflows takes no generator for its samples, so its global one is seeded for the moment."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
-        samples: Tensor = trained.flow.sample(_SAMPLES)
-    return samples
-
-
-def _rounded(value: object) -> object:
+def plain(value: object) -> object:
+    """A value as JSON has it: numbers with five significant digits, None for what is not finite."""
     if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
     return value

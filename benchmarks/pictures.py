@@ -1,112 +1,136 @@
-"""The figure of an experiment: samples, latents, spectrum, density and representation of both flows."""
+"""The figure of an experiment: a row of panels for each flow, and a last row of panels over all of them.
+
+A panel is a function that draws one outcome into the place it is given; an experiment lists those it wants.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grids import Grid
+from torch import Tensor
+
 from nflows_spread import plots
-from outcomes import Outcome
-from tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
+
+    from outcomes import Outcome
+
+Panel = Callable[["Figure", "SubplotSpec", "Outcome"], None]
+Together = Callable[["Figure", "SubplotSpec", "Sequence[Outcome]"], None]
 
 _SHOWN = 1000
-_DIGITS = 48
+_IMAGES = 48
+_WIDTH, _HEIGHT = 3.75, 3.5
 
 
 def draw(
-    path: Path,
-    title: str,
-    task: Task,
-    first: Outcome,
-    second: Outcome,
-    grid: Grid | None,
-    image: tuple[int, int] | None,
+    path: Path, title: str, outcomes: Sequence[Outcome], panels: Sequence[Panel], together: Sequence[Together]
 ) -> None:
     """Write the figure of one experiment as a PNG.
 
     Args:
         path: where to.
         title: of the whole figure.
-        task: the data.
-        first: the outcome of our flow, in the upper row.
-        second: that of what it is compared with, in the lower row.
-        grid: where their densities were taken, or None.
-        image: (height, width) where a point is an image.
+        outcomes: the flows, one row each.
+        panels: what a row shows.
+        together: what a last row shows of all flows.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 7), layout="constrained")
+    columns, rows = max(len(panels), len(together)), len(outcomes) * bool(panels) + bool(together)
+    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
-    for row, outcome in enumerate((first, second)):
-        name = outcome.variant.name
-        _samples(figure, 4 * row + 1, name, task, outcome, image)
-        _latents(figure, 4 * row + 2, name, outcome, task)
-        axes = figure.add_subplot(2, 4, 4 * row + 3)
-        plots.plot_representation(axes, outcome.representation, task.held_out.coordinates[:, 0], label=_colour(task))
-        axes.set_title(f"{name}: representation")
-    axes = figure.add_subplot(2, 4, 4)
-    _spectrum(axes, first)
-    _last(figure.add_subplot(2, 4, 8), task, first, second, grid, image)
+    grid = figure.add_gridspec(rows, columns)
+    for row, outcome in enumerate(outcomes if panels else ()):
+        for column, panel in enumerate(panels):
+            panel(figure, grid[row, column], outcome)
+    for column, shared in enumerate(together):
+        shared(figure, grid[rows - 1, column], outcomes)
     figure.savefig(path, dpi=80)
 
 
-def _samples(
-    figure: Figure, place: int, name: str, task: Task, outcome: Outcome, image: tuple[int, int] | None
-) -> None:
+def samples(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Samples over the data, in the plane or in space."""
     axes = _points_axes(figure, place, outcome)
-    if image is not None:
-        plots.plot_images(axes, outcome.samples[:_DIGITS].view(-1, *image))
-    else:
-        plots.plot_points(axes, task.held_out.x[:_SHOWN], outcome.samples[:_SHOWN])
-    axes.set_title(f"{name}: samples")
+    plots.plot_points(axes, outcome.task.held_out.x.flatten(1)[:_SHOWN], outcome.samples[:_SHOWN])
+    axes.set_title(f"{outcome.name}: samples")
 
 
-def _latents(figure: Figure, place: int, name: str, outcome: Outcome, task: Task) -> None:
+def sample_images(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Samples as images."""
+    _images(figure.add_subplot(place), outcome, outcome.samples, f"{outcome.name}: samples")
+
+
+def data_images(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Held-out data as images."""
+    _images(figure.add_subplot(place), outcome, outcome.task.held_out.x, "data")
+
+
+def images_along_representation(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Held-out images in the order of the first coordinate of their representation, as figure 5e has them."""
+    order = outcome.representation[:, 0].argsort()
+    chosen = order[[round(i * (len(order) - 1) / (_IMAGES - 1)) for i in range(_IMAGES)]]
+    title = f"{outcome.name}: data by first coordinate"
+    _images(figure.add_subplot(place), outcome, outcome.task.held_out.x[chosen], title)
+
+
+def latents(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Latents of the held-out data, coloured by the true coordinate or the class."""
     axes = _points_axes(figure, place, outcome)
-    colour = task.held_out.coordinates[:_SHOWN, 0].numpy()
+    colour = outcome.task.held_out.coordinates[:_SHOWN, 0].numpy()
     columns = outcome.latents[:_SHOWN, : 3 if axes.name == "3d" else 2].numpy().T
     axes.scatter(*columns, s=4, c=colour, cmap="viridis", linewidths=0)
-    axes.set_title(f"{name}: latents" + ("" if outcome.latents.shape[1] <= 3 else ", first two"))
+    axes.set_title(f"{outcome.name}: latents" + ("" if outcome.latents.shape[1] <= 3 else ", first two"))
     if axes.name != "3d":
         axes.set_aspect("equal", adjustable="datalim")
 
 
-def _spectrum(axes: Axes, outcome: Outcome) -> None:
-    plots.plot_spectrum(axes, outcome.dimension.spectrum, outcome.dimension)
-    axes.set_title(f"{outcome.variant.name}: eigenvalues, dimension {int(outcome.dimension)}")
+def representation(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The leading one or two coordinates, coloured by the true coordinate or the class."""
+    axes = figure.add_subplot(place)
+    label = "class" if outcome.task.manifold is None else "true coordinate"
+    plots.plot_representation(axes, outcome.representation, outcome.task.held_out.coordinates[:, 0], label=label)
+    axes.set_title(f"{outcome.name}: representation")
 
 
-def _points_axes(figure: Figure, place: int, outcome: Outcome) -> Axes:
-    return figure.add_subplot(2, 4, place, projection="3d" if outcome.samples.shape[1] == 3 else None)
+def spectrum(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Both kinds of eigenvalues, and the dimension that the settings' rule reads off them."""
+    axes = figure.add_subplot(place)
+    plots.plot_spectrum(axes, outcome.spectrum, outcome.dimension)
+    axes.set_title(f"{outcome.name}: eigenvalues, dimension {int(outcome.dimension)}")
 
 
-def _last(
-    axes: Axes, task: Task, first: Outcome, second: Outcome, grid: Grid | None, image: tuple[int, int] | None
-) -> None:
-    """The second flow's eigenvalues where it has any; else the density on the manifold, or the data."""
-    if second.variant.spread:
-        _spectrum(axes, second)
-        return
-    if grid is None:
-        if image is not None:
-            plots.plot_images(axes, task.held_out.x[:_DIGITS].view(-1, *image))
-        axes.set_title("data")
-        return
-    densities = {
-        outcome.variant.name: grid.marginal(outcome.density)
-        for outcome in (first, second)
-        if outcome.density is not None
-    }
-    plots.plot_density(axes, grid.position, densities, grid.marginal(grid.truth), label="true coordinate")
-    axes.set_title("density on the manifold")
+def density(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The density of the samples' nearest points along the first coordinate of the manifold, against the truth."""
+    axes = figure.add_subplot(place)
+    if outcome.grid is None or outcome.density is None:
+        raise ValueError(f"the density panel needs data on a known manifold, got {outcome.task}")
+    grid = outcome.grid
+    found = {"samples": grid.marginal(outcome.density)}
+    plots.plot_density(axes, grid.position, found, grid.marginal(grid.truth), label="true coordinate")
+    axes.set_title(f"{outcome.name}: density on the manifold")
 
 
-def _colour(task: Task) -> str:
-    return "class" if task.manifold is None else "true coordinate"
+ON_MANIFOLD: tuple[Panel, ...] = (samples, latents, spectrum, representation, density)
+"""For points in the plane or in space."""
+
+OF_IMAGES: tuple[Panel, ...] = (data_images, sample_images, spectrum, representation)
+"""For images of unknown dimension."""
+
+
+def _images(axes: Axes, outcome: Outcome, images: Tensor, title: str) -> None:
+    if outcome.task.image_shape is None:
+        raise ValueError(f"a panel of images needs a task with an image_shape, got none for {outcome.name}")
+    plots.plot_images(axes, images[:_IMAGES].reshape(-1, *outcome.task.image_shape))
+    axes.set_title(title)
+
+
+def _points_axes(figure: Figure, place: SubplotSpec, outcome: Outcome) -> Axes:
+    return figure.add_subplot(place, projection="3d" if outcome.samples.shape[1] == 3 else None)

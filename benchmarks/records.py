@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,6 @@ from typing import Any
 import torch
 
 import nflows_spread
-from outcomes import Outcome
-
-_HEADER = (
-    "experiment",
-    "seed",
-    "flow",
-    "true",
-    "s/n",
-    "gap",
-    "rank",
-    "distance",
-    "median",
-    "held-out nll",
-    "TV",
-    "seconds",
-)
 
 
 def provenance(command: str) -> dict[str, Any]:
@@ -59,28 +43,41 @@ def write(path: Path, content: dict[str, Any]) -> None:
     aside.replace(path)
 
 
-def table(rows: Iterable[tuple[str, int, Outcome]]) -> str:
-    """The table of experiments, seeds and flows: true dimension, each rule's estimate, quality and time."""
-    lines = [_HEADER]
-    for name, seed, outcome in rows:
-        metrics, spread = outcome.metrics, outcome.variant.spread
-        by_rule = metrics.dimension if spread else {**metrics.dimension, "gap": "–", "rank": "–"}
-        lines.append(
-            (
-                name,
-                str(seed),
-                outcome.variant.name,
-                "?" if metrics.true_dimension is None else str(metrics.true_dimension),
-                *(str(by_rule[rule]) for rule in ("signal_to_noise", "gap", "rank")),
-                f"{metrics.sample_distance:.4f}",
-                f"{metrics.median_distance:.4f}",
-                f"{metrics.held_out_nll:.3f}",
-                "–" if metrics.total_variation is None else f"{metrics.total_variation:.3f}",
-                f"{metrics.seconds:.1f}",
-            )
-        )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+def columns(record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The numbers of a record as a table: its header, and a row for each flow.
+
+    Single numbers have a column each, and so has the verdict of each rule; spectra and other lists are left out.
+    """
+    flows = {name: _flat(result) for name, result in record["results"].items()}
+    header = list(dict.fromkeys(name for numbers in flows.values() for name in numbers))
+    rows = [[flow, *(_cell(numbers.get(name)) for name in header)] for flow, numbers in flows.items()]
+    return ["flow", *(name.replace("_", " ") for name in header)], rows
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """The same as text, with a line that says which run it is."""
+    header, rows = columns(record)
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return f"{record['experiment']}, {record['profile']}, seed {record['seed']}\n{text}"
+
+
+def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Single values alone, those of nested tables under their own names."""
+    flat: dict[str, Any] = {}
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value)
+        elif not isinstance(value, list):
+            flat[name] = value
+    return flat
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _commit() -> str | None:

@@ -1,22 +1,28 @@
-"""Train one flow of an experiment: the spread flow, or the fixed-prior flow it is compared with."""
+"""Train one flow of an experiment, or go on with a training that was interrupted."""
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from nflows.distributions import Distribution, StandardNormal
 from nflows.flows import Flow
 from torch import Tensor
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
-from experiment import Experiment, Variant
+from experiment import Experiment
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.training import GeometricNoise, fit
+from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit
+from nflows_spread.training.schedules import Curve
+from watching import Recorder
 
-_FINAL_RATE = 0.02
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass(frozen=True)
@@ -25,67 +31,107 @@ class Trained:
 
     Attributes:
         flow: on the CPU, in evaluation mode.
-        variant: which of the experiment's flows it is.
         data_noise: σ_x at the end.
         steps: steps done.
-        seconds: time of training.
+        seconds: time of training, that before an interruption included.
+        stopped: why training ended: ``"steps"`` or ``"max_minutes"``.
+        watched: by name, what was followed during training, as pairs (step, value).
     """
 
     flow: Flow
-    variant: Variant
     data_noise: float
     steps: int
     seconds: float
+    stopped: str = "steps"
+    watched: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
 def train(
-    experiment: Experiment, x: Tensor, *, variant: Variant, seed: int, device: str, max_minutes: float | None
+    settings: Experiment, x: Tensor, *, seed: int, device: str, max_minutes: float | None, folder: Path
 ) -> Trained:
-    """Train on points (n, ...). All variants get the same weights at the start, order of the data, and schedule."""
-    start, end = variant.data_noise or experiment.data_noise
-    objective = _objective(experiment, variant, x[0].numel(), data_noise=start, seed=seed, device=device)
-    annealed = max(1, int(experiment.annealed * experiment.steps))
-    began = time.perf_counter()
+    """Train on points (n, ...). All variants get the same weights at the start, order of the data, and schedule.
+
+    Args:
+        settings: of this flow.
+        x: the data.
+        seed: of weights, order and noise.
+        device: where to train.
+        max_minutes: stop after so long.
+        folder: for checkpoints; a training that is found there is continued.
+
+    Raises:
+        NotFiniteError: the loss is not finite.
+    """
+    rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
+    objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
+    recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
+    callbacks: list[Callback] = [recorder] if settings.watch else []
     result = fit(
         objective,
         x.to(device),
-        steps=experiment.steps,
-        batch_size=experiment.batch_size,
-        learning_rate=experiment.learning_rate,
-        learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
-            optimizer, experiment.steps, eta_min=_FINAL_RATE * experiment.learning_rate
-        ),
-        noise_schedule=GeometricNoise(objective, start=start, end=end, steps=annealed) if start > 0.0 else None,
-        gradient_clip=experiment.gradient_clip,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=rate(0),
+        weight_decay=settings.weight_decay,
+        learning_rate_schedule=_relative(rate),
+        noise_schedule=NoiseSchedule(objective, noise),
+        gradient_clip=settings.gradient_clip,
         generator=torch.Generator().manual_seed(seed),
         max_minutes=max_minutes,
+        checkpoints=Checkpoints(folder, keep=1),
+        resume=True,
+        callbacks=callbacks if sys.stderr.isatty() else [*callbacks, _Line(settings.steps)],
     )
     return Trained(
         flow=objective.flow.cpu().eval(),
-        variant=variant,
         data_noise=objective.data_noise,
         steps=result.steps,
-        seconds=time.perf_counter() - began,
+        seconds=result.seconds,
+        stopped=result.stopped,
+        watched=recorder.series(),
     )
 
 
-def _base(experiment: Experiment, variant: Variant, features: int) -> Distribution:
-    if variant.spread:
-        return DegenerateGaussian(
-            [features], spread_variance=experiment.spread_variance, learn_mean=experiment.learn_mean
-        )
-    return StandardNormal([features])
+class _Line:
+    """A line a minute for those who read a log; a terminal has a bar."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._last = steps, time.perf_counter()
+
+    def __call__(self, state: TrainingState) -> None:
+        if time.perf_counter() - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = time.perf_counter()
+        print(f"  step {state.step} of {self._steps}, loss {state.loss:.3f}", file=sys.stderr, flush=True)
+
+
+def _relative(rate: Curve) -> Callable[[Optimizer], LambdaLR]:
+    """The learning rate as torch wants it: a factor of the first one."""
+    return lambda optimizer: LambdaLR(optimizer, lambda step: rate(step) / rate(0))
+
+
+def _base(settings: Experiment, features: int) -> Distribution:
+    if settings.fixed_prior:
+        return StandardNormal([features])
+    return DegenerateGaussian(
+        [features],
+        spread_variance=settings.spread_variance,
+        factor=settings.factor,
+        learn_mean=settings.learn_mean,
+    )
 
 
 def _objective(
-    experiment: Experiment, variant: Variant, features: int, *, data_noise: float, seed: int, device: str
+    settings: Experiment, features: int, *, data_noise: float, seed: int, device: str
 ) -> SpreadKLLoss | NegativeLogLikelihood:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        flow = experiment.flow(
-            volume_preserving=variant.spread,
-            base=_base(experiment, variant, features),
+        flow = settings.flow(
+            volume_preserving=not settings.fixed_prior,
+            base=_base(settings, features),
             generator=torch.Generator().manual_seed(seed),
         ).to(device)
-    loss = SpreadKLLoss if variant.spread else NegativeLogLikelihood
-    return loss(flow, data_noise=data_noise, generator=torch.Generator(device).manual_seed(seed))
+    generator = torch.Generator(device).manual_seed(seed)
+    if settings.fixed_prior:
+        return NegativeLogLikelihood(flow, data_noise=data_noise, generator=generator)
+    return SpreadKLLoss(flow, data_noise=data_noise, entropy=settings.entropy, generator=generator)

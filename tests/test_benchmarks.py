@@ -11,6 +11,9 @@ import pytest
 import torch
 
 import experiment
+from courses import Constant, Cosine, Course, Geometric, Staircase
+from declarations import digest, settings_of
+from experiment import OURS, PROFILES, Experiment, Variant
 from grids import grid_for
 from measures import distance_correlation, representation_quality, total_variation
 from nflows_spread.datasets import Line, Manifold, SCurve
@@ -22,9 +25,15 @@ RULES = {"signal_to_noise", "gap", "rank"}
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every experiment with a handful of steps."""
+    """Every experiment with a handful of steps and samples, at each profile."""
     load = experiment.load
-    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), steps=5))
+
+    def shortened(name: str) -> Experiment:
+        declared = load(name)
+        profiles = {profile: {**changes, "steps": 7} for profile, changes in declared.profiles.items()}
+        return replace(declared, steps=5, samples=200, profiles=profiles)
+
+    monkeypatch.setattr(experiment, "load", shortened)
 
 
 def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +47,24 @@ def test_the_short_suite_is_made_of_experiments() -> None:
     assert set(SHORT_SUITE) <= set(experiment.names())
 
 
+def test_every_profile_of_every_experiment_is_a_declaration() -> None:
+    for name in experiment.names():
+        declared = experiment.load(name)
+        assert set(declared.profiles) <= set(PROFILES)
+        for profile in PROFILES:
+            at = declared.at(profile)
+            assert at.rows > 0
+            settings = [settings_of(at.of(variant)) for variant in at.variants]
+            assert json.loads(json.dumps(settings)) == settings
+            assert len({digest(at.of(variant)) for variant in at.variants}) == len(at.variants)
+            assert "lambda" not in json.dumps(settings)
+
+
+def test_an_unknown_profile_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match="quick, full, paper, got 'long'"):
+        experiment.load("line").at("long")
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", SHORT_SUITE)
 def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
@@ -46,26 +73,66 @@ def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
     assert main([name, "--seed", "3", "--out", str(tmp_path)]) == 0
     table = capsys.readouterr().out
     assert "fixed prior" in table
-    assert (tmp_path / f"{name}-seed-3.png").read_bytes().startswith(b"\x89PNG")
-    written = json.loads((tmp_path / f"{name}-seed-3.json").read_text())
-    assert written["command"] == f"python benchmarks/run.py {name} --seed 3"
+    assert (tmp_path / f"{name}-quick-seed-3.png").read_bytes().startswith(b"\x89PNG")
+    written = json.loads((tmp_path / f"{name}-quick-seed-3.json").read_text())
+    assert written["command"] == f"python benchmarks/run.py {name} --profile quick --seed 3"
     assert written["versions"]["torch"] == torch.__version__
-    assert set(written["results"]) == {"spread", "fixed prior"}
-    for result in written["results"].values():
+    assert written["finished"]
+    assert set(written["results"]) == set(written["settings"]) >= {"our default", "fixed prior"}
+    for flow, result in written["results"].items():
         assert set(result["dimension"]) == RULES
-        assert result["steps"] == 5
+        assert result["steps"] == written["settings"][flow]["steps"] == 5
+        assert result["schedule_done"] == 1.0
         assert math.isfinite(result["sample_distance"])
-        assert math.isfinite(result["held_out_nll"])
+        assert (result["held_out_nll"] is None) == (flow == "paper's setting")
+    assert not list((tmp_path / "unfinished").glob("*"))
+    assert str(tmp_path) not in json.dumps(written)
 
 
 @pytest.mark.usefixtures("short")
-def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
-    found = []
-    for run in ("first", "second"):
-        assert main(["line", "--out", str(tmp_path / run)]) == 0
-        results = json.loads((tmp_path / run / "line-seed-0.json").read_text())["results"]
-        found.append({flow: {**result, "seconds": None} for flow, result in results.items()})
-    assert found[0] == found[1]
+def test_the_same_seed_gives_the_same_numbers_interrupted_or_not(tmp_path: Path) -> None:
+    assert main(["line", "--out", str(tmp_path / "whole")]) == 0
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    assert main(["line", "--out", str(stopped), "--max-minutes", "1e-9"]) == 0
+    unfinished = json.loads((stopped / "line-quick-seed-0.json").read_text())
+    assert not unfinished["finished"]
+    assert unfinished["results"]["our default"]["schedule_done"] == pytest.approx(1 / 5)
+    assert (stopped / "line-quick-seed-0.png").exists()
+    assert main(["line", "--out", str(stopped)]) == 0
+    numbers = [json.loads((folder / "line-quick-seed-0.json").read_text())["results"] for folder in (whole, stopped)]
+    for results in numbers:
+        for result in results.values():
+            result["seconds"] = None
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_fresh_run_does_not_go_on_with_an_interrupted_one(tmp_path: Path) -> None:
+    assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9"]) == 0
+    assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9", "--fresh"]) == 0
+    results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
+    assert {result["steps"] for result in results.values()} == {1}
+
+
+@pytest.mark.usefixtures("short")
+def test_a_finished_run_keeps_its_checkpoints_only_where_that_is_wished(tmp_path: Path) -> None:
+    assert main(["line", "--out", str(tmp_path), "--keep"]) == 0
+    assert list((tmp_path / "unfinished").rglob("step-*.pt"))
+    assert main(["line", "--out", str(tmp_path)]) == 0
+    assert not list((tmp_path / "unfinished").rglob("step-*.pt"))
+
+
+@pytest.mark.usefixtures("short")
+def test_a_flow_that_diverges_is_reported_and_the_others_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = experiment.load
+    diverging = Variant("diverging", {"learning_rate": Constant(1e30)})
+    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), variants=(diverging, OURS)))
+    assert main(["line", "--out", str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
+    assert "must stay finite" in results["diverging"]["failed"]
+    assert results["our default"]["steps"] == 5
 
 
 def test_an_unknown_experiment_is_refused_with_the_names_there_are(
@@ -90,6 +157,22 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     assert stopped.value.code == 2
     assert "--out" in capsys.readouterr().err
     assert occupied.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("course", "values"),
+    [
+        (Constant(0.3), {0: 0.3, 299: 0.3}),
+        (Geometric(0.4, 0.1, until=0.5), {0: 0.4, 75: 0.2, 150: 0.1, 299: 0.1}),
+        (Cosine(1.0, 0.0), {0: 1.0, 150: 0.5, 300: 0.0}),
+        (Staircase(1.0, 0.9, every=1 / 30, after=1 / 3, floor=0.75), {109: 1.0, 110: 0.9, 120: 0.81, 299: 0.75}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_course_goes_by_shares_of_the_steps(course: Course, values: dict[int, float]) -> None:
+    for scale in (1, 1000):
+        curve = course.over(300 * scale)
+        assert [curve(step * scale) for step in values] == pytest.approx(list(values.values()))
 
 
 def test_total_variation_is_half_the_distance_and_counts_what_lies_outside() -> None:

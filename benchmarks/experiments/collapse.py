@@ -9,13 +9,15 @@ on the gauge, and the signal-to-noise eigenvalues are the variances of the data,
 from functools import partial
 
 import tasks
-from experiment import SPREAD, WITHOUT_NOISE, Experiment
+from courses import Constant
+from experiment import OURS, PAPER, Experiment
 from nflows_spread.models import TABLE_1, coupling_flow
 
 EXPERIMENT = Experiment(
     task=tasks.line,
     flow=partial(coupling_flow, **TABLE_1),
-    variants=(SPREAD, WITHOUT_NOISE),
+    variants=(PAPER, OURS),
     steps=10_000,
     spread_variance=1e-4,
+    profiles={"paper": {"batch_size": 100, "learning_rate": Constant(3e-4)}},
 )

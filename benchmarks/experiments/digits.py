@@ -7,15 +7,20 @@ AAᵀ held the offset and samples came out on the wrong side of it.
 
 from functools import partial
 
+import pictures
 import tasks
-from experiment import Experiment
+from courses import Cosine
+from experiment import FIXED_PRIOR, OURS, Experiment
+from measures import sample_distance
 from nflows_spread.models import coupling_flow
 
 EXPERIMENT = Experiment(
     task=tasks.digits,
     flow=partial(coupling_flow, 64, layers=8, hidden_features=(128, 128), permute=True, bounded_scale=True),
+    variants=(OURS, FIXED_PRIOR),
     steps=2500,
-    learning_rate=1e-3,
+    learning_rate=Cosine(1e-3, 2e-5),
     learn_mean=True,
-    image_shape=(8, 8),
+    measures=(sample_distance,),
+    panels=pictures.OF_IMAGES,
 )

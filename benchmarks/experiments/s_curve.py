@@ -7,7 +7,16 @@ of the surface; the fixed-prior flow fails at both samples and representation.
 from functools import partial
 
 import tasks
+from courses import Staircase
 from experiment import Experiment
 from nflows_spread.models import TABLE_2, coupling_flow
 
-EXPERIMENT = Experiment(task=tasks.s_curve, flow=partial(coupling_flow, **TABLE_2), steps=10_000, spread_variance=1e-4)
+EXPERIMENT = Experiment(
+    task=tasks.s_curve,
+    flow=partial(coupling_flow, **TABLE_2),
+    spread_variance=1e-4,
+    profiles={
+        "full": {"steps": 20_000},
+        "paper": {"steps": 200_000, "batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)},
+    },
+)

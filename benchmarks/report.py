@@ -1,0 +1,81 @@
+"""One self-contained page that sets the paper's claims and the runs side by side."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import experiment
+import records
+
+_STYLE = """
+body { font: 15px/1.5 sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #222 }
+h2 { border-top: 1px solid #ccc; padding-top: 1em } img { max-width: 100%; height: auto }
+.claim { background: #f5f5f0; padding: .5em 1em; white-space: pre-line } .scroll { overflow-x: auto }
+table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
+td, th { padding: .2em .7em; text-align: right }
+td:first-child, th:first-child { text-align: left } tr { border-bottom: 1px solid #ddd } .run { color: #555 }
+"""
+
+
+def write(path: Path, folder: Path) -> Path:
+    """Write the page about the records in a folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the folder holds no record of an experiment.
+    """
+    found = [record | {"stem": file.stem} for file in sorted(folder.glob("*.json")) if (record := _record(file))]
+    if not found:
+        raise ValueError(f"--results must be a folder with records of experiments, got {folder}")
+    by_name = {name: [r for r in found if r["experiment"] == name] for name in experiment.names()}
+    sections = [_section(name, runs, folder) for name, runs in by_name.items() if runs]
+    title = "Spread flows: the paper and the runs"
+    path.write_text(
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{''.join(sections)}</body></html>\n"
+    )
+    return path
+
+
+def _record(file: Path) -> dict[str, Any] | None:
+    """The content of a file if it is what a run of an experiment wrote."""
+    content = json.loads(file.read_text())
+    return content if isinstance(content, dict) and {"experiment", "profile", "results"} <= content.keys() else None
+
+
+def _section(name: str, runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    parts = [f"<h2 id='{name}'>{escape(name)}</h2><div class='claim'>{escape(experiment.description(name))}</div>"]
+    order = {profile: i for i, profile in enumerate(reversed(experiment.PROFILES))}
+    for run in sorted(runs, key=lambda run: (order[run["profile"]], run["seed"])):
+        parts.append(f"<h3>Profile {run['profile']}, seed {run['seed']}</h3>{_facts(run)}{_table(run)}")
+        picture = folder / f"{run['stem']}.png"
+        if picture.exists():
+            content = base64.b64encode(picture.read_bytes()).decode()
+            parts.append(f"<img alt='{escape(name)}' src='data:image/png;base64,{content}'>")
+    return "".join(parts)
+
+
+def _facts(run: Mapping[str, Any]) -> str:
+    """Command, commit, machine, time, and how much of the paper's schedule was done."""
+    seconds = sum(result.get("seconds", 0.0) for result in run["results"].values())
+    shares = ", ".join(f"{flow} {share:.0%}" for flow, share in run["share_of_paper"].items())
+    accelerator = run["machine"]["accelerator"] or f"{run['machine']['cores']} cores"
+    return (
+        f"<p class='run'><code>{escape(run['command'])}</code><br>commit {escape(str(run['commit']))}, "
+        f"{escape(accelerator)}, {seconds / 60.0:.0f} minutes of training; "
+        f"rows of data as a share of the paper's schedule: {escape(shares)}</p>"
+    )
+
+
+def _table(run: Mapping[str, Any]) -> str:
+    header, rows = records.columns(run)
+    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in header)]
+    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    return "<div class='scroll'><table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
