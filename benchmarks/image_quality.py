@@ -1,0 +1,109 @@
+"""How good generated images are, as numbers: Fréchet distance, precision and recall in a space of features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Features = Callable[[Tensor], Tensor]
+
+_NEIGHBOUR = 3
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class ImageQuality:
+    """Samples against data in a space of features.
+
+    Attributes:
+        frechet_distance: between Gaussians fitted to both, at best 0; in units of the features squared, so that it
+            compares only with others in the same space.
+        precision: share of samples among the data, at best near 1: are they right?
+        recall: share of the data among the samples, at best near 1: is anything missing?
+    """
+
+    frechet_distance: float
+    precision: float
+    recall: float
+
+
+def image_quality(samples: Tensor, data: Tensor, features: Features) -> ImageQuality:
+    """Compare as many samples as there are data, as the Fréchet distance depends on the number of both.
+
+    Args:
+        samples: images, (n, channels, height, width).
+        data: images of the same shape.
+        features: maps images to (n, features).
+
+    Raises:
+        ValueError: there are not as many of the one as of the other.
+    """
+    if samples.shape != data.shape:
+        raise ValueError(
+            f"samples must be as many and of the same shape as data, got {tuple(samples.shape)} and {tuple(data.shape)}"
+        )
+    f, g = features(samples), features(data)
+    precision, recall = precision_and_recall(f, g)
+    return ImageQuality(frechet_distance(f, g), precision, recall)
+
+
+def frechet_distance(samples: Tensor, data: Tensor) -> float:
+    """‖m₁ − m₂‖² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) of the moments of features (n, f) and (m, f), through torchmetrics.
+
+    Reference: M. Heusel et al., GANs trained by a two time-scale update rule, 2017.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_AlreadyFeatures(data.shape[1]))
+    metric.set_dtype(torch.float64)
+    metric.update(data.double(), real=True)
+    metric.update(samples.double(), real=False)
+    return float(metric.compute())
+
+
+def precision_and_recall(samples: Tensor, data: Tensor, *, neighbour: int = _NEIGHBOUR) -> tuple[float, float]:
+    """Improved precision and recall of features (n, f) and (m, f).
+
+    A sample is among the data if it lies in the ball of one of its points, whose radius is the distance to the
+    point's own k-th neighbour; recall has the roles exchanged.
+
+    Args:
+        samples: features of samples.
+        data: features of data.
+        neighbour: k.
+
+    Raises:
+        ValueError: either has not more than k points.
+
+    Reference: T. Kynkäänniemi et al., Improved precision and recall metric, 2019.
+    """
+    for name, points in (("samples", samples), ("data", data)):
+        if len(points) <= neighbour:
+            raise ValueError(f"{name} must have more than {neighbour} points, got {len(points)}")
+    return _share_within(samples, data, neighbour), _share_within(data, samples, neighbour)
+
+
+class _AlreadyFeatures(nn.Module):
+    """An extractor for what is features already, so that they are computed once for all numbers."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def _share_within(points: Tensor, centres: Tensor, neighbour: int) -> float:
+    """Share of points within the ball of any centre."""
+    # the nearest neighbour of a point is itself
+    radii = torch.cat([_kth_smallest(torch.cdist(part, centres), neighbour + 1) for part in centres.split(_CHUNK)])
+    within = [(torch.cdist(part, centres) <= radii).any(1) for part in points.split(_CHUNK)]
+    return float(torch.cat(within).float().mean())
+
+
+def _kth_smallest(distances: Tensor, k: int) -> Tensor:
+    return distances.kthvalue(k, dim=1).values
