@@ -129,7 +129,7 @@ class _Budget:
         """Minutes for the next flow."""
         if self._until is None:
             return None
-        share = max(1e-3, (self._until - time.perf_counter()) / 60.0 / self._flows)
+        share = max(1e-6, (self._until - time.perf_counter()) / 60.0 / self._flows)
         self._flows -= 1
         return share
 
