@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from outcomes import Outcome
+
 Features = Callable[[Tensor], Tensor]
 
+_COMPARED = 5_000
 _NEIGHBOUR = 3
 _CHUNK = 1000
 
@@ -28,6 +34,54 @@ class ImageQuality:
     frechet_distance: float
     precision: float
     recall: float
+
+
+class Judge:
+    """Compares samples with the training data of a task, and one part of the data with another as the floor.
+
+    Args:
+        features: maps images to (n, features), usually a classifier's.
+        data: training images in random order, (n, channels, height, width), values in [0, 1].
+        accuracy: share of test images that the classifier puts in their class.
+        compared: how many images to compare; the data must be twice as many.
+
+    Raises:
+        ValueError: there are not enough images.
+    """
+
+    def __init__(self, features: Features, data: Tensor, *, accuracy: float, compared: int = _COMPARED) -> None:
+        if len(data) < 2 * compared:
+            raise ValueError(f"data must be at least {2 * compared} images, got {len(data)}")
+        self.features, self.accuracy, self.compared = features, accuracy, compared
+        self._data, self._others = data[:compared], data[compared : 2 * compared]
+
+    @cached_property
+    def floor(self) -> ImageQuality:
+        """What other images of the same data get."""
+        return image_quality(self._others, self._data, self.features)
+
+    def __call__(self, samples: Tensor) -> ImageQuality:
+        """The quality of the first samples, flat or not, as a picture would show them: clamped to [0, 1].
+
+        Raises:
+            ValueError: there are not enough samples.
+        """
+        if len(samples) < self.compared:
+            raise ValueError(f"samples must be at least {self.compared}, got {len(samples)}")
+        shown = samples[: self.compared].nan_to_num(nan=0.0).clamp(0.0, 1.0).view_as(self._data)
+        return image_quality(shown, self._data, self.features)
+
+
+def sample_quality(outcome: Outcome) -> dict[str, object]:
+    """A measure: the numbers of ``ImageQuality`` for the samples, and ``floor_…`` for other training data.
+
+    ``classifier_accuracy`` is that of the classifier whose features they are taken in.
+    """
+    judge = outcome.task.judge
+    if judge is None:
+        raise ValueError("the quality of samples needs a task with a judge, got none")
+    floor = {f"floor_{name}": value for name, value in asdict(judge.floor).items()}
+    return {**asdict(judge(outcome.samples)), **floor, "classifier_accuracy": judge.accuracy}
 
 
 def image_quality(samples: Tensor, data: Tensor, features: Features) -> ImageQuality:

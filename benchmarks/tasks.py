@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
+
+if TYPE_CHECKING:
+    from image_quality import Judge
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000
@@ -41,6 +45,7 @@ class Task:
         distance: distance of flat points (n, D) to the manifold, or to the nearest training point, (n,).
         manifold: the synthetic set, or None for real data.
         image_shape: (height, width) where a point is an image.
+        judge: compares sampled images with the data, or None.
     """
 
     train: Points
@@ -49,6 +54,7 @@ class Task:
     distance: Callable[[Tensor], Tensor]
     manifold: Manifold | None = None
     image_shape: tuple[int, int] | None = None
+    judge: Judge | None = None
 
 
 def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> Task:
