@@ -23,7 +23,7 @@ from torch import nn
 
 import swapped_flows
 from nflows_spread import DegenerateGaussian, encode, swap_base, to_volume_preserving
-from nflows_spread.models import convolutional_flow, coupling_flow
+from nflows_spread.models import convolutional_flow, coupling_flow, volume_preserving_glow
 from support import randomize
 
 FEATURES = swapped_flows.FEATURES
@@ -53,6 +53,13 @@ def autoregressive_splines() -> Flow:
             )
         )
     return Flow(CompositeTransform(layers), DegenerateGaussian([FEATURES]))
+
+
+def glow(context: int | None = None, *, volume_preserving: bool = True) -> Flow:
+    transform = volume_preserving_glow(
+        IMAGE, blocks=2, layers=2, hidden_channels=8, context_features=context, volume_preserving=volume_preserving
+    )
+    return Flow(transform, DegenerateGaussian([prod(IMAGE)]))
 
 
 def normflows():
@@ -145,6 +152,9 @@ MODELS: dict[str, HostModel] = {
         lambda: coupling_flow(FEATURES, layers=3, context_features=CONTEXT), context=CONTEXT
     ),
     "nflows_spread: convolutional_flow": HostModel(lambda: convolutional_flow(IMAGE, blocks=(2,)), IMAGE),
+    "nflows_spread: volume_preserving_glow": HostModel(glow, IMAGE),
+    "nflows_spread: volume_preserving_glow, conditional": HostModel(lambda: glow(CONTEXT), IMAGE, CONTEXT),
+    "nflows: traditional Glow of ours": HostModel(lambda: glow(volume_preserving=False), IMAGE),
     "normflows: Real NVP": HostModel(normflows_real_nvp),
     "normflows: coupling blocks, actnorm and linear": HostModel(normflows_coupling_blocks),
     "normflows: neural spline coupling": HostModel(normflows_neural_spline),

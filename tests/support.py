@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from nflows.flows import Flow
 from torch import nn
 
-from nflows_spread import factors
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, initialize
+from nflows_spread.models import volume_preserving_glow
 
 
 def randomize(module: nn.Module, scale: float = 0.3) -> nn.Module:
@@ -80,5 +82,19 @@ def observe_in_two_processes(rank, folder):
     factor = factors.RunningAverageFactor(3)
     factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
     torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
+    torch.distributed.destroy_process_group()
+
+
+def initialize_in_two_processes(rank, folder):
+    """Started by a test in each of two processes: each sets its Glow from other data, and DDP makes them agree."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.manual_seed(0)  # as every process builds the same model
+    transform = volume_preserving_glow((1, 4, 4), blocks=1, layers=2, hidden_channels=4)
+    flow = Flow(transform, DegenerateGaussian([16]))
+    initialize(flow, torch.rand(16, 1, 4, 4) * (rank + 1) + 10.0 * rank)
+    wrapped = torch.nn.parallel.DistributedDataParallel(SpreadKLLoss(flow, data_noise=0.1))
+    wrapped(torch.rand(8, 1, 4, 4)).backward()
+    torch.save(flow.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()

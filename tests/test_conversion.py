@@ -25,7 +25,7 @@ from nflows_spread import (
     volume_error,
 )
 from nflows_spread.conversion.nflows import RULES
-from nflows_spread.models import coupling_flow
+from nflows_spread.models import coupling_flow, volume_preserving_glow
 from support import randomize, refused
 from transform_contract import (
     CASES,
@@ -33,6 +33,7 @@ from transform_contract import (
     NOT_A_TRANSFORM,
     VOLUME_PRESERVING,
     assert_forward_inverse_are_consistent,
+    glow_step,
     jacobian_logabsdet,
 )
 
@@ -76,6 +77,8 @@ CONVERTIBLE = {
     "QR": (lambda: nflows.QRLinear(FEATURES, 3), (FEATURES,)),
     "SVD": (lambda: nflows.SVDLinear(FEATURES, 4, identity_init=False), (FEATURES,)),
     "1×1 convolution": (lambda: nflows.OneByOneConvolution(4, identity_init=False), IMAGE),
+    "actnorm of ours": (lambda: ours.ExplicitActNorm(4), IMAGE),
+    "1×1 convolution of ours": (lambda: ours.LUOneByOneConvolution(4, identity_init=False), IMAGE),
     "pointwise affine": (
         lambda: nflows.PointwiseAffineTransform(torch.randn(FEATURES), torch.rand(FEATURES) + 0.5),
         (FEATURES,),
@@ -97,9 +100,15 @@ CONVERTIBLE = {
         (FEATURES,),
     ),
     "multiscale composite": (multiscale, IMAGE),
+    "step of a Glow": (lambda: glow_step(4, free=True), IMAGE),
+    "traditional Glow": (
+        lambda: volume_preserving_glow((1, 4, 4), blocks=2, layers=2, hidden_channels=5, volume_preserving=False),
+        (1, 4, 4),
+    ),
 }
 ORIGINALLY_VOLUME_PRESERVING = ["additive coupling", "permutation", "reversal", "reflections", "identity", "squeeze"]
 UNIFORM = ["actnorm", "actnorm, images", "LU", "LU with a cache", "QR", "SVD", "1×1 convolution", "pointwise affine"]
+UNIFORM += ["actnorm of ours", "1×1 convolution of ours"]
 """Layers whose determinant is the same everywhere: the converted one is the original over its D-th root."""
 
 every_layer = pytest.mark.parametrize("name", CONVERTIBLE)
@@ -244,7 +253,7 @@ def test_our_own_transforms_pass(name):
 
 
 def test_the_rules_know_every_public_transform():
-    known = RULES.kept | RULES.converted.keys()
+    known = RULES.kept | RULES.converted.keys() | RULES.containers
     public = {getattr(ours, name) for name in set(ours.__all__) - NOT_A_TRANSFORM}
     assert all(any(base in known for base in kind.__mro__) for kind in public)
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from nflows.flows import Flow
 
 from nflows_spread import (
     DegenerateGaussian,
@@ -15,7 +16,7 @@ from nflows_spread import (
     spectrum,
 )
 from nflows_spread.factors import KINDS
-from nflows_spread.models import convolutional_flow, coupling_flow
+from nflows_spread.models import convolutional_flow, coupling_flow, volume_preserving_glow
 from support import lower_triangular
 from swapped_flows import FEATURES, curve
 
@@ -72,6 +73,17 @@ def test_every_kind_of_factor_trains_and_samples_where_the_flow_is(kind, device)
     twin = base.with_factor(KINDS["SpreadCholeskyFactor"])
     results = [base.sample(3), base.sample(3, rank=2), base.mean(), base.covariance, *base.eigh(), twin.sample(3)]
     assert {result.device.type for result in results} == {device.type}
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpointing": True}, {"channels_last": True}], ids=str)
+def test_a_glow_trains_and_samples_where_it_is(options, device):
+    transform = volume_preserving_glow((1, 4, 4), blocks=2, layers=2, hidden_channels=4, **options)
+    flow = Flow(transform, DegenerateGaussian([16])).to(device)
+    x = torch.rand(6, 1, 4, 4, device=device)
+    assert initialize(flow, x) == 4
+    SpreadKLLoss(flow, data_noise=0.1)(x).backward()
+    assert {p.grad.device.type for p in flow.parameters()} == {device.type}
+    torch.testing.assert_close(reconstruct(flow, x, rank=16), x, rtol=0, atol=1e-4)
 
 
 def test_image_flows_and_initialize_run_where_the_flow_is(device):

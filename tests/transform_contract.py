@@ -7,16 +7,20 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from nflows.transforms import CompositeTransform, InverseTransform, Transform
+from nflows.transforms import CompositeTransform, InverseTransform, SqueezeTransform, Transform
 from torch import Tensor, nn
 
-from nflows_spread.models.nets import ConvolutionalNet, ScaleAndShiftNet
+from nflows_spread.models.nets import ConvolutionalNet, GlowNet, ScaleAndShiftNet
 from nflows_spread.transforms import (
     ChannelPermutation,
     CheckerboardSqueeze,
+    ExplicitActNorm,
     ExponentialAffineCouplingTransform,
     Flatten,
+    GlowStep,
+    LUOneByOneConvolution,
     MeanCentredAffineCouplingTransform,
+    MultiscaleImageTransform,
     SigmoidLogScale,
     TanhLogScale,
     VolumePreservingActNorm,
@@ -81,7 +85,33 @@ def _couplings(kind: type[ExponentialAffineCouplingTransform], **options: str) -
     return cases
 
 
-NOT_VOLUME_PRESERVING = _couplings(ExponentialAffineCouplingTransform)
+def glow_step(channels: int, *, free: bool = False, context: int | None = None, **options: bool) -> GlowStep:
+    """A step of a Glow, volume-preserving or free."""
+    actnorm = ExplicitActNorm if free else VolumePreservingActNorm
+    convolution = LUOneByOneConvolution if free else VolumePreservingOneByOneConvolution
+    coupling = ExponentialAffineCouplingTransform if free else MeanCentredAffineCouplingTransform
+    net = partial(GlowNet, hidden_channels=5, context_features=context)
+    mask = [0] * (channels // 2) + [1] * (channels // 2)
+    parts = coupling(mask, net, log_scale=TanhLogScale(channels // 2))
+    return GlowStep(actnorm(channels), convolution(channels), parts, **options)
+
+
+def multiscale(context: int | None = None) -> MultiscaleImageTransform:
+    """Two levels with a step of a Glow in each."""
+    transform = MultiscaleImageTransform((1, 4, 4), 2)
+    shape = transform.add_transform(CompositeTransform([SqueezeTransform(), glow_step(4, context=context)]), (4, 2, 2))
+    assert shape == (2, 2, 2)
+    transform.add_transform(CompositeTransform([SqueezeTransform(), glow_step(8, context=context)]), (8, 1, 1))
+    return transform
+
+
+NOT_VOLUME_PRESERVING = _couplings(ExponentialAffineCouplingTransform) | {
+    "ExplicitActNorm": Case(partial(ExplicitActNorm, 5), (5,)),
+    "ExplicitActNorm, images": Case(partial(ExplicitActNorm, 4), (4, 2, 3)),
+    "LUOneByOneConvolution": Case(partial(LUOneByOneConvolution, 4), (4, 2, 3)),
+    "LUOneByOneConvolution, random": Case(partial(LUOneByOneConvolution, 5, identity_init=False), (5, 3, 2)),
+    "GlowStep, free": Case(partial(glow_step, 4, free=True), (4, 2, 3)),
+}
 VOLUME_PRESERVING: dict[str, Case] = {
     **_couplings(MeanCentredAffineCouplingTransform, centring="features"),
     **_couplings(MeanCentredAffineCouplingTransform, centring="channels"),
@@ -100,6 +130,12 @@ VOLUME_PRESERVING: dict[str, Case] = {
     "VolumePreservingSVDLinear, random": Case(
         partial(VolumePreservingSVDLinear, 4, 2, identity_init=False, using_cache=True), (4,)
     ),
+    "GlowStep": Case(partial(glow_step, 4), (4, 2, 3)),
+    "GlowStep, context": Case(partial(glow_step, 4, context=3), (4, 2, 3), context=3),
+    "GlowStep, checkpointing": Case(partial(glow_step, 4, checkpointing=True), (4, 2, 3)),
+    "GlowStep, channels last": Case(partial(glow_step, 4, channels_last=True), (4, 2, 3)),
+    "MultiscaleImageTransform": Case(multiscale, (1, 4, 4)),
+    "MultiscaleImageTransform, context": Case(partial(multiscale, 3), (1, 4, 4), context=3),
     "CheckerboardSqueeze": Case(CheckerboardSqueeze, (2, 4, 6)),
     "CheckerboardSqueeze, by 3": Case(partial(CheckerboardSqueeze, 3), (2, 3, 6)),
     "ChannelPermutation": Case(partial(ChannelPermutation, 7), (7,)),

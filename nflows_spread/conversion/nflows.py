@@ -98,7 +98,14 @@ RULES = Rules(
     layers=(nflows.Transform,),
     skipped=frozenset(),
     containers=frozenset(
-        {Flow, nflows.CompositeTransform, nflows.MultiscaleCompositeTransform, nflows.InverseTransform}
+        {
+            Flow,
+            nflows.CompositeTransform,
+            nflows.MultiscaleCompositeTransform,
+            nflows.InverseTransform,
+            ours.GlowStep,
+            ours.MultiscaleImageTransform,
+        }
     ),
     kept=frozenset(
         {
@@ -120,6 +127,8 @@ RULES = Rules(
         nflows.AdditiveCouplingTransform: additive_coupling,
         nflows.AffineCouplingTransform: centred_coupling,
         ours.ExponentialAffineCouplingTransform: centred_coupling,
+        ours.ExplicitActNorm: unit_actnorm,
+        ours.LUOneByOneConvolution: unit_convolution,
         nflows.ActNorm: unit_actnorm,
         nflows.LULinear: unit_lu,
         nflows.OneByOneConvolution: unit_convolution,

@@ -1,6 +1,15 @@
-"""Builders of whole flows. They compose transforms and have no mathematics of their own."""
+"""Builders of whole flows and of their transforms. They compose transforms and have no mathematics of their own."""
 
 from nflows_spread.models.convolutional import TABLE_3, TABLE_4, convolutional_flow
 from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
+from nflows_spread.models.glow import volume_preserving_glow
 
-__all__ = ["TABLE_1", "TABLE_2", "TABLE_3", "TABLE_4", "convolutional_flow", "coupling_flow"]
+__all__ = [
+    "TABLE_1",
+    "TABLE_2",
+    "TABLE_3",
+    "TABLE_4",
+    "convolutional_flow",
+    "coupling_flow",
+    "volume_preserving_glow",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,3 +86,52 @@ class ConvolutionalNet(nn.Sequential):
         if context is not None:
             raise ValueError(f"this net takes no context, got one of shape {tuple(context.shape)}")
         return super().forward(inputs)  # type: ignore[no-untyped-call]
+
+
+class GlowNet(nn.Module):
+    """Three convolutions with kernels 3, 1, 3 and ReLUs between them, the last one zero at the start (section C.6).
+
+    With it a coupling starts as the identity. A context, such as a one-hot class, is mapped to one
+    number for each hidden channel, which joins the first layer at every pixel.
+
+    Args:
+        in_channels: channels that the coupling leaves alone.
+        out_channels: shifts and raw scales together.
+        hidden_channels: channels of the two hidden layers.
+        context_features: width of the context, or None.
+
+    Shapes:
+        inputs (n, in_channels, height, width), context (n, context_features);
+        outputs (n, out_channels, height, width).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, hidden_channels: int, context_features: int | None = None
+    ) -> None:
+        super().__init__()
+        self.context_features = context_features
+        self.first = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
+        self.second = nn.Conv2d(hidden_channels, hidden_channels, 1)
+        self.last = nn.Conv2d(hidden_channels, out_channels, 3, padding=1)
+        self.embedding = None if context_features is None else nn.Linear(context_features, hidden_channels, bias=False)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(cast(Tensor, self.last.bias))
+
+    def forward(self, inputs: Tensor, context: Tensor | None = None) -> Tensor:
+        hidden = self.first(inputs)
+        if self.embedding is not None:
+            hidden = hidden + self.embedding(self._checked(context, len(inputs)))[:, :, None, None]
+        elif context is not None:
+            raise ValueError(f"this net takes no context, got one of shape {tuple(context.shape)}")
+        hidden = F.relu_(hidden)  # in place: the convolutions do not need what they gave
+        hidden = F.relu_(self.second(hidden))
+        outputs: Tensor = self.last(hidden)
+        return outputs
+
+    def _checked(self, context: Tensor | None, rows: int) -> Tensor:
+        if context is None or tuple(context.shape) != (rows, self.context_features):
+            raise ValueError(
+                f"context must have shape ({rows}, {self.context_features}), one row for each image, got "
+                f"{'no context' if context is None else f'one of shape {tuple(context.shape)}'}"
+            )
+        return context

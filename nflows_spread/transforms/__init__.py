@@ -1,4 +1,4 @@
-"""nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters."""
+"""nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters, and free twins."""
 
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,
@@ -6,17 +6,26 @@ from nflows_spread.transforms.coupling import (
     SigmoidLogScale,
     TanhLogScale,
 )
-from nflows_spread.transforms.linear import VolumePreservingLULinear, VolumePreservingOneByOneConvolution
-from nflows_spread.transforms.normalization import VolumePreservingActNorm
+from nflows_spread.transforms.glow import GlowStep, MultiscaleImageTransform
+from nflows_spread.transforms.linear import (
+    LUOneByOneConvolution,
+    VolumePreservingLULinear,
+    VolumePreservingOneByOneConvolution,
+)
+from nflows_spread.transforms.normalization import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
 
 __all__ = [
     "ChannelPermutation",
     "CheckerboardSqueeze",
+    "ExplicitActNorm",
     "ExponentialAffineCouplingTransform",
     "Flatten",
+    "GlowStep",
+    "LUOneByOneConvolution",
     "MeanCentredAffineCouplingTransform",
+    "MultiscaleImageTransform",
     "SigmoidLogScale",
     "TanhLogScale",
     "VolumePreservingActNorm",

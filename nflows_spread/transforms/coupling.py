@@ -72,10 +72,11 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
             )
         identity = inputs[:, self._identity_slice or self.identity_features]
         transformed = inputs[:, self._transform_slice or self.transform_features]
-        shift, raw_scale = self.transform_net(identity, context).split(self.num_transform_features, dim=1)
+        parameters = self.transform_net(identity, context).to(inputs.dtype)  # a net under autocast returns 16 bits
+        shift, raw_scale = parameters.split(self.num_transform_features, dim=1)
         s, logabsdet = self._log_scale_and_logabsdet(self.log_scale(raw_scale))
         if inverse:
-            return self._join(identity, (transformed - shift) * torch.exp(-s), inputs), -logabsdet
+            return self._join(identity, (transformed - shift) / torch.exp(s), inputs), -logabsdet
         return self._join(identity, torch.addcmul(shift, transformed, torch.exp(s)), inputs), logabsdet
 
     def _log_scale_and_logabsdet(self, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,7 +123,10 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
 
     def _log_scale_and_logabsdet(self, s: Tensor) -> tuple[Tensor, Tensor]:
         dims = 1 if self.centring == "channels" else tuple(range(1, s.dim()))
-        return s - s.mean(dims, keepdim=True), s.new_zeros(len(s))
+        centred = s - s.mean(dims, keepdim=True)
+        if s.dim() > 2:  # over thousands of entries the mean's own rounding adds up: once more, at no gradient's cost
+            centred = centred - centred.detach().mean(dims, keepdim=True)
+        return centred, s.new_zeros(len(s))
 
 
 class TanhLogScale(nn.Module):

@@ -1,4 +1,4 @@
-"""Learnable linear maps of determinant ±1, for vectors and for the channels of images."""
+"""Learnable linear maps in LU form, for vectors and for the channels of images, and those of determinant ±1."""
 
 from __future__ import annotations
 
@@ -8,12 +8,39 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class _CentredDiagonal(LULinear):
-    """nflows' LU parametrisation W = LU with the logarithm of U's diagonal centred, so that |det W| = 1.
+class _SolvedLU(LULinear):
+    """nflows' LU parametrisation W = LU, built without its NumPy indices, which stop a GPU, and inverted by solves.
 
-    Appendix C.6: log|s| − mean(log|s|). The inverse uses ``torch.linalg.solve_triangular`` where
     nflows still calls the deprecated ``torch.triangular_solve``.
     """
+
+    def __init__(self, features: int, *, using_cache: bool = False, identity_init: bool = True) -> None:
+        super().__init__(features, using_cache=using_cache, identity_init=identity_init)
+        rows, columns = torch.tril_indices(features, features, -1)
+        self.register_buffer("_below_diagonal", rows * features + columns, persistent=False)
+        rows, columns = torch.triu_indices(features, features, 1)
+        self.register_buffer("_above_diagonal", rows * features + columns, persistent=False)
+
+    def _create_lower_upper(self) -> tuple[Tensor, Tensor]:
+        square = (self.features, self.features)
+        lower = self._identity().flatten().index_copy(0, self._below_diagonal, self.lower_entries)
+        upper = self.upper_diag.diag().flatten().index_copy(0, self._above_diagonal, self.upper_entries)
+        return lower.view(square), upper.view(square)
+
+    def inverse_no_cache(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return (inputs - self.bias) @ self.weight_inverse().mT, inputs.new_zeros(len(inputs)) - self.logabsdet()
+
+    def weight_inverse(self) -> Tensor:
+        lower, upper = self._create_lower_upper()
+        lower_inverse = torch.linalg.solve_triangular(lower, self._identity(), upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(upper, lower_inverse, upper=True)
+
+    def _identity(self) -> Tensor:
+        return torch.eye(self.features, dtype=self.bias.dtype, device=self.bias.device)
+
+
+class _CentredDiagonal(_SolvedLU):
+    """W = LU with the logarithm of U's diagonal centred, so that |det W| = 1 (appendix C.6: log|s| − mean(log|s|))."""
 
     @property
     def upper_diag(self) -> Tensor:
@@ -22,15 +49,6 @@ class _CentredDiagonal(LULinear):
 
     def logabsdet(self) -> Tensor:
         return self.bias.new_zeros(())
-
-    def inverse_no_cache(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return (inputs - self.bias) @ self.weight_inverse().mT, inputs.new_zeros(len(inputs))
-
-    def weight_inverse(self) -> Tensor:
-        lower, upper = self._create_lower_upper()
-        identity = torch.eye(self.features, dtype=lower.dtype, device=lower.device)
-        lower_inverse = torch.linalg.solve_triangular(lower, identity, upper=False, unitriangular=True)
-        return torch.linalg.solve_triangular(upper, lower_inverse, upper=True)
 
 
 class VolumePreservingLULinear(_CentredDiagonal):
@@ -45,12 +63,12 @@ class VolumePreservingLULinear(_CentredDiagonal):
         inputs and outputs (n, features); log-determinants, exact zeros, (n,).
     """
 
-    def __init__(self, features: int, *, using_cache: bool = False, identity_init: bool = True) -> None:
-        super().__init__(features, using_cache=using_cache, identity_init=identity_init)
 
+class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
+    """1×1 convolution W = LUP with a fixed permutation P and unit-diagonal L (Glow's LU form).
 
-class VolumePreservingOneByOneConvolution(_CentredDiagonal, OneByOneConvolution):
-    """1×1 convolution W = LUP with a fixed permutation P, unit-diagonal L and |det U| = 1 (appendix C.6).
+    The map of nflows' ``OneByOneConvolution``, as one convolution. Under ``torch.autocast`` it keeps the
+    dtype of its inputs: a map that rounds to 8 bits has no inverse.
 
     Args:
         num_channels: number of channels.
@@ -58,7 +76,7 @@ class VolumePreservingOneByOneConvolution(_CentredDiagonal, OneByOneConvolution)
         generator: source of the permutation.
 
     Shapes:
-        inputs and outputs (n, channels, height, width); log-determinants, exact zeros, (n,).
+        inputs and outputs (n, channels, height, width); log-determinants (n,).
     """
 
     def __init__(
@@ -68,22 +86,48 @@ class VolumePreservingOneByOneConvolution(_CentredDiagonal, OneByOneConvolution)
         identity_init: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
-        OneByOneConvolution.__init__(self, num_channels, identity_init=identity_init)
+        super().__init__(num_channels, identity_init=identity_init)
         self.permutation._permutation.copy_(torch.randperm(num_channels, generator=generator))
 
+    def kernel(self) -> Tensor:
+        """W, shape (channels, channels), the permutation included."""
+        weight = self.weight()
+        return torch.empty_like(weight).index_copy(1, self.permutation._permutation, weight)
+
+    def inverse_kernel(self) -> Tensor:
+        """W⁻¹, shape (channels, channels)."""
+        inverse = self.weight_inverse()
+        return torch.empty_like(inverse).index_copy(0, self.permutation._permutation, inverse)
+
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        self._check(inputs)
-        lower, upper = self._create_lower_upper()
-        weight = (lower @ upper)[:, self.permutation._inverse_permutation]
-        outputs = F.conv2d(inputs, weight[:, :, None, None], self.bias)
-        return outputs, inputs.new_zeros(len(inputs))
+        check_channels(inputs, self.features)
+        with full_precision(inputs):
+            outputs = F.conv2d(inputs, self.kernel()[:, :, None, None], self.bias)
+        return outputs, self._logabsdet_of(inputs)
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        self._check(inputs)
-        inverse = self.weight_inverse()[self.permutation._inverse_permutation]
-        outputs = F.conv2d(inputs - self.bias.view(-1, 1, 1), inverse[:, :, None, None])
-        return outputs, inputs.new_zeros(len(inputs))
+        check_channels(inputs, self.features)
+        with full_precision(inputs):
+            outputs = F.conv2d(inputs - self.bias.view(-1, 1, 1), self.inverse_kernel()[:, :, None, None])
+        return outputs, -self._logabsdet_of(inputs)
 
-    def _check(self, inputs: Tensor) -> None:
-        if inputs.dim() != 4 or inputs.shape[1] != self.features:
-            raise ValueError(f"inputs must have shape (n, {self.features}, height, width), got {tuple(inputs.shape)}")
+    def _logabsdet_of(self, inputs: Tensor) -> Tensor:
+        return inputs.new_zeros(len(inputs)) + inputs[0, 0].numel() * self.logabsdet()
+
+
+class VolumePreservingOneByOneConvolution(_CentredDiagonal, LUOneByOneConvolution):
+    """1×1 convolution W = LUP with a fixed permutation P, unit-diagonal L and |det U| = 1 (appendix C.6).
+
+    Log-determinants are exact zeros. Arguments and shapes are those of ``LUOneByOneConvolution``.
+    """
+
+
+def check_channels(inputs: Tensor, channels: int) -> None:
+    """``ValueError`` unless these are images (n, channels, height, width)."""
+    if inputs.dim() != 4 or inputs.shape[1] != channels:
+        raise ValueError(f"inputs must have shape (n, {channels}, height, width), got {tuple(inputs.shape)}")
+
+
+def full_precision(inputs: Tensor) -> torch.autocast:
+    """The dtype of the inputs and parameters inside, also where ``torch.autocast`` reigns outside."""
+    return torch.autocast(inputs.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""Activation normalisation that preserves volume."""
+"""Activation normalisation that takes its first values from data when it is told to, and its volume-preserving form."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from nflows.transforms import ActNorm
 from torch import Tensor
 
 
-class VolumePreservingActNorm(ActNorm):
-    """Actnorm y = exp(s̃) ⊙ x + b with a centred log-scale, s̃ = s − mean(s) (appendix C.6).
+class ExplicitActNorm(ActNorm):
+    """Actnorm y = exp(s) ⊙ x + b that changes only when ``initialize`` is called; until then it is the identity.
 
-    nflows' ``ActNorm`` sets itself from the first batch it meets in training mode. This one changes
-    only when ``initialize`` is called; until then it is the identity.
-    ``nflows_spread.initialization.initialize`` does so for every such layer of a flow.
+    nflows' ``ActNorm`` sets itself from the first batch it meets in training mode.
+    ``nflows_spread.initialization.initialize`` calls ``initialize`` for every such layer of a flow. The
+    values are ordinary parameters: a state dict, a copy or another process has them too.
 
     Args:
         features: number of features, or of channels for images.
 
     Shapes:
-        inputs (n, features) or (n, channels, height, width); outputs the same; log-determinants,
-        exact zeros, (n,).
+        inputs (n, features) or (n, channels, height, width); outputs the same; log-determinants (n,).
     """
 
     def __init__(self, features: int) -> None:
@@ -28,12 +27,16 @@ class VolumePreservingActNorm(ActNorm):
 
     @property
     def scale(self) -> Tensor:
-        """exp(s̃), shape (features,)."""
-        return torch.exp(self.log_scale - self.log_scale.mean())
+        """The factor of each channel, shape (features,)."""
+        return torch.exp(self.log_scale)
+
+    def logabsdet(self) -> Tensor:
+        """log|det| of the map of one pixel, a scalar."""
+        return self.log_scale.sum()
 
     @torch.no_grad()
     def initialize(self, inputs: Tensor) -> None:
-        """Set scale and shift from data: equal variances in all channels, as far as constant volume allows, and mean 0.
+        """Set scale and shift from data: mean 0 and, as far as the scale is free, variance 1 in each channel.
 
         Args:
             inputs: the data as it arrives at this layer, at least two rows; a channel that is
@@ -52,11 +55,14 @@ class VolumePreservingActNorm(ActNorm):
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         scale, shift = self._broadcastable(inputs)
-        return torch.addcmul(shift, inputs, scale), inputs.new_zeros(len(inputs))
+        return torch.addcmul(shift, inputs, scale), self._logabsdet_of(inputs)
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         scale, shift = self._broadcastable(inputs)
-        return (inputs - shift) / scale, inputs.new_zeros(len(inputs))
+        return (inputs - shift) / scale, -self._logabsdet_of(inputs)
+
+    def _logabsdet_of(self, inputs: Tensor) -> Tensor:
+        return inputs.new_zeros(len(inputs)) + inputs[0, 0].numel() * self.logabsdet()
 
     def _broadcastable(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         if inputs.dim() not in (2, 4) or inputs.shape[1] != len(self.log_scale):
@@ -66,3 +72,20 @@ class VolumePreservingActNorm(ActNorm):
             )
         shape = (-1, *[1] * (inputs.dim() - 2))
         return self.scale.view(shape), self.shift.view(shape)
+
+
+class VolumePreservingActNorm(ExplicitActNorm):
+    """Actnorm with a centred log-scale, y = exp(s̃) ⊙ x + b, s̃ = s − mean(s) (appendix C.6).
+
+    ``initialize`` gives all channels the mean 0 and one variance, their geometric mean, which constant
+    volume leaves as it is. Log-determinants are exact zeros. Arguments and shapes are those of
+    ``ExplicitActNorm``.
+    """
+
+    @property
+    def scale(self) -> Tensor:
+        """exp(s̃), shape (features,)."""
+        return torch.exp(self.log_scale - self.log_scale.mean())
+
+    def logabsdet(self) -> Tensor:
+        return self.log_scale.new_zeros(())

@@ -1,0 +1,336 @@
+"""The volume-preserving Glow: the paper's architecture, its volume in float32, initialisation, memory and precision."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+
+import pytest
+import torch
+from nflows.flows import Flow
+from nflows.transforms import CompositeTransform, MultiscaleCompositeTransform, SqueezeTransform, Transform
+from torch import nn
+
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, decode, encode, initialize, sample, volume_error
+from nflows_spread.factors import SpreadCholeskyFactor
+from nflows_spread.models import volume_preserving_glow
+from nflows_spread.models.nets import GlowNet
+from nflows_spread.transforms import (
+    ExplicitActNorm,
+    GlowStep,
+    MeanCentredAffineCouplingTransform,
+    TanhLogScale,
+    VolumePreservingActNorm,
+    VolumePreservingOneByOneConvolution,
+)
+from support import assert_same_state, initialize_in_two_processes, randomize, refused
+from transform_contract import glow_step, jacobian_logabsdet
+
+SMALL = {"blocks": 2, "layers": 2, "hidden_channels": 6}
+
+
+def flow_of(shape, **options):
+    options = SMALL | options
+    return Flow(volume_preserving_glow(shape, **options), DegenerateGaussian([math.prod(shape)]))
+
+
+def steps_of(module):
+    return [part for part in module.modules() if isinstance(part, GlowStep)]
+
+
+def trained(flow, x, steps=8, context=None):
+    """The flow after a few steps on images, with actnorms from the data."""
+    initialize(flow, x, context=context)
+    objective = SpreadKLLoss(flow, data_noise=0.01, generator=torch.Generator().manual_seed(1))
+    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective(x, context).backward()
+        nn.utils.clip_grad_norm_(objective.parameters(), 10.0)
+        optimizer.step()
+    return flow
+
+
+# the model
+
+
+def test_the_defaults_are_the_papers():
+    glow = volume_preserving_glow((3, 32, 32), hidden_channels=2)  # of the paper's 512 only the number differs
+    assert isinstance(glow, Transform)
+    assert isinstance(glow, MultiscaleCompositeTransform)
+    assert len(steps_of(glow)) == 80
+    blocks = list(glow._transforms)
+    assert len(blocks) == 4
+    for block, channels in zip(blocks, (12, 24, 48, 96)):
+        squeeze, *steps = block._transforms
+        assert isinstance(squeeze, SqueezeTransform)
+        assert len(steps) == 20
+        for step in steps:
+            assert type(step.actnorm) is VolumePreservingActNorm
+            assert type(step.convolution) is VolumePreservingOneByOneConvolution
+            assert type(step.coupling) is MeanCentredAffineCouplingTransform
+            assert isinstance(step.coupling.log_scale, TanhLogScale)
+            assert step.convolution.features == channels
+            assert step.coupling.transform_features.tolist() == list(range(channels // 2, channels))
+    assert glow(torch.rand(2, 3, 32, 32))[0].shape == (2, 3072)
+    assert not any(isinstance(part, nn.modules.batchnorm._NormBase) for part in glow.modules())
+
+
+def test_the_net_has_kernels_3_1_3_and_starts_at_zero():
+    net = GlowNet(3, 8, hidden_channels=5)
+    layers = [net.first, net.second, net.last]
+    assert [layer.kernel_size for layer in layers] == [(3, 3), (1, 1), (3, 3)]
+    assert [(layer.in_channels, layer.out_channels) for layer in layers] == [(3, 5), (5, 5), (5, 8)]
+    randomize(net)
+    x = torch.randn(2, 3, 4, 6)
+    expected = net.last(torch.relu(net.second(torch.relu(net.first(x)))))
+    torch.testing.assert_close(net(x), expected)
+    assert torch.equal(GlowNet(3, 8, hidden_channels=5)(x), torch.zeros(2, 8, 4, 6))
+
+
+def test_at_the_start_a_glow_permutes_pixels_and_nothing_else():
+    x = torch.randn(3, 1, 8, 8)
+    z, logabsdet = volume_preserving_glow((1, 8, 8), **SMALL)(x)
+    assert torch.equal(z.sort(1).values, x.flatten(1).sort(1).values)
+    assert torch.equal(logabsdet, torch.zeros(3))
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_step_is_actnorm_then_convolution_then_coupling(free, float64):
+    step = randomize(glow_step(6, free=free))
+    parts = CompositeTransform([step.actnorm, step.convolution, step.coupling])
+    x = torch.randn(3, 6, 4, 2)
+    for ours, theirs in ((step, parts), (step.inverse, parts.inverse)):
+        for found, expected in zip(ours(x), theirs(x)):
+            torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 8), (2, 12, 4)], ids=str)
+def test_any_size_that_the_squeezes_divide_is_inverted(shape, float64):
+    flow, x = randomize(flow_of(shape), 0.1), torch.randn(3, *shape)
+    z = encode(flow, x)
+    assert z.shape == (3, math.prod(shape))
+    torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-9)
+
+
+def test_volume_is_preserved_in_float32_at_80_couplings_after_training():
+    shape = (1, 8, 8)
+    x = torch.rand(16, *shape, generator=torch.Generator().manual_seed(0))
+    flow = trained(flow_of(shape, blocks=1, layers=80, hidden_channels=8), x)
+    assert max(float(step.coupling.transform_net.last.weight.detach().abs().max()) for step in steps_of(flow)) > 1e-3
+    x = x[:2] + 0.01 * torch.randn(2, *shape)
+    z, logabsdet = flow._transform(x)
+    assert torch.equal(logabsdet, torch.zeros(2))
+    assert volume_error(flow, x) <= 1e-4  # from the Jacobian that float32 gives
+    wide = copy.deepcopy(flow).double()
+    assert jacobian_logabsdet(wide._transform, x.double()).abs().max() <= 1e-10
+    torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
+
+
+def test_the_papers_80_couplings_on_colour_images_return_in_float32_after_training():
+    shape = (3, 16, 16)
+    x = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
+    flow = trained(flow_of(shape, blocks=4, layers=20, hidden_channels=8), x, steps=4)
+    z, logabsdet = flow._transform(x)
+    assert torch.equal(logabsdet, torch.zeros(8))
+    torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
+    assert _rounded_log_determinant(flow, x).abs().max() <= 1e-6 * math.prod(shape)
+
+
+@torch.no_grad()
+def _rounded_log_determinant(flow, x):
+    """log|det J| of the maps that rounded kernels and log-scales really are, (n,), summed over all steps.
+
+    A float32 kernel has a determinant of 1 up to rounding, which counts once for every pixel.
+    """
+    total = torch.zeros(len(x), dtype=torch.float64)
+
+    def add(step, args):
+        kernel = step.convolution.kernel() * step.actnorm.scale
+        total.add_(args[0][0, 0].numel() * torch.linalg.slogdet(kernel.double()).logabsdet)
+        hidden = step.convolution(step.actnorm(args[0])[0])[0]
+        half = hidden.shape[1] // 2
+        raw = step.coupling.transform_net(hidden[:, :half], None)[:, half:]
+        scale = step.coupling._log_scale_and_logabsdet(step.coupling.log_scale(raw))[0].exp()
+        total.add_(scale.double().log().flatten(1).sum(1))
+
+    hooks = [step.register_forward_pre_hook(add) for step in steps_of(flow)]
+    encode(flow, x)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def test_one_prior_over_all_dimensions_makes_it_a_flow():
+    shape = (3, 8, 8)
+    flow = Flow(volume_preserving_glow(shape, **SMALL), DegenerateGaussian([192], factor=SpreadCholeskyFactor))
+    x = torch.rand(10, *shape)
+    trained(flow, x, steps=2)
+    assert flow.log_prob(x).shape == (10,)
+    assert flow.sample(4).shape == sample(flow, 4, rank=20).shape == (4, *shape)
+
+
+def test_classes_condition_the_flow_through_its_context(float64):
+    flow = randomize(flow_of((1, 4, 4), context_features=3), 0.2)
+    x, classes = torch.rand(3, 1, 4, 4), torch.eye(3)
+    z = encode(flow, x, classes)
+    torch.testing.assert_close(decode(flow, z, classes), x)
+    assert (encode(flow, x, classes.roll(1, 0)) - z).abs().amax(1).min() > 1e-3
+    assert flow.sample(5, context=classes).shape == (3, 5, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: volume_preserving_glow((3, 30, 32)), ValueError, ("multiples of 16", "got 30 and 32", "pad or crop")),
+        (lambda: volume_preserving_glow((3, 32)), ValueError, ("(channels, height, width)", "got (3, 32)")),
+        (lambda: volume_preserving_glow((0, 32, 32)), ValueError, ("(channels, height, width)", "got (0, 32, 32)")),
+        (lambda: volume_preserving_glow((3, 32, 32), blocks=0), ValueError, ("blocks must be at least 1", "got 0")),
+        (lambda: volume_preserving_glow((3, 32, 32), layers=0), ValueError, ("layers must be at least 1", "got 0")),
+        (lambda: volume_preserving_glow((3, 4, 4), blocks=1, hidden_channels=1.5), TypeError, ("hidden_channels",)),
+        (lambda: volume_preserving_glow((3, 4, 4), blocks=1, context_features=0), ValueError, ("context_features",)),
+        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 3, 8, 8)), ValueError, ("(n, 3, 4, 4)", "got (2, 3, 8, 8)")),
+        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 1, 4, 4)), ValueError, ("(n, 3, 4, 4)", "got (2, 1, 4, 4)")),
+        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 48)), ValueError, ("(n, 3, 4, 4)", "got (2, 48)")),
+        (lambda: decode(flow_of((3, 4, 4)), torch.rand(2, 47)), ValueError, ("(n, 48)", "got (2, 47)")),
+        (lambda: glow_step(4)(torch.rand(2, 6, 4, 4)), ValueError, ("(n, 4, height, width)", "got (2, 6, 4, 4)")),
+        (
+            lambda: GlowStep(ExplicitActNorm(4), VolumePreservingOneByOneConvolution(6), glow_step(4).coupling),
+            ValueError,
+            ("as many channels", "got [4, 6, 4]"),
+        ),
+        (
+            lambda: encode(flow_of((1, 4, 4)), torch.rand(2, 1, 4, 4), torch.rand(2, 3)),
+            ValueError,
+            ("this net takes no context", "got one of shape (2, 3)"),
+        ),
+        (
+            lambda: encode(flow_of((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4)),
+            ValueError,
+            ("context must have shape (2, 3)", "got no context"),
+        ),
+        (
+            lambda: encode(flow_of((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4), torch.rand(2, 4)),
+            ValueError,
+            ("context must have shape (2, 3)", "got one of shape (2, 4)"),
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, error, words):
+    with refused(error, *words):
+        call()
+
+
+# initialisation
+
+
+@pytest.mark.parametrize("volume_preserving", [True, False])
+def test_initialize_sets_every_actnorm_from_what_arrives_there(volume_preserving, float64):
+    flow = randomize(flow_of((3, 4, 4), volume_preserving=volume_preserving), 0.1)
+    x = 3.0 + 2.0 * torch.rand(64, 3, 4, 4)
+    assert initialize(flow, x) == 4
+    seen = []
+    hooks = [step.register_forward_pre_hook(lambda step, args: seen.append((step, args[0]))) for step in steps_of(flow)]
+    encode(flow, x)
+    assert len(seen) == len(hooks) == 4
+    for step, arriving in seen:
+        left = step.actnorm(arriving)[0]
+        variances = left.var((0, 2, 3))
+        torch.testing.assert_close(left.mean((0, 2, 3)), torch.zeros(len(variances)), rtol=0, atol=1e-10)
+        expected = torch.ones(len(variances)) if not volume_preserving else variances.mean().expand(len(variances))
+        torch.testing.assert_close(variances, expected)
+
+
+def test_initial_values_survive_saving_loading_and_copying():
+    shape = (3, 4, 4)
+    flow, x = flow_of(shape), 2.0 + torch.rand(32, *shape)
+    assert torch.equal(encode(flow.train(), x), encode(flow.eval(), x))  # no first batch changes anything
+    initialize(flow, x)
+    file = io.BytesIO()
+    torch.save(flow.state_dict(), file)
+    file.seek(0)
+    fresh = flow_of(shape, generator=torch.Generator().manual_seed(5))
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    for twin in (fresh, copy.deepcopy(flow)):
+        assert torch.equal(encode(twin.train(), 5.0 * x), encode(flow, 5.0 * x))
+    assert_same_state(fresh.state_dict(), flow.state_dict())
+
+
+def test_processes_that_initialise_from_their_own_data_train_with_one_set_of_values(tmp_path):
+    torch.multiprocessing.spawn(initialize_in_two_processes, args=(str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert_same_state(first, second)
+    assert any(value.abs().max() > 0.1 for name, value in first.items() if name.endswith("actnorm.shift"))
+
+
+# memory and precision
+
+
+def gradients(flow, x):
+    flow.zero_grad()
+    (flow.log_prob(x).sum() + decode(flow, 0.1 * x.flatten(1)).square().sum()).backward()
+    return {name: p.grad for name, p in flow.named_parameters()}
+
+
+def test_checkpointing_gives_the_same_gradients(float64):
+    flow, x = randomize(flow_of((3, 4, 4)), 0.1), torch.randn(3, 3, 4, 4)
+    expected = gradients(flow, x)
+    saved = sum(tensor.numel() for tensor in _saved_tensors(flow, x))
+    for step in steps_of(flow):
+        step.checkpointing = True
+    found = gradients(flow, x)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-12)
+    assert sum(tensor.numel() for tensor in _saved_tensors(flow, x)) < saved / 2
+
+
+def _saved_tensors(flow, x):
+    """What the graph of one encoding holds for the backward pass."""
+    held = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor) or tensor, lambda tensor: tensor):
+        encode(flow, x)
+    return held
+
+
+def test_checkpointing_is_off_by_default_and_an_option_of_the_builder():
+    assert not any(step.checkpointing for step in steps_of(volume_preserving_glow((1, 4, 4), **SMALL)))
+    assert all(step.checkpointing for step in steps_of(volume_preserving_glow((1, 4, 4), **SMALL, checkpointing=True)))
+
+
+def test_channels_last_computes_the_same_and_keeps_its_layout(float64):
+    flow = randomize(flow_of((3, 8, 8)), 0.1)
+    last = flow_of((3, 8, 8), channels_last=True)
+    last.load_state_dict(flow.state_dict())
+    x = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(encode(last, x), encode(flow, x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(decode(last, encode(flow, x)), x)
+    layouts = []
+    for step in steps_of(last):
+        assert step.coupling.transform_net.first.weight.is_contiguous(memory_format=torch.channels_last)
+        step.register_forward_hook(lambda step, args, out: layouts.append(out[0]))
+    encode(last, x)
+    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in layouts)
+
+
+def test_under_autocast_the_nets_alone_are_in_16_bits():
+    flow, x = randomize(flow_of((3, 8, 8)), 0.05), torch.rand(4, 3, 8, 8)
+    dtypes = {}
+    for name, part in flow.named_modules():
+        if isinstance(part, nn.Conv2d | MeanCentredAffineCouplingTransform):
+            part.register_forward_hook(
+                lambda part, args, out, name=name: dtypes.update(
+                    {name: (out[0] if isinstance(out, tuple) else out).dtype}
+                )
+            )
+    exact = encode(flow, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        z, logabsdet = flow._transform(x)
+        back = decode(flow, z)
+    assert {dtype for name, dtype in dtypes.items() if "transform_net" in name} == {torch.bfloat16}
+    assert {dtype for name, dtype in dtypes.items() if name.endswith("coupling")} == {torch.float32}
+    assert z.dtype == logabsdet.dtype == torch.float32
+    assert torch.equal(logabsdet, torch.zeros(4))
+    assert 0.0 < (z - exact).abs().max() < 0.1
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-2)
