@@ -1,0 +1,1 @@
+"""Who finds the intrinsic dimension of which manifolds: ``python benchmarks/run.py intrinsic-dimension``."""

@@ -1,0 +1,112 @@
+"""What an estimator is given: points on a manifold of known dimension, the same ones for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from intrinsic_dimension.held_out import HELD_OUT
+from intrinsic_dimension.manifolds import EmbeddedManifold
+
+Array = NDArray[np.float64]
+
+_NOISE_STREAM = 1
+"""Parts the generator of the ambient noise from that of the points, which starts from the same seed."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One manifold to find the dimension of.
+
+    Attributes:
+        name: of the manifold.
+        features: D.
+        dimension: K, the declared truth.
+        draw: (n, seed) to n points without noise, (n, D).
+    """
+
+    name: str
+    features: int
+    dimension: int
+    draw: Callable[[int, int], Array]
+
+    def sample(self, n: int, *, seed: int, noise: float = 0.0) -> Array:
+        """Points of the manifold with Gaussian noise in all D directions, (n, D).
+
+        Args:
+            n: number of points.
+            seed: of points and noise.
+            noise: standard deviation in units of the data's scale, the root of the mean variance of a feature.
+        """
+        x = self.draw(n, seed)
+        if noise == 0.0:
+            return x
+        scale = float(np.sqrt(x.var(axis=0).mean()))
+        return x + noise * scale * np.random.default_rng([seed, _NOISE_STREAM]).normal(size=x.shape)
+
+
+def problems(which: str) -> dict[str, Problem]:
+    """The problems of a set, by name and in order.
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    if which not in SETS:
+        raise ValueError(f"the set of manifolds must be one of {', '.join(SETS)}, got {which!r}")
+    return {problem.name: problem for problem in SETS[which]()}
+
+
+def benchmark() -> list[Problem]:
+    """The 24 of ``skdim.datasets.BenchmarkManifolds`` (Campadelli et al. 2015, Rozza et al. 2012, and further).
+
+    Raises:
+        ModuleNotFoundError: scikit-dimension or pandas is missing.
+    """
+    from skdim.datasets import BenchmarkManifolds
+
+    truth = BenchmarkManifolds(random_state=0).truth
+    return [
+        Problem(name, features=features, dimension=dimension, draw=_BenchmarkDraw(name))
+        for name, dimension, features, _ in truth.itertuples()
+    ]
+
+
+def held_out() -> list[Problem]:
+    """The 30 of ``intrinsic_dimension.held_out``, which no recipe was adjusted on."""
+    return [
+        Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold)) for manifold in HELD_OUT
+    ]
+
+
+SETS: dict[str, Callable[[], list[Problem]]] = {"benchmark": benchmark, "held-out": held_out}
+
+
+@dataclass(frozen=True)
+class _BenchmarkDraw:
+    name: str
+
+    def __call__(self, n: int, seed: int) -> Array:
+        return _all_benchmark_points(n, seed)[self.name]
+
+
+@dataclass(frozen=True)
+class _EmbeddedDraw:
+    manifold: EmbeddedManifold
+
+    def __call__(self, n: int, seed: int) -> Array:
+        x: Array = self.manifold.sample(n, generator=torch.Generator().manual_seed(seed)).numpy()
+        return x
+
+
+@lru_cache(maxsize=1)
+def _all_benchmark_points(n: int, seed: int) -> dict[str, Array]:
+    """All sets of one generator, in scikit-dimension's order, which is how published figures draw them."""
+    from skdim.datasets import BenchmarkManifolds
+
+    points: dict[str, Array] = BenchmarkManifolds(random_state=seed).generate("all", n=n)
+    return points
