@@ -30,8 +30,13 @@ RESULTS = Path(__file__).parent / "results"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, show. Returns the exit status: 0, or 2 for arguments that cannot be followed."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["intrinsic-dimension"]:
+        from intrinsic_dimension.command import main as compare_estimators  # needs scikit-dimension, and has options
+
+        return compare_estimators(given[1:])
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     if options.experiment == "list":
         for name in experiment.names():
             print(f"{name:16} {experiment.summary(name)}")
@@ -170,7 +175,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="A run that is interrupted or stopped by --max-minutes goes on when the same command is given again.",
     )
     parser.add_argument(
-        "experiment", nargs="?", help="'list', 'report', or the name of one; without it the short suite runs"
+        "experiment",
+        nargs="?",
+        help="'list', 'report', or the name of one; without it the short suite runs; 'intrinsic-dimension' has options "
+        "of its own, see intrinsic-dimension --help",
     )
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="how long to train (default quick)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more seeds, each a run (default 0)")
