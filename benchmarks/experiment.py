@@ -38,6 +38,10 @@ class Variant:
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
 
+    def also(self, changes: Mapping[str, Any]) -> Variant:
+        """The same with further changes, such as the paper's learning rate for one data set."""
+        return Variant(self.name, {**self.changes, **changes})
+
 
 PAPER = Variant(
     "paper's setting",
@@ -63,7 +67,7 @@ class Experiment:
         steps: training steps.
         batch_size: rows of a batch.
         learning_rate: of Adam.
-        weight_decay: of the weights of the nets, in AdamW; never of A.
+        l2_penalty: the paper's weight decay, through the gradient that Adam sees; of the nets' weights, never of A.
         data_noise: σ_x, in data units.
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
@@ -86,7 +90,7 @@ class Experiment:
     steps: int = 6000
     batch_size: int = 200
     learning_rate: Course = _RATE
-    weight_decay: float = 0.0
+    l2_penalty: float = 0.0
     data_noise: Course = _NOISE
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor

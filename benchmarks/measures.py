@@ -12,6 +12,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from nflows_spread.datasets import FadingSquare
+
 if TYPE_CHECKING:
     from outcomes import Outcome
 
@@ -41,6 +43,19 @@ def density_on_manifold(outcome: Outcome) -> dict[str, object]:
 def kept_coordinates(outcome: Outcome) -> dict[str, object]:
     """How well the representation keeps the true coordinates, see ``representation_quality``."""
     return dict(representation_quality(outcome.representation, outcome.task.held_out.coordinates))
+
+
+def energy_off_square(outcome: Outcome) -> dict[str, object]:
+    """Share of the samples' energy, the sum of squares, that lies off the fading square's 36 pixels.
+
+    ``energy_off_square`` is that of all samples together, ``median_energy_off_square`` the median of theirs one by one.
+    """
+    energy = outcome.samples.double().square()
+    off = energy[:, ~FadingSquare().square].sum(1)
+    return {
+        "energy_off_square": float(off.sum() / energy.sum()),
+        "median_energy_off_square": float((off / energy.sum(1)).median()),
+    }
 
 
 ON_MANIFOLD: tuple[Measure, ...] = (sample_distance, density_on_manifold, kept_coordinates)

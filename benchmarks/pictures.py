@@ -118,6 +118,19 @@ def density(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     axes.set_title(f"{outcome.name}: density on the manifold")
 
 
+def eigenvalues_during_training(figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> None:
+    """All that was watched of all flows, on a logarithmic scale, and σ_Z²."""
+    axes = figure.add_subplot(place)
+    for outcome, colour in zip(outcomes, (plots.MODEL_COLOUR, plots.DATA_COLOUR)):
+        for (name, series), style in zip(outcome.trained.watched.items(), ("-", "--")):
+            axes.plot(*zip(*series), c=colour, ls=style, lw=1.2, label=f"{outcome.name}, {name}")
+    axes.axhline(outcomes[0].settings.spread_variance, c="k", lw=0.8, ls=":", label="σ_Z²")
+    axes.set_yscale("log")
+    axes.set_xlabel("training step")
+    axes.legend(fontsize=7, framealpha=0.7)
+    axes.set_title("eigenvalues of AAᵀ during training")
+
+
 ON_MANIFOLD: tuple[Panel, ...] = (samples, latents, spectrum, representation, density)
 """For points in the plane or in space."""
 

@@ -112,7 +112,7 @@ def _write(
         "profile": options.profile,
         "seed": seed,
         "finished": finished,
-        "share_of_paper": _share_of_paper(name, declared, outcomes),
+        "share_of_paper": _share_of_paper(name, outcomes),
         **records.provenance(shlex.join(["python", "benchmarks/run.py", *_said(name, seed, options)])),
         "results": results,
         "settings": {variant.name: settings_of(declared.of(variant)) for variant in declared.variants},
@@ -139,10 +139,15 @@ class _Budget:
         return share
 
 
-def _share_of_paper(name: str, declared: Experiment, outcomes: Sequence[Outcome]) -> dict[str, float]:
+def _share_of_paper(name: str, outcomes: Sequence[Outcome]) -> dict[str, float]:
     """For each flow, the rows of data it saw as a share of those that the paper's schedule visits."""
-    paper = experiment.load(name).at("paper").rows
-    return {o.name: round(o.trained.steps * o.settings.batch_size / paper, 4) for o in outcomes}
+    paper = experiment.load(name).at("paper")
+    rows = {variant.name: paper.of(variant).rows for variant in paper.variants}
+    return {
+        outcome.name: round(outcome.trained.steps * outcome.settings.batch_size / rows[outcome.name], 4)
+        for outcome in outcomes
+        if outcome.name in rows
+    }
 
 
 def _folder_name(variant: Variant) -> str:

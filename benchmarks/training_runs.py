@@ -11,18 +11,19 @@ from pathlib import Path
 import torch
 from nflows.distributions import Distribution, StandardNormal
 from nflows.flows import Flow
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
 from experiment import Experiment
-from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
+from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
 from watching import Recorder
 
 _SECONDS_BETWEEN_LINES = 60.0
+_POINTS_FOR_MEAN = 2000
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def train(
     """
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
+    _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.watch else []
     result = fit(
@@ -72,7 +74,7 @@ def train(
         steps=settings.steps,
         batch_size=settings.batch_size,
         learning_rate=rate(0),
-        weight_decay=settings.weight_decay,
+        optimizer=_optimizer(objective, rate(0), settings.l2_penalty) if settings.l2_penalty else None,
         learning_rate_schedule=_relative(rate),
         noise_schedule=NoiseSchedule(objective, noise),
         gradient_clip=settings.gradient_clip,
@@ -105,6 +107,11 @@ class _Line:
         print(f"  step {state.step} of {self._steps}, loss {state.loss:.3f}", file=sys.stderr, flush=True)
 
 
+def _optimizer(objective: nn.Module, rate: float, l2_penalty: float) -> Optimizer:
+    """Adam with an L2 penalty, as the paper has it, where ``fit`` would take the decoupled decay of AdamW."""
+    return torch.optim.Adam(parameter_groups(objective, l2_penalty), lr=rate, weight_decay=0.0, fused=True)
+
+
 def _relative(rate: Curve) -> Callable[[Optimizer], LambdaLR]:
     """The learning rate as torch wants it: a factor of the first one."""
     return lambda optimizer: LambdaLR(optimizer, lambda step: rate(step) / rate(0))
@@ -119,6 +126,17 @@ def _base(settings: Experiment, features: int) -> Distribution:
         factor=settings.factor,
         learn_mean=settings.learn_mean,
     )
+
+
+@torch.no_grad()
+def _start_mean(flow: nn.Module, x: Tensor) -> None:
+    """Let the prior's mean, where it has one, start at that of the latents.
+
+    From 0 it moves a step of the optimizer at a time, while AAᵀ takes the offset for a direction of its own.
+    """
+    base = base_of(flow)
+    if isinstance(base, DegenerateGaussian) and base.loc is not None:
+        base.loc.copy_(encode(flow, x).mean(0))
 
 
 def _objective(

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from experiment import Watch
 
 
+def eigenvalue(place: int, state: TrainingState) -> float:
+    """The eigenvalue of AAᵀ at a place, counted from 1 for the largest."""
+    return float(state.objective.base.eigenvalues[place - 1])
+
+
 class Recorder:
     """A callback of ``fit`` that takes the numbers at even steps and keeps them in a file.
 

@@ -30,8 +30,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def shortened(name: str) -> Experiment:
         declared = load(name)
-        profiles = {profile: {**changes, "steps": 7} for profile, changes in declared.profiles.items()}
-        return replace(declared, steps=5, samples=200, profiles=profiles)
+        variants = tuple(variant.also({"steps": 5, "samples": 200}) for variant in declared.variants)
+        return replace(declared, variants=variants, profiles={})
 
     monkeypatch.setattr(experiment, "load", shortened)
 
@@ -63,6 +63,16 @@ def test_every_profile_of_every_experiment_is_a_declaration() -> None:
 def test_an_unknown_profile_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError, match="quick, full, paper, got 'long'"):
         experiment.load("line").at("long")
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fading_square", "entropy"])
+def test_an_experiment_on_1024_pixels_runs_to_its_end(name: str, tmp_path: Path) -> None:
+    assert main([name, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / f"{name}-quick-seed-0.png").read_bytes().startswith(b"\x89PNG")
+    written = json.loads((tmp_path / f"{name}-quick-seed-0.json").read_text())
+    assert all(result["steps"] == 5 for result in written["results"].values())
 
 
 @pytest.mark.usefixtures("short")

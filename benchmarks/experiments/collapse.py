@@ -8,16 +8,22 @@ on the gauge, and the signal-to-noise eigenvalues are the variances of the data,
 
 from functools import partial
 
+import pictures
 import tasks
 from courses import Constant
 from experiment import OURS, PAPER, Experiment
 from nflows_spread.models import TABLE_1, coupling_flow
+from watching import eigenvalue
+
+_PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
 EXPERIMENT = Experiment(
     task=tasks.line,
     flow=partial(coupling_flow, **TABLE_1),
-    variants=(PAPER, OURS),
+    variants=(PAPER.also(_PAPER_SCHEDULE), OURS),
     steps=10_000,
+    watch={"first": partial(eigenvalue, 1), "second": partial(eigenvalue, 2)},
+    together=(pictures.eigenvalues_during_training,),
     spread_variance=1e-4,
-    profiles={"paper": {"batch_size": 100, "learning_rate": Constant(3e-4)}},
+    profiles={"paper": _PAPER_SCHEDULE},
 )

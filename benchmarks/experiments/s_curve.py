@@ -8,15 +8,18 @@ from functools import partial
 
 import tasks
 from courses import Staircase
-from experiment import Experiment
+from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 from nflows_spread.models import TABLE_2, coupling_flow
+
+_PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)}
 
 EXPERIMENT = Experiment(
     task=tasks.s_curve,
     flow=partial(coupling_flow, **TABLE_2),
+    variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
     spread_variance=1e-4,
     profiles={
         "full": {"steps": 20_000},
-        "paper": {"steps": 200_000, "batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)},
+        "paper": {"steps": 200_000, **_PAPER_SCHEDULE},
     },
 )

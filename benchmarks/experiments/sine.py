@@ -8,16 +8,19 @@ from functools import partial
 
 import tasks
 from courses import Constant, Geometric
-from experiment import Experiment
+from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 from nflows_spread.models import TABLE_1, coupling_flow
+
+_PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
 EXPERIMENT = Experiment(
     task=tasks.sine,
     flow=partial(coupling_flow, **TABLE_1),
+    variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
     data_noise=Geometric(0.3, 0.02),
     spread_variance=4e-6,
     profiles={
         "full": {"steps": 20_000},
-        "paper": {"steps": 10_000, "batch_size": 100, "learning_rate": Constant(3e-4)},
+        "paper": {"steps": 10_000, **_PAPER_SCHEDULE},
     },
 )

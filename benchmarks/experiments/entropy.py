@@ -1,0 +1,55 @@
+"""Entropy (figure 11): the estimated entropy of the latents when the loss ignores it, and when it has the estimate.
+
+The paper: the two curves are the same on the toy and on the fading square, so the entropy may be ignored. The
+estimate cannot show it: in D dimensions it lies within log N of a constant whatever the flow does, and its gradient is
+blind where neighbours are further apart than σ_Z (the third picture, ``scale_response`` in the table).
+"""
+
+from functools import partial
+
+import entropy_estimate
+import tasks
+from courses import Constant, Staircase
+from experiment import PAPER, Experiment, Variant
+from nflows_spread.factors import SpreadCholeskyFactor
+from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
+
+_TOY = {"task": tasks.sine, "flow": partial(coupling_flow, **TABLE_1), "learning_rate": Constant(3e-4)}
+_SQUARE = {
+    "task": tasks.fading_square,
+    "flow": partial(convolutional_flow, **TABLE_3),
+    "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20),
+    "l2_penalty": 0.1,
+    "factor": SpreadCholeskyFactor,
+    "samples": 2000,
+}
+
+
+def _flows(*, toy_steps: int, square_steps: int) -> tuple[Variant, ...]:
+    """Both objectives on both data sets."""
+    toy, square = {**_TOY, "steps": toy_steps}, {**_SQUARE, "steps": square_steps}
+    return tuple(
+        Variant(f"{name}, entropy {said}", {**PAPER.changes, **settings, "entropy": entropy})
+        for name, settings in (("sine", toy), ("square", square))
+        for said, entropy in (("ignored", False), ("estimated", True))
+    )
+
+
+EXPERIMENT = Experiment(
+    task=tasks.sine,
+    flow=partial(coupling_flow, **TABLE_1),
+    variants=_flows(toy_steps=3000, square_steps=200),
+    batch_size=100,
+    watch={"entropy": entropy_estimate.above_floor},
+    measures=(entropy_estimate.responses,),
+    panels=(),
+    together=(
+        partial(entropy_estimate.curves, "sine"),
+        partial(entropy_estimate.curves, "square"),
+        entropy_estimate.finding,
+    ),
+    profiles={
+        "full": {"variants": _flows(toy_steps=10_000, square_steps=1500)},
+        "paper": {"variants": _flows(toy_steps=10_000, square_steps=20_000)},
+    },
+)

@@ -1,0 +1,46 @@
+"""Fading square (figure 5): 32×32 images of a square of uniform grey level, a curve in 1024 dimensions.
+
+The paper: one eigenvalue of AAᵀ is positive, samples are squares of some grey level, and the grey level
+falls along the one-dimensional representation; the fixed-prior flow generates no valid samples.
+"""
+
+from functools import partial
+
+import measures
+import pictures
+import tasks
+from courses import Cosine, Geometric, Staircase
+from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
+from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor, SpreadCholeskyFactor
+from nflows_spread.models import TABLE_3, convolutional_flow
+
+_PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20), "l2_penalty": 0.1}
+_FAST, _PAPERS = {"factor": SpreadCholeskyFactor}, {"factor": LowerTriangularFactor}
+
+EXPERIMENT = Experiment(
+    task=tasks.fading_square,
+    flow=partial(convolutional_flow, **TABLE_3),
+    variants=(PAPER.also(_PAPER_SCHEDULE | _FAST), OURS, FIXED_PRIOR),
+    steps=300,
+    batch_size=100,
+    learning_rate=Cosine(2e-3, 4e-5),
+    data_noise=Geometric(0.1, 0.05),
+    factor=RunningAverageFactor,
+    learn_mean=True,
+    samples=2000,
+    measures=(*measures.ON_MANIFOLD, measures.energy_off_square),
+    panels=(
+        pictures.sample_images,
+        pictures.spectrum,
+        pictures.representation,
+        pictures.images_along_representation,
+    ),
+    profiles={
+        "full": {"steps": 4000},
+        "paper": {
+            "variants": (PAPER.also(_PAPER_SCHEDULE | _PAPERS), OURS, FIXED_PRIOR),
+            "steps": 20_000,
+            **_PAPER_SCHEDULE,
+        },
+    },
+)
