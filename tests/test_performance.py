@@ -1,11 +1,11 @@
-"""The benchmark of the prior, run as a user would run it but for sizes and rounds."""
+"""The benchmarks of the prior and of the Glow step, run as a user would run them but for sizes and rounds."""
 
 import json
 
 import pytest
 import torch
 
-from performance import prior
+from performance import glow_step, prior, timing
 
 SMALL = ["--sizes", "2", "5", "--batches", "3", "6", "--rounds", "2", "--seconds", "0.001"]
 
@@ -28,6 +28,24 @@ def test_it_leaves_a_table_and_a_json_file_that_says_where_it_comes_from(tmp_pat
     assert str(tmp_path) not in (tmp_path / "prior.json").read_text()
 
 
+def test_the_cost_of_a_glow_step_is_set_beside_its_net_and_its_peers(tmp_path, capsys):
+    pytest.importorskip("normflows")
+    small = ["--size", "4", "--batch", "2", "--hidden-channels", "4", "--layers", "2"]
+    small += ["--rounds", "2", "--seconds", "0.001"]
+    assert glow_step.main([*small, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / "glow_step.json").read_text())
+    assert written["command"] == f"python benchmarks/performance/glow_step.py {' '.join(small)}"
+    assert {"ours", "nflows", "normflows", "ours, channels_last"} <= set(written["step"])
+    for name, row in {**written["step"], **written["stack"]}.items():
+        assert name in printed
+        assert row["peak_bytes"] > 0
+        assert all(cost > 0 for cost in row["cost"].values())
+    assert written["step"][glow_step.NET]["cost"][glow_step.NET] == 1
+    memory = {name: row["peak_bytes"] for name, row in written["stack"].items()}
+    assert memory["checkpointing"] < memory["no checkpointing"]
+
+
 def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
     assert prior.too_large("LowerTriangularFactor", 1000, (1000, 1.0), 15.0) is None
     assert prior.too_large("LowerTriangularFactor", 4000, (1000, 1.0), 15.0) == (
@@ -45,7 +63,7 @@ def test_peak_memory_is_that_of_what_is_held_at_the_same_time():
             b = a + 1
             del a, b
 
-    assert prior.peak_bytes(step) == pytest.approx(16_000, abs=200)
+    assert timing.peak_bytes(step) == pytest.approx(16_000, abs=200)
 
 
 def test_the_exponent_is_the_slope_in_logarithms():

@@ -17,15 +17,12 @@ import shlex
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.benchmark import Timer
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
@@ -33,6 +30,7 @@ from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningA
 if not __package__:  # run as a script: the benchmarks' own modules are one folder up
     sys.path.insert(0, str(Path(__file__).parents[1]))
 import records
+from performance.timing import Step, compare
 
 SIZES = (2, 64, 784, 3072, 12288)
 BATCH = 100
@@ -42,8 +40,6 @@ RANK = 64
 SPREAD_VARIANCE = 1e-4
 FITTED_FROM = 784
 REFERENCE = "MultivariateNormal float64"
-
-Step = Callable[[], None]
 
 
 def kind(factor: Callable[[int], Any]) -> Callable[[int, int], Step]:
@@ -119,65 +115,6 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
 }
 MATRICES = 12
 """How many D×D float64 matrices a step of a dense contender may hold at a time; generous."""
-
-
-@dataclass
-class Measured:
-    """Seconds of a step in each round, and the peak of what it allocates beyond what it starts with, in bytes."""
-
-    seconds: list[float]
-    peak_bytes: int | None = None
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def as_json(self, reference: Measured | None) -> dict[str, Any]:
-        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        found: dict[str, Any] = {
-            "seconds": self.median,
-            "quartiles": [low, high],
-            "rounds": len(self.seconds),
-            "peak_bytes": self.peak_bytes,
-        }
-        if reference is not None:
-            found["ratio"] = statistics.median(a / b for a, b in zip(reference.seconds, self.seconds))
-        return found
-
-
-def compare(steps: dict[str, Step], rounds: int, seconds: float, budget: float = math.inf) -> dict[str, Measured]:
-    """Time all steps in turn, each for about ``seconds`` a round and at least once.
-
-    There are ``rounds`` rounds, or as many as fit into the budget, in seconds, but two at least.
-    """
-    timers, numbers = {}, {}
-    length = 0.0
-    for name, step in steps.items():
-        timers[name] = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
-        step()
-        once = timers[name].timeit(1).median
-        numbers[name] = max(1, min(1000, int(seconds / once)))
-        length += once * numbers[name]
-    rounds = max(2, int(min(rounds, budget / length)))
-    measured = {name: Measured([]) for name in steps}
-    for turn in range(rounds):
-        for name in list(steps) if turn % 2 == 0 else reversed(list(steps)):
-            measured[name].seconds.append(timers[name].timeit(numbers[name]).median)
-    for name, step in steps.items():
-        measured[name].peak_bytes = peak_bytes(step)
-    return measured
-
-
-def peak_bytes(step: Step) -> int:
-    """The largest sum of what a step has allocated and not freed, as torch's allocator sees it."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
-        step()
-    allocations = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
-    now = peak = 0
-    for event in sorted(allocations, key=lambda event: event.start_ns()):
-        now += event.nbytes()
-        peak = max(peak, now)
-    return peak
 
 
 def too_large(name: str, features: int, before: tuple[int, float] | None, limit: float) -> str | None:

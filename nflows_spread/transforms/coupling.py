@@ -70,8 +70,7 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
                 f"inputs must have shape (n, {self.features}) or (n, {self.features}, height, width), "
                 f"got {tuple(inputs.shape)}"
             )
-        identity = inputs[:, self._identity_slice or self.identity_features]
-        transformed = inputs[:, self._transform_slice or self.transform_features]
+        identity, transformed = self._split(inputs)
         parameters = self.transform_net(identity, context).to(inputs.dtype)  # a net under autocast returns 16 bits
         shift, raw_scale = parameters.split(self.num_transform_features, dim=1)
         s, logabsdet = self._log_scale_and_logabsdet(self.log_scale(raw_scale))
@@ -82,6 +81,18 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
     def _log_scale_and_logabsdet(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """The log-scale that is applied, and its sum per row, shape (n,)."""
         return s, s.flatten(1).sum(1)
+
+    def _split(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The untransformed and the transformed entries; two blocks by a split, whose backward pass is cheaper."""
+        sizes = (self.num_identity_features, self.num_transform_features)
+        if self._identity_slice == slice(0, sizes[0], 1):
+            identity, transformed = inputs.split(sizes, dim=1)
+            return identity, transformed
+        if self._transform_slice == slice(0, sizes[1], 1):
+            transformed, identity = inputs.split(sizes[::-1], dim=1)
+            return identity, transformed
+        identity = inputs[:, self._identity_slice or self.identity_features]
+        return identity, inputs[:, self._transform_slice or self.transform_features]
 
     def _join(self, identity: Tensor, transformed: Tensor, inputs: Tensor) -> Tensor:
         if self._identity_slice == slice(0, self.num_identity_features, 1):
