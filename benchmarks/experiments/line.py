@@ -19,7 +19,7 @@ EXPERIMENT = Experiment(
     data_noise=Geometric(0.3, 0.02),
     spread_variance=4e-6,
     profiles={
-        "full": {"steps": 20_000},
+        "full": {"steps": 10_000},
         "paper": {"steps": 10_000, **_PAPER_SCHEDULE},
     },
 )

@@ -12,6 +12,7 @@ from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 from nflows_spread.models import TABLE_2, coupling_flow
 
 _PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)}
+_FIRST_TENTH = {**_PAPER_SCHEDULE, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 2)}  # of the paper's steps
 
 EXPERIMENT = Experiment(
     task=tasks.s_curve,
@@ -19,7 +20,7 @@ EXPERIMENT = Experiment(
     variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
     spread_variance=1e-4,
     profiles={
-        "full": {"steps": 20_000},
+        "full": {"steps": 20_000, "variants": (PAPER.also(_FIRST_TENTH), OURS, FIXED_PRIOR)},
         "paper": {"steps": 200_000, **_PAPER_SCHEDULE},
     },
 )
