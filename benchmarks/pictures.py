@@ -100,10 +100,22 @@ def representation(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None
     axes.set_title(f"{outcome.name}: representation")
 
 
-def spectrum(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """Both kinds of eigenvalues, and the dimension that the settings' rule reads off them."""
+def spectrum(
+    figure: Figure, place: SubplotSpec, outcome: Outcome, *, first: int = 20, marked: tuple[int, int] | None = None
+) -> None:
+    """Both kinds of eigenvalues, and the dimension that the settings' rule reads off them.
+
+    Args:
+        figure: where to draw.
+        place: where in it.
+        outcome: what to draw.
+        first: how many eigenvalues to show.
+        marked: a range of dimensions to shade, such as the one that the paper reports.
+    """
     axes = figure.add_subplot(place)
-    plots.plot_spectrum(axes, outcome.spectrum, outcome.dimension)
+    plots.plot_spectrum(axes, outcome.spectrum, outcome.dimension, first=first)
+    if marked is not None:
+        axes.axvspan(marked[0], marked[1], color=plots.DATA_COLOUR, alpha=0.2, linewidth=0)
     axes.set_title(f"{outcome.name}: eigenvalues, dimension {int(outcome.dimension)}")
 
 
