@@ -19,6 +19,7 @@ from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, Answer, 
 from intrinsic_dimension.held_out import HELD_OUT
 from intrinsic_dimension.manifolds import EmbeddedManifold
 from intrinsic_dimension.problems import Problem, problems
+from intrinsic_dimension.random_manifolds import random_manifold
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
 from worker_tasks import perform
@@ -29,7 +30,9 @@ pytest.importorskip("pandas")
 BENCHMARK, HELD = problems("benchmark"), problems("held-out")
 EVERY = [*BENCHMARK.values(), *HELD.values()]
 every_problem = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.name)
-every_held_out = pytest.mark.parametrize("manifold", HELD_OUT, ids=lambda manifold: manifold.name)
+every_manifold = pytest.mark.parametrize(
+    "manifold", [*HELD_OUT, *map(random_manifold, range(20))], ids=lambda manifold: manifold.name
+)
 WORST_CONDITION = 0.02
 """Least share of the largest singular value of a Jacobian that the K-th may have, so that no direction is hidden."""
 
@@ -73,7 +76,7 @@ def test_ambient_noise_is_a_share_of_the_scale(problem: Problem):
     assert abs(np.corrcoef(noise[:, 0], x[:, 0])[0, 1]) < 0.1
 
 
-@every_held_out
+@every_manifold
 def test_the_jacobian_has_the_declared_rank(manifold: EmbeddedManifold):
     parameters = manifold.parameters(100, torch.Generator().manual_seed(5))
     singular = manifold.singular_values(parameters)
@@ -83,7 +86,7 @@ def test_the_jacobian_has_the_declared_rank(manifold: EmbeddedManifold):
     assert bool((shares[:, manifold.dimension :] < 1e-10).all())
 
 
-@every_held_out
+@every_manifold
 def test_the_map_agrees_with_its_rows(manifold: EmbeddedManifold):
     """What the Jacobian is taken of, one row at a time, is what is sampled."""
     parameters = manifold.parameters(20, torch.Generator().manual_seed(6))
@@ -112,6 +115,19 @@ def test_a_seed_chooses_the_map():
     assert not torch.allclose(points(1), points(2))
 
 
+def test_random_manifolds_are_of_all_sizes_and_the_same_again():
+    manifolds = [random_manifold(seed) for seed in range(100)]
+    assert [(m.name, m.features, m.dimension) for m in manifolds[:9]] == [
+        (m.name, m.features, m.dimension) for m in map(random_manifold, range(9))
+    ]
+    assert len({manifold.name for manifold in manifolds}) == 100
+    assert all(
+        1 <= manifold.dimension <= 30 and manifold.dimension <= manifold.features <= 100 for manifold in manifolds
+    )
+    assert min(manifold.dimension for manifold in manifolds) == 1
+    assert max(manifold.dimension for manifold in manifolds) >= 25
+
+
 def test_rotations_are_rotations():
     rotations = next(manifold for manifold in HELD_OUT if "SO(3)" in manifold.name)
     matrices = rotations.sample(50, generator=torch.Generator().manual_seed(0)).view(-1, 3, 3)
@@ -120,7 +136,7 @@ def test_rotations_are_rotations():
 
 
 def test_an_unknown_set_is_refused():
-    with pytest.raises(ValueError, match="must be one of benchmark, held-out, got 'other'"):
+    with pytest.raises(ValueError, match="must be one of benchmark, held-out, random, got 'other'"):
         problems("other")
 
 

@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = _cells(options, known)
         options.out.mkdir(parents=True, exist_ok=True)
         store = Store.open(options.out, setting, known)
+    except ModuleNotFoundError as error:
+        parser.error(f"the benchmark needs {error.name}: pip install 'nflows-spread[bench]'")
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if options.fresh:
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [cell for cell in cells if cell not in store.cells]
     if missing:
         _run(store, missing, options, shlex.join(["python", "benchmarks/run.py", NAME, *_said(given)]))
-    store.write(summary=summary.as_json(summary.summarise(store)))
+    store.write(summary.as_json(summary.summarise(store)))
     picture.draw(store.path.with_suffix(".png"), store)
     print(summary.table(store))
     left = sum(cell not in store.cells for cell in cells)

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from intrinsic_dimension.held_out import HELD_OUT
 from intrinsic_dimension.manifolds import EmbeddedManifold
+from intrinsic_dimension.random_manifolds import random_manifold
 
 Array = NDArray[np.float64]
+
+_RANDOM_MANIFOLDS = 30
 
 _NOISE_STREAM = 1
 """Parts the generator of the ambient noise from that of the points, which starts from the same seed."""
@@ -78,12 +81,19 @@ def benchmark() -> list[Problem]:
 
 def held_out() -> list[Problem]:
     """The 30 of ``intrinsic_dimension.held_out``, which no recipe was adjusted on."""
-    return [
-        Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold)) for manifold in HELD_OUT
-    ]
+    return [_problem(manifold) for manifold in HELD_OUT]
 
 
-SETS: dict[str, Callable[[], list[Problem]]] = {"benchmark": benchmark, "held-out": held_out}
+def random() -> list[Problem]:
+    """The first 30 of ``intrinsic_dimension.random_manifolds``."""
+    return [_problem(random_manifold(seed)) for seed in range(_RANDOM_MANIFOLDS)]
+
+
+SETS: dict[str, Callable[[], list[Problem]]] = {"benchmark": benchmark, "held-out": held_out, "random": random}
+
+
+def _problem(manifold: EmbeddedManifold) -> Problem:
+    return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,8 @@ class Store:
         for cell in cells:
             self.cells.pop(cell, None)
 
-    def write(self, **further: Any) -> None:
-        """Write the file, whole or not at all, with further entries."""
+    def write(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Write the file, whole or not at all, with a summary of what is in it if there is one."""
         results: dict[str, dict[str, dict[str, Any]]] = {}
         for cell, found in self._in_order():
             results.setdefault(cell.estimator, {}).setdefault(cell.manifold, {})[str(cell.seed)] = found
@@ -113,7 +113,7 @@ class Store:
                     name: {"features": problem.features, "dimension": problem.dimension}
                     for name, problem in self.problems.items()
                 },
-                **further,
+                "summary": summary,
                 "results": results,
                 "runs": self.runs,
             },
