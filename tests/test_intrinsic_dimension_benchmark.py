@@ -144,7 +144,7 @@ def test_an_unknown_set_is_refused():
 def plane() -> np.ndarray:
     """A plane in five dimensions."""
     generator = np.random.default_rng(0)
-    return generator.uniform(-1, 1, (300, 2)) @ np.linalg.qr(generator.normal(size=(5, 2)))[0].T
+    return generator.uniform(-1, 1, (200, 2)) @ np.linalg.qr(generator.normal(size=(5, 2)))[0].T
 
 
 @pytest.mark.parametrize("name", ["lPCA", "local lPCA"])
@@ -264,6 +264,13 @@ def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path):
     with pytest.raises(ValueError, match="must hold results of this benchmark"):
         Store.open(tmp_path, setting, BENCHMARK)
     assert path.read_text() == "{}"
+
+
+def test_results_of_other_manifolds_are_not_mixed_in(tmp_path: Path):
+    store = filled(tmp_path)
+    fewer = {name: problem for name, problem in BENCHMARK.items() if name != "M7_Roll"}
+    with pytest.raises(ValueError, match="must be about the manifolds as they are now"):
+        Store.open(tmp_path, store.setting, fewer)
 
 
 def test_the_command_leaves_a_table_a_picture_and_a_file_and_goes_on_where_it_stopped(

@@ -65,7 +65,7 @@ class Store:
         """The store of a setting, with what earlier runs have left in the folder.
 
         Raises:
-            ValueError: the file there is not one of ours.
+            ValueError: the file there is not one of ours, or is about other manifolds of the same names.
         """
         store = cls(folder / f"{setting.stem}.json", setting, problems)
         if not store.path.exists():
@@ -81,6 +81,8 @@ class Store:
             raise ValueError(
                 f"{store.path} must hold results of this benchmark; move it away, or change --out"
             ) from error
+        if content["manifolds"] != store._truth():
+            raise ValueError(f"{store.path} must be about the manifolds as they are now; move it away, or change --out")
         return store
 
     def begin(self, provenance: dict[str, Any]) -> None:
@@ -109,15 +111,18 @@ class Store:
                 "set": self.setting.which,
                 "points": self.setting.points,
                 "noise": self.setting.noise,
-                "manifolds": {
-                    name: {"features": problem.features, "dimension": problem.dimension}
-                    for name, problem in self.problems.items()
-                },
+                "manifolds": self._truth(),
                 "summary": summary,
                 "results": results,
                 "runs": self.runs,
             },
         )
+
+    def _truth(self) -> dict[str, dict[str, int]]:
+        return {
+            name: {"features": problem.features, "dimension": problem.dimension}
+            for name, problem in self.problems.items()
+        }
 
     def _in_order(self) -> Iterator[tuple[Cell, dict[str, Any]]]:
         order = {name: number for number, name in enumerate(self.problems)}

@@ -120,5 +120,6 @@ def _percent(share: float | None) -> str:
 
 
 def _place(row: str) -> tuple[int, str]:
-    """Rows stand in the order of ``ESTIMATORS``, an estimator's other verdicts after it."""
-    return list(ESTIMATORS).index(row.partition(": ")[0]), row
+    """Rows stand in the order of ``ESTIMATORS``, an estimator's other verdicts after it; what is unknown is last."""
+    order, estimator = list(ESTIMATORS), row.partition(": ")[0]
+    return order.index(estimator) if estimator in order else len(order), row

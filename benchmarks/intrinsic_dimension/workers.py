@@ -78,9 +78,16 @@ class _Worker(Generic[Task, Result]):
         self._launch()
 
     def start(self, task: Task, seconds: float) -> None:
-        """Begin a task, once the process has done its imports."""
+        """Begin a task, once the process has done its imports.
+
+        Raises:
+            RuntimeError: the process has died of them.
+        """
         if not self._ready:
-            self._ready = self.connection.recv()
+            try:
+                self._ready = self.connection.recv()
+            except EOFError as error:
+                raise RuntimeError("a worker process could not start; its error is on the standard error") from error
         self.task, self.deadline = task, time.monotonic() + seconds
         self.connection.send(task)
 
