@@ -125,8 +125,10 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """The experiments there are: the modules of ``experiments``."""
-    return sorted(module.name for module in iter_modules(experiments.__path__))
+    """The experiments there are, the modules of ``experiments``, in the paper's order."""
+    found = {module.name for module in iter_modules(experiments.__path__)}
+    known = [name for name in experiments.IN_ORDER if name in found]
+    return known + sorted(found - set(known))
 
 
 def load(name: str) -> Experiment:

@@ -48,4 +48,7 @@ class Recorder:
 
     def series(self) -> dict[str, list[tuple[int, float]]]:
         """By name, pairs (step, value)."""
-        return {name: [(row["step"], row[name]) for row in self._rows] for name in self._watched}
+        return {
+            name: [(row["step"], row[name]) for row in self._rows if name in row]  # it may not have been watched before
+            for name in self._watched
+        }

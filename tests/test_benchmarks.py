@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from experiment import OURS, PROFILES, Experiment, Variant
 from grids import grid_for
 from measures import distance_correlation, representation_quality, total_variation
 from nflows_spread.datasets import Line, Manifold, SCurve
+from nflows_spread.training import TrainingState
 from run import SHORT_SUITE, main
 
 pytest.importorskip("sklearn")
@@ -117,6 +119,25 @@ def test_the_same_seed_gives_the_same_numbers_interrupted_or_not(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("short")
+def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(state: TrainingState) -> float:
+        if state.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    load = experiment.load
+    for watch in ({"interrupts": interrupt}, {"looks": lambda state: 0.0}):
+        monkeypatch.setattr(experiment, "load", lambda name, watch=watch: replace(load(name), watch=watch))
+        status = main(["line", "--out", str(tmp_path)])
+        assert status == (130 if "interrupts" in watch else 0)
+    assert "the same command goes on" in capsys.readouterr().err
+    results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
+    assert {result["steps"] for result in results.values()} == {5}
+
+
+@pytest.mark.usefixtures("short")
 def test_a_fresh_run_does_not_go_on_with_an_interrupted_one(tmp_path: Path) -> None:
     assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9"]) == 0
     assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9", "--fresh"]) == 0
@@ -132,13 +153,13 @@ def test_a_finished_run_keeps_its_checkpoints_only_where_that_is_wished(tmp_path
     assert not list((tmp_path / "unfinished").rglob("step-*.pt"))
 
 
-@pytest.mark.usefixtures("short")
 def test_a_flow_that_diverges_is_reported_and_the_others_are_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = experiment.load
-    diverging = Variant("diverging", {"learning_rate": Constant(1e30)})
-    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), variants=(diverging, OURS)))
+    short = {"steps": 5, "samples": 200}
+    flows = (Variant("diverging", {"learning_rate": Constant(1e30), **short}), OURS.also(short))
+    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), variants=flows))
     assert main(["line", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
     assert "must stay finite" in results["diverging"]["failed"]
