@@ -11,16 +11,12 @@ import pictures
 import tasks
 from courses import Geometric, Staircase
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
-from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor, SpreadCholeskyFactor
+from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_3, convolutional_flow
 
+_PAPER = PAPER.also({"factor": LowerTriangularFactor})
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20), "l2_penalty": 0.1}
-_FIRST_FIFTH = {  # of the paper's steps, at its rate; the factor has the same priors, at a third of the time
-    **_PAPER_SCHEDULE,
-    "steps": 4000,
-    "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 4),
-    "factor": SpreadCholeskyFactor,
-}
+_FIRST_STEPS = {**_PAPER_SCHEDULE, "steps": 2500, "learning_rate": Staircase(5e-4, factor=0.9, every=1000 / 2500)}
 
 EXPERIMENT = Experiment(
     task=tasks.fading_square,
@@ -40,10 +36,10 @@ EXPERIMENT = Experiment(
         pictures.images_along_representation,
     ),
     profiles={
-        "full": {"steps": 3000, "variants": (PAPER.also(_FIRST_FIFTH), OURS, FIXED_PRIOR)},
+        "full": {"steps": 3000, "variants": (_PAPER.also(_FIRST_STEPS), OURS, FIXED_PRIOR)},
         "paper": {
             "steps": 20_000,
-            "variants": (PAPER.also({"factor": LowerTriangularFactor}), OURS, FIXED_PRIOR),
+            "variants": (_PAPER, OURS, FIXED_PRIOR),
             **_PAPER_SCHEDULE,
         },
     },
