@@ -28,7 +28,7 @@ WITHIN_A_LAYER = {("distributions", "factors")}
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
 OPTIONAL = ["lightning", "lightning_fabric", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "zuko", "FrEIA"]
-OPTIONAL += ["skdim", "torchmetrics", "torchvision", "safetensors", "tensorboard", "pandas"]
+OPTIONAL += ["PIL", "skdim", "torchmetrics", "torchvision", "safetensors", "tensorboard", "pandas"]
 LARGEST_FILE = 300
 
 SEEDS = {"manual_seed", "manual_seed_all", "seed"}

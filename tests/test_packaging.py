@@ -12,7 +12,7 @@ import pytest
 import nflows_spread
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"normflows", "train", "sklearn", "bench", "test", "docs"}
+EXTRAS = {"normflows", "train", "sklearn", "images", "bench", "test", "docs"}
 
 
 def _readme_commands() -> list[str]:

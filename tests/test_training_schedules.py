@@ -55,6 +55,25 @@ def test_a_staircase_is_torchs_step_schedule_with_a_delay_and_a_floor(objective)
     assert seen == pytest.approx([0.4] * 5 + [0.2] * 2 + [0.11] * 4)
 
 
+def test_the_annealing_of_colour_images_holds_for_twenty_epochs_and_falls_for_twenty(objective):
+    seen = values(NoiseSchedule(objective, Staircase.by_epoch(3)), objective, 3 * 45)
+    epochs = [0.01] * 20 + [0.01 * 0.9**k for k in range(1, 21)] + [0.01 * 0.9**20] * 5
+    assert seen == pytest.approx([value for value in epochs for _ in range(3)])
+    short = Staircase.by_epoch(1, start=0.4, factor=0.5, hold=1, decay=2)
+    assert [short(step) for step in range(5)] == pytest.approx([0.4, 0.2, 0.1, 0.1, 0.1])
+
+
+def test_an_annealing_by_epochs_refuses_what_makes_no_sense():
+    for options, words in (
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1, got 0"),
+        ({"steps_per_epoch": 2, "hold": 0}, "hold must be at least 1, got 0"),
+        ({"steps_per_epoch": 2, "decay": 0}, "decay must be at least 1, got 0"),
+        ({"steps_per_epoch": 2, "factor": 1.1}, "factor must be at most 1, got 1.1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Staircase.by_epoch(**options)
+
+
 def test_a_cosine_schedule_is_torchs_cosine_annealing(objective):
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=0.4)

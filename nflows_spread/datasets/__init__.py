@@ -1,17 +1,32 @@
-"""Data that lies on a manifold: synthetic sets that know their answer, and real digits from disk."""
+"""Data that lies on a manifold: synthetic sets that know their answer, real digits and colour images from disk."""
 
-from nflows_spread.datasets.digits import DATA_VARIABLE, LabelledImages, handwritten_digits, mnist
+from nflows_spread.datasets.celeba import celeba
+from nflows_spread.datasets.cifar10 import CIFAR10_CLASSES, cifar10
+from nflows_spread.datasets.digits import LabelledImages, handwritten_digits, mnist
+from nflows_spread.datasets.image_folder import image_folder
+from nflows_spread.datasets.images import DequantisedImages, ImageSet, dequantise, quantise
 from nflows_spread.datasets.manifolds import FadingSquare, Line, Manifold, Points, SCurve, Sine
+from nflows_spread.datasets.places import DATA_VARIABLE
+from nflows_spread.datasets.svhn import svhn
 
 __all__ = [
+    "CIFAR10_CLASSES",
     "DATA_VARIABLE",
+    "DequantisedImages",
     "FadingSquare",
+    "ImageSet",
     "LabelledImages",
     "Line",
     "Manifold",
     "Points",
     "SCurve",
     "Sine",
+    "celeba",
+    "cifar10",
+    "dequantise",
     "handwritten_digits",
+    "image_folder",
     "mnist",
+    "quantise",
+    "svhn",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor
 
 from nflows_spread.datasets.optional import sklearn_datasets
+from nflows_spread.datasets.places import first_file, missing, places_of
 
-DATA_VARIABLE = "NFLOWS_SPREAD_DATA"
 MNIST_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -64,21 +63,12 @@ def mnist(folder: str | Path | None = None, *, split: Literal["train", "test"] =
 
 
 def _mnist_paths(folder: str | Path | None, split: str) -> list[Path]:
-    given = folder if folder is not None else os.environ.get(DATA_VARIABLE)
-    places = [] if given is None else [Path(given), Path(given) / "mnist"]
-    for place in places:
-        found = [_first_file(place / f"{name}.gz", place / name) for name in MNIST_FILES[split]]
+    for place in places_of(folder, "mnist"):
+        found = [first_file(place / f"{name}.gz", place / name) for name in MNIST_FILES[split]]
         if None not in found:
             return [path for path in found if path is not None]
     names = ", ".join(f"{name}.gz" for names in MNIST_FILES.values() for name in names)
-    raise FileNotFoundError(
-        f"MNIST must lie on disk as {names}, got {'no folder' if given is None else given}; get the files from "
-        f"{_MNIST_PUBLISHED} and name their folder, or set {DATA_VARIABLE}"
-    )
-
-
-def _first_file(*candidates: Path) -> Path | None:
-    return next((path for path in candidates if path.is_file()), None)
+    raise missing("MNIST", names, _MNIST_PUBLISHED, folder)
 
 
 def _read_idx(path: Path, magic: int, *, dimensions: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the extra ``sklearn`` brings, imported when it is wanted."""
+"""What extras bring, imported when it is wanted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,29 @@ def sklearn_datasets() -> Any:
     Raises:
         ImportError: scikit-learn is not installed; the error names the extra.
     """
+    return _imported("sklearn.datasets", "this data set comes from scikit-learn, which", "sklearn")
+
+
+def pillow_image() -> Any:
+    """The module ``PIL.Image``.
+
+    Raises:
+        ImportError: Pillow is not installed; the error names the extra.
+    """
+    return _imported("PIL.Image", "image files are read by Pillow, which", "images")
+
+
+def scipy_io() -> Any:
+    """The module ``scipy.io``.
+
+    Raises:
+        ImportError: SciPy is not installed; the error names the extra.
+    """
+    return _imported("scipy.io", ".mat files are read by SciPy, which", "images")
+
+
+def _imported(module: str, what: str, extra: str) -> Any:
     try:
-        return import_module("sklearn.datasets")
+        return import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            'this data set comes from scikit-learn, which is not installed; pip install "nflows-spread[sklearn]"'
-        ) from error
+        raise ImportError(f'{what} is not installed; pip install "nflows-spread[{extra}]"') from error

@@ -74,6 +74,28 @@ class Staircase:
     def __call__(self, step: int) -> float:
         return max(self.start * self.factor ** (max(0, step - self.after) // self.every), self.floor)
 
+    @classmethod
+    def by_epoch(
+        cls, steps_per_epoch: int, *, start: float = 0.01, factor: float = 0.9, hold: int = 20, decay: int = 20
+    ) -> Staircase:
+        """``start`` for ``hold`` epochs, then times ``factor`` at each of ``decay`` more (section 5.2, colour images).
+
+        The defaults are the paper's: 0.01 for twenty epochs, 0.009 in the next, 0.0012 from the fortieth on.
+
+        Args:
+            steps_per_epoch: rows of the data over rows of a step, rounded down.
+            start: σ_x of the first epochs.
+            factor: what an epoch multiplies it by, at most 1.
+            hold: epochs at ``start``, at least 1.
+            decay: epochs that multiply; after them the value stays.
+        """
+        if factor > 1.0:
+            raise ValueError(f"factor must be at most 1, got {factor}")
+        steps = validation.positive_int("steps_per_epoch", steps_per_epoch)
+        after = (validation.positive_int("hold", hold) - 1) * steps
+        floor = start * validation.positive("factor", factor) ** validation.positive_int("decay", decay)
+        return cls(start, factor, every=steps, after=after, floor=floor)
+
 
 @dataclass(frozen=True)
 class Cosine:
