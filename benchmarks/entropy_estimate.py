@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
-from nflows_spread import encode, linalg
+from nflows_spread import SpreadKLLoss, encode, linalg
 from nflows_spread.training import TrainingState
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _DIMENSIONS = (1, 2, 3, 5, 8)
 @torch.no_grad()
 def above_floor(state: TrainingState) -> float:
     """The estimate on the latents of the last batch, in nats above its floor."""
-    latents = encode(state.objective.flow, state.batch[0]).flatten(1)
-    return _above_floor(latents, state.objective.base.spread_variance)
+    objective = cast(SpreadKLLoss, state.objective)
+    return _above_floor(encode(objective.flow, state.batch[0]).flatten(1), objective.base.spread_variance)
 
 
 def responses(outcome: Outcome) -> dict[str, object]:

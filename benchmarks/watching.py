@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from nflows_spread import SpreadKLLoss
 from nflows_spread.training import TrainingState
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def eigenvalue(place: int, state: TrainingState) -> float:
     """The eigenvalue of AAᵀ at a place, counted from 1 for the largest."""
-    return float(state.objective.base.eigenvalues[place - 1])
+    return float(cast(SpreadKLLoss, state.objective).base.eigenvalues[place - 1])
 
 
 class Recorder:
