@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,6 +160,21 @@ def test_a_competitor_finds_a_plane(name: str, plane: np.ndarray, monkeypatch: p
     assert estimate(name, plane, seed=0).estimate == pytest.approx(2.0, abs=0.5)
 
 
+def test_ours_is_asked_for_its_verdict_and_for_those_of_its_read_outs(
+    monkeypatch: pytest.MonkeyPatch, plane: np.ndarray
+):
+    class Estimator:
+        def __init__(self, *, random_state: int) -> None:
+            self.intrinsic_dimension_ = random_state
+
+        def fit(self, x: np.ndarray) -> SimpleNamespace:
+            readings = SimpleNamespace(verdicts={"rank": float(x.shape[1])})
+            return SimpleNamespace(intrinsic_dimension_=self.intrinsic_dimension_, readings_=readings)
+
+    monkeypatch.setitem(sys.modules, "nflows_spread.estimator", SimpleNamespace(SpreadFlowEstimator=Estimator))
+    assert estimate(OURS, plane, seed=7) == Answer(7.0, {"rank": 5.0})
+
+
 def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):
     """Facco et al. 2017: −log(1 − F(μ)) = d log μ through the origin, without the largest tenth."""
     distances = np.sort(np.linalg.norm(plane[:, None] - plane[None], axis=2), axis=1)
@@ -183,11 +200,11 @@ def test_the_slope_is_numpys():
 def test_lidl_reads_the_dimension_off_the_exact_density(monkeypatch: pytest.MonkeyPatch):
     """With the true density of a noisy Gaussian line in three dimensions in the place of the flows."""
 
-    def exact(data: torch.Tensor, noise: float, seed: int, steps: int) -> torch.Tensor:
-        variances = data.var(0).double() + noise**2
-        return torch.distributions.Normal(0.0, variances.sqrt()).log_prob(data.double()).sum(1)
+    def exact(data: torch.Tensor, noise_levels: tuple[float, ...], **_: int) -> torch.Tensor:
+        scales = [(data.var(0).double() + noise**2).sqrt() for noise in noise_levels]
+        return torch.stack([torch.distributions.Normal(0.0, scale).log_prob(data.double()).sum(1) for scale in scales])
 
-    monkeypatch.setattr(lidl, "_log_density", exact)
+    monkeypatch.setattr(lidl, "log_densities", exact)
     x = np.zeros((400, 3))
     x[:, 1] = np.random.default_rng(0).normal(size=400)
     assert lidl.local_dimensions(x, seed=0).mean() == pytest.approx(1.0, abs=0.05)

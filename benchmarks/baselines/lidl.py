@@ -2,7 +2,8 @@
 
 Near a K-manifold the density of x + σ ε at a point of the data is σ^(K − D) times a constant, for σ
 below the scale at which the manifold bends and above that at which it is sampled. So the slope of
-log p_σ(x) in log σ is K − D. One flow for each σ estimates p_σ.
+log p_σ(x) in log σ is K − D. One flow for each σ estimates p_σ. As in the paper, each is trained
+apart from the others until the likelihood of held-out points no longer rises.
 """
 
 from __future__ import annotations
@@ -12,42 +13,52 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from nflows.distributions import StandardNormal
+from nflows.flows import Flow
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import fit
+from nflows_spread.training import StopOnHeldOutLoss, fit
 
-NOISE_LEVELS = (0.04, 0.06, 0.09, 0.135, 0.2)
+NOISE_LEVELS = (0.05, 0.08, 0.126, 0.2)
 """σ in units of the data's scale, the root of the mean variance of a feature."""
 
-_LAYERS = 6
+_LAYERS = 8
 _HIDDEN_FEATURES = (64, 64)
 _BATCH = 200
 _LEARNING_RATE = 2e-3
 _FINAL_RATE = 0.02
 _GRADIENT_CLIP = 5.0
 _STEPS = 2000
+_EVALUATE_EVERY = 200
+_PATIENCE = 3
+_HELD_OUT_SHARE = 0.1
+_HELD_OUT_COPIES = 4
+"""Each held-out point with so many draws of the noise, so that chance decides less on when to stop."""
 
 
 def local_dimensions(
-    x: NDArray[np.float64], *, seed: int, noise_levels: Sequence[float] = NOISE_LEVELS, steps: int = _STEPS
+    x: NDArray[np.float64],
+    *,
+    seed: int,
+    noise_levels: Sequence[float] = NOISE_LEVELS,
+    steps: int = _STEPS,
 ) -> NDArray[np.float64]:
     """The estimate at each of the points (n, D), (n,).
 
     Args:
         x: points, D at least 2.
-        seed: of the flows' weights, the order of the data and the noise.
+        seed: of the flows' weights, the held-out points, the order of the data and the noise.
         noise_levels: σ, in units of the data's scale, at least two.
-        steps: training steps of each flow.
+        steps: most training steps of each flow.
     """
     data = torch.as_tensor(x, dtype=torch.float32)
     data = (data - data.mean(dim=0)) / data.var(dim=0).mean().sqrt()
-    densities = torch.stack([_log_density(data, noise, seed, steps) for noise in noise_levels])
+    densities = log_densities(data, noise_levels, seed=seed, steps=steps)
     levels = torch.tensor(noise_levels, dtype=torch.float64).log()
-    found: NDArray[np.float64] = (data.shape[1] + slopes(levels, densities.double())).numpy()
+    found: NDArray[np.float64] = (data.shape[1] + slopes(levels, densities)).numpy()
     return found
 
 
@@ -57,34 +68,49 @@ def slopes(inputs: Tensor, values: Tensor) -> Tensor:
     return centred @ values / centred.square().sum()
 
 
-def _log_density(data: Tensor, noise: float, seed: int, steps: int) -> Tensor:
-    """log p_σ at the points, from a flow of its own, (n,)."""
+def log_densities(data: Tensor, noise_levels: Sequence[float], *, seed: int, steps: int) -> Tensor:
+    """log p_σ at the points for each σ, (levels, n), in float64."""
+    densities = []
+    for noise in noise_levels:
+        flow = _new_flow(data.shape[1], seed)
+        _train(flow, data, noise, steps=steps, seed=seed)
+        with torch.no_grad():
+            densities.append(flow.eval().log_prob(data).double())
+    return torch.stack(densities)
+
+
+def _new_flow(features: int, seed: int) -> Flow:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        flow = coupling_flow(
-            data.shape[1],
+        return coupling_flow(
+            features,
             layers=_LAYERS,
             hidden_features=_HIDDEN_FEATURES,
-            permute=data.shape[1] > 2,
+            permute=features > 2,
             volume_preserving=False,
             bounded_scale=True,
-            base=StandardNormal([data.shape[1]]),
+            base=StandardNormal([features]),
             generator=torch.Generator().manual_seed(seed),
         )
-    objective = NegativeLogLikelihood(flow, data_noise=noise, generator=torch.Generator().manual_seed(seed))
+
+
+def _train(flow: Flow, data: Tensor, noise: float, *, steps: int, seed: int) -> None:
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    cut = round(_HELD_OUT_SHARE * len(data))
+    held_out, kept = data[order[:cut]], data[order[cut:]]
     fit(
-        objective,
-        data,
+        NegativeLogLikelihood(flow, data_noise=noise, generator=torch.Generator().manual_seed(seed)),
+        kept,
         steps=steps,
-        batch_size=min(_BATCH, len(data)),
+        batch_size=min(_BATCH, len(kept)),
         learning_rate=_LEARNING_RATE,
         learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
             optimizer, steps, eta_min=_FINAL_RATE * _LEARNING_RATE
         ),
         gradient_clip=_GRADIENT_CLIP,
+        held_out=held_out.repeat(_HELD_OUT_COPIES, 1),
+        evaluate_every=_EVALUATE_EVERY,
+        early_stop=StopOnHeldOutLoss(patience=_PATIENCE),
         generator=torch.Generator().manual_seed(seed),
         progress=False,
     )
-    with torch.no_grad():
-        density: Tensor = flow.eval().log_prob(data)
-    return density

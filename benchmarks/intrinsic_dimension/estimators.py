@@ -21,7 +21,7 @@ class Answer:
 
     Attributes:
         estimate: of the intrinsic dimension; NaN for none.
-        others: further verdicts of the same fit, by the name of the rule.
+        others: further verdicts of the same fit, by the name of the rule or read-out.
     """
 
     estimate: float
@@ -33,12 +33,11 @@ Estimator = Callable[[Array, int], Answer]
 
 
 def spread_flow(x: Array, seed: int) -> Answer:
-    """Ours, by its default recipe; the other rules' verdicts, the paper's ``rank`` among them, are of the same fit."""
+    """Ours, by its default recipe, and what each read-out of the same fit says, the paper's ``rank`` among them."""
     from nflows_spread.estimator import SpreadFlowEstimator
 
     fitted = SpreadFlowEstimator(random_state=seed).fit(x)
-    verdicts = fitted.spectrum_.verdicts
-    return Answer(float(fitted.intrinsic_dimension_), {rule: float(verdict) for rule, verdict in verdicts.items()})
+    return Answer(float(fitted.intrinsic_dimension_), dict(fitted.readings_.verdicts))
 
 
 def lidl(x: Array, seed: int) -> Answer:

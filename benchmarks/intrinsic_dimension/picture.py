@@ -11,6 +11,7 @@ from intrinsic_dimension.summary import is_exact, medians, rows, summarise
 
 _LARGEST_ERROR = 0.5
 _MISSING = "0.85"
+_BREAK = ":\n"
 
 
 def draw(path: Path, store: Store) -> None:
@@ -54,7 +55,10 @@ def draw(path: Path, store: Store) -> None:
     )
     axes.set_xticks(
         range(len(lines)),
-        [f"{row}\n{line.exact} of {line.tried}\n{_percent(line.mean_relative_error)}" for row, line in lines.items()],
+        [
+            f"{row.replace(': ', _BREAK)}\n{line.exact} of {line.tried}\n{_percent(line.mean_relative_error)}"
+            for row, line in lines.items()
+        ],
         fontsize=8,
     )
     axes.xaxis.tick_top()
