@@ -16,6 +16,7 @@ from torch import nn
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, initialize
 from nflows_spread.models import volume_preserving_glow
+from nflows_spread.transforms import GlowStep
 
 
 def randomize(module: nn.Module, scale: float = 0.3) -> nn.Module:
@@ -24,6 +25,19 @@ def randomize(module: nn.Module, scale: float = 0.3) -> nn.Module:
         for parameter in module.parameters():
             parameter.add_(scale * torch.randn_like(parameter))
     return module
+
+
+SMALL_GLOW = {"blocks": 2, "layers": 2, "hidden_channels": 6}
+
+
+def glow_flow(shape, **options):
+    """A small Glow with a prior over all of its latent."""
+    return Flow(volume_preserving_glow(shape, **SMALL_GLOW | options), DegenerateGaussian([math.prod(shape)]))
+
+
+def steps_of(module: nn.Module) -> list[GlowStep]:
+    """The steps of a Glow, or of a flow that is one."""
+    return [part for part in module.modules() if isinstance(part, GlowStep)]
 
 
 def lower_triangular(features: int, rank: int, scale: float, dtype: torch.dtype = torch.float64) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The volume-preserving Glow: the paper's architecture, its volume in float32, initialisation, memory and precision."""
+"""The volume-preserving Glow: the paper's architecture, its volume in float32, its initialisation."""
 
 from __future__ import annotations
 
@@ -24,19 +24,8 @@ from nflows_spread.transforms import (
     VolumePreservingActNorm,
     VolumePreservingOneByOneConvolution,
 )
-from support import assert_same_state, initialize_in_two_processes, randomize, refused
+from support import SMALL_GLOW, assert_same_state, glow_flow, initialize_in_two_processes, randomize, refused, steps_of
 from transform_contract import glow_step, jacobian_logabsdet
-
-SMALL = {"blocks": 2, "layers": 2, "hidden_channels": 6}
-
-
-def flow_of(shape, **options):
-    options = SMALL | options
-    return Flow(volume_preserving_glow(shape, **options), DegenerateGaussian([math.prod(shape)]))
-
-
-def steps_of(module):
-    return [part for part in module.modules() if isinstance(part, GlowStep)]
 
 
 def trained(flow, x, steps=8, context=None):
@@ -91,7 +80,7 @@ def test_the_net_has_kernels_3_1_3_and_starts_at_zero():
 
 def test_at_the_start_a_glow_permutes_pixels_and_nothing_else():
     x = torch.randn(3, 1, 8, 8)
-    z, logabsdet = volume_preserving_glow((1, 8, 8), **SMALL)(x)
+    z, logabsdet = volume_preserving_glow((1, 8, 8), **SMALL_GLOW)(x)
     assert torch.equal(z.sort(1).values, x.flatten(1).sort(1).values)
     assert torch.equal(logabsdet, torch.zeros(3))
 
@@ -108,7 +97,7 @@ def test_a_step_is_actnorm_then_convolution_then_coupling(free, float64):
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 4, 8), (2, 12, 4)], ids=str)
 def test_any_size_that_the_squeezes_divide_is_inverted(shape, float64):
-    flow, x = randomize(flow_of(shape), 0.1), torch.randn(3, *shape)
+    flow, x = randomize(glow_flow(shape), 0.1), torch.randn(3, *shape)
     z = encode(flow, x)
     assert z.shape == (3, math.prod(shape))
     torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-9)
@@ -117,7 +106,7 @@ def test_any_size_that_the_squeezes_divide_is_inverted(shape, float64):
 def test_volume_is_preserved_in_float32_at_80_couplings_after_training():
     shape = (1, 8, 8)
     x = torch.rand(16, *shape, generator=torch.Generator().manual_seed(0))
-    flow = trained(flow_of(shape, blocks=1, layers=80, hidden_channels=8), x)
+    flow = trained(glow_flow(shape, blocks=1, layers=80, hidden_channels=8), x)
     assert max(float(step.coupling.transform_net.last.weight.detach().abs().max()) for step in steps_of(flow)) > 1e-3
     x = x[:2] + 0.01 * torch.randn(2, *shape)
     z, logabsdet = flow._transform(x)
@@ -131,7 +120,7 @@ def test_volume_is_preserved_in_float32_at_80_couplings_after_training():
 def test_the_papers_80_couplings_on_colour_images_return_in_float32_after_training():
     shape = (3, 16, 16)
     x = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
-    flow = trained(flow_of(shape, blocks=4, layers=20, hidden_channels=8), x, steps=4)
+    flow = trained(glow_flow(shape, blocks=4, layers=20, hidden_channels=8), x, steps=4)
     z, logabsdet = flow._transform(x)
     assert torch.equal(logabsdet, torch.zeros(8))
     torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
@@ -164,7 +153,7 @@ def _rounded_log_determinant(flow, x):
 
 def test_one_prior_over_all_dimensions_makes_it_a_flow():
     shape = (3, 8, 8)
-    flow = Flow(volume_preserving_glow(shape, **SMALL), DegenerateGaussian([192], factor=SpreadCholeskyFactor))
+    flow = Flow(volume_preserving_glow(shape, **SMALL_GLOW), DegenerateGaussian([192], factor=SpreadCholeskyFactor))
     x = torch.rand(10, *shape)
     trained(flow, x, steps=2)
     assert flow.log_prob(x).shape == (10,)
@@ -172,7 +161,7 @@ def test_one_prior_over_all_dimensions_makes_it_a_flow():
 
 
 def test_classes_condition_the_flow_through_its_context(float64):
-    flow = randomize(flow_of((1, 4, 4), context_features=3), 0.2)
+    flow = randomize(glow_flow((1, 4, 4), context_features=3), 0.2)
     x, classes = torch.rand(3, 1, 4, 4), torch.eye(3)
     z = encode(flow, x, classes)
     torch.testing.assert_close(decode(flow, z, classes), x)
@@ -190,10 +179,18 @@ def test_classes_condition_the_flow_through_its_context(float64):
         (lambda: volume_preserving_glow((3, 32, 32), layers=0), ValueError, ("layers must be at least 1", "got 0")),
         (lambda: volume_preserving_glow((3, 4, 4), blocks=1, hidden_channels=1.5), TypeError, ("hidden_channels",)),
         (lambda: volume_preserving_glow((3, 4, 4), blocks=1, context_features=0), ValueError, ("context_features",)),
-        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 3, 8, 8)), ValueError, ("(n, 3, 4, 4)", "got (2, 3, 8, 8)")),
-        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 1, 4, 4)), ValueError, ("(n, 3, 4, 4)", "got (2, 1, 4, 4)")),
-        (lambda: flow_of((3, 4, 4)).log_prob(torch.rand(2, 48)), ValueError, ("(n, 3, 4, 4)", "got (2, 48)")),
-        (lambda: decode(flow_of((3, 4, 4)), torch.rand(2, 47)), ValueError, ("(n, 48)", "got (2, 47)")),
+        (
+            lambda: glow_flow((3, 4, 4)).log_prob(torch.rand(2, 3, 8, 8)),
+            ValueError,
+            ("(n, 3, 4, 4)", "got (2, 3, 8, 8)"),
+        ),
+        (
+            lambda: glow_flow((3, 4, 4)).log_prob(torch.rand(2, 1, 4, 4)),
+            ValueError,
+            ("(n, 3, 4, 4)", "got (2, 1, 4, 4)"),
+        ),
+        (lambda: glow_flow((3, 4, 4)).log_prob(torch.rand(2, 48)), ValueError, ("(n, 3, 4, 4)", "got (2, 48)")),
+        (lambda: decode(glow_flow((3, 4, 4)), torch.rand(2, 47)), ValueError, ("(n, 48)", "got (2, 47)")),
         (lambda: glow_step(4)(torch.rand(2, 6, 4, 4)), ValueError, ("(n, 4, height, width)", "got (2, 6, 4, 4)")),
         (
             lambda: GlowStep(ExplicitActNorm(4), VolumePreservingOneByOneConvolution(6), glow_step(4).coupling),
@@ -201,17 +198,17 @@ def test_classes_condition_the_flow_through_its_context(float64):
             ("as many channels", "got [4, 6, 4]"),
         ),
         (
-            lambda: encode(flow_of((1, 4, 4)), torch.rand(2, 1, 4, 4), torch.rand(2, 3)),
+            lambda: encode(glow_flow((1, 4, 4)), torch.rand(2, 1, 4, 4), torch.rand(2, 3)),
             ValueError,
             ("this net takes no context", "got one of shape (2, 3)"),
         ),
         (
-            lambda: encode(flow_of((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4)),
+            lambda: encode(glow_flow((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4)),
             ValueError,
             ("context must have shape (2, 3)", "got no context"),
         ),
         (
-            lambda: encode(flow_of((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4), torch.rand(2, 4)),
+            lambda: encode(glow_flow((1, 4, 4), context_features=3), torch.rand(2, 1, 4, 4), torch.rand(2, 4)),
             ValueError,
             ("context must have shape (2, 3)", "got one of shape (2, 4)"),
         ),
@@ -227,7 +224,7 @@ def test_what_does_not_fit_is_refused(call, error, words):
 
 @pytest.mark.parametrize("volume_preserving", [True, False])
 def test_initialize_sets_every_actnorm_from_what_arrives_there(volume_preserving, float64):
-    flow = randomize(flow_of((3, 4, 4), volume_preserving=volume_preserving), 0.1)
+    flow = randomize(glow_flow((3, 4, 4), volume_preserving=volume_preserving), 0.1)
     x = 3.0 + 2.0 * torch.rand(64, 3, 4, 4)
     assert initialize(flow, x) == 4
     seen = []
@@ -244,13 +241,13 @@ def test_initialize_sets_every_actnorm_from_what_arrives_there(volume_preserving
 
 def test_initial_values_survive_saving_loading_and_copying():
     shape = (3, 4, 4)
-    flow, x = flow_of(shape), 2.0 + torch.rand(32, *shape)
+    flow, x = glow_flow(shape), 2.0 + torch.rand(32, *shape)
     assert torch.equal(encode(flow.train(), x), encode(flow.eval(), x))  # no first batch changes anything
     initialize(flow, x)
     file = io.BytesIO()
     torch.save(flow.state_dict(), file)
     file.seek(0)
-    fresh = flow_of(shape, generator=torch.Generator().manual_seed(5))
+    fresh = glow_flow(shape, generator=torch.Generator().manual_seed(5))
     fresh.load_state_dict(torch.load(file, weights_only=True))
     for twin in (fresh, copy.deepcopy(flow)):
         assert torch.equal(encode(twin.train(), 5.0 * x), encode(flow, 5.0 * x))
@@ -262,75 +259,3 @@ def test_processes_that_initialise_from_their_own_data_train_with_one_set_of_val
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert_same_state(first, second)
     assert any(value.abs().max() > 0.1 for name, value in first.items() if name.endswith("actnorm.shift"))
-
-
-# memory and precision
-
-
-def gradients(flow, x):
-    flow.zero_grad()
-    (flow.log_prob(x).sum() + decode(flow, 0.1 * x.flatten(1)).square().sum()).backward()
-    return {name: p.grad for name, p in flow.named_parameters()}
-
-
-def test_checkpointing_gives_the_same_gradients(float64):
-    flow, x = randomize(flow_of((3, 4, 4)), 0.1), torch.randn(3, 3, 4, 4)
-    expected = gradients(flow, x)
-    saved = sum(tensor.numel() for tensor in _saved_tensors(flow, x))
-    for step in steps_of(flow):
-        step.checkpointing = True
-    found = gradients(flow, x)
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-12)
-    assert sum(tensor.numel() for tensor in _saved_tensors(flow, x)) < saved / 2
-
-
-def _saved_tensors(flow, x):
-    """What the graph of one encoding holds for the backward pass."""
-    held = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor) or tensor, lambda tensor: tensor):
-        encode(flow, x)
-    return held
-
-
-def test_checkpointing_is_off_by_default_and_an_option_of_the_builder():
-    assert not any(step.checkpointing for step in steps_of(volume_preserving_glow((1, 4, 4), **SMALL)))
-    assert all(step.checkpointing for step in steps_of(volume_preserving_glow((1, 4, 4), **SMALL, checkpointing=True)))
-
-
-def test_channels_last_computes_the_same_and_keeps_its_layout(float64):
-    flow = randomize(flow_of((3, 8, 8)), 0.1)
-    last = flow_of((3, 8, 8), channels_last=True)
-    last.load_state_dict(flow.state_dict())
-    x = torch.randn(3, 3, 8, 8)
-    torch.testing.assert_close(encode(last, x), encode(flow, x), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(decode(last, encode(flow, x)), x)
-    layouts = []
-    for step in steps_of(last):
-        assert step.coupling.transform_net.first.weight.is_contiguous(memory_format=torch.channels_last)
-        step.register_forward_hook(lambda step, args, out: layouts.append(out[0]))
-    encode(last, x)
-    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in layouts)
-
-
-def test_under_autocast_the_nets_alone_are_in_16_bits():
-    flow, x = randomize(flow_of((3, 8, 8)), 0.05), torch.rand(4, 3, 8, 8)
-    dtypes = {}
-    for name, part in flow.named_modules():
-        if isinstance(part, nn.Conv2d | MeanCentredAffineCouplingTransform):
-            part.register_forward_hook(
-                lambda part, args, out, name=name: dtypes.update(
-                    {name: (out[0] if isinstance(out, tuple) else out).dtype}
-                )
-            )
-    exact = encode(flow, x)
-    with torch.autocast("cpu", torch.bfloat16):
-        z, logabsdet = flow._transform(x)
-        back = decode(flow, z)
-    assert {dtype for name, dtype in dtypes.items() if "transform_net" in name} == {torch.bfloat16}
-    assert {dtype for name, dtype in dtypes.items() if name.endswith("coupling")} == {torch.float32}
-    assert z.dtype == logabsdet.dtype == torch.float32
-    assert torch.equal(logabsdet, torch.zeros(4))
-    assert 0.0 < (z - exact).abs().max() < 0.1
-    torch.testing.assert_close(back, x, rtol=0, atol=1e-2)

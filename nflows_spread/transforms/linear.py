@@ -44,7 +44,7 @@ class _CentredDiagonal(_SolvedLU):
 
     @property
     def upper_diag(self) -> Tensor:
-        log_diagonal = super().upper_diag.log()
+        log_diagonal = torch.log(F.softplus(self.unconstrained_upper_diag) + self.eps)
         return torch.exp(log_diagonal - log_diagonal.mean())
 
     def logabsdet(self) -> Tensor:
