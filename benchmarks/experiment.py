@@ -15,7 +15,9 @@ import measures as numbers
 import pictures
 from courses import Constant, Cosine, Course, Geometric
 from measures import Measure
+from nflows_spread import spectrum
 from nflows_spread.factors import Factor, LowerTriangularFactor
+from nflows_spread.rules import Spectrum
 from nflows_spread.training import TrainingState
 from pictures import Panel, Together
 from tasks import Folders, Task
@@ -74,6 +76,7 @@ class Experiment:
         learn_mean: give the prior a mean, for data whose offset the flow would have to remove.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
+        spectrum: how the signal-to-noise eigenvalues are estimated, a function like ``nflows_spread.spectrum``.
         rule: which rule decides the dimension that samples and representation are taken at.
         samples: how many to draw from each flow.
         watch: numbers to follow during training, by name.
@@ -97,6 +100,7 @@ class Experiment:
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0
+    spectrum: Callable[..., Spectrum] = spectrum
     rule: str = "signal_to_noise"
     samples: int = 20_000
     watch: Mapping[str, Watch] = field(default_factory=dict)

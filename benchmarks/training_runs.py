@@ -20,10 +20,12 @@ from experiment import Experiment
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
+from principal import start_from_principal_coordinates
 from watching import Recorder
 
 _SECONDS_BETWEEN_LINES = 60.0
 _POINTS_FOR_MEAN = 2000
+_POINTS_FOR_DIRECTIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def train(
     """
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
+    start_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.watch else []

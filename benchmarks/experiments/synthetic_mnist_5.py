@@ -17,11 +17,11 @@ EXPERIMENT = replace(
     panels=(
         pictures.data_images,
         pictures.sample_images,
-        partial(pictures.spectrum, first=40, marked=(5, 5 + 1)),
+        partial(pictures.spectrum, first=40, marked=(5, 6)),
         pictures.representation,
     ),
     profiles={
-        "full": {"steps": 2_000},
+        "full": mnist.compared(1_500),
         "paper": mnist.PAPER_SCHEDULE
         | {"task": partial(digit_images.synthetic_mnist_5, steps=60_000, learning_rate=1e-4)},
     },

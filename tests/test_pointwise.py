@@ -1,0 +1,35 @@
+"""The spectrum from Jacobians at a few points."""
+
+from __future__ import annotations
+
+import torch
+from nflows.distributions import StandardNormal
+
+from nflows_spread import spectrum
+from nflows_spread.models import coupling_flow
+from pointwise import pointwise_spectrum
+
+NOISE = 0.1
+
+
+def test_where_the_package_takes_jacobians_too_both_agree() -> None:
+    generator = torch.Generator().manual_seed(0)
+    flow = coupling_flow(6, layers=3, hidden_features=(8,), generator=generator).double().eval()
+    x = torch.randn(3000, 6, dtype=torch.float64, generator=generator)
+    found = pointwise_spectrum(flow, x, data_noise=NOISE, generator=generator)
+    expected = spectrum(flow, x, data_noise=NOISE, generator=generator)
+    torch.testing.assert_close(found.signal_to_noise, expected.signal_to_noise, rtol=0.2, atol=0.0)
+    torch.testing.assert_close(found.eigenvalues, expected.eigenvalues)
+    assert (found.data_noise, found.spread_variance) == (expected.data_noise, expected.spread_variance)
+
+
+def test_for_an_identity_flow_the_eigenvalues_are_those_of_the_noisy_data_whatever_the_shape_of_a_point() -> None:
+    generator = torch.Generator().manual_seed(0)
+    flow = coupling_flow(4, layers=2, base=StandardNormal([4])).double()
+    for parameter in flow.parameters():
+        torch.nn.init.zeros_(parameter)
+    variances = torch.tensor([4.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    x = variances.sqrt() * torch.randn(2000, 4, dtype=torch.float64, generator=generator)
+    found = pointwise_spectrum(flow, x, data_noise=NOISE, generator=generator)
+    torch.testing.assert_close(found.signal_to_noise, variances + NOISE**2, rtol=0.1, atol=0.0)
+    assert found.eigenvalues.tolist() == [1.0] * 4

@@ -1,0 +1,57 @@
+"""The flow over principal coordinates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from nflows.distributions import StandardNormal
+
+from nflows_spread import decode, encode, volume_error
+from principal import PrincipalRotation, principal_flow, start_from_principal_coordinates
+
+SHAPE = (1, 4, 4)
+
+
+def images(n: int = 300) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(n, 3, dtype=torch.float64, generator=generator) * torch.tensor([3.0, 2.0, 1.0])
+    directions = torch.linalg.qr(torch.randn(16, 3, dtype=torch.float64, generator=generator))[0]
+    noise = 0.01 * torch.randn(n, 16, dtype=torch.float64, generator=generator)
+    return (5.0 + signal @ directions.mT + noise).view(n, *SHAPE)
+
+
+def test_the_rotation_orders_directions_by_variance_and_uncorrelates_them() -> None:
+    x = images().flatten(1)
+    rotation = PrincipalRotation(16).double()
+    assert torch.equal(rotation(x)[0], x)
+    rotation.initialize(x)
+    z, logabsdet = rotation(x)
+    covariance = torch.cov(z.T)
+    torch.testing.assert_close(covariance, covariance.diagonal().diag(), atol=1e-8, rtol=0.0)
+    assert bool((covariance.diagonal().diff() <= 0.0).all())
+    torch.testing.assert_close(z.mean(0), torch.zeros(16, dtype=torch.float64))
+    torch.testing.assert_close(rotation.inverse(z)[0], x)
+    assert not logabsdet.any()
+
+
+@pytest.mark.parametrize("volume_preserving", [True, False])
+def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume_preserving: bool) -> None:
+    flow = principal_flow(
+        SHAPE,
+        leading=6,
+        layers=3,
+        hidden_features=(8,),
+        volume_preserving=volume_preserving,
+        base=None if volume_preserving else StandardNormal([16]),
+    ).double()
+    x = images()
+    start_from_principal_coordinates(flow, x)
+    z = encode(flow, x)
+    torch.testing.assert_close(decode(flow, z), x)
+    rotation = PrincipalRotation(16).double()
+    rotation.initialize(x.flatten(1))
+    torch.testing.assert_close(z[:, 6:], rotation(x.flatten(1))[0][:, 6:])
+    jacobian = torch.func.jacrev(lambda point: encode(flow, point.view(1, *SHAPE)))(x[0].flatten()).view(16, 16)
+    volume = torch.linalg.slogdet(jacobian).logabsdet.item()
+    assert volume == pytest.approx(float(volume_error(flow, x[:1])), abs=1e-8) or not volume_preserving
+    assert (abs(volume) < 1e-8) == volume_preserving
