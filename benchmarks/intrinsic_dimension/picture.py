@@ -70,7 +70,7 @@ def draw(path: Path, store: Store) -> None:
         "above, exact hits and mean relative error; bold is exact",
         fontsize=10,
     )
-    figure.colorbar(image, ax=axes, extend="both", label="(estimate − truth) / truth", fraction=0.03)
+    figure.colorbar(image, ax=axes, extend="both", label="(estimate − truth) / truth", aspect=40, pad=0.01)
     figure.savefig(path, dpi=110)
 
 

@@ -94,7 +94,10 @@ def table(store: Store) -> str:
     lines = summarise(store)
     by_row = {row: medians(values) for row, values in rows(store.cells).items()}
     tried = [name for name in store.problems if any(name in found for found in by_row.values())]
-    body = [["manifold", "D", "K", *lines]]
+    heads = [row.partition(": ") for row in lines]
+    body = [["manifold", "D", "K", *(name for name, _, _ in heads)]]
+    if any(verdict for _, _, verdict in heads):
+        body.append(["", "", "", *(verdict for _, _, verdict in heads)])
     for name in tried:
         problem = store.problems[name]
         estimates = [_shown(found.get(name)) for found in by_row.values()]
