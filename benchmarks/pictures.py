@@ -26,6 +26,7 @@ Together = Callable[["Figure", "SubplotSpec", "Sequence[Outcome]"], None]
 _SHOWN = 1000
 _IMAGES = 48
 _WIDTH, _HEIGHT = 3.75, 3.5
+_MARGIN = 0.5
 
 
 def draw(
@@ -57,10 +58,15 @@ def draw(
 
 
 def samples(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """Samples over the data, in the plane or in space."""
+    """Samples over the data, in the plane or in space; the title counts those far outside the data's range."""
     axes = _points_axes(figure, place, outcome)
-    plots.plot_points(axes, outcome.task.held_out.x.flatten(1)[:_SHOWN], outcome.samples[:_SHOWN])
-    axes.set_title(f"{outcome.name}: samples")
+    data, drawn = outcome.task.held_out.x.flatten(1)[:_SHOWN], outcome.samples[:_SHOWN]
+    low, high = data.amin(0), data.amax(0)
+    low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+    inside = ((drawn >= low) & (drawn <= high)).all(1)
+    plots.plot_points(axes, data, drawn[inside])
+    outside = len(drawn) - int(inside.sum())
+    axes.set_title(f"{outcome.name}: samples" + (f", {outside} of {len(drawn)} outside" if outside else ""))
 
 
 def sample_images(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
@@ -127,7 +133,7 @@ def density(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     grid = outcome.grid
     found = {"samples": grid.marginal(outcome.density)}
     plots.plot_density(axes, grid.position, found, grid.marginal(grid.truth), label="true coordinate")
-    axes.set_title(f"{outcome.name}: density on the manifold")
+    axes.set_title(f"{outcome.name}: density")
 
 
 def eigenvalues_during_training(figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> None:
