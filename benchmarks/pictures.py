@@ -48,12 +48,13 @@ def draw(
     figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
-    grid = figure.add_gridspec(rows, columns)
+    places = figure.add_gridspec(rows, 1)
     for row, outcome in enumerate(outcomes if panels else ()):
-        for column, panel in enumerate(panels):
-            panel(figure, grid[row, column], outcome)
-    for column, shared in enumerate(together):
-        shared(figure, grid[rows - 1, column], outcomes)
+        for panel, place in zip(panels, places[row].subgridspec(1, len(panels))):
+            panel(figure, place, outcome)
+    if together:
+        for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
+            shared(figure, place, outcomes)
     figure.savefig(path, dpi=80)
 
 
