@@ -2,10 +2,12 @@
 
 Beyond 128 features ``nflows_spread.spectrum`` takes N = E[J Jᵀ] over all points, and a Jacobian that varies strongly
 lets a few points depress the large μ. With a Jacobian a point, and the geometric mean over the points, the steps of
-the spectrum show where they are; some thirty points are enough, because each of them has the whole spectrum.
+the spectrum show where they are; two dozen points are enough, because each of them has the whole spectrum.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +16,35 @@ from nflows_spread import DegenerateGaussian, base_of, encode, linalg
 from nflows_spread.hosts import variances_of_base
 from nflows_spread.rules import Spectrum
 
-_POINTS = 32
+if TYPE_CHECKING:
+    from outcomes import Outcome
+
+_POINTS = 24
 _ROWS = 20_000
 _CHUNK = 1_000
 _STEP_OF_NOISE = 0.1
+
+
+def widest_step(outcome: Outcome) -> dict[str, object]:
+    """A measure: after which μ the widest step of the spectrum is, and how wide it is, in nats.
+
+    The default rule takes it for the dimension where it is wider than ``CLEAR_GAP``; this says where it is
+    while training has not come so far. Everything below σ_x² counts as σ_x².
+    """
+    values = outcome.spectrum.signal_to_noise.clamp_min(outcome.trained.data_noise**2)
+    steps = values.log().diff().neg()
+    return {"widest_step_after": int(steps.argmax()) + 1, "widest_step": float(steps.max())}
 
 
 @torch.no_grad()
 def pointwise_spectrum(
     flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.Generator | None = None
 ) -> Spectrum:
-    """What ``nflows_spread.spectrum`` gives, with μ_k the geometric mean of the k-th largest at 32 noisy points.
+    """What ``nflows_spread.spectrum`` gives, with μ_k the geometric mean of the k-th largest at 24 noisy points.
 
     Args:
         flow: with a ``DegenerateGaussian`` or its host's own Gaussian as base.
-        x: data, (n, ...); the first 32 points are those of the Jacobians, and all go into the latents' covariance.
+        x: data, (n, ...); the first 24 are those of the Jacobians, and all go into the latents' covariance.
         data_noise: σ_x, above 0.
         generator: source of the noise.
     """

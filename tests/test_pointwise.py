@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
+import pytest
 import torch
 from nflows.distributions import StandardNormal
 
 from nflows_spread import spectrum
 from nflows_spread.models import coupling_flow
-from pointwise import pointwise_spectrum
+from nflows_spread.rules import Spectrum
+from pointwise import pointwise_spectrum, widest_step
 
 NOISE = 0.1
 
@@ -21,6 +26,14 @@ def test_where_the_package_takes_jacobians_too_both_agree() -> None:
     torch.testing.assert_close(found.signal_to_noise, expected.signal_to_noise, rtol=0.2, atol=0.0)
     torch.testing.assert_close(found.eigenvalues, expected.eigenvalues)
     assert (found.data_noise, found.spread_variance) == (expected.data_noise, expected.spread_variance)
+
+
+def test_the_widest_step_is_found_above_the_noise() -> None:
+    values = torch.tensor([8.0, 4.0, 0.02, 0.01, 1e-9], dtype=torch.float64)
+    found = widest_step(
+        SimpleNamespace(spectrum=Spectrum(values, values, 1e-4, NOISE), trained=SimpleNamespace(data_noise=NOISE))
+    )
+    assert found == {"widest_step_after": 2, "widest_step": pytest.approx(math.log(200.0))}
 
 
 def test_for_an_identity_flow_the_eigenvalues_are_those_of_the_noisy_data_whatever_the_shape_of_a_point() -> None:
