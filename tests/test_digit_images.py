@@ -1,0 +1,113 @@
+"""MNIST and synthetic MNIST as tasks: from small files in its format, and from the real ones where they are."""
+
+from __future__ import annotations
+
+import os
+import struct
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+import digit_images
+import experiment
+from classifier import SmallClassifier
+from nflows_spread.datasets.digits import MNIST_FILES
+from nflows_spread.datasets.places import DATA_VARIABLE
+from run import main
+from tasks import Folders
+
+pytest.importorskip("torchmetrics")
+IMAGES = {"train": 10_000, "test": 20}
+SYNTHETIC = ("synthetic_mnist_5", "synthetic_mnist_10")
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    """A folder with random images in the format of MNIST, and a classifier that need not be trained."""
+    generator = torch.Generator().manual_seed(0)
+    for split, n in IMAGES.items():
+        images, labels = MNIST_FILES[split]
+        pixels = torch.randint(256, (n, 28, 28), generator=generator, dtype=torch.uint8)
+        (tmp_path / images).write_bytes(struct.pack(">4I", 0x0803, n, 28, 28) + pixels.numpy().tobytes())
+        classes = (torch.arange(n) * 10 // n).to(torch.uint8)  # sorted by class, as some copies are
+        (tmp_path / labels).write_bytes(struct.pack(">2I", 0x0801, n) + classes.numpy().tobytes())
+    monkeypatch.setattr(digit_images, "trained_classifier", lambda x, labels, folder: SmallClassifier(x.shape[1:]))
+    return Folders(data=tmp_path, cache=tmp_path / "cache")
+
+
+def test_mnist_is_shuffled_images_with_their_classes_and_a_judge(folders: Folders) -> None:
+    task = digit_images.mnist(0, folders)
+    assert task.train.x.shape == (10_000, 1, 28, 28)
+    assert task.held_out.x.shape == (20, 1, 28, 28)
+    assert task.image_shape == (28, 28)
+    assert task.intrinsic_dimension is None
+    assert len(task.train.coordinates[:100].unique()) == 10
+    other = digit_images.mnist(1, folders)
+    assert not torch.equal(task.train.x, other.train.x)
+    assert torch.equal(task.train.x.flatten().sort().values, other.train.x.flatten().sort().values)
+    assert task.judge is not None
+    assert task.judge(task.train.x[:5000].flatten(1)).frechet_distance == pytest.approx(0.0, abs=1e-6)
+    assert 0.0 <= task.judge.accuracy <= 1.0
+
+
+def test_synthetic_mnist_has_the_latents_as_its_coordinates(folders: Folders) -> None:
+    make = partial(digit_images.synthetic_mnist_5, steps=3, learning_rate=1e-3)
+    task = make(0, folders)
+    assert task.intrinsic_dimension == 5
+    assert task.train.x.shape == (60_000, 1, 28, 28)
+    assert task.train.coordinates.shape == (60_000, 5)
+    assert task.held_out.x.shape == (5_000, 1, 28, 28)
+    again, other = make(0, folders), make(1, folders)
+    assert torch.equal(task.train.x, again.train.x)
+    assert not torch.equal(task.train.x, other.train.x)
+    assert len(list(folders.cache.iterdir())) == 1, "the autoencoder does not depend on the seed of the run"
+
+
+@pytest.mark.parametrize("name", ["mnist", *SYNTHETIC])
+def test_missing_files_are_named_with_where_they_are_published(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--data-dir", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert all(f"{file}.gz" in message for files in MNIST_FILES.values() for file in files)
+    assert "github.com/cvdfoundation/mnist" in message
+
+
+@pytest.mark.parametrize("name", ["mnist", *SYNTHETIC])
+@pytest.mark.parametrize("profile", experiment.PROFILES)
+def test_the_flows_of_every_profile_take_the_images(name: str, profile: str) -> None:
+    declared = experiment.load(name).at(profile)
+    assert [variant.name for variant in declared.variants][:1] == ["paper's setting"]
+    for variant in declared.variants:
+        settings = declared.of(variant)
+        flow = settings.flow(volume_preserving=not settings.fixed_prior)
+        assert flow.transform_to_noise(torch.rand(2, 1, 28, 28)).shape == (2, 784)
+
+
+def test_the_paper_profile_is_the_papers_schedule() -> None:
+    for name in ("mnist", *SYNTHETIC):
+        settings = experiment.load(name).at("paper")
+        paper = settings.of(settings.variants[0])
+        rate, noise = paper.learning_rate.over(paper.steps), paper.data_noise.over(paper.steps)
+        assert (paper.steps, paper.batch_size) == (300_000, 100)
+        assert [rate(step) for step in (0, 99_999)] == [5e-4, 5e-4]
+        assert rate(110_000) == pytest.approx(5e-4 * 0.9 ** round((110_000 - 100_000) / 10_000), rel=0.12)
+        assert noise(0) == 0.05
+        assert noise(299_999) == 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"needs the real files; {DATA_VARIABLE} names their folder")
+def test_a_few_steps_on_the_real_digits_leave_a_picture_and_a_judgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mnist = experiment.load("mnist").at("quick")
+    few = experiment.replace(mnist, steps=3, variants=mnist.variants[-1:])
+    monkeypatch.setattr(experiment, "load", lambda name: few)
+    assert main(["mnist", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "mnist-quick-seed-0.png").exists()
+    assert (tmp_path / "mnist-quick-seed-0.json").exists()
