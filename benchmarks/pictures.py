@@ -26,7 +26,7 @@ Together = Callable[["Figure", "SubplotSpec", "Sequence[Outcome]"], None]
 _SHOWN = 1000
 _IMAGES = 48
 _WIDTH, _HEIGHT = 3.75, 3.5
-_MARGIN = 0.5
+_MARGIN = 0.25
 
 
 def draw(
@@ -66,6 +66,8 @@ def samples(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     inside = ((drawn >= low) & (drawn <= high)).all(1)
     plots.plot_points(axes, data, drawn[inside])
+    if axes.name == "3d":
+        axes.view_init(elev=8, azim=-75)  # across the S
     outside = len(drawn) - int(inside.sum())
     axes.set_title(f"{outcome.name}: samples" + (f", {outside} of {len(drawn)} outside" if outside else ""))
 
