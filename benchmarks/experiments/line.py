@@ -2,8 +2,8 @@
 
 The paper: eigenvalues (2, 0); the fixed-prior flow samples reasonably but its latents curl up.
 
-Found (``full``, seed 0): not (2, 0) but (0.0023, 0.0002), because without noise on the data nothing keeps the flow from
-shrinking the line (see ``collapse``); μ, which no gauge changes, is (2.08, 0.0004) under data noise of 0.02.
+Found (``full``, seed 0): not (2, 0) but (0.0023, 0.0002), because without noise on the data nothing keeps the flow
+from shrinking the line (see ``collapse``); μ, which no gauge changes, is (2.08, 0.0004) under data noise of 0.02.
 """
 
 from functools import partial

@@ -3,8 +3,8 @@
 The paper: samples lie on the curve, one eigenvalue of AAᵀ is positive and one 0, and the density
 along the curve is learned; the fixed-prior flow's samples leave the curve and its latents curl up.
 
-Found (``full``, seed 0): dimension 1. The paper's setting ends with eigenvalues (0.046, 0.0002); its samples lie closest
-to the curve, but the density along it is lost (total variation 0.30). With noise on the data the density is
+Found (``full``, seed 0): dimension 1. The paper's setting ends with eigenvalues (0.046, 0.0002); its samples lie
+closest to the curve, but the density along it is lost (total variation 0.30). With noise on the data the density is
 learned (0.07, the fixed prior 0.03), at samples six times closer to the curve than the fixed prior's.
 """
 
