@@ -2,7 +2,7 @@
 
 Beyond 128 features ``nflows_spread.spectrum`` takes N = E[J Jᵀ] over all points, and a Jacobian that varies strongly
 lets a few points depress the large μ. With a Jacobian a point, and the geometric mean over the points, the steps of
-the spectrum show where they are; two dozen points are enough, because each of them has the whole spectrum.
+the spectrum show where they are; a dozen or two are enough, because each of them has the whole spectrum.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nflows_spread.rules import Spectrum
 if TYPE_CHECKING:
     from outcomes import Outcome
 
-_POINTS = 24
+_POINTS = 16
 _ROWS = 20_000
 _CHUNK = 1_000
 _STEP_OF_NOISE = 0.1
@@ -40,11 +40,11 @@ def widest_step(outcome: Outcome) -> dict[str, object]:
 def pointwise_spectrum(
     flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.Generator | None = None
 ) -> Spectrum:
-    """What ``nflows_spread.spectrum`` gives, with μ_k the geometric mean of the k-th largest at 24 noisy points.
+    """What ``nflows_spread.spectrum`` gives, with μ_k the geometric mean of the k-th largest at 16 noisy points.
 
     Args:
         flow: with a ``DegenerateGaussian`` or its host's own Gaussian as base.
-        x: data, (n, ...); the first 24 are those of the Jacobians, and all go into the latents' covariance.
+        x: data, (n, ...); the first 16 are those of the Jacobians, and all go into the latents' covariance.
         data_noise: σ_x, above 0.
         generator: source of the noise.
     """
