@@ -44,7 +44,7 @@ class Task:
         intrinsic_dimension: K, or None where nobody knows it.
         distance: distance of flat points (n, D) to the manifold, or to the nearest training point, (n,).
         manifold: the synthetic set, or None for real data.
-        image_shape: (height, width) where a point is an image.
+        image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
         judge: compares sampled images with the data, or None.
     """
 
@@ -53,7 +53,7 @@ class Task:
     intrinsic_dimension: int | None
     distance: Callable[[Tensor], Tensor]
     manifold: Manifold | None = None
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, ...] | None = None
     judge: Judge | None = None
 
 

@@ -17,7 +17,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.fixed_prior import NegativeLogLikelihood
 from experiment import Experiment
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize
+from nflows_spread.initialization import initialize_prior
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
 from principal import start_from_principal_coordinates
@@ -26,6 +27,7 @@ from watching import Recorder
 _SECONDS_BETWEEN_LINES = 60.0
 _POINTS_FOR_MEAN = 2000
 _POINTS_FOR_DIRECTIONS = 20_000
+_POINTS_FOR_ACTNORMS = 500
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def train(
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
     start_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
+    _start_from_data(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.watch else []
     result = fit(
@@ -140,6 +143,13 @@ def _start_mean(flow: nn.Module, x: Tensor) -> None:
     base = base_of(flow)
     if isinstance(base, DegenerateGaussian) and base.loc is not None:
         base.loc.copy_(encode(flow, x).mean(0))
+
+
+def _start_from_data(flow: nn.Module, x: Tensor, *, data_noise: float, seed: int) -> None:
+    """Let the actnorms of a flow that has some, and then its prior too, take their first values from data."""
+    if initialize(flow, x[:_POINTS_FOR_ACTNORMS]) and isinstance(base_of(flow), DegenerateGaussian):
+        generator = torch.Generator(x.device).manual_seed(seed)
+        initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 
 def _objective(

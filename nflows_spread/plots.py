@@ -38,20 +38,21 @@ def plot_points(axes: Axes, data: Tensor, samples: Tensor, *, labels: tuple[str,
 
 
 def plot_images(axes: Axes, images: Tensor, *, columns: int = 8) -> None:
-    """A grid of grey images.
+    """A grid of images.
 
     Args:
         axes: where to draw.
-        images: shape (n, height, width), black 0 and white 1.
+        images: shape (n, height, width), black 0 and white 1, or (n, 3, height, width) for colours.
         columns: images in a row.
     """
-    height, width = images.shape[1:]
+    colours = images if images.dim() == 4 else images.unsqueeze(1)
+    channels, height, width = colours.shape[1:]
     rows = -(-len(images) // columns)
-    grid = torch.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 0.5)
-    for i, image in enumerate(images.detach().cpu()):
+    grid = torch.full((channels, rows * (height + 1) + 1, columns * (width + 1) + 1), 0.5)
+    for i, image in enumerate(colours.detach().cpu()):
         top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
-        grid[top : top + height, left : left + width] = image.clamp(0.0, 1.0)
-    axes.imshow(_array(grid), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+        grid[:, top : top + height, left : left + width] = image.clamp(0.0, 1.0)
+    axes.imshow(_array(grid.movedim(0, -1).squeeze(-1)), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set_axis_off()
 
 

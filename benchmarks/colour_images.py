@@ -1,0 +1,91 @@
+"""CIFAR-10, SVHN and CelebA as tasks, and the Glow as the framework builds a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from nflows.distributions import Distribution
+from nflows.flows import Flow
+from torch import Tensor
+from torch.nn import functional as F
+
+from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
+from nflows_spread.datasets import cifar10 as read_cifar10
+from nflows_spread.models import volume_preserving_glow
+from tasks import Folders, Task
+
+_HELD_OUT = 2_000
+_CHUNK = 250
+
+Reader = Callable[[Folders], tuple[ImageSet, ImageSet]]
+
+
+def glow_flow(
+    image_shape: Sequence[int],
+    *,
+    base: Distribution,
+    volume_preserving: bool = True,
+    blocks: int = 4,
+    layers: int = 20,
+    hidden_channels: int = 512,
+    generator: torch.Generator | None = None,
+) -> Flow:
+    """A Glow with a prior over all of its latent, in the layout of images that is faster."""
+    transform = volume_preserving_glow(
+        image_shape,
+        blocks=blocks,
+        layers=layers,
+        hidden_channels=hidden_channels,
+        volume_preserving=volume_preserving,
+        channels_last=True,
+        generator=generator,
+    )
+    return Flow(transform, base)
+
+
+def colour_images(read: Reader, seed: int, folders: Folders, *, size: int = 32) -> Task:
+    """Dequantised images, in an order of the seed's; the classes stand where coordinates would.
+
+    Args:
+        read: gives the training and the held-out images.
+        seed: of the order and of the dequantisation.
+        folders: where the data is.
+        size: height and width; 32 leaves the images, a divisor of it takes means over blocks of pixels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    train, held_out = (_points(part, size, generator) for part in read(folders))
+    return Task(
+        train=train,
+        held_out=Points(held_out.x[:_HELD_OUT], held_out.coordinates[:_HELD_OUT]),
+        intrinsic_dimension=None,
+        distance=lambda x: nearest(x, train.x)[0],
+        image_shape=(3, size, size),
+    )
+
+
+def _both_splits(read: Callable[..., ImageSet], first: str, second: str, folders: Folders) -> tuple[ImageSet, ImageSet]:
+    return read(folders.data, split=first), read(folders.data, split=second)
+
+
+cifar10 = partial(colour_images, partial(_both_splits, read_cifar10, "train", "test"))
+svhn_digits = partial(colour_images, partial(_both_splits, svhn, "train", "test"))
+celeba_faces = partial(colour_images, partial(_both_splits, celeba, "train", "test"))
+
+
+def nearest(x: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of flat points (n, D) to the nearest of the data (m, ...), and its index, (n,) each."""
+    found = [torch.cdist(part, data.flatten(1)).min(1) for part in x.split(_CHUNK)]
+    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
+
+
+def _points(part: ImageSet, size: int, generator: torch.Generator) -> Points:
+    images, labels = part
+    order = torch.randperm(len(images), generator=generator)
+    side = images.shape[-1]
+    if side % size:
+        raise ValueError(f"size must divide the images' {side} pixels, got {size}")
+    small = images if side == size else F.avg_pool2d(images.float(), side // size).round().to(torch.uint8)
+    classes = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    return Points(dequantise(small[order], generator=generator), classes[order].unsqueeze(1))
