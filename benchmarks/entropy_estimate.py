@@ -46,8 +46,8 @@ def responses(outcome: Outcome) -> dict[str, object]:
     variance = torch.tensor(outcome.settings.spread_variance, dtype=torch.float64)
     batch, many = outcome.latents[:_BATCH], outcome.latents[:_MANY]
     return {
-        "entropy": {f"entropy_of_{len(z)}": _above_floor(z, variance) for z in (batch, many)},
-        "scale_response": {f"scale_response_of_{len(z)}": scale_response(z, variance) for z in (batch, many)},
+        "entropy": {f"of_{len(z)}": _above_floor(z, variance) for z in (batch, many)},
+        "scale_response": {f"of_{len(z)}": scale_response(z, variance) for z in (batch, many)},
     }
 
 

@@ -46,7 +46,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def columns(record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The numbers of a record as a table: its header, and a row for each flow.
 
-    Single numbers have a column each, and so has the verdict of each rule; spectra and other lists are left out.
+    Single numbers have a column each, and so has the dimension by each rule; spectra and other lists are left out.
     """
     flows = {name: _flat(result) for name, result in record["results"].items()}
     header = list(dict.fromkeys(name for numbers in flows.values() for name in numbers))
@@ -64,11 +64,11 @@ def table(record: Mapping[str, Any]) -> str:
 
 
 def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Single values alone, those of nested tables under their own names."""
+    """Single values alone, those of nested tables under both names."""
     flat: dict[str, Any] = {}
     for name, value in result.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value)
+            flat |= {f"{name} {inner}": item for inner, item in _flat(value).items()}
         elif not isinstance(value, list):
             flat[name] = value
     return flat

@@ -13,12 +13,14 @@ import experiment
 import records
 
 _STYLE = """
-body { font: 15px/1.5 sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #222 }
-h2 { border-top: 1px solid #ccc; padding-top: 1em } img { max-width: 100%; height: auto }
-.claim { background: #f5f5f0; padding: .5em 1em; white-space: pre-line } .scroll { overflow-x: auto }
+body { font: 15px/1.5 sans-serif; max-width: 1600px; margin: 2em auto; padding: 0 1em; color: #222 }
+section { display: grid; grid-template-columns: 20em minmax(0, 1fr); gap: 0 2em; border-top: 1px solid #ccc }
+@media (max-width: 60em) { section { display: block } }
+.claim { background: #f5f5f0; padding: .5em 1em; align-self: start; position: sticky; top: 0 }
+.scroll { overflow-x: auto } img { max-width: 100%; height: auto } .run { color: #555 }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
-td, th { padding: .2em .7em; text-align: right }
-td:first-child, th:first-child { text-align: left } tr { border-bottom: 1px solid #ddd } .run { color: #555 }
+td, th { padding: .2em .7em; text-align: right } tr { border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { text-align: left }
 """
 
 
@@ -51,15 +53,22 @@ def _record(file: Path) -> dict[str, Any] | None:
 
 
 def _section(name: str, runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    parts = [f"<h2 id='{name}'>{escape(name)}</h2><div class='claim'>{escape(experiment.description(name))}</div>"]
+    """What the paper reports and what was found on the left, the runs on the right, the longest first."""
     order = {profile: i for i, profile in enumerate(reversed(experiment.PROFILES))}
-    for run in sorted(runs, key=lambda run: (order[run["profile"]], run["seed"])):
-        parts.append(f"<h3>Profile {run['profile']}, seed {run['seed']}</h3>{_facts(run)}{_table(run)}")
-        picture = folder / f"{run['stem']}.png"
-        if picture.exists():
-            content = base64.b64encode(picture.read_bytes()).decode()
-            parts.append(f"<img alt='{escape(name)}' src='data:image/png;base64,{content}'>")
-    return "".join(parts)
+    shown = [_run(name, run, folder) for run in sorted(runs, key=lambda run: (order[run["profile"]], run["seed"]))]
+    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in experiment.description(name).split("\n\n"))
+    claim = f"<div class='claim'><h2>{name}</h2>{paragraphs}</div>"
+    return f"<section id='{name}'>{claim}<div>{''.join(shown)}</div></section>"
+
+
+def _run(name: str, run: Mapping[str, Any], folder: Path) -> str:
+    heading = f"<h3>Profile {run['profile']}, seed {run['seed']}{'' if run['finished'] else ', unfinished'}</h3>"
+    picture = folder / f"{run['stem']}.png"
+    image = ""
+    if picture.exists():
+        content = base64.b64encode(picture.read_bytes()).decode()
+        image = f"<img alt='{name}: the pictures of the run' src='data:image/png;base64,{content}'>"
+    return heading + _facts(run) + _table(run) + image
 
 
 def _facts(run: Mapping[str, Any]) -> str:

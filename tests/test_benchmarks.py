@@ -19,6 +19,7 @@ from grids import grid_for
 from measures import distance_correlation, representation_quality, total_variation
 from nflows_spread.datasets import Line, Manifold, SCurve
 from nflows_spread.training import TrainingState
+from records import columns
 from run import SHORT_SUITE, main
 
 pytest.importorskip("sklearn")
@@ -204,6 +205,13 @@ def test_a_course_goes_by_shares_of_the_steps(course: Course, values: dict[int, 
     for scale in (1, 1000):
         curve = course.over(300 * scale)
         assert [curve(step * scale) for step in values] == pytest.approx(list(values.values()))
+
+
+def test_a_table_has_a_column_for_each_number_and_no_two_share_a_name() -> None:
+    numbers = {"dimension": {"gap": 2, "rank": 3}, "gap": 1.23456, "missing": None, "eigenvalues": [1.0, 2.0]}
+    header, rows = columns({"results": {"ours": numbers, "diverged": {"failed": "why"}}})
+    assert header == ["flow", "dimension gap", "dimension rank", "gap", "missing", "failed"]
+    assert rows == [["ours", "2", "3", "1.235", "–", "–"], ["diverged", "–", "–", "–", "–", "why"]]
 
 
 def test_total_variation_is_half_the_distance_and_counts_what_lies_outside() -> None:
