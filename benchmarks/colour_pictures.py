@@ -46,7 +46,7 @@ def nearest_training_images(figure: Figure, place: SubplotSpec, outcome: Outcome
         rows += [samples.view(-1, *data.shape[1:]), data[nearest(samples.nan_to_num(), data)[1]]]
     axes = figure.add_subplot(place)
     plots.plot_images(axes, torch.cat(rows), columns=_COLUMNS)
-    axes.set_title(f"{outcome.name}: samples, and the nearest training image")
+    axes.set_title(f"{outcome.name}: samples, nearest data")
 
 
 def reconstructions_by_eigenvalue(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
@@ -114,7 +114,7 @@ def _reconstructed(axes: Axes, outcome: Outcome, *, by_energy: bool) -> None:
     ranks = ranks_of(x[0].numel())
     rows = [reconstructions(outcome, directions, x, rank, by_energy=by_energy) for rank in ranks]
     order = "energy" if by_energy else "eigenvalue"
-    _grid(axes, [x, *rows], f"{outcome.name}: reconstructions, by {order}", ["data", *ranks])
+    _grid(axes, [x, *rows], f"{outcome.name}: restored, by {order}", ["data", *ranks])
 
 
 def _grid(axes: Axes, rows: list[Tensor], title: str, labels: list[object] | tuple[object, ...]) -> None:
