@@ -1,9 +1,9 @@
 """CIFAR-10 (figures 8 to 10, 17 and 18): colour images with the volume-preserving Glow, whose dimension nobody knows.
 
 The paper: samples are realistic, and not consistently better than those of a traditional Glow; about half of the
-eigenvalues converge to 0 (figure 17). On dequantised data that is a statement about a threshold. ``quick`` is 16×16
-pixels and a small Glow, ``full`` 32×32 pixels and a middling one, ``paper`` the paper's network and schedule. The order of
-directions by energy in data space is not in the paper.
+eigenvalues converge to 0 (figure 17). On dequantised data that is a statement about a threshold. ``quick`` is
+16×16 pixels and a small Glow, ``full`` 32×32 pixels and a middling one, ``paper`` the paper's network and
+schedule. The order of directions by energy in data space is not in the paper.
 """
 
 from collections.abc import Callable
