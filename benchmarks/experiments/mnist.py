@@ -59,5 +59,5 @@ EXPERIMENT = Experiment(
         partial(pictures.spectrum, first=60, marked=(11, 14)),
         pictures.representation,
     ),
-    profiles={"full": compared(2_500, ours=4_000), "paper": PAPER_SCHEDULE},
+    profiles={"full": compared(2_500, ours=3_000), "paper": PAPER_SCHEDULE},
 )
