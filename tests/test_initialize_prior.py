@@ -6,9 +6,8 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize_prior
 from nflows_spread.factors import KINDS
-from nflows_spread.initialization import initialize_prior
 from nflows_spread.models import coupling_flow
 from support import randomize, refused
 
