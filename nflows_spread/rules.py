@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 
 CLEAR_GAP = math.log(4.0)
 """The width, in nats, above which the signal-to-noise rule trusts the largest gap: variances a factor of 4 apart."""
+
+PLAUSIBLE = 2.0
+"""How much narrower a gap may be, in nats, to make another dimension plausible: variances a factor of 7 apart."""
 
 _RANK_CUT = 10.0
 _NOISE_CUT = 2.0
@@ -37,6 +40,10 @@ class Spectrum:
     spread_variance: float
     data_noise: float
 
+    def in_units_of(self, scale: float) -> Spectrum:
+        """The same spectrum for data that is ``scale`` times larger. The latents, and what is in their units, stay."""
+        return replace(self, signal_to_noise=self.signal_to_noise * scale**2, data_noise=self.data_noise * scale)
+
     @property
     def verdicts(self) -> dict[str, IntrinsicDimension]:
         """What each rule of ``RULES`` says, by its name."""
@@ -51,6 +58,8 @@ class IntrinsicDimension(int):
         gap: how clearly: the natural logarithm of the ratio between the last eigenvalue that counts
             and the first that does not, or the rule's floor where all count; infinite where none does.
         spectrum: the ``Spectrum`` it was read off.
+        interval: the smallest and the largest dimension that the rule finds plausible: those whose gaps are
+            at most ``PLAUSIBLE`` narrower.
 
     A gap below ``CLEAR_GAP`` says that the spectrum falls off without a step, so that the dimension
     depends on the scale at which one looks.
@@ -59,39 +68,44 @@ class IntrinsicDimension(int):
     rule: str
     gap: float
     spectrum: Spectrum
+    interval: tuple[int, int]
 
-    def __new__(cls, value: int, rule: str, gap: float, spectrum: Spectrum) -> IntrinsicDimension:
+    def __new__(
+        cls, value: int, rule: str, gap: float, spectrum: Spectrum, interval: tuple[int, int] | None = None
+    ) -> IntrinsicDimension:
         dimension = super().__new__(cls, value)
         dimension.rule, dimension.gap, dimension.spectrum = rule, gap, spectrum
+        dimension.interval = (value, value) if interval is None else interval
         return dimension
 
-    def __reduce__(self) -> tuple[type[IntrinsicDimension], tuple[int, str, float, Spectrum]]:
-        return IntrinsicDimension, (int(self), self.rule, self.gap, self.spectrum)
+    def __reduce__(self) -> tuple[type[IntrinsicDimension], tuple[int, str, float, Spectrum, tuple[int, int]]]:
+        return IntrinsicDimension, (int(self), self.rule, self.gap, self.spectrum, self.interval)
 
     def __repr__(self) -> str:
-        return f"IntrinsicDimension({int(self)}, rule={self.rule!r}, gap={self.gap:.2f})"
+        return f"IntrinsicDimension({int(self)}, rule={self.rule!r}, gap={self.gap:.2f}, interval={self.interval})"
 
 
-def rank(spectrum: Spectrum) -> tuple[int, float]:
+def rank(spectrum: Spectrum) -> tuple[int, list[float]]:
     """The paper's rule (equation 5): how many eigenvalues of AAᵀ lie above ten times the spread variance.
 
     Right where the flow left the noise directions below σ_Z²; blind to the gauge and to data noise.
     """
     count = int((spectrum.eigenvalues > _RANK_CUT * spectrum.spread_variance).sum())
-    return count, _gaps(spectrum.eigenvalues + spectrum.spread_variance, spectrum.spread_variance)[count]
+    return count, _gaps(spectrum.eigenvalues + spectrum.spread_variance, spectrum.spread_variance)
 
 
-def gap(spectrum: Spectrum) -> tuple[int, float]:
+def gap(spectrum: Spectrum) -> tuple[int, list[float]]:
     """The largest gap between neighbours among the logarithms of the eigenvalues of AAᵀ + σ_Z² I.
 
     With σ_x² + σ_Z² as the last neighbour, which is where a flow that leaves the noise as it is puts
     it, so that the full dimension is a possible answer. Another gauge gives another answer.
     """
     floor = spectrum.data_noise**2 + spectrum.spread_variance
-    return _widest(_gaps(spectrum.eigenvalues + spectrum.spread_variance, floor))
+    gaps = _gaps(spectrum.eigenvalues + spectrum.spread_variance, floor)
+    return _widest(gaps), gaps
 
 
-def signal_to_noise(spectrum: Spectrum) -> tuple[int, float]:
+def signal_to_noise(spectrum: Spectrum) -> tuple[int, list[float]]:
     """The largest gap between neighbours among the logarithms of μ, the default rule.
 
     Everything below σ_x² is noise and counts as σ_x², which is also the last neighbour, so that the
@@ -100,18 +114,23 @@ def signal_to_noise(spectrum: Spectrum) -> tuple[int, float]:
     the scale of σ_x, with the small gap that is found there. Without data noise there is no floor:
     only gaps between neighbours count, and where none is clear all directions do.
     """
+    gaps = signal_to_noise_gaps(spectrum)
+    widest = _widest(gaps)
+    if gaps[widest] >= CLEAR_GAP:
+        return widest, gaps
+    return int((spectrum.signal_to_noise > _NOISE_CUT * spectrum.data_noise**2).sum()), gaps
+
+
+def signal_to_noise_gaps(spectrum: Spectrum) -> list[float]:
+    """For K = 0 … D, the gap below the K-th logarithm of μ, as ``signal_to_noise`` has it, in nats; infinite for 0."""
     noise, resolution = spectrum.data_noise**2, torch.finfo(torch.float64)
     floor = max(noise, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
     values = spectrum.signal_to_noise.clamp_min(floor)
-    gaps = _gaps(values, floor if noise > 0.0 else float(values[-1]))
-    count, width = _widest(gaps)
-    if width >= CLEAR_GAP:
-        return count, width
-    count = int((spectrum.signal_to_noise > _NOISE_CUT * noise).sum())
-    return count, gaps[count]
+    return _gaps(values, floor if noise > 0.0 else float(values[-1]))
 
 
-Rule = Callable[[Spectrum], tuple[int, float]]
+Rule = Callable[[Spectrum], tuple[int, list[float]]]
+"""Gives a dimension, and for K = 0 … D the gap below the K-th value that it looked at."""
 RULES: Mapping[str, Rule] = MappingProxyType({"signal_to_noise": signal_to_noise, "gap": gap, "rank": rank})
 
 
@@ -123,8 +142,9 @@ def decide(spectrum: Spectrum, rule: str = "signal_to_noise") -> IntrinsicDimens
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
-    value, width = RULES[rule](spectrum)
-    return IntrinsicDimension(value, rule, width, spectrum)
+    value, gaps = RULES[rule](spectrum)
+    plausible = [value, *(k for k in range(1, len(gaps)) if gaps[k] >= gaps[value] - PLAUSIBLE)]
+    return IntrinsicDimension(value, rule, gaps[value], spectrum, (min(plausible), max(plausible)))
 
 
 def _gaps(values: Tensor, floor: float) -> list[float]:
@@ -133,7 +153,6 @@ def _gaps(values: Tensor, floor: float) -> list[float]:
     return [math.inf, *(logs[:-1] - logs[1:]).tolist()]
 
 
-def _widest(gaps: list[float]) -> tuple[int, float]:
-    """The K ≥ 1 with the widest gap below it, and its width."""
-    count = max(range(1, len(gaps)), key=gaps.__getitem__)
-    return count, gaps[count]
+def _widest(gaps: list[float]) -> int:
+    """The K ≥ 1 with the widest gap below it."""
+    return max(range(1, len(gaps)), key=gaps.__getitem__)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of, encode, variances_of_base
+from nflows_spread.hosts import base_of, variances_of_base
+from nflows_spread.latents import Latents
 from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
 
 _JACOBIAN_FEATURES = 128
-_JACOBIAN_ROWS = 2**16
-_ROWS_PER_FEATURE = 32
-_CHUNK_ENTRIES = 2**22
-_STEP_OF_NOISE = 0.1
-_STEP_OF_SCALE = 1e-4
 
 
 @torch.no_grad()
@@ -62,7 +56,7 @@ def spectrum(
             f"got {type(base).__name__}"
         )
     noise = _data_noise(base, data_noise)
-    latents = _Latents(flow, base, x, context, noise, generator)
+    latents = Latents(flow, base, x, context, noise, generator)
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
     signal = linalg.add_to_diagonal(latents.covariance(), 0.0 if noise > 0.0 else spread_variance)
@@ -94,77 +88,6 @@ def intrinsic_dimension(
     ``spectrum``; an unknown rule is a ``ValueError``.
     """
     return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)
-
-
-class _Latents:
-    """The latents of noisy data, and how they respond to further noise; all results in float64."""
-
-    def __init__(
-        self,
-        flow: nn.Module,
-        base: nn.Module,
-        x: Tensor,
-        context: Tensor | None,
-        noise: float,
-        generator: torch.Generator | None,
-    ) -> None:
-        self.flow, self.base, self.x, self.context = flow, base, x, context
-        self.noise, self.generator = noise, generator
-        self.features = x[0].numel()
-        self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
-        scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
-        self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
-
-    def covariance(self) -> Tensor:
-        """Cov(g(x̃)), shape (D, D), from as many noisy copies of the data as it takes to fill all directions."""
-        origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
-        first, second = self._zeros(self.features), self._zeros(self.features, self.features)
-        for noisy, index in self._noisy(self.rows):
-            z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
-            first += z.sum(0) / self.rows
-            second += linalg.second_moment_of(z) * (len(z) / self.rows)
-        return second - torch.outer(first, first)
-
-    def jacobians(self) -> Tensor:
-        """The Jacobian of g at noisy points by central differences, shape (points, D, D)."""
-        points = min(len(self.x), max(self.features, _JACOBIAN_ROWS // self.features))
-        parts = []
-        for noisy, index in self._noisy(points, copies=2 * self.features):
-            columns = []
-            for feature in range(self.features):
-                shift = torch.zeros_like(noisy[0]).flatten()
-                shift[feature] = self.step
-                columns.append(self._difference(noisy, shift.view_as(noisy[0]), index))
-            parts.append(torch.stack(columns, dim=2))
-        return torch.cat(parts)
-
-    def mean_response(self) -> Tensor:
-        """E[J Jᵀ], shape (D, D), from one random direction for each of many noisy points."""
-        total = self._zeros(self.features, self.features)
-        for noisy, index in self._noisy(self.rows):
-            responses = self._difference(noisy, self.step * self._normal_like(noisy), index)
-            total += linalg.second_moment_of(responses) * (len(noisy) / self.rows)
-        return total
-
-    def _noisy(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Noisy points and their indices in the data, a bounded number at a time."""
-        indices = torch.arange(rows, device=self.x.device) % len(self.x)
-        for index in indices.split(max(1, _CHUNK_ENTRIES // (self.features * copies))):
-            yield self.x[index] + self.noise * self._normal_like(self.x[index]), index
-
-    def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
-        """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""
-        return (self._encode(noisy + shift, index) - self._encode(noisy - shift, index)) / (2.0 * self.step)
-
-    def _encode(self, x: Tensor, index: Tensor) -> Tensor:
-        z = encode(self.flow, x, None if self.context is None else self.context[index])
-        return (self.base.flatten(z) if isinstance(self.base, DegenerateGaussian) else z.flatten(1)).double()
-
-    def _zeros(self, *shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=torch.float64, device=self.x.device)
-
-    def _normal_like(self, x: Tensor) -> Tensor:
-        return torch.empty_like(x).normal_(generator=self.generator)
 
 
 def _data_noise(base: nn.Module, given: float | None) -> float:

@@ -16,14 +16,27 @@ LAYERS = [
     {"linalg", "validation", "rules"},
     {"distributions", "factors", "transforms"},
     {"hosts"},
-    {"losses", "manifold", "spectra", "initialization", "models", "datasets", "conversion"},
+    {
+        "losses",
+        "manifold",
+        "latents",
+        "spectra",
+        "chart",
+        "density",
+        "neighbours",
+        "initialization",
+        "models",
+        "datasets",
+        "conversion",
+    },
     {"training"},
+    {"consensus", "recipe"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
-WITHIN_A_LAYER = {("distributions", "factors")}
+WITHIN_A_LAYER = {("distributions", "factors"), ("spectra", "latents"), ("chart", "latents")}
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}

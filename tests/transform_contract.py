@@ -19,6 +19,7 @@ from nflows_spread.transforms import (
     Flatten,
     GlowStep,
     LUOneByOneConvolution,
+    MarginalSpline,
     MeanCentredAffineCouplingTransform,
     MultiscaleImageTransform,
     SigmoidLogScale,
@@ -110,6 +111,8 @@ NOT_VOLUME_PRESERVING = _couplings(ExponentialAffineCouplingTransform) | {
     "ExplicitActNorm, images": Case(partial(ExplicitActNorm, 4), (4, 2, 3)),
     "LUOneByOneConvolution": Case(partial(LUOneByOneConvolution, 4), (4, 2, 3)),
     "LUOneByOneConvolution, random": Case(partial(LUOneByOneConvolution, 5, identity_init=False), (5, 3, 2)),
+    "MarginalSpline": Case(partial(MarginalSpline, 5, bins=4), (5,)),
+    "MarginalSpline, one bin": Case(partial(MarginalSpline, 2, bins=1, bound=2.0), (2,)),
     "GlowStep, free": Case(partial(glow_step, 4, free=True), (4, 2, 3)),
 }
 VOLUME_PRESERVING: dict[str, Case] = {

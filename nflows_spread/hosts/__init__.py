@@ -34,6 +34,13 @@ class Host(Protocol):
         """The variances, shape (D,), of a Gaussian base whose entries are independent, or None for any other base."""
 
 
+class Density(Protocol):
+    """What a base distribution of every host has."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of latents (n, ...), shape (n,)."""
+
+
 def host_of(flow: nn.Module) -> Host:
     """The host that a flow belongs to.
 
@@ -83,6 +90,13 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     """
     _check_context(len(z), context)
     return host_of(flow).decode(flow, z, context)
+
+
+def log_prob(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
+    """log p(x) = log p_Z(g(x)) + log|det J|, shape (n,), for a flow whose base does not see the context."""
+    z, logabsdet = encode_with_logabsdet(flow, x, context)
+    base = cast(Density, base_of(flow))
+    return base.log_prob(z) + logabsdet
 
 
 def base_of(flow: nn.Module) -> nn.Module:

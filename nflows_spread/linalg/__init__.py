@@ -31,6 +31,7 @@ from nflows_spread.linalg.spectra import (
     pointwise_signal_to_noise,
     positive_root,
     second_moment_of,
+    with_fixed_signs,
 )
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "spread_cholesky_of",
     "spread_covariance",
     "spread_log_prob",
+    "with_fixed_signs",
 ]

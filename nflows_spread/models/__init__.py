@@ -2,6 +2,7 @@
 
 from nflows_spread.models.convolutional import TABLE_3, TABLE_4, convolutional_flow
 from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
+from nflows_spread.models.density import density_flow
 from nflows_spread.models.glow import volume_preserving_glow
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "TABLE_4",
     "convolutional_flow",
     "coupling_flow",
+    "density_flow",
     "volume_preserving_glow",
 ]

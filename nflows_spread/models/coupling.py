@@ -59,6 +59,31 @@ def coupling_flow(
     Raises:
         ValueError: ``features`` is below 2 or ``layers`` below 1.
     """
+    couplings = coupling_layers(
+        features,
+        layers=layers,
+        hidden_features=hidden_features,
+        context_features=context_features,
+        permute=permute,
+        volume_preserving=volume_preserving,
+        bounded_scale=bounded_scale,
+        generator=generator,
+    )
+    return Flow(CompositeTransform(couplings), DegenerateGaussian([features]) if base is None else base)
+
+
+def coupling_layers(
+    features: int,
+    *,
+    layers: int,
+    hidden_features: Sequence[int],
+    context_features: int | None,
+    permute: bool,
+    volume_preserving: bool,
+    bounded_scale: bool,
+    generator: torch.Generator | None,
+) -> list[Transform]:
+    """The transforms of ``coupling_flow``, for a flow that has others too. Arguments and errors are the same."""
     if validation.positive_int("features", features) < 2:
         raise ValueError(f"features must be at least 2 for a coupling, got {features}")
     transforms: list[Transform] = []
@@ -75,7 +100,7 @@ def coupling_flow(
                 bounded_scale=bounded_scale,
             )
         )
-    return Flow(CompositeTransform(transforms), DegenerateGaussian([features]) if base is None else base)
+    return transforms
 
 
 def dense_coupling(

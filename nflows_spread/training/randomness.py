@@ -81,6 +81,17 @@ def separate(generators: Iterable[torch.Generator], rank: int) -> None:
 
 
 @contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Inside, torch's global generator continues from a seed drawn from this one; afterwards it is as it was before.
+
+    For torch's layers, which draw their weights from the global generator and take no other.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw_seed(generator))
+        yield
+
+
+@contextmanager
 def set_aside(module: nn.Module, *, seed: int = 0) -> Iterator[None]:
     """Randomness from a fixed seed inside, and afterwards all generators as they were before.
 

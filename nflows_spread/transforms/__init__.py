@@ -12,6 +12,7 @@ from nflows_spread.transforms.linear import (
     VolumePreservingLULinear,
     VolumePreservingOneByOneConvolution,
 )
+from nflows_spread.transforms.marginal import MarginalSpline
 from nflows_spread.transforms.normalization import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
@@ -24,6 +25,7 @@ __all__ = [
     "Flatten",
     "GlowStep",
     "LUOneByOneConvolution",
+    "MarginalSpline",
     "MeanCentredAffineCouplingTransform",
     "MultiscaleImageTransform",
     "SigmoidLogScale",

@@ -1,0 +1,64 @@
+"""Coordinates of the latent space that do not depend on its gauge: the directions of largest signal-to-noise first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import linalg, validation
+from nflows_spread.hosts import base_of
+from nflows_spread.latents import Latents
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An affine map of latents to coordinates of unit variance, in which the response to data noise is diagonal.
+
+    With S = LLᵀ the covariance of the noisy latents and N = E[JJᵀ] their response to data noise, L⁻¹N L⁻ᵀ = U diag(1/μ)
+    Uᵀ; the coordinates are Uᵀ L⁻¹ (z − m). Another linear gauge of the latent space gives the same ones, up to signs.
+
+    Attributes:
+        mean: m, (D,).
+        directions: L⁻ᵀ U in columns, (D, D), from the largest μ to the smallest.
+        inverse: Uᵀ Lᵀ, (D, D): a row of coordinates times it is z − m.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    inverse: Tensor
+
+    def coordinates(self, z: Tensor, rank: int) -> Tensor:
+        """The first coordinates of latents (n, D), shape (n, rank)."""
+        return (z.flatten(1).to(self.mean.dtype) - self.mean) @ self.directions[:, :rank]
+
+    def latents(self, coordinates: Tensor) -> Tensor:
+        """Latents (n, D), in float32, at coordinates (n, K); the others are 0."""
+        rank = coordinates.shape[1]
+        return (self.mean + coordinates.to(self.mean.dtype) @ self.inverse[:rank]).float()
+
+
+@torch.no_grad()
+def chart_of(flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.Generator | None = None) -> Chart:
+    """The chart of a trained flow.
+
+    Args:
+        flow: a flow of any host whose base is Gaussian.
+        x: data like that it was trained on, shape (n, ...).
+        data_noise: σ_x, in data units, above 0.
+        generator: source of the noise and of the directions in which the response is measured.
+    """
+    validation.points("x", x)
+    base = base_of(flow)
+    latents = Latents(flow, base, x, None, validation.positive("data_noise", data_noise), generator)
+    mean, covariance = latents.moments()
+    root = torch.linalg.cholesky(covariance)
+    whitened = torch.linalg.solve_triangular(root, latents.mean_response(), upper=False)
+    response = torch.linalg.solve_triangular(root, whitened.mT, upper=False)
+    directions = linalg.with_fixed_signs(torch.linalg.eigh(0.5 * (response + response.mT)).eigenvectors)
+    return Chart(
+        mean=mean,
+        directions=torch.linalg.solve_triangular(root.mT, directions, upper=True),
+        inverse=directions.mT @ root.mT,
+    )

@@ -1,0 +1,63 @@
+"""One verdict on the dimension from read-outs that fail in different places, and how far they disagree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from nflows_spread.density import DensityDimension
+from nflows_spread.neighbours import NeighbourDimension
+from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the read-outs say about one data set.
+
+    Attributes:
+        spectrum: the flow's. Sure of flat and smooth manifolds of any dimension, and of those whose density
+            varies; too high where the flow found no chart.
+        neighbours: distances between neighbours. Sure of low dimensions, however curved or folded; a few per
+            cent wide at high ones, and too low where the density varies within a neighbourhood.
+        density: the flow's denoiser, at the scale of σ_x. Needs no chart; an upper bound on average.
+    """
+
+    spectrum: Spectrum
+    neighbours: NeighbourDimension
+    density: DensityDimension
+
+    @property
+    def verdicts(self) -> dict[str, float]:
+        """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole."""
+        return {
+            **{rule: float(verdict) for rule, verdict in self.spectrum.verdicts.items()},
+            "neighbours": self.neighbours.value,
+            "denoising": self.density.denoising,
+            "score": self.density.score,
+        }
+
+
+def consensus(readings: Readings) -> IntrinsicDimension:
+    """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
+
+    The evidence of the spectrum is by how much the gap below its K-th eigenvalue, as the rule
+    ``signal_to_noise`` has it, is wider than ``CLEAR_GAP``, up to 2 nats: narrower gaps are chance, and much wider ones tell no more. That of the neighbours is the logarithm of a normal density of log K around theirs. A wide gap
+    overrules neighbours that are unsure, and sharp neighbours choose between several gaps, as a closed
+    surface has them at K and at K + 1. The density is reported and not counted.
+
+    Returns:
+        K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
+        whose evidence is within 2 nats of the best.
+    """
+    gaps = signal_to_noise_gaps(readings.spectrum)
+    likely = [
+        min(max(gaps[k] - CLEAR_GAP, 0.0), PLAUSIBLE) + readings.neighbours.log_plausibility(k)
+        for k in range(1, len(gaps))
+    ]
+    evidence = torch.tensor([-math.inf, *likely])
+    best = int(evidence.argmax())
+    plausible = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten()
+    interval = (int(plausible[0]), int(plausible[-1]))
+    return IntrinsicDimension(best, "consensus", gaps[best], readings.spectrum, interval)

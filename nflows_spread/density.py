@@ -1,0 +1,92 @@
+"""The dimension of data as its denoiser sees it, from the density of a flow, with no chart and no eigenvalues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.hosts import log_prob
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class DensityDimension:
+    """What a flow's density says about the dimension of its data, and how sure that is.
+
+    Attributes:
+        denoising: E‖ε + σ ∇log p(x̃)‖². The best estimate of x from x̃ = x + σ ε is x̃ + σ² ∇log p(x̃); at a small σ it
+            takes away the noise across a K-dimensional manifold and none along it, so that its squared
+            error is K σ². A model's own estimate can only be worse: on held-out data this is an upper bound.
+        score: E[‖ε‖² − σ² ‖∇log p(x̃)‖²], the same number for the true density by de Bruijn's identity, and
+            the slope of the log-likelihood in log σ, plus D, that LIDL fits. For a model it is no bound.
+        denoising_error: standard error of ``denoising`` over the points.
+        score_error: standard error of ``score`` over the points.
+        data_noise: σ.
+
+    The distance of the two says how far the model is from the density that it was trained on.
+    """
+
+    denoising: float
+    score: float
+    denoising_error: float
+    score_error: float
+    data_noise: float
+
+
+def density_dimension(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    data_noise: float,
+    context: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> DensityDimension:
+    """Read the dimension off the density of noisy data.
+
+    Closed surfaces, which no single chart covers, have a density all the same. Both numbers are means
+    over points, in which ‖ε‖² stands for its expectation D because it varies together with the other
+    term: what remains has a variance of the order of K and not of D.
+
+    Args:
+        flow: a flow of any host, with any base.
+        x: data that the flow was not trained on, shape (n, ...).
+        data_noise: σ, the noise that it was trained with, above 0, in data units.
+        context: conditioning inputs, one row for each row of ``x``.
+        generator: source of ε.
+
+    Raises:
+        TypeError: ``x`` is not of a floating dtype.
+        ValueError: ``x`` is empty or not finite, or ``data_noise`` is not positive.
+    """
+    validation.points("x", x)
+    sigma = validation.positive("data_noise", data_noise)
+    denoising, score = [], []
+    for index in torch.arange(len(x), device=x.device).split(_CHUNK):
+        noise = torch.empty_like(x[index]).normal_(generator=generator)
+        scaled = sigma * score_of(flow, x[index] + sigma * noise, None if context is None else context[index])
+        denoising.append((noise + scaled).flatten(1).double().square().sum(1))
+        score.append((noise.double().square() - scaled.double().square()).flatten(1).sum(1))
+    errors, scores = torch.cat(denoising), torch.cat(score)
+    return DensityDimension(
+        denoising=float(errors.mean()),
+        score=float(scores.mean()),
+        denoising_error=_standard_error(errors),
+        score_error=_standard_error(scores),
+        data_noise=sigma,
+    )
+
+
+def score_of(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
+    """∇ log p(x) of the flow's density, of the shape of ``x``; the gradients of parameters stay as they are."""
+    with torch.enable_grad():
+        leaves = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(log_prob(flow, leaves, context).sum(), leaves)
+    return gradient
+
+
+def _standard_error(values: Tensor) -> float:
+    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("inf")

@@ -1,0 +1,189 @@
+"""``SpreadFlowEstimator``: an array of data in; its dimension, a representation, a density and samples out."""
+
+from __future__ import annotations
+
+from typing import Any, Self, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from nflows_spread import validation
+from nflows_spread.chart import Chart, chart_of
+from nflows_spread.consensus import Readings, consensus
+from nflows_spread.density import density_dimension, score_of
+from nflows_spread.hosts import decode, encode, log_prob
+from nflows_spread.neighbours import neighbour_dimension
+from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread.spectra import spectrum
+
+Array = TypeVar("Array", bound=Any)
+"""A NumPy array or a tensor: what comes in decides what goes out."""
+
+_FEWEST = 50
+_SPECTRUM_POINTS = 1000
+_FARTHEST = 3.0
+
+
+class SpreadFlowEstimator:
+    """Fit a spread flow to points by one recipe for all data, and read everything off it.
+
+    Args:
+        random_state: seed of all randomness; by default a new one each time.
+        recipe: the numbers of the training, see ``nflows_spread.recipe.Recipe``.
+        max_minutes: stop training after so long.
+        progress: show a progress bar.
+
+    Attributes:
+        intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
+        readings_: what each read-out says by itself; ``readings_.verdicts`` lists them.
+        spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
+        flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
+        data_noise_: σ_x at the end of training, in units of the data.
+        center_: mean of the data, (D,).
+        scale_: root of the data's mean variance a feature.
+        n_features_in_: D.
+
+    Example:
+        >>> import numpy as np
+        >>> t = np.random.default_rng(0).uniform(0, 3, 200)
+        >>> x = np.stack([np.cos(t), np.sin(t), t], axis=1)
+        >>> estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(steps=20)).fit(x)
+        >>> int(estimator.intrinsic_dimension_), estimator.sample(5).shape
+        (1, (5, 3))
+    """
+
+    def __init__(
+        self,
+        *,
+        random_state: int | None = None,
+        recipe: Recipe | None = None,
+        max_minutes: float | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.random_state = random_state
+        self.recipe = recipe
+        self.max_minutes = max_minutes
+        self.progress = progress
+
+    def fit(self, X: Array, y: None = None) -> Self:
+        """Train on points and read the dimension off.
+
+        Args:
+            X: NumPy array or tensor, shape (n, D), n at least 50 and D at least 2.
+            y: ignored, for pipelines.
+
+        Raises:
+            TypeError: ``X`` is no numeric array.
+            ValueError: ``X`` has another shape, is not finite, or does not vary.
+        """
+        x = _as_rows(X)
+        if len(x) < _FEWEST or x.shape[1] < 2:
+            raise ValueError(f"X must have at least {_FEWEST} rows and 2 columns, got shape {tuple(x.shape)}")
+        recipe = self.recipe or Recipe()
+        generator = torch.Generator()
+        generator.manual_seed(generator.seed() if self.random_state is None else self.random_state)
+        center = x.double().mean(0)
+        scale = float((x.double() - center).square().mean().sqrt())
+        if not scale > 1e-6 * float(x.abs().max()):
+            raise ValueError(f"X must vary, got {len(x)} rows that are all about the same; is the data constant?")
+        unit = ((x.double() - center) / scale).float()
+        neighbours = neighbour_dimension(unit, generator=generator)
+        shuffled = unit[torch.randperm(len(unit), generator=generator)]
+        held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
+        objective = trained_by(
+            recipe,
+            kept,
+            nearest=neighbours.nearest,
+            generator=generator,
+            max_minutes=self.max_minutes,
+            progress=self.progress,
+        )
+        flow, noise = objective.flow, objective.data_noise
+        found = spectrum(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+        density = density_dimension(flow, held_out, data_noise=noise, generator=generator)
+        readings = Readings(found.in_units_of(scale), neighbours, density)
+        self.intrinsic_dimension_ = consensus(readings)
+        self.readings_, self.spectrum_ = readings, readings.spectrum
+        self.flow_, self.data_noise_ = flow, noise * scale
+        self.center_, self.scale_, self.n_features_in_ = center, scale, x.shape[1]
+        self._chart: Chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+        self._like, self._generator = X[:0], generator
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Coordinates of points on the manifold, shape (n, K), of unit variance and in order of μ.
+
+        The K directions of the latent space with the largest signal-to-noise, free of its gauge.
+        """
+        unit = self._unit(X)
+        with torch.no_grad():
+            return _like(X, self._chart.coordinates(encode(self.flow_, unit), self.intrinsic_dimension_))
+
+    def fit_transform(self, X: Array, y: None = None) -> Array:
+        """``fit(X).transform(X)``."""
+        return self.fit(X).transform(X)
+
+    def inverse_transform(self, coordinates: Array) -> Array:
+        """Points of the data's space, (n, D), at coordinates (n, K) as ``transform`` gives them."""
+        self._ensure_fitted()
+        rows = _as_rows(coordinates)
+        if rows.shape[1] > self.n_features_in_:
+            raise ValueError(f"coordinates must have at most {self.n_features_in_} columns, got {rows.shape[1]}")
+        with torch.no_grad():
+            unit = decode(self.flow_, self._chart.latents(rows))
+        return _like(coordinates, unit.double() * self.scale_ + self.center_)
+
+    def sample(self, n_samples: int = 1) -> Any:
+        """Points on the manifold, shape (n_samples, D), in the kind of array that ``fit`` was given.
+
+        Draws of the flow's density, each moved by x + σ_x² ∇log p(x), the best guess of the point without
+        noise. So no chart is needed, and closed surfaces have samples too.
+        """
+        self._ensure_fitted()
+        count = validation.positive_int("n_samples", n_samples)
+        noise = self.data_noise_ / self.scale_
+        latents = torch.randn(count, self.n_features_in_, generator=self._generator)
+        with torch.no_grad():
+            noisy = decode(self.flow_, self._chart.latents(latents))
+        step = noise**2 * score_of(self.flow_, noisy)
+        # noise is never much longer than this; a longer step would be an error of the flow's
+        longest = _FARTHEST * noise * self.n_features_in_**0.5
+        step = step * (longest / step.norm(dim=1, keepdim=True).clamp_min(longest))
+        return _like(self._like, (noisy + step).double() * self.scale_ + self.center_)
+
+    def score_samples(self, X: Array) -> Array:
+        """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,)."""
+        unit = self._unit(X)
+        with torch.no_grad():
+            values = log_prob(self.flow_, unit).double()
+        return _like(X, values - self.n_features_in_ * torch.tensor(self.scale_, dtype=torch.float64).log())
+
+    def _unit(self, X: Array) -> Tensor:
+        """Points as the flow knows them."""
+        self._ensure_fitted()
+        x = _as_rows(X)
+        if x.shape[1] != self.n_features_in_:
+            raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
+        return ((x.double() - self.center_) / self.scale_).float()
+
+    def _ensure_fitted(self) -> None:
+        if not hasattr(self, "flow_"):
+            raise RuntimeError("the estimator must be fitted first, got one that is not; call fit(X)")
+
+
+def _as_rows(X: Array) -> Tensor:
+    """A finite matrix as a floating tensor on the CPU."""
+    x = X.detach().cpu() if isinstance(X, Tensor) else torch.as_tensor(X)
+    x = x if x.is_floating_point() else x.double()
+    if x.dim() != 2:
+        raise ValueError(f"X must be a matrix, one row a point, got shape {tuple(x.shape)}")
+    return validation.points("X", x)
+
+
+def _like(example: Array, result: Tensor) -> Array:
+    """The result as a tensor, or as a NumPy array, in the floating dtype of the example."""
+    if isinstance(example, Tensor):
+        return cast(Array, result.to(example.dtype if example.is_floating_point() else result.dtype))
+    values = result.numpy()
+    kept = getattr(example, "dtype", values.dtype)
+    return cast(Array, values.astype(kept) if kept.kind == "f" else values)

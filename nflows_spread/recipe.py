@@ -1,0 +1,125 @@
+"""How the estimator trains: a flow's size, its noise and its steps, chosen from the data and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, PolynomialLR
+
+from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.models import density_flow
+from nflows_spread.training import GeometricNoise, fit
+from nflows_spread.training.randomness import drawing_from
+from nflows_spread.transforms import MarginalSpline
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of the default recipe. Lengths are in units of the data's scale, its root mean variance a feature.
+
+    Attributes:
+        layers: couplings.
+        hidden_features: width of the two hidden layers of their nets.
+        bins: of each feature's spline.
+        steps: of the annealing and the rest together, at most.
+        annealed: share of the steps after which σ_x has reached its end.
+        batch_size: rows a step.
+        learning_rate: of Adam at the start; it falls to nothing along a straight line.
+        spline_rate: by how much the splines learn faster.
+        weight_decay: of the nets' weights; it keeps 2 000 points in 20 dimensions from being learned by heart.
+        first_noise: σ_x at the start.
+        last_noise: σ_x at the end, or the median distance to the nearest neighbour where that is smaller.
+        least_noise: σ_x never falls below.
+        spread_variance: σ_Z², far below all else in latents of unit scale.
+        held_out: share of the rows kept for the density's read-out, which memory would flatter.
+        gradient_clip: largest norm of the gradient.
+    """
+
+    layers: int = 6
+    hidden_features: int = 64
+    bins: int = 32
+    steps: int = 2000
+    annealed: float = 0.8
+    batch_size: int = 200
+    learning_rate: float = 1e-3
+    spline_rate: float = 5.0
+    weight_decay: float = 1.0
+    first_noise: float = 0.5
+    last_noise: float = 0.01
+    least_noise: float = 0.003
+    spread_variance: float = 1e-6
+    held_out: float = 0.1
+    gradient_clip: float = 5.0
+
+
+def trained_by(
+    recipe: Recipe,
+    x: Tensor,
+    *,
+    nearest: float,
+    generator: torch.Generator,
+    max_minutes: float | None = None,
+    progress: bool = False,
+) -> SpreadKLLoss:
+    """A flow trained on data of unit scale by a recipe, within its objective, which knows the final σ_x.
+
+    Args:
+        recipe: the numbers.
+        x: rows to train on, (n, D).
+        nearest: median distance of a row to its nearest neighbour.
+        generator: source of the weights, the noise and the order of the rows.
+        max_minutes: stop after so long.
+        progress: show a bar.
+    """
+    end = min(recipe.last_noise, max(nearest, recipe.least_noise))
+    objective = SpreadKLLoss(_flow(recipe, x, generator), data_noise=recipe.first_noise, generator=generator)
+    annealing = max(1, int(recipe.annealed * recipe.steps))
+    fit(
+        objective,
+        x,
+        steps=recipe.steps,
+        batch_size=min(recipe.batch_size, len(x)),
+        optimizer=_optimizer(recipe, objective),
+        learning_rate_schedule=lambda optimizer: _falling(recipe, optimizer),
+        noise_schedule=GeometricNoise(objective, start=recipe.first_noise, end=end, steps=annealing),
+        gradient_clip=recipe.gradient_clip,
+        max_minutes=max_minutes,
+        generator=generator,
+        progress=progress,
+    )
+    return objective.eval()
+
+
+def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
+    with drawing_from(generator):
+        return density_flow(
+            x,
+            layers=recipe.layers,
+            hidden_features=(recipe.hidden_features, recipe.hidden_features),
+            bins=recipe.bins,
+            base=DegenerateGaussian([x.shape[1]], spread_variance=recipe.spread_variance),
+            generator=generator,
+        )
+
+
+def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:
+    """Adam with decay of all in the nets, none of the prior, and a faster rate of the splines."""
+    splines = [p for module in objective.modules() if isinstance(module, MarginalSpline) for p in module.parameters()]
+    prior = list(objective.base.parameters())
+    apart = {id(p) for p in (*splines, *prior)}
+    nets = [p for p in objective.parameters() if id(p) not in apart]
+    groups: list[dict[str, Any]] = [
+        {"params": nets, "weight_decay": recipe.weight_decay},
+        {"params": prior},
+        {"params": splines, "lr": recipe.spline_rate * recipe.learning_rate},
+    ]
+    return AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
+
+
+def _falling(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
+    return PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))

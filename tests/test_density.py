@@ -1,0 +1,58 @@
+"""The dimension from a density, for a flow whose density is known."""
+
+import pytest
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import PointwiseAffineTransform
+
+from nflows_spread.density import density_dimension, score_of
+from nflows_spread.models import coupling_flow
+from support import randomize, refused
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+VARIANCES = torch.tensor([4.0, 1.0, 0.25, 0.0, 0.0, 0.0], dtype=torch.float64)
+NOISE = 0.1
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
+def gaussian_flow(variances):
+    """The density N(0, diag(v))."""
+    return Flow(PointwiseAffineTransform(0.0, variances.rsqrt()), StandardNormal([len(variances)]))
+
+
+def points(rows=4000):
+    return VARIANCES.sqrt() * torch.randn(rows, 6, generator=seeded())
+
+
+def test_both_numbers_are_those_of_the_exact_density():
+    found = density_dimension(gaussian_flow(VARIANCES + NOISE**2), points(), data_noise=NOISE, generator=seeded())
+    exact = float((VARIANCES / (VARIANCES + NOISE**2)).sum())  # E‖error‖²/σ² of the Wiener filter
+    assert found.denoising == pytest.approx(exact, abs=4.0 * found.denoising_error)
+    assert found.score == pytest.approx(exact, abs=4.0 * found.score_error)
+    assert found.denoising_error < 0.06
+
+
+def test_a_worse_model_denoises_worse_and_its_score_goes_the_other_way():
+    wrong = density_dimension(gaussian_flow(VARIANCES + 0.3 * NOISE**2), points(), data_noise=NOISE, generator=seeded())
+    assert wrong.denoising > 3.0 + 4.0 * wrong.denoising_error
+    assert wrong.score < 3.0 - 4.0 * wrong.score_error
+
+
+def test_the_score_is_the_gradient_and_leaves_the_parameters_alone():
+    flow = randomize(coupling_flow(3, layers=2, volume_preserving=False))
+    x = torch.randn(5, 3, generator=seeded())
+    oracle = torch.stack(
+        [torch.autograd.functional.jacobian(lambda row: flow.log_prob(row[None])[0], row) for row in x]
+    )
+    torch.testing.assert_close(score_of(flow, x), oracle)
+    assert all(parameter.grad is None for parameter in flow.parameters())
+
+
+def test_noise_must_be_positive():
+    with refused(ValueError, "data_noise must be a finite number above 0, got 0.0"):
+        density_dimension(gaussian_flow(VARIANCES + 1.0), points(10), data_noise=0.0)

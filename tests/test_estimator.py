@@ -1,0 +1,132 @@
+"""The estimator: from an array to a dimension, a representation, a density and samples."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.recipe import Recipe
+from support import refused
+
+SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
+ROWS = 400
+
+
+def arc(rows=ROWS, seed=0):
+    """A circle's arc in three dimensions, far from the origin and large."""
+    t = np.random.default_rng(seed).uniform(0.0, 3.0, rows)
+    return 100.0 + 20.0 * np.stack([np.cos(t), np.sin(t), 0.3 * t], axis=1)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+
+
+@pytest.fixture(scope="module")
+def fitted_well():
+    return SpreadFlowEstimator(random_state=0, recipe=Recipe(steps=600, layers=4, hidden_features=32)).fit(arc(1000))
+
+
+def test_the_attributes_of_scikit_learn_are_there(fitted):
+    assert fitted.n_features_in_ == 3
+    assert fitted.intrinsic_dimension_ == 1
+    assert fitted.intrinsic_dimension_.rule == "consensus"
+    assert fitted.spectrum_.signal_to_noise.shape == (3,)
+    assert set(fitted.readings_.verdicts) >= {"signal_to_noise", "rank", "neighbours", "denoising"}
+
+
+def test_the_same_seed_gives_the_same_result():
+    first, second = (SpreadFlowEstimator(random_state=3, recipe=SHORT).fit(arc()) for _ in range(2))
+    np.testing.assert_array_equal(first.transform(arc(5)), second.transform(arc(5)))
+    np.testing.assert_array_equal(first.sample(4), second.sample(4))
+
+
+def test_the_global_generator_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    SpreadFlowEstimator(random_state=3, recipe=SHORT).fit(arc())
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_results_are_arrays_of_the_kind_that_came_in(fitted):
+    x = arc(7)
+    for points in (x, x.astype(np.float32), torch.as_tensor(x)):
+        transformed, scores = fitted.transform(points), fitted.score_samples(points)
+        assert type(transformed) is type(points)
+        assert transformed.dtype == points.dtype
+        assert tuple(transformed.shape) == (7, 1)
+        assert tuple(scores.shape) == (7,)
+    assert isinstance(fitted.sample(2), np.ndarray)
+    assert isinstance(
+        SpreadFlowEstimator(recipe=SHORT).fit(torch.as_tensor(x).repeat(40, 1) + torch.randn(280, 3)).sample(),
+        torch.Tensor,
+    )
+
+
+def test_the_spectrum_and_the_noise_are_in_units_of_the_data():
+    small, large = (SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(c * arc()) for c in (1.0, 1000.0))
+    assert large.data_noise_ == pytest.approx(1000.0 * small.data_noise_, rel=1e-3)
+    torch.testing.assert_close(
+        large.spectrum_.signal_to_noise, 1e6 * small.spectrum_.signal_to_noise, rtol=0.05, atol=0.0
+    )
+
+
+def test_samples_lie_on_the_curve_and_cover_it(fitted_well):
+    samples = (fitted_well.sample(500) - 100.0) / 20.0
+    off_cylinder = np.abs(np.linalg.norm(samples[:, :2], axis=1) - 1.0)
+    assert np.median(off_cylinder) < 0.03
+    heights = samples[:, 2] / 0.3
+    assert np.quantile(heights, 0.05) < 0.4
+    assert np.quantile(heights, 0.95) > 2.6
+
+
+def test_the_representation_keeps_the_order_along_the_curve(fitted_well):
+    t = np.linspace(0.1, 2.9, 50)
+    curve = 100.0 + 20.0 * np.stack([np.cos(t), np.sin(t), 0.3 * t], axis=1)
+    ranks = np.argsort(np.argsort(fitted_well.transform(curve)[:, 0]))
+    assert abs(np.corrcoef(ranks, np.arange(50))[0, 1]) > 0.98
+
+
+def test_the_density_integrates_to_one():
+    square = np.random.default_rng(0).uniform(-3.0, 3.0, (1000, 2))
+    estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(square)
+    axis = np.linspace(-6.0, 6.0, 241)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    assert np.exp(estimator.score_samples(grid)).sum() * 0.05**2 == pytest.approx(1.0, abs=0.02)
+
+
+def test_coordinates_lead_back_to_their_points(fitted_well):
+    x = arc(200, seed=1)
+    back = fitted_well.inverse_transform(fitted_well.transform(x))
+    assert np.median(np.linalg.norm(back - x, axis=1)) < 2.0  # a tenth of the radius
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.zeros((100, 3)), ValueError, "X must vary, got 100 rows that are all about the same"),
+        (np.zeros((10, 3)), ValueError, "X must have at least 50 rows and 2 columns, got shape (10, 3)"),
+        (np.zeros((100, 1)), ValueError, "X must have at least 50 rows and 2 columns, got shape (100, 1)"),
+        (np.zeros(100), ValueError, "X must be a matrix, one row a point, got shape (100,)"),
+        (np.full((100, 3), math.nan), ValueError, "X must be finite, got NaN or infinity in 100 of 100 rows"),
+    ],
+)
+def test_bad_data_is_refused_and_changes_nothing(x, error, message):
+    estimator = SpreadFlowEstimator(recipe=SHORT)
+    with refused(error, message):
+        estimator.fit(x)
+    assert not hasattr(estimator, "flow_")
+
+
+def test_points_of_another_width_are_refused(fitted):
+    with refused(ValueError, "X must have 3 columns as in fit, got 2"):
+        fitted.transform(np.zeros((4, 2)))
+
+
+def test_an_estimator_that_is_not_fitted_says_so():
+    with refused(RuntimeError, "the estimator must be fitted first"):
+        SpreadFlowEstimator().transform(np.zeros((4, 2)))

@@ -1,0 +1,68 @@
+"""The dimension by nearest neighbours, on sets of known dimension that it was not calibrated on."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread.neighbours import neighbour_dimension
+from support import refused
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def ball(points, dimension):
+    directions = torch.randn(points, dimension, generator=seeded())
+    radii = torch.rand(points, 1, generator=seeded(1)) ** (1.0 / dimension)
+    return directions / directions.norm(dim=1, keepdim=True) * radii
+
+
+def torus(points, dimension):
+    angles = 2.0 * math.pi * torch.rand(points, dimension, generator=seeded())
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 5, 12])
+@pytest.mark.parametrize("shape", [ball, torus])
+def test_the_dimension_is_within_the_error(shape, dimension):
+    found = neighbour_dimension(shape(1500, dimension))
+    assert found.log_plausibility(dimension) > -2.0
+    if shape is ball or dimension < 10:  # 1500 points do not see that a torus of 12 dimensions is flat
+        assert found.value == pytest.approx(dimension, rel=0.15)
+
+
+def test_no_isometry_and_no_scale_changes_it():
+    x = ball(600, 3)
+    rotation = torch.linalg.qr(torch.randn(8, 8, generator=seeded())).Q[:3]
+    first, second = neighbour_dimension(x), neighbour_dimension(100.0 + 7.0 * x @ rotation)
+    assert second.value == pytest.approx(first.value, rel=1e-6)
+    assert second.nearest == pytest.approx(7.0 * first.nearest, rel=1e-6)
+
+
+def test_repeated_points_count_once():
+    x = ball(300, 2)
+    assert neighbour_dimension(torch.cat([x, x])).value == pytest.approx(neighbour_dimension(x).value, rel=1e-9)
+
+
+def test_a_density_that_varies_makes_larger_dimensions_plausible():
+    normal = torch.randn(1500, 6, generator=seeded())
+    uneven = normal.sign() * normal.abs() ** 3
+    found, even = neighbour_dimension(uneven), neighbour_dimension(normal)
+    assert found.value < 6.0
+    assert found.above > even.above
+    assert found.below < 0.12
+
+
+def test_noise_far_below_the_neighbours_does_not_count():
+    x = torch.cat([ball(1000, 2), torch.zeros(1000, 3)], dim=1)
+    noisy = x + 1e-4 * torch.randn(x.shape, generator=seeded(3))
+    assert neighbour_dimension(noisy).value == pytest.approx(2.0, rel=0.1)
+
+
+def test_few_distinct_points_are_refused():
+    with refused(ValueError, "x must have at least 50 distinct points, got 10 among 100"):
+        neighbour_dimension(ball(10, 2).repeat(10, 1))
