@@ -43,9 +43,10 @@ def consensus(readings: Readings) -> IntrinsicDimension:
     """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
 
     The evidence of the spectrum is by how much the gap below its K-th eigenvalue, as the rule
-    ``signal_to_noise`` has it, is wider than ``CLEAR_GAP``, up to 2 nats: narrower gaps are chance, and much wider ones tell no more. That of the neighbours is the logarithm of a normal density of log K around theirs. A wide gap
-    overrules neighbours that are unsure, and sharp neighbours choose between several gaps, as a closed
-    surface has them at K and at K + 1. The density is reported and not counted.
+    ``signal_to_noise`` has it, is wider than ``CLEAR_GAP``, up to 2 nats: narrower gaps are chance, and much
+    wider ones tell no more. That of the neighbours is the logarithm of a normal density of log K around
+    theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
+    gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
