@@ -72,15 +72,14 @@ def _run(name: str, run: Mapping[str, Any], folder: Path) -> str:
 
 
 def _facts(run: Mapping[str, Any]) -> str:
-    """Command, commit, machine, time, and how much of the paper's schedule was done."""
+    """Command, commit, machine, time, and how much of the paper's schedule was done where the paper has one."""
     seconds = sum(result.get("seconds", 0.0) for result in run["results"].values())
-    shares = ", ".join(f"{flow} {share:.0%}" for flow, share in run["share_of_paper"].items())
     accelerator = run["machine"]["accelerator"] or f"{run['machine']['cores']} cores"
-    return (
-        f"<p class='run'><code>{escape(run['command'])}</code><br>commit {escape(str(run['commit']))}, "
-        f"{escape(accelerator)}, {seconds / 60.0:.0f} minutes of training; "
-        f"rows of data as a share of the paper's schedule: {escape(shares)}</p>"
-    )
+    facts = f"commit {run['commit']}, {accelerator}, {seconds / 60.0:.0f} minutes of training"
+    if run["share_of_paper"] and "paper" in experiment.load(run["experiment"]).profiles:
+        shares = ", ".join(f"{flow} {share:.0%}" for flow, share in run["share_of_paper"].items())
+        facts += f"; rows of data as a share of the paper's schedule: {shares}"
+    return f"<p class='run'><code>{escape(run['command'])}</code><br>{escape(facts)}</p>"
 
 
 def _table(run: Mapping[str, Any]) -> str:

@@ -146,8 +146,11 @@ class _Budget:
 
 
 def _share_of_paper(name: str, outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """For each flow, the rows of data it saw as a share of those that the paper's schedule visits."""
-    paper = experiment.load(name).at("paper")
+    """For each flow, the rows of data it saw as a share of the paper's; none where the paper has no schedule."""
+    declared = experiment.load(name)
+    if "paper" not in declared.profiles:
+        return {}
+    paper = declared.at("paper")
     rows = {variant.name: paper.of(variant).rows for variant in paper.variants}
     return {
         outcome.name: round(outcome.trained.steps * outcome.settings.batch_size / rows[outcome.name], 4)
