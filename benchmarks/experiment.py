@@ -15,7 +15,7 @@ import measures as numbers
 import pictures
 from courses import Constant, Cosine, Course, Geometric
 from measures import Measure
-from nflows_spread import spectrum
+from nflows_spread import IntrinsicDimension, spectrum
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.rules import Spectrum
 from nflows_spread.training import TrainingState
@@ -78,6 +78,7 @@ class Experiment:
         gradient_clip: largest norm of the gradient, or None.
         spectrum: how the signal-to-noise eigenvalues are estimated, a function like ``nflows_spread.spectrum``.
         rule: which rule decides the dimension that samples and representation are taken at.
+        rank: at which samples and representation are taken, given the dimension; by default the dimension.
         samples: how many to draw from each flow.
         watch: numbers to follow during training, by name.
         measures: the numbers of a trained flow beyond those that every flow has.
@@ -102,6 +103,7 @@ class Experiment:
     gradient_clip: float | None = 5.0
     spectrum: Callable[..., Spectrum] = spectrum
     rule: str = "signal_to_noise"
+    rank: Callable[[IntrinsicDimension], int] = int
     samples: int = 20_000
     watch: Mapping[str, Watch] = field(default_factory=dict)
     measures: tuple[Measure, ...] = numbers.ON_MANIFOLD

@@ -57,8 +57,8 @@ class Outcome:
 
     @property
     def rank(self) -> int:
-        """At which samples are taken: the dimension, at least 1."""
-        return max(1, self.dimension)
+        """At which samples are taken: what the settings make of the dimension, at least 1."""
+        return max(1, self.settings.rank(self.dimension))
 
     @cached_property
     @torch.no_grad()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import DegenerateGaussian, base_of, encode, linalg
+from nflows_spread import DegenerateGaussian, IntrinsicDimension, base_of, encode, linalg
 from nflows_spread.hosts import variances_of_base
 from nflows_spread.rules import Spectrum
 
@@ -34,6 +34,18 @@ def widest_step(outcome: Outcome) -> dict[str, object]:
     values = outcome.spectrum.signal_to_noise.clamp_min(outcome.trained.data_noise**2)
     steps = values.log().diff().neg()
     return {"widest_step_after": int(steps.argmax()) + 1, "widest_step": float(steps.max())}
+
+
+def above_noise(dimension: IntrinsicDimension) -> int:
+    """In how many directions the data varies more than twice the noise: where to take samples of images.
+
+    At the dimension itself samples miss what a flow has not flattened: on synthetic MNIST of dimension 5, after 1200
+    steps, recall was 0.26 at rank 5 and 0.73 at the 55 directions above the noise; with all 784 it was 0.60.
+    A rule that counts all directions, as the paper's does with data noise, keeps them all.
+    """
+    spectrum = dimension.spectrum
+    count = int((spectrum.signal_to_noise > 2.0 * spectrum.data_noise**2).sum())
+    return max(count, dimension)
 
 
 @torch.no_grad()

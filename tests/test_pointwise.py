@@ -11,8 +11,8 @@ from nflows.distributions import StandardNormal
 
 from nflows_spread import spectrum
 from nflows_spread.models import coupling_flow
-from nflows_spread.rules import Spectrum
-from pointwise import pointwise_spectrum, widest_step
+from nflows_spread.rules import Spectrum, decide
+from pointwise import above_noise, pointwise_spectrum, widest_step
 
 NOISE = 0.1
 
@@ -34,6 +34,13 @@ def test_the_widest_step_is_found_above_the_noise() -> None:
         SimpleNamespace(spectrum=Spectrum(values, values, 1e-4, NOISE), trained=SimpleNamespace(data_noise=NOISE))
     )
     assert found == {"widest_step_after": 2, "widest_step": pytest.approx(math.log(200.0))}
+
+
+def test_samples_are_taken_in_the_directions_above_the_noise_or_in_more() -> None:
+    values = torch.tensor([8.0, 4.0, 0.021, 0.019, 1e-9], dtype=torch.float64)
+    dimension = decide(Spectrum(values, values, 1e-4, NOISE))
+    assert (int(dimension), above_noise(dimension)) == (2, 3)
+    assert above_noise(decide(Spectrum(values + 1.0, values, 1e-4, NOISE), "rank")) == 5
 
 
 def test_for_an_identity_flow_the_eigenvalues_are_those_of_the_noisy_data_whatever_the_shape_of_a_point() -> None:

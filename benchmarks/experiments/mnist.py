@@ -14,7 +14,7 @@ from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from image_quality import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow
-from pointwise import pointwise_spectrum, widest_step
+from pointwise import above_noise, pointwise_spectrum, widest_step
 from principal import principal_flow
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
@@ -52,6 +52,7 @@ EXPERIMENT = Experiment(
     gradient_clip=50.0,
     samples=5_000,
     spectrum=pointwise_spectrum,
+    rank=above_noise,
     measures=(widest_step, denoising_dimension, sample_quality),
     panels=(
         pictures.data_images,
