@@ -106,12 +106,13 @@ class _Worker(Generic[Task, Result]):
         return self._done(), Failure(reason)
 
     def stop(self) -> None:
-        """End the process."""
-        self._process.terminate()
+        """End the process: one without a task goes by itself when the connection closes, and tidies up."""
+        if self.task is not None:
+            self._process.terminate()
+        self.connection.close()
         self._process.join(_GRACE_SECONDS)
         if self._process.is_alive():
             self._process.kill()
-        self.connection.close()
 
     def _launch(self) -> None:
         context = multiprocessing.get_context("spawn")
