@@ -11,7 +11,7 @@ import pictures
 from colour_images import nearest
 from nflows_spread import DegenerateGaussian, base_of, decode, plots
 from pictures import Panel
-from ranks import directions_of, ranks_of, reconstructions
+from ranks import BY_EIGENVALUE, ORDERS, PRINCIPAL, directions_of, ranks_of, reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,23 +51,21 @@ def nearest_training_images(figure: Figure, place: SubplotSpec, outcome: Outcome
 
 def reconstructions_by_eigenvalue(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     """Held-out images, and a row of their reconstructions for each K, as figure 10 has them."""
-    _reconstructed(figure.add_subplot(place), outcome, by_energy=False)
+    _reconstructed(figure.add_subplot(place), outcome, BY_EIGENVALUE)
 
 
-def reconstructions_by_energy(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """The same with the directions in the order of their energy in data space."""
-    _reconstructed(figure.add_subplot(place), outcome, by_energy=True)
+def reconstructions_by_principal_energy(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The same from the directions that keep most energy in data space."""
+    _reconstructed(figure.add_subplot(place), outcome, PRINCIPAL)
 
 
 def reconstruction_curve(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """Mean squared error against K for both orders."""
+    """Mean squared error against K, for each way to choose the directions."""
     axes = figure.add_subplot(place)
     ranks = ranks_of(outcome.latents.shape[1])
-    for label, ending, colour in (
-        ("by eigenvalue", "", plots.REFERENCE_COLOUR),
-        ("by energy in data space", "_by_energy", plots.MODEL_COLOUR),
-    ):
-        axes.plot(ranks, [outcome.numbers[f"mse_{rank}{ending}"] for rank in ranks], "o-", c=colour, ms=4, label=label)
+    colours = (plots.REFERENCE_COLOUR, plots.DATA_COLOUR, plots.MODEL_COLOUR)
+    for (order, ending), colour, style in zip(ORDERS.items(), colours, ("o-", "s--", "o-")):
+        axes.plot(ranks, [outcome.numbers[f"mse_{rank}{ending}"] for rank in ranks], style, c=colour, ms=4, label=order)
     axes.set_yscale("log")
     axes.set_xlabel("K")
     axes.legend(fontsize=7, framealpha=0.7)
@@ -89,7 +87,7 @@ OF_COLOURS: tuple[Panel, ...] = (
     samples_by_temperature,
     nearest_training_images,
     reconstructions_by_eigenvalue,
-    reconstructions_by_energy,
+    reconstructions_by_principal_energy,
     reconstruction_curve,
     whole_spectrum,
 )
@@ -103,18 +101,16 @@ def _samples(outcome: Outcome, *, rank: int | None = None, temperature: float = 
     noise = torch.empty(_COLUMNS, features).normal_(generator=outcome.generator())
     if rank is None and not isinstance(base_of(flow), DegenerateGaussian):
         return decode(flow, temperature * noise)
-    directions = directions_of(outcome)
-    root = directions.first(features if rank is None else rank, by_energy=False)
-    scale = directions.variances[: root.shape[1]].sqrt()
-    return decode(flow, directions.mean + temperature * (noise[:, : root.shape[1]] * scale) @ root.mT)
+    directions, rank = directions_of(outcome), features if rank is None else rank
+    scale = temperature * directions.variances[:rank].sqrt()
+    return decode(flow, directions.mean + (noise[:, :rank] * scale) @ directions.maps(rank, BY_EIGENVALUE)[1])
 
 
-def _reconstructed(axes: Axes, outcome: Outcome, *, by_energy: bool) -> None:
+def _reconstructed(axes: Axes, outcome: Outcome, order: str) -> None:
     x, directions = outcome.task.held_out.x[:_COLUMNS], directions_of(outcome)
     ranks = ranks_of(x[0].numel())
-    rows = [reconstructions(outcome, directions, x, rank, by_energy=by_energy) for rank in ranks]
-    order = "energy" if by_energy else "eigenvalue"
-    _grid(axes, [x, *rows], f"{outcome.name}: restored, by {order}", ["data", *ranks])
+    rows = [reconstructions(outcome, directions, x, rank, order) for rank in ranks]
+    _grid(axes, [x, *rows], f"{outcome.name}: by {order}", ["data", *ranks])
 
 
 def _grid(axes: Axes, rows: list[Tensor], title: str, labels: list[object] | tuple[object, ...]) -> None:

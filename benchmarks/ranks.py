@@ -1,9 +1,9 @@
-"""What is left of images at each rank K: reconstructions by two orders of the latent directions, and their error."""
+"""What is left of images at each rank K: reconstructions from K latent directions, chosen in three ways."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,36 +17,66 @@ if TYPE_CHECKING:
 SHARES = (1 / 48, 1 / 12, 512 / 3072, 1 / 3, 2000 / 3072, 2500 / 3072, 3000 / 3072)
 """K over D; among them the paper's 512, 2000, 2500 and 3000 of 3072."""
 
+BY_EIGENVALUE, BY_ENERGY, PRINCIPAL = "eigenvalue", "energy", "principal energy"
+ORDERS = {BY_EIGENVALUE: "", BY_ENERGY: "_by_energy", PRINCIPAL: "_principal"}
+"""How directions are chosen, each with the ending of its numbers' names."""
+
 _POINTS = 200
-_PROBES = 512
+_PROBES_PER_FEATURE = 2
 _CHUNK = 256
+_FLAT = 1e-9
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Orthonormal directions of the latent space.
+    """Directions of the latent space, leading ones first.
+
+    ``eigenvalue`` is the paper's: the eigenvectors e_k of AAᵀ by Λ_k. ``energy`` has the same ones in the
+    order of their energy in data space, Λ_k E‖J_f e_k‖². ``principal energy`` combines them anew: with
+    R = E √Λ, the columns of R U, U the eigenvectors of Rᵀ E[J_fᵀ J_f] R. Among all sets of K directions these
+    lose the least energy in data space, as far as f is linear; the projection on them is oblique.
 
     Attributes:
         mean: of the prior, or of the latents where the prior is fixed, (D,).
-        variances: along each direction, descending, (D,).
-        vectors: in columns, (D, D).
-        energies: of each direction in data space, Λ_k E‖J_f e_k‖², (D,).
+        variances: Λ, descending, (D,).
+        vectors: E, in columns, (D, D).
+        pulled: vᵀ J_f at latents, for random v in data space, (n, D); E[J_fᵀ J_f] is their second moment.
     """
 
     mean: Tensor
     variances: Tensor
     vectors: Tensor
-    energies: Tensor
+    pulled: Tensor
 
-    def first(self, rank: int, *, by_energy: bool) -> Tensor:
-        """The leading directions by eigenvalue or by energy in data space, (D, rank)."""
-        order = self.energies.argsort(descending=True) if by_energy else torch.arange(len(self.variances))
-        return self.vectors[:, order[:rank]]
+    def maps(self, rank: int, order: str) -> tuple[Tensor, Tensor]:
+        """Latents about the mean to their K coordinates, (D, K), and back, (K, D)."""
+        if order == PRINCIPAL:
+            scale = self.variances.clamp_min(0.0).sqrt()
+            inverse = torch.where(self.variances > _FLAT * self.variances[0], 1.0 / scale, 0.0)
+            leading = self._principal[:, :rank]
+            return (self.vectors * inverse) @ leading, (self.vectors * scale @ leading).mT
+        chosen = self.vectors[:, :rank] if order == BY_EIGENVALUE else self.vectors[:, self._by_energy[:rank]]
+        return chosen, chosen.mT
+
+    @cached_property
+    def energies(self) -> Tensor:
+        """Λ_k E‖J_f e_k‖², (D,)."""
+        return self.variances * (self.pulled @ self.vectors).square().mean(0)
+
+    @cached_property
+    def _by_energy(self) -> Tensor:
+        return self.energies.argsort(descending=True)
+
+    @cached_property
+    def _principal(self) -> Tensor:
+        """U, (D, D)."""
+        scaled = self.pulled @ (self.vectors * self.variances.clamp_min(0.0).sqrt())
+        return linalg.eigh_descending(linalg.second_moment_of(scaled))[1].to(scaled.dtype)
 
 
 @lru_cache(maxsize=1)
 def directions_of(outcome: Outcome) -> Directions:
-    """The eigenvectors of AAᵀ; for a fixed prior, which has none, those of its latents' covariance."""
+    """Those of AAᵀ; for a fixed prior, which has none, those of its latents' covariance."""
     base, latents = base_of(outcome.trained.flow), outcome.latents
     if isinstance(base, DegenerateGaussian):
         variances, vectors = base.eigh()
@@ -55,30 +85,28 @@ def directions_of(outcome: Outcome) -> Directions:
         variances, vectors = linalg.eigh_descending(linalg.covariance_of(latents))
         mean = latents.mean(0)
     variances, vectors, mean = (part.detach().to(latents.dtype) for part in (variances, vectors, mean))
-    return Directions(mean, variances, vectors, variances * _response(outcome, vectors))
+    return Directions(mean, variances, vectors, _pulled_back(outcome))
 
 
 @torch.enable_grad()
-def _response(outcome: Outcome, vectors: Tensor) -> Tensor:
-    """E‖J_f e‖² for each direction, (D,), from random probes v of the data space: E (vᵀ J_f e)²."""
-    flow, generator = outcome.trained.flow, outcome.generator()
-    total = torch.zeros(len(vectors))
-    latents = outcome.latents[:_PROBES]
-    for part in latents.split(_CHUNK):
-        z = part.clone().requires_grad_(True)
+def _pulled_back(outcome: Outcome) -> Tensor:
+    """vᵀ J_f at held-out latents for random v, (2D, D)."""
+    flow, latents, generator = outcome.trained.flow, outcome.latents, outcome.generator()
+    rows = []
+    for index in torch.arange(_PROBES_PER_FEATURE * latents.shape[1]).split(_CHUNK):
+        z = latents[index % len(latents)].requires_grad_(True)
         x = decode(flow, z)
         probe = torch.empty_like(x).normal_(generator=generator)
-        (pulled,) = torch.autograd.grad((x * probe).sum(), z)
-        total += (pulled @ vectors).square().sum(0) / len(latents)
-    return total
+        rows.append(torch.autograd.grad((x * probe).sum(), z)[0])
+    return torch.cat(rows)
 
 
 @torch.no_grad()
-def reconstructions(outcome: Outcome, directions: Directions, x: Tensor, rank: int, *, by_energy: bool) -> Tensor:
-    """f(m + E Eᵀ (g(x) − m)) with the leading directions, of the shape of x."""
-    chosen = directions.first(rank, by_energy=by_energy)
+def reconstructions(outcome: Outcome, directions: Directions, x: Tensor, rank: int, order: str) -> Tensor:
+    """f at the projections of the latents on K directions, of the shape of x."""
+    forth, back = directions.maps(rank, order)
     z = encode(outcome.trained.flow, x) - directions.mean
-    return decode(outcome.trained.flow, directions.mean + z @ chosen @ chosen.mT)
+    return decode(outcome.trained.flow, directions.mean + z @ forth @ back)
 
 
 def ranks_of(features: int) -> list[int]:
@@ -87,11 +115,11 @@ def ranks_of(features: int) -> list[int]:
 
 
 def reconstruction_errors(outcome: Outcome) -> dict[str, object]:
-    """Mean squared error of held-out reconstructions at each K, ``mse_K`` by eigenvalue and ``mse_K_by_energy``."""
+    """Mean squared error of held-out reconstructions at each K: ``mse_K``, ``mse_K_by_energy``, ``mse_K_principal``."""
     directions, x = directions_of(outcome), outcome.task.held_out.x[:_POINTS]
     found: dict[str, object] = {}
     for rank in ranks_of(x[0].numel()):
-        for by_energy, name in ((False, f"mse_{rank}"), (True, f"mse_{rank}_by_energy")):
-            back = reconstructions(outcome, directions, x, rank, by_energy=by_energy)
-            found[name] = float((back - x).square().mean())
+        for order, ending in ORDERS.items():
+            back = reconstructions(outcome, directions, x, rank, order)
+            found[f"mse_{rank}{ending}"] = float((back - x).square().mean())
     return found

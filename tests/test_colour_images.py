@@ -99,27 +99,38 @@ def outcome() -> _Outcome:
     return _Outcome(flow.eval(), torch.rand(300, 3, 4, 4))
 
 
-def test_reconstructions_at_full_rank_are_the_images_in_either_order(outcome: _Outcome) -> None:
+@pytest.mark.parametrize("order", ranks.ORDERS)
+def test_reconstructions_at_full_rank_are_the_images_however_directions_are_chosen(
+    order: str, outcome: _Outcome
+) -> None:
     directions, x = ranks.directions_of(outcome), outcome.task.held_out.x[:5]
-    for by_energy in (False, True):
-        back = ranks.reconstructions(outcome, directions, x, 48, by_energy=by_energy)
-        torch.testing.assert_close(back, x, rtol=0, atol=1e-4)
-    assert (directions.variances.diff() <= 0).all()
-    assert directions.first(3, by_energy=True).shape == (48, 3)
+    back = ranks.reconstructions(outcome, directions, x, 48, order)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-3)
+    forth, back = directions.maps(3, order)
+    torch.testing.assert_close(back @ forth, torch.eye(3), rtol=0, atol=1e-4)  # a projection
 
 
-def test_the_energy_of_a_direction_is_its_variance_times_its_mean_squared_response(outcome: _Outcome) -> None:
+def test_energies_and_principal_directions_are_those_of_the_jacobians(outcome: _Outcome) -> None:
     directions, flow = ranks.directions_of(outcome), outcome.trained.flow
-    jacobians = torch.stack(
-        [torch.func.jacrev(lambda row: decode(flow, row.unsqueeze(0)).flatten())(z) for z in outcome.latents[:40]]
-    )
-    expected = (directions.variances * (jacobians @ directions.vectors).square().sum(1).mean(0)).detach()
-    torch.testing.assert_close(directions.energies, expected, rtol=0.5, atol=1e-3)
-    assert float(directions.energies.sum() / expected.sum()) == pytest.approx(1.0, abs=0.1)
+    assert (directions.variances.diff() <= 0).all()
+    pulled = [
+        torch.func.jacrev(lambda row: decode(flow, row.unsqueeze(0)).flatten())(z).detach()
+        for z in outcome.latents[:60]
+    ]
+    exact = replace(directions, pulled=torch.cat(pulled) * 48**0.5)
+    torch.testing.assert_close(directions.energies, exact.energies, rtol=0.8, atol=1e-3)
+    assert float(directions.energies.sum() / exact.energies.sum()) == pytest.approx(1.0, abs=0.1)
+    root = exact.vectors * exact.variances.sqrt()
+    whole = (exact.pulled @ root).square().sum()
+    kept = {}
+    for order in ranks.ORDERS:
+        forth, back = exact.maps(5, order)
+        kept[order] = 1.0 - (exact.pulled @ (torch.eye(48) - forth @ back).mT @ root).square().sum() / whole
+    assert kept[ranks.PRINCIPAL] >= kept[ranks.BY_ENERGY] >= kept[ranks.BY_EIGENVALUE] - 1e-6
 
 
 def test_the_ranks_are_the_papers_among_others(outcome: _Outcome) -> None:
     assert ranks.ranks_of(3072) == [64, 256, 512, 1024, 2000, 2500, 3000]
     found = ranks.reconstruction_errors(outcome)
-    assert set(found) == {f"mse_{rank}{end}" for rank in ranks.ranks_of(48) for end in ("", "_by_energy")}
+    assert set(found) == {f"mse_{rank}{end}" for rank in ranks.ranks_of(48) for end in ranks.ORDERS.values()}
     assert found["mse_47"] < found["mse_1"]
