@@ -69,7 +69,7 @@ def pointwise_spectrum(
     variances = base.eigenvalues if degenerate else variances_of_base(flow)
     return Spectrum(
         eigenvalues=variances.sort(descending=True).values,
-        signal_to_noise=linalg.pointwise_signal_to_noise(linalg.covariance_of(latents), jacobians),
+        signal_to_noise=linalg.log_pointwise_signal_to_noise(linalg.covariance_of(latents), jacobians).mean(0).exp(),
         spread_variance=float(base.spread_variance) if degenerate else 0.0,
         data_noise=data_noise,
     )

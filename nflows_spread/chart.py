@@ -16,13 +16,13 @@ from nflows_spread.latents import Latents
 class Chart:
     """An affine map of latents to coordinates of unit variance, in which the response to data noise is diagonal.
 
-    With S = LLᵀ the covariance of the noisy latents and N = E[JJᵀ] their response to data noise, L⁻¹N L⁻ᵀ = U diag(1/μ)
-    Uᵀ; the coordinates are Uᵀ L⁻¹ (z − m). Another linear gauge of the latent space gives the same ones, up to signs.
+    With S the covariance of the noisy latents and N = E[JJᵀ] their response to data noise, S v = μ N v; the coordinates
+    are Vᵀ (z − m) with VᵀSV = I. Another linear gauge of the latent space gives the same ones, up to signs.
 
     Attributes:
         mean: m, (D,).
-        directions: L⁻ᵀ U in columns, (D, D), from the largest μ to the smallest.
-        inverse: Uᵀ Lᵀ, (D, D): a row of coordinates times it is z − m.
+        directions: V, (D, D), in columns, from the largest μ to the smallest.
+        inverse: VᵀS, (D, D): a row of coordinates times it is z − m.
     """
 
     mean: Tensor
@@ -53,12 +53,6 @@ def chart_of(flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.
     base = base_of(flow)
     latents = Latents(flow, base, x, None, validation.positive("data_noise", data_noise), generator)
     mean, covariance = latents.moments()
-    root = torch.linalg.cholesky(covariance)
-    whitened = torch.linalg.solve_triangular(root, latents.mean_response(), upper=False)
-    response = torch.linalg.solve_triangular(root, whitened.mT, upper=False)
-    directions = linalg.with_fixed_signs(torch.linalg.eigh(0.5 * (response + response.mT)).eigenvectors)
-    return Chart(
-        mean=mean,
-        directions=torch.linalg.solve_triangular(root.mT, directions, upper=True),
-        inverse=directions.mT @ root.mT,
-    )
+    values, vectors = linalg.generalised_eigh(covariance, latents.mean_response())
+    directions = vectors / values.sqrt()
+    return Chart(mean=mean, directions=directions, inverse=directions.mT @ covariance)

@@ -33,12 +33,15 @@ class Spectrum:
             directions. No linear gauge changes them; in pure noise directions μ ≈ σ_x².
         spread_variance: σ_Z².
         data_noise: σ_x, the noise on the data behind ``signal_to_noise``.
+        errors: relative standard error of each μ, (D,), from the finite number of points, or None where
+            nobody estimated it.
     """
 
     eigenvalues: Tensor
     signal_to_noise: Tensor
     spread_variance: float
     data_noise: float
+    errors: Tensor | None = None
 
     def in_units_of(self, scale: float) -> Spectrum:
         """The same spectrum for data that is ``scale`` times larger. The latents, and what is in their units, stay."""

@@ -11,7 +11,8 @@ from nflows_spread.hosts import base_of, variances_of_base
 from nflows_spread.latents import Latents
 from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
 
-_JACOBIAN_FEATURES = 128
+_MANY_JACOBIANS, _FEW_JACOBIANS = 128, 1024
+_JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
 
 
 @torch.no_grad()
@@ -30,10 +31,10 @@ def spectrum(
     noise on the data, J the Jacobian of g. Any invertible linear map M after g turns both into
     M · Mᵀ and leaves μ alone, so that neither a volume-preserving flow nor a learned prior is needed.
     Without data noise S may be singular and σ_Z² I is added to it, which no longer is free of the
-    gauge. Up to 128 features J is taken at each of many points, and μ_k is the geometric mean over
-    the points of the k-th largest there: the variance of the data along its k-th direction. Beyond,
-    where a Jacobian a point costs too much, N = E[J Jᵀ] over all points from random directions; it is
-    as blind to the gauge, but lets a strongly varying J depress the large μ.
+    gauge. J is taken at each of many points, beyond 128 features at 16, and μ_k is the geometric mean
+    over the points of the k-th largest there: the variance of the data along its k-th direction. Beyond
+    1024 features, where a Jacobian costs too much, N = E[J Jᵀ] over all points from random directions; it
+    is as blind to the gauge, but lets a strongly varying J depress the large μ.
 
     Args:
         flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
@@ -60,15 +61,19 @@ def spectrum(
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
     signal = linalg.add_to_diagonal(latents.covariance(), 0.0 if noise > 0.0 else spread_variance)
-    if latents.features <= _JACOBIAN_FEATURES:
-        signal_to_noise = linalg.pointwise_signal_to_noise(signal, latents.jacobians())
+    if latents.features <= _FEW_JACOBIANS:
+        points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
+        logs = linalg.log_pointwise_signal_to_noise(signal, latents.jacobians(points))
+        signal_to_noise, errors = logs.mean(0).exp(), logs.std(0) / len(logs) ** 0.5
     else:
-        signal_to_noise = linalg.generalised_eigenvalues(signal, latents.mean_response())
+        signal_to_noise, vectors = linalg.generalised_eigh(signal, latents.mean_response())
+        errors = latents.relative_errors(vectors, signal_to_noise)
     return Spectrum(
         eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
         signal_to_noise=signal_to_noise.cpu(),
         spread_variance=spread_variance,
         data_noise=noise,
+        errors=errors.cpu(),
     )
 
 

@@ -12,7 +12,7 @@ from support import assert_same_state, lower_triangular, randomize, refused
 from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 pytestmark = pytest.mark.usefixtures("float64")
-LARGE = 130  # beyond what gets a Jacobian a point
+LARGE = 130  # beyond what gets many Jacobians
 
 
 class LinearMap(Transform):

@@ -61,8 +61,8 @@ def add_to_diagonal(matrix: Tensor, value: float) -> Tensor:
     return matrix + value * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
-def generalised_eigenvalues(signal: Tensor, noise: Tensor) -> Tensor:
-    """Solutions μ of S v = μ N v, in descending order, shape (D,), float64.
+def generalised_eigh(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Solutions of S v = μ N v: μ in descending order (D,), and V with VᵀNV = I and VᵀSV = diag(μ), in float64.
 
     Under any invertible linear map M of the space both matrices become M S Mᵀ and M N Mᵀ, and μ
     stays what it is.
@@ -74,14 +74,17 @@ def generalised_eigenvalues(signal: Tensor, noise: Tensor) -> Tensor:
     Raises:
         ValueError: N is not positive definite.
     """
-    whitened = _whiten(noise, _whiten(noise, signal.double()).mT)
-    return torch.linalg.eigvalsh(0.5 * (whitened + whitened.mT)).flip(0).clamp_min(0.0)
+    root, scale = _scaled_root(noise)
+    whitened = _whiten(root, scale, _whiten(root, scale, signal.double()).mT)
+    values, vectors = torch.linalg.eigh(0.5 * (whitened + whitened.mT))
+    back = scale.unsqueeze(1) * torch.linalg.solve_triangular(root.mT, vectors, upper=True)
+    return values.flip(0).clamp_min(0.0), with_fixed_signs(back.flip(1))
 
 
-def pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
-    """Geometric mean over points of the solutions μ of S v = μ J Jᵀ v, descending at each point, shape (D,), float64.
+def log_pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
+    """log of the solutions μ of S v = μ J Jᵀ v at each point, in descending order, shape (n, D), float64.
 
-    With S = LLᵀ they are 1 / s² for the singular values s of L⁻¹J.
+    With S = LLᵀ they are −2 log s for the singular values s of L⁻¹J.
 
     Args:
         signal: S, symmetric positive definite, shape (D, D).
@@ -90,12 +93,16 @@ def pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
     Raises:
         ValueError: S is not positive definite.
     """
-    singular = torch.linalg.svdvals(_whiten(signal, jacobians.double()))
-    return (-2.0 * singular.flip(1).log()).mean(0).exp()
+    return -2.0 * torch.linalg.svdvals(_whiten(*_scaled_root(signal), jacobians.double())).flip(1).log()
 
 
-def _whiten(covariance: Tensor, columns: Tensor) -> Tensor:
-    """L⁻¹ columns with LLᵀ the covariance, which is brought to unit diagonal first.
+def _whiten(root: Tensor, scale: Tensor, columns: Tensor) -> Tensor:
+    """L⁻¹ columns, for the covariance LLᵀ of ``_scaled_root``."""
+    return torch.linalg.solve_triangular(root, scale.unsqueeze(1) * columns, upper=False)
+
+
+def _scaled_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The Cholesky factor of a covariance that was brought to unit diagonal, and the scale (D,) that brought it there.
 
     So latents of very different scale do not cost precision.
     """
@@ -106,7 +113,7 @@ def _whiten(covariance: Tensor, columns: Tensor) -> Tensor:
             f"the latents' covariance and response must be positive definite, got a singular matrix of size "
             f"{tuple(covariance.shape)}; use more points, set data_noise, or check that the flow is invertible on them"
         )
-    return torch.linalg.solve_triangular(cholesky, scale.unsqueeze(1) * columns, upper=False)
+    return cholesky, scale
 
 
 def kernel_negative_entropy(z: Tensor, spread_variance: Tensor) -> Tensor:
