@@ -46,6 +46,14 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
     assert all(len(line.split()) > 3 for line in lines)
 
 
+def test_the_readme_has_a_line_for_every_experiment() -> None:
+    readme = Path(__file__).parent.parent / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is in the source tree, and this is not one")
+    text = readme.read_text(encoding="utf-8")
+    assert [name for name in experiment.names() if f"`{name}`" not in text] == []
+
+
 def test_the_short_suite_is_made_of_experiments() -> None:
     assert set(SHORT_SUITE) <= set(experiment.names())
 

@@ -3,8 +3,8 @@
 The paper: one eigenvalue of AAᵀ is positive, samples are squares of some grey level, and the grey level
 falls along the one-dimensional representation; the fixed-prior flow generates no valid samples.
 
-Found (``full``, seed 0, a tenth of the paper's rows): our default has one eigenvalue far above the noise (AAᵀ 2.5, μ 3.1,
-all others 0.004). Its samples have 0.005 % of their energy off the square, the fixed prior's 20 %; the rank
+Found (``full``, seed 0, a tenth of the paper's rows): our default has one eigenvalue far above the noise (AAᵀ 2.5, μ
+3.1, all others 0.004). Its samples have 0.005 % of their energy off the square, the fixed prior's 20 %; the rank
 correlation of coordinate and grey level is 1.000. The paper's setting, with A at its optimum, has two eigenvalues:
 its prior has no mean, so a direction goes to the offset of the latents, samples come out on its wrong side as well,
 and 54 % of their energy is off the square. ``SpreadCholeskyFactor`` in the place of the paper's A diverged without
