@@ -73,7 +73,7 @@ class Experiment:
         data_noise: σ_x, in data units.
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
-        learn_mean: give the prior a mean, for data whose offset the flow would have to remove.
+        learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
         spectrum: how the signal-to-noise eigenvalues are estimated, a function like ``nflows_spread.spectrum``.

@@ -1,6 +1,6 @@
 """Collapse (no figure): the paper's objective with noise on the data and, as the paper has it, without, on x₂ = x₁.
 
-The paper trains its toys without data noise and reports eigenvalues (2, 0). Nothing then keeps a
+The paper trains its toys without data noise and reports one positive eigenvalue. Nothing then keeps a
 volume-preserving flow from shrinking the line and stretching what is across it: the eigenvalues of
 AAᵀ fall until they meet σ_Z². With noise on the data the likelihood has a minimum, AAᵀ still depends
 on the gauge, and the signal-to-noise eigenvalues are the variances of the data, (2, σ_x²).

@@ -1,9 +1,11 @@
 """Line (figures 12, 13): x₂ = x₁ in the plane, dimension 1.
 
-The paper: eigenvalues (2, 0); the fixed-prior flow samples reasonably but its latents curl up.
+The paper: one eigenvalue of AAᵀ is positive and one 0; the fixed-prior flow samples reasonably but its latents curl
+up.
 
-Found (``full``, seed 0): not (2, 0) but (0.0023, 0.0002), because without noise on the data nothing keeps the flow
-from shrinking the line (see ``collapse``); μ, which no gauge changes, is (2.08, 0.0004) under data noise of 0.02.
+Found (``full``, seed 0): eigenvalues (0.0023, 0.0002) where the variances of the data are (2, 0), because without
+noise on the data nothing keeps the flow from shrinking the line (see ``collapse``); μ, which no gauge changes, is
+(2.08, 0.0004) under data noise of 0.02.
 """
 
 from functools import partial
