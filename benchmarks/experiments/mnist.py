@@ -2,6 +2,16 @@
 
 The paper: table 4's network; the eigenvalues of AAᵀ fall without a clear step, the values suggest a dimension between
 11 and 14, and samples are better than those of the fixed-prior flow.
+
+Found on one core with 0.8 % of the paper's steps (profile full, seed 0): with table 4's network, noise annealed to
+0.05, a mean and a running average for A, the Fréchet distance of samples is 144 against 218 of the fixed-prior flow,
+precision 0.61 against 0.55 and recall 0.57 against 0.41 (other training images: 1.3, 0.90, 0.90); held-out likelihood
+is 9 nats of 1011 worse. The paper's setting is at 478 after as many steps: A is far from its optimum, the offset that a
+prior with mean 0 cannot hold takes the first eigenvalue (18, where the second is 0.8), and a fifth of the samples
+overflow. The μ fall smoothly from 23 to the noise, no step is wider than 0.4 nats, and 184 are above twice the noise of
+0.05: the dimension is a matter of scale. The 11th to 14th, the range that the paper names, are 1.25 to 0.65, five to
+three percent of the first, and nothing sets them apart. A flow over principal coordinates, which finds the dimension of
+the synthetic sets, makes worse samples (250).
 """
 
 from functools import partial
@@ -19,31 +29,31 @@ from principal import principal_flow
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})
-_TABLE_4 = Variant("table 4, annealed from 0.3")
-_OURS = OURS.also(
+_PRINCIPAL = Variant(
+    "principal coordinates",
     {
         "flow": partial(principal_flow, TABLE_4["image_shape"], hidden_features=(256, 256)),
         "data_noise": Geometric(0.5, 0.1),
         "factor": RunningAverageFactor.of_decay(0.995),
-    }
+    },
 )
 
 
-def compared(steps: int, *, ours: int, same_network: bool = True) -> dict[str, object]:
-    """The flows, at so many steps of table 4's network and of ours, which take half as long."""
-    flows = (_PAPER, *(_TABLE_4,) * same_network, _OURS.also({"steps": ours}), FIXED_PRIOR)
+def compared(steps: int, *, principal: int, same_network: bool = True) -> dict[str, object]:
+    """The flows, at so many steps of table 4's network and of principal coordinates, which take half as long."""
+    flows = (_PAPER, *(OURS,) * same_network, _PRINCIPAL.also({"steps": principal}), FIXED_PRIOR)
     return {"steps": steps, "variants": flows}
 
 
 PAPER_SCHEDULE = {
     "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 30, after=1 / 3),
-    **compared(300_000, ours=300_000),
+    **compared(300_000, principal=300_000),
 }
 
 EXPERIMENT = Experiment(
     task=digit_images.mnist,
     flow=partial(convolutional_flow, **TABLE_4),
-    **compared(300, ours=1000),
+    **compared(300, principal=1000),
     batch_size=100,
     learning_rate=Cosine(2e-3, 4e-5),
     data_noise=Geometric(0.3, 0.05),
@@ -60,5 +70,5 @@ EXPERIMENT = Experiment(
         partial(pictures.spectrum, first=60, marked=(11, 14)),
         pictures.representation,
     ),
-    profiles={"full": compared(2_500, ours=3_000), "paper": PAPER_SCHEDULE},
+    profiles={"full": compared(2_500, principal=3_000), "paper": PAPER_SCHEDULE},
 )

@@ -21,7 +21,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.compared(400, ours=3_000, same_network=False),
+        "full": mnist.compared(400, principal=3_000, same_network=False),
         "paper": mnist.PAPER_SCHEDULE
         | {"task": partial(digit_images.synthetic_mnist_5, steps=60_000, learning_rate=1e-4)},
     },
