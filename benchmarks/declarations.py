@@ -10,7 +10,7 @@ from functools import partial
 
 from experiment import Experiment
 
-_COMPARISON = {"variants", "profiles", "measures", "panels", "together", "samples", "spectrum", "rule", "rank", "watch"}
+_COMPARISON = {"variants", "profiles", "measures", "panels", "together", "samples", "rule", "rank", "watch"}
 
 
 def settings_of(experiment: Experiment) -> dict[str, object]:

@@ -15,9 +15,8 @@ import measures as numbers
 import pictures
 from courses import Constant, Cosine, Course, Geometric
 from measures import Measure
-from nflows_spread import IntrinsicDimension, spectrum
+from nflows_spread import IntrinsicDimension
 from nflows_spread.factors import Factor, LowerTriangularFactor
-from nflows_spread.rules import Spectrum
 from nflows_spread.training import TrainingState
 from pictures import Panel, Together
 from tasks import Folders, Task
@@ -76,7 +75,6 @@ class Experiment:
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
-        spectrum: how the signal-to-noise eigenvalues are estimated, a function like ``nflows_spread.spectrum``.
         rule: which rule decides the dimension that samples and representation are taken at.
         rank: at which samples and representation are taken, given the dimension; by default the dimension.
         samples: how many to draw from each flow.
@@ -101,7 +99,6 @@ class Experiment:
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0
-    spectrum: Callable[..., Spectrum] = spectrum
     rule: str = "signal_to_noise"
     rank: Callable[[IntrinsicDimension], int] = int
     samples: int = 20_000

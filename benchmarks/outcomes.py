@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from grids import Grid, grid_for
-from nflows_spread import IntrinsicDimension, encode, linalg, project, sample
+from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
 from nflows_spread.rules import Spectrum, decide
 from tasks import Task
 
@@ -47,8 +47,7 @@ class Outcome:
     def spectrum(self) -> Spectrum:
         """Both kinds of eigenvalues, from 2000 training points."""
         x = self.task.train.x[:_SPECTRUM_POINTS]
-        noise, generator = self.trained.data_noise, self.generator()
-        return self.settings.spectrum(self.trained.flow, x, data_noise=noise, generator=generator)
+        return spectrum(self.trained.flow, x, data_noise=self.trained.data_noise, generator=self.generator())
 
     @cached_property
     def dimension(self) -> IntrinsicDimension:

@@ -24,8 +24,8 @@ from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from image_quality import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow
-from pointwise import above_noise, pointwise_spectrum, widest_step
 from principal import principal_flow
+from steps import above_noise, widest_step
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})
@@ -61,7 +61,6 @@ EXPERIMENT = Experiment(
     learn_mean=True,
     gradient_clip=50.0,
     samples=5_000,
-    spectrum=pointwise_spectrum,
     rank=above_noise,
     measures=(widest_step, denoising_dimension, sample_quality),
     panels=(

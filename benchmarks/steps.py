@@ -1,0 +1,33 @@
+"""Where a spectrum that falls off in steps has them, before any rule makes up its mind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nflows_spread import IntrinsicDimension
+
+if TYPE_CHECKING:
+    from outcomes import Outcome
+
+
+def widest_step(outcome: Outcome) -> dict[str, object]:
+    """A measure: after which μ the widest step of the spectrum is, and how wide it is, in nats.
+
+    The default rule takes it for the dimension where it is wider than ``CLEAR_GAP``; this says where it is
+    while training has not come so far. Everything below σ_x² counts as σ_x².
+    """
+    values = outcome.spectrum.signal_to_noise.clamp_min(outcome.trained.data_noise**2)
+    steps = values.log().diff().neg()
+    return {"widest_step_after": int(steps.argmax()) + 1, "widest_step": float(steps.max())}
+
+
+def above_noise(dimension: IntrinsicDimension) -> int:
+    """In how many directions the data varies more than twice the noise: where to take samples of images.
+
+    At the dimension itself samples miss what a flow has not flattened: on synthetic MNIST of dimension 5, after 1200
+    steps, recall was 0.26 at rank 5 and 0.73 at the 55 directions above the noise; with all 784 it was 0.60.
+    A rule that counts all directions, as the paper's does with data noise, keeps them all.
+    """
+    spectrum = dimension.spectrum
+    count = int((spectrum.signal_to_noise > 2.0 * spectrum.data_noise**2).sum())
+    return max(count, dimension)
