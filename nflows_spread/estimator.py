@@ -12,7 +12,7 @@ from nflows_spread.chart import Chart, chart_of
 from nflows_spread.consensus import Readings, consensus
 from nflows_spread.density import density_dimension, score_of
 from nflows_spread.hosts import decode, encode, log_prob
-from nflows_spread.neighbours import neighbour_dimension
+from nflows_spread.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.recipe import Recipe, trained_by
 from nflows_spread.spectra import spectrum
 
@@ -157,6 +157,15 @@ class SpreadFlowEstimator:
         with torch.no_grad():
             values = log_prob(self.flow_, unit).double()
         return _like(X, values - self.n_features_in_ * torch.tensor(self.scale_, dtype=torch.float64).log())
+
+    def pointwise_dimension(self, X: Array) -> Array:
+        """The dimension around each point of a set, (n,) whole numbers, for data whose dimension varies.
+
+        By distances to neighbours within the set, see ``nflows_spread.neighbours.pointwise_dimension``;
+        ``nflows_spread.spectra.pointwise_spectrum(flow_, ...)`` has the flow's view.
+        """
+        found = pointwise_dimension(self._unit(X))
+        return cast(Array, found if isinstance(X, Tensor) else found.numpy())
 
     def _unit(self, X: Array) -> Tensor:
         """Points as the flow knows them."""

@@ -12,6 +12,7 @@ from nflows_spread.latents import Latents
 from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
 
 _MANY_JACOBIANS, _FEW_JACOBIANS = 128, 1024
+_STEP_OF_NOISE = 0.1
 _JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
 
 
@@ -75,6 +76,43 @@ def spectrum(
         data_noise=noise,
         errors=errors.cpu(),
     )
+
+
+@torch.no_grad()
+def pointwise_spectrum(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    data: Tensor | None = None,
+    data_noise: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The signal-to-noise eigenvalues μ at each point: those of J⁻¹ S J⁻ᵀ, J the Jacobian of g at x.
+
+    The variances of the data's density as the flow sees it from this point. Where the dimension varies,
+    so does the number of those that are far above σ_x²; ``nflows_spread.neighbours.pointwise_dimension``
+    decides more surely at low dimensions.
+
+    Args:
+        flow: a flow whose base is Gaussian, as for ``spectrum``.
+        x: points, shape (n, ...); all Jacobians are held at once.
+        data: data that the flow was trained on, for S, the covariance of the noisy latents; by default ``x``.
+        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        generator: source of the noise behind S.
+
+    Returns:
+        Shape (n, D), in descending order, float64.
+
+    Raises:
+        TypeError, ValueError: as for ``spectrum``.
+    """
+    base = base_of(flow)
+    noise = _data_noise(base, data_noise)
+    all_of_it = validation.points("x", x) if data is None else validation.points("data", data)
+    signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()
+    here = Latents(flow, base, x, None, 0.0, generator)
+    here.step = max(_STEP_OF_NOISE * noise, here.step)
+    return linalg.log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
 
 
 def intrinsic_dimension(

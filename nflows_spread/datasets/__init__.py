@@ -8,6 +8,7 @@ from nflows_spread.datasets.images import DequantisedImages, ImageSet, dequantis
 from nflows_spread.datasets.manifolds import FadingSquare, Line, Manifold, Points, SCurve, Sine
 from nflows_spread.datasets.places import DATA_VARIABLE
 from nflows_spread.datasets.svhn import svhn
+from nflows_spread.datasets.unions import PointsOfUnion, curve_and_surface, lollipop
 
 __all__ = [
     "CIFAR10_CLASSES",
@@ -19,13 +20,16 @@ __all__ = [
     "Line",
     "Manifold",
     "Points",
+    "PointsOfUnion",
     "SCurve",
     "Sine",
     "celeba",
     "cifar10",
+    "curve_and_surface",
     "dequantise",
     "handwritten_digits",
     "image_folder",
+    "lollipop",
     "mnist",
     "quantise",
     "svhn",
