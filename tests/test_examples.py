@@ -9,6 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHORT = {
+    "array_to_dimension": lambda module: module.main(steps=5),
     "manifold_readouts": lambda module: module.main(steps=5),
     "normflows_swap": lambda module: module.main(steps=3),
     "convert_existing": lambda module: module.main(steps=6),
