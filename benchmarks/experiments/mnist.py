@@ -19,13 +19,12 @@ from functools import partial
 import digit_images
 import pictures
 from courses import Cosine, Geometric, Staircase
-from density_dimension import denoising_dimension
+from dimensions import above_noise, denoising_dimension, widest_step
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from image_quality import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow
 from principal import principal_flow
-from steps import above_noise, widest_step
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})

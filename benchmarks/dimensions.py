@@ -1,13 +1,30 @@
-"""Where a spectrum that falls off in steps has them, before any rule makes up its mind."""
+"""What a trained flow says about the dimension beside the verdicts of the rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from nflows_spread import IntrinsicDimension
+from nflows_spread.density import density_dimension
 
 if TYPE_CHECKING:
     from outcomes import Outcome
+
+
+_POINTS = 2_000
+
+
+def denoising_dimension(outcome: Outcome) -> dict[str, object]:
+    """A measure: the two numbers of ``density_dimension`` on held-out points, at the σ_x that training ended with.
+
+    Empty where that is 0.
+    """
+    noise = outcome.trained.data_noise
+    if noise == 0.0:
+        return {}
+    x = outcome.task.held_out.x[:_POINTS]
+    found = density_dimension(outcome.trained.flow, x, data_noise=noise, generator=outcome.generator())
+    return {"denoising_dimension": found.denoising, "score_dimension": found.score}
 
 
 def widest_step(outcome: Outcome) -> dict[str, object]:
