@@ -11,7 +11,8 @@ from nflows_spread import linalg
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import encode
 
-_ROWS_PER_FEATURE = 32
+_LARGE = 1024
+_ROWS_PER_FEATURE, _ROWS_PER_FEATURE_OF_LARGE = 32, 8
 _ERROR_ROWS = 2048
 _CHUNK_ENTRIES = 2**20
 _STEP_OF_NOISE = 0.1
@@ -33,7 +34,8 @@ class Latents:
         self.flow, self.base, self.x, self.context = flow, base, x, context
         self.noise, self.generator = noise, generator
         self.features = x[0].numel()
-        self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
+        per_feature = _ROWS_PER_FEATURE if self.features <= _LARGE else _ROWS_PER_FEATURE_OF_LARGE
+        self.rows = max(len(x), per_feature * self.features)
         scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
         self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
@@ -90,7 +92,8 @@ class Latents:
             responses.append(self._difference(noisy, self.step * self._normal_like(noisy), index) @ vectors)
         z, response = torch.cat(latents), torch.cat(responses).square()
         power = (z - z.mean(0)).square() / signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
-        return ((power.var(0) + response.var(0)) / self.rows).sqrt()
+        # noisy copies of a point are new noise, but no new point
+        return (power.var(0) / min(self.rows, len(self.x)) + response.var(0) / self.rows).sqrt()
 
     def _noisy(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Noisy points and their indices in the data, a bounded number at a time."""

@@ -65,7 +65,9 @@ def spectrum(
     if latents.features <= _FEW_JACOBIANS:
         points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
         logs = linalg.log_pointwise_signal_to_noise(signal, latents.jacobians(points))
-        signal_to_noise, errors = logs.mean(0).exp(), logs.std(0) / len(logs) ** 0.5
+        # J varies from point to point, and S as the variance of as many Gaussian points does
+        signal_to_noise = logs.mean(0).exp()
+        errors = (logs.var(0) / len(logs) + 2.0 / len(x)).sqrt()
     else:
         signal_to_noise, vectors = linalg.generalised_eigh(signal, latents.mean_response())
         errors = latents.relative_errors(vectors, signal_to_noise)

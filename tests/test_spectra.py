@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 pytestmark = pytest.mark.usefixtures("float64")
 LARGE = 130  # beyond what gets many Jacobians
+HUGE = 1030  # beyond what gets any
 
 
 class LinearMap(Transform):
@@ -135,3 +137,22 @@ def test_the_result_carries_its_spectrum():
 def test_another_base_is_refused():
     with refused(TypeError, "must be a DegenerateGaussian or StandardNormal", "got DiagonalNormal"):
         spectrum(identity_flow(FEATURES, DiagonalNormal([FEATURES])), curve(10))
+
+
+@pytest.mark.parametrize("features", [6, LARGE, HUGE])
+def test_the_error_of_a_spectrum_is_what_it_varies_by(features):
+    """Under the identity J is the same at every point, so that the error is that of a variance of Gaussian points."""
+    x = 2.0 * torch.randn(500, features, generator=seeded())
+    found = spectrum(identity_flow(features), x, data_noise=0.1, generator=seeded())
+    assert found.errors.shape == (features,)
+    of_the_response = 2.0 / (8 * features) if features == HUGE else 0.0
+    expected = math.sqrt(2.0 / len(x) + of_the_response)
+    assert float(found.errors.median()) == pytest.approx(expected, rel=0.3)
+
+
+def test_beyond_a_thousand_features_the_mean_response_still_finds_the_directions_above_the_noise():
+    x = torch.zeros(2000, HUGE)
+    x[:, :7] = 3.0 * torch.randn(2000, 7, generator=seeded())
+    found = intrinsic_dimension(identity_flow(HUGE), x, data_noise=0.1, generator=seeded())
+    assert int(found) == 7
+    assert found.interval == (7, 7)

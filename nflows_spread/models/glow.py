@@ -51,7 +51,7 @@ def volume_preserving_glow(
         context_features: width of the conditioning inputs, such as one-hot classes, or None.
         volume_preserving: centre all log-scales; False is the traditional Glow, with free scales.
         checkpointing: compute each step again in the backward pass and keep only its input.
-        channels_last: hold images and the nets' weights in torch's ``channels_last`` format.
+        channels_last: let the nets compute in torch's ``channels_last`` format.
         generator: source of the fixed permutations of the 1×1 convolutions.
 
     Raises:
@@ -74,7 +74,6 @@ def volume_preserving_glow(
         else validation.positive_int("context_features", context_features),
         volume_preserving=volume_preserving,
         checkpointing=checkpointing,
-        channels_last=channels_last,
         generator=generator,
     )
     multiscale = MultiscaleImageTransform(shape, blocks)
@@ -94,7 +93,6 @@ def _step(
     context_features: int | None,
     volume_preserving: bool,
     checkpointing: bool,
-    channels_last: bool,
     generator: torch.Generator | None,
 ) -> GlowStep:
     actnorm = VolumePreservingActNorm if volume_preserving else ExplicitActNorm
@@ -110,7 +108,6 @@ def _step(
             log_scale=TanhLogScale(half),
         ),
         checkpointing=checkpointing,
-        channels_last=channels_last,
     )
 
 

@@ -102,7 +102,8 @@ class GlowNet(nn.Module):
 
     Shapes:
         inputs (n, in_channels, height, width), context (n, context_features);
-        outputs (n, out_channels, height, width).
+        outputs (n, out_channels, height, width), contiguous also where the weights are in the ``channels_last``
+        format and the convolutions therefore compute in it: halves of the channels are then blocks.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class GlowNet(nn.Module):
         hidden = F.relu_(hidden)  # in place: the convolutions do not need what they gave
         hidden = F.relu_(self.second(hidden))
         outputs: Tensor = self.last(hidden)
-        return outputs
+        return outputs.contiguous()
 
     def _checked(self, context: Tensor | None, rows: int) -> Tensor:
         if context is None or tuple(context.shape) != (rows, self.context_features):

@@ -9,10 +9,9 @@ from typing import cast
 import torch
 from nflows.transforms import MultiscaleCompositeTransform, Transform
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from nflows_spread.transforms.linear import LUOneByOneConvolution, check_channels, full_precision
+from nflows_spread.transforms.linear import LUOneByOneConvolution, check_channels, full_precision, map_pixels
 from nflows_spread.transforms.normalization import ExplicitActNorm
 
 
@@ -29,7 +28,6 @@ class GlowStep(Transform):
         coupling: a coupling of as many channels.
         checkpointing: keep only the inputs of the step for the backward pass and compute the rest
             again there: less memory, about a third more time.
-        channels_last: hold images in torch's ``channels_last`` format inside the step.
 
     Shapes:
         inputs and outputs (n, channels, height, width); log-determinants (n,).
@@ -45,7 +43,6 @@ class GlowStep(Transform):
         coupling: Transform,
         *,
         checkpointing: bool = False,
-        channels_last: bool = False,
     ) -> None:
         super().__init__()
         channels = [len(actnorm.log_scale), convolution.features, cast(int, coupling.features)]
@@ -53,7 +50,6 @@ class GlowStep(Transform):
             raise ValueError(f"actnorm, convolution and coupling must have as many channels, got {channels}")
         self.actnorm, self.convolution, self.coupling = actnorm, convolution, coupling
         self.checkpointing = checkpointing
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def initialize(self, inputs: Tensor) -> None:
         """Set the actnorm from data as it arrives at this step."""
@@ -77,18 +73,17 @@ class GlowStep(Transform):
     def _encode(self, inputs: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         with full_precision(inputs):
             kernel, bias = self._kernel_and_bias()
-            images = inputs.contiguous(memory_format=self.memory_format)
-            hidden = F.conv2d(images, kernel[:, :, None, None], bias)
+            hidden = map_pixels(inputs, kernel, bias)
         outputs, logabsdet = self.coupling(hidden, context)
         return outputs, logabsdet + self._affine_logabsdet(inputs)
 
     def _decode(self, inputs: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        hidden, logabsdet = self.coupling.inverse(inputs.contiguous(memory_format=self.memory_format), context)
+        hidden, logabsdet = self.coupling.inverse(inputs, context)
         with full_precision(inputs):
             # in float64, and of the kernel as it was rounded: the rounding of each of 80 inverses would add up
             kernel, bias = (part.double() for part in self._kernel_and_bias())
-            images = hidden.double() - bias.view(-1, 1, 1)
-            outputs = F.conv2d(images, torch.linalg.inv(kernel)[:, :, None, None]).to(inputs.dtype)
+            inverse = torch.linalg.inv(kernel)
+            outputs = map_pixels(hidden.double(), inverse, -inverse @ bias).to(inputs.dtype)
         return outputs, logabsdet - self._affine_logabsdet(inputs)
 
     def _kernel_and_bias(self) -> tuple[Tensor, Tensor]:

@@ -102,13 +102,14 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         check_channels(inputs, self.features)
         with full_precision(inputs):
-            outputs = F.conv2d(inputs, self.kernel()[:, :, None, None], self.bias)
+            outputs = map_pixels(inputs, self.kernel(), self.bias)
         return outputs, self._logabsdet_of(inputs)
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         check_channels(inputs, self.features)
         with full_precision(inputs):
-            outputs = F.conv2d(inputs - self.bias.view(-1, 1, 1), self.inverse_kernel()[:, :, None, None])
+            inverse = self.inverse_kernel()
+            outputs = map_pixels(inputs, inverse, -inverse @ self.bias)
         return outputs, -self._logabsdet_of(inputs)
 
     def _logabsdet_of(self, inputs: Tensor) -> Tensor:
@@ -120,6 +121,17 @@ class VolumePreservingOneByOneConvolution(_CentredDiagonal, LUOneByOneConvolutio
 
     Log-determinants are exact zeros. Arguments and shapes are those of ``LUOneByOneConvolution``.
     """
+
+
+def map_pixels(images: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """W x + b at each pixel, (n, channels, height, width), in the layout of the images.
+
+    A 1×1 convolution by matrix products, which for so few channels take a third to all of the time of ``conv2d``.
+    """
+    if images.is_contiguous():
+        rows = images.flatten(2)
+        return torch.baddbmm(bias.view(1, -1, 1), kernel.expand(len(images), -1, -1), rows).view_as(images)
+    return F.linear(images.permute(0, 2, 3, 1), kernel, bias).permute(0, 3, 1, 2)
 
 
 def check_channels(inputs: Tensor, channels: int) -> None:
