@@ -136,7 +136,6 @@ VOLUME_PRESERVING: dict[str, Case] = {
     "GlowStep": Case(partial(glow_step, 4), (4, 2, 3)),
     "GlowStep, context": Case(partial(glow_step, 4, context=3), (4, 2, 3), context=3),
     "GlowStep, checkpointing": Case(partial(glow_step, 4, checkpointing=True), (4, 2, 3)),
-    "GlowStep, channels last": Case(partial(glow_step, 4, channels_last=True), (4, 2, 3)),
     "MultiscaleImageTransform": Case(multiscale, (1, 4, 4)),
     "MultiscaleImageTransform, context": Case(partial(multiscale, 3), (1, 4, 4), context=3),
     "CheckerboardSqueeze": Case(CheckerboardSqueeze, (2, 4, 6)),
