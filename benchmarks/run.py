@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -19,15 +20,19 @@ from runs import Run
 SHORT_SUITE = ("sine", "line", "s_curve", "digits")
 RESULTS = Path(__file__).parent / "results"
 INTERRUPTED = 130
+COMMANDS = {
+    "intrinsic-dimension": "intrinsic_dimension.command",
+    "pointwise-dimension": "intrinsic_dimension.place_to_place",
+}
+"""Benchmarks with options of their own, by the module whose ``main`` they are; some need more than the rest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, show. Returns the exit status: 0, 2 for arguments that cannot be followed, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given[:1] == ["intrinsic-dimension"]:
-        from intrinsic_dimension.command import main as compare_estimators  # needs scikit-dimension, and has options
-
-        return compare_estimators(given[1:])
+    if given and given[0] in COMMANDS:
+        status: int = import_module(COMMANDS[given[0]]).main(given[1:])
+        return status
     parser = _parser()
     options = parser.parse_args(given)
     if options.experiment == "list":
@@ -93,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "experiment",
         nargs="?",
-        help="'list', 'report', or the name of one; without it the short suite runs; 'intrinsic-dimension' has options "
-        "of its own, see intrinsic-dimension --help",
+        help="'list', 'report', or the name of one; without it the short suite runs; 'intrinsic-dimension' and "
+        "'pointwise-dimension' have options of their own, see intrinsic-dimension --help",
     )
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="how long to train (default quick)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more seeds, each a run (default 0)")

@@ -98,6 +98,22 @@ def plot_representation(axes: Axes, coordinates: Tensor, colour: Tensor, *, labe
     axes.set_ylabel("second coordinate" if coordinates.shape[1] > 1 else label)
 
 
+def plot_dimensions(axes: Axes, points: Tensor, dimensions: Tensor) -> None:
+    """A map of data whose dimension varies: points in the plane or in space, coloured by their dimension.
+
+    Args:
+        axes: where to draw; with ``projection="3d"`` for D = 3.
+        points: shape (n, D).
+        dimensions: whole numbers, shape (n,).
+    """
+    scatter: Any = axes.scatter  # 2-D or 3-D, as the columns
+    space = 3 if axes.name == "3d" else 2
+    for dimension in dimensions.unique().tolist():
+        chosen = _columns(points[dimensions == dimension], space)
+        scatter(*chosen, s=_POINT_SIZE, linewidths=0, label=f"dimension {dimension}")
+    axes.legend(loc="upper left", fontsize=7, markerscale=3, framealpha=0.7)
+
+
 def plot_density(axes: Axes, position: Tensor, densities: dict[str, Tensor], truth: Tensor, *, label: str) -> None:
     """Densities along the first coordinate of the manifold against the truth.
 

@@ -1,0 +1,89 @@
+"""Data whose dimension varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
+
+A segment joined to a disc, and a helix joined to a hemisphere. For each point away from the joint, the dimension by
+the neighbours and by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
+30 σ_x². The share of the points that are right, and a map of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+import records
+from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
+from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.plots import plot_dimensions
+from nflows_spread.recipe import Recipe
+from nflows_spread.spectra import pointwise_spectrum
+
+NAME = "pointwise-dimension"
+UNIONS = {"lollipop": lollipop, "curve and surface": curve_and_surface}
+AWAY = 0.15
+_ABOVE_NOISE = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, show. Returns the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(given)
+    provenance = records.provenance(shlex.join(["python", "benchmarks/run.py", NAME, *given]))
+    options.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {}
+    figure = plt.figure(figsize=(10, 7), layout="constrained")
+    for row, (name, union) in enumerate(UNIONS.items()):
+        points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
+        began = time.perf_counter()
+        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps))
+        away = points.to_joint > AWAY
+        right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
+        results[name] = {"share_right": right, "points": int(away.sum()), "seconds": time.perf_counter() - began}
+        for column, (who, dimensions) in enumerate([("neighbours", found["neighbours"]), ("widest gap", found["gap"])]):
+            space = points.x.shape[1]
+            axes = figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d" if space == 3 else None)
+            plot_dimensions(axes, points.x, dimensions)
+            share = right["neighbours" if column == 0 else "gap"]
+            axes.set_title(f"{name}, {who}: {share:.1%} right", fontsize=9)
+        print(f"{name:18}" + "".join(f"  {who} {share:.1%}" for who, share in right.items()))
+    path = options.out / f"{NAME}-seed-{options.seed}.json"
+    records.write(path, {"experiment": NAME, "seed": options.seed, **provenance, "results": results})
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+    plt.close(figure)
+    print(f"the results are in {path} and the picture beside it")
+    return 0
+
+
+def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, Tensor]:
+    """The dimension of each point by each reading."""
+    estimator = SpreadFlowEstimator(random_state=seed, recipe=recipe).fit(points.x)
+    unit = ((points.x.double() - estimator.center_) / estimator.scale_).float()
+    noise = estimator.data_noise_ / estimator.scale_
+    spectra = pointwise_spectrum(estimator.flow_, unit, data_noise=noise)
+    logs = torch.cat([spectra.clamp_min(noise**2).log(), spectra.new_full((len(spectra), 1), 2.0 * math.log(noise))], 1)
+    return {
+        "neighbours": estimator.pointwise_dimension(points.x),
+        "gap": logs.diff().neg().argmax(1) + 1,
+        "above noise": (spectra > _ABOVE_NOISE * noise**2).sum(1),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=2000, help="of each union (default 2000)")
+    parser.add_argument("--steps", type=int, default=Recipe().steps, help="of training (default the recipe's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the points and the training (default 0)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
+    )
+    return parser
