@@ -8,7 +8,7 @@ Found on one core (profile full, seed 0): the flow over principal coordinates, 7
 grows with training. The default rule wants 1.39 nats for a clear step and counts the 71 directions above the noise
 instead. The largest gap of AAᵀ is after the 11th eigenvalue. Samples: Fréchet distance 31, precision 0.97, recall 0.67
 (other data: 0.75, 0.91, 0.91). Table 4's flows are here for 400 of the paper's 300k steps, a tenth of that time, and
-neither shows the dimension nor good samples (fixed prior: 178, 0.73, 0.31); MNIST compares them at equal time. With
+neither shows the dimension nor good samples (fixed prior: 178, 0.73, 0.31); MNIST compares them after equal steps. With
 N = E[JJᵀ] over all points in the place of Jacobians at single ones, the flow of 8000 steps had its widest step after
 the 3rd μ.
 """
