@@ -138,6 +138,7 @@ RULES = Rules(
     },
     refused=(
         (PiecewiseCouplingTransform, SPLINE),
+        (ours.MarginalSpline, SPLINE),
         (AutoregressiveTransform, AUTOREGRESSIVE),
         (nflows.BatchNorm, BATCH_NORM),
         (nflows.NaiveLinear, NAIVE),
