@@ -12,7 +12,7 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import encode
 
 _LARGE = 1024
-_ROWS_PER_FEATURE, _ROWS_PER_FEATURE_OF_LARGE = 32, 8
+_ROWS_PER_FEATURE, _ROWS_PER_FEATURE_OF_LARGE = 32, 2
 _ERROR_ROWS = 2048
 _CHUNK_ENTRIES = 2**20
 _STEP_OF_NOISE = 0.1
@@ -40,18 +40,14 @@ class Latents:
         self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
     def covariance(self) -> Tensor:
-        """Cov(g(x̃)), shape (D, D)."""
-        return self.moments()[1]
-
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D) of g(x̃), from as many noisy copies of the data as fill all directions."""
+        """Cov(g(x̃)), shape (D, D), from as many noisy copies of the data as it takes to fill all directions."""
         origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
         first, second = self._zeros(self.features), self._zeros(self.features, self.features)
         for noisy, index in self._noisy(self.rows):
             z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
             first += z.sum(0) / self.rows
             second += linalg.second_moment_of(z) * (len(z) / self.rows)
-        return origin[0] + first, second - torch.outer(first, first)
+        return second - torch.outer(first, first)
 
     def jacobians(self, points: int) -> Tensor:
         """The Jacobian of g at noisy points by central differences, shape (points, D, D), every direction at once."""
@@ -67,39 +63,65 @@ class Latents:
             parts.append(rows.view(len(noisy), self.features, -1).mT)
         return torch.cat(parts)
 
-    def mean_response(self) -> Tensor:
-        """E[J Jᵀ], shape (D, D), from one random direction for each of many noisy points."""
-        total = self._zeros(self.features, self.features)
-        for noisy, index in self._noisy(self.rows):
-            responses = self._difference(noisy, self.step * self._normal_like(noisy), index)
-            total += linalg.second_moment_of(responses) * (len(noisy) / self.rows)
-        return total
+    def moments_and_response(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean (D,) and covariance S (D, D) of g(x̃), and N = E[J Jᵀ] (D, D), all from the same draws of the noise.
+
+        With r = (g(x + σ ε) − g(x − σ ε)) / 2σ for each row, N is the mean of r rᵀ, and S that of the covariance
+        without noise plus σ_x² r rᵀ. So in directions that hold noise alone S and σ_x² N have the same
+        sampling error, and μ = σ_x² there however few the rows.
+        """
+        origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
+        first = self._zeros(self.features)
+        second, response = self._zeros(self.features, self.features), self._zeros(self.features, self.features)
+        for upper, lower in self._pairs(self.rows):
+            middle, half = 0.5 * (upper + lower) - origin, 0.5 * (upper - lower)
+            first += middle.sum(0) / self.rows
+            second += linalg.second_moment_of(middle) * (len(middle) / self.rows)
+            response += linalg.second_moment_of(half / self._pair_step) * (len(half) / self.rows)
+        covariance = second - torch.outer(first, first) + self.noise**2 * response
+        return origin[0] + first, covariance, response
 
     def relative_errors(self, vectors: Tensor, signal_to_noise: Tensor) -> Tensor:
-        """Relative standard error of each μ from the finite number of rows, shape (D,).
+        """Relative standard error of each μ of ``moments_and_response`` from the finite number of rows, shape (D,).
 
-        To first order μ_k varies as the means over rows of (v_kᵀ(z − m))² and of (v_kᵀ J u)² that it is the
-        ratio of, so that what these vary by on a part of the rows tells, without another decomposition.
+        To first order μ_k varies as the means over rows of (v_kᵀ(z − m))² and of (v_kᵀ r)² do, of which noise is
+        common to both. What they vary by on a part of the rows tells, without another decomposition.
 
         Args:
             vectors: v in columns, (D, D), with VᵀNV = I.
             signal_to_noise: μ, (D,).
         """
-        rows = min(self.rows, _ERROR_ROWS)
-        latents, responses = [], []
-        for noisy, index in self._noisy(rows):
-            latents.append(self._encode(noisy, index) @ vectors)
-            responses.append(self._difference(noisy, self.step * self._normal_like(noisy), index) @ vectors)
-        z, response = torch.cat(latents), torch.cat(responses).square()
-        power = (z - z.mean(0)).square() / signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
+        middles, halves = [], []
+        for upper, lower in self._pairs(min(self.rows, _ERROR_ROWS)):
+            middles.append(0.5 * (upper + lower) @ vectors)
+            halves.append(0.5 * (upper - lower) @ vectors)
+        middle, response = torch.cat(middles), (torch.cat(halves) / self._pair_step).square()
+        scale = signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
+        power = (middle - middle.mean(0)).square() / scale
+        share = 1.0 - self.noise**2 / scale
         # noisy copies of a point are new noise, but no new point
-        return (power.var(0) / min(self.rows, len(self.x)) + response.var(0) / self.rows).sqrt()
+        return (power.var(0) / min(self.rows, len(self.x)) + share.square() * response.var(0) / self.rows).sqrt()
+
+    @property
+    def _pair_step(self) -> float:
+        return self.noise or self.step
+
+    def _pairs(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """g(x + σ ε) and g(x − σ ε), a bounded number at a time; σ a small step where there is no noise."""
+        for points, index in self._copies(rows):
+            shift = self._pair_step * self._normal_like(points)
+            yield self._encode(points + shift, index), self._encode(points - shift, index)
 
     def _noisy(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Noisy points and their indices in the data, a bounded number at a time."""
+        for points, index in self._copies(rows, copies):
+            yield points + self.noise * self._normal_like(points), index
+
+    def _copies(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Points, over and over until there are enough, and their indices in the data."""
         indices = torch.arange(rows, device=self.x.device) % len(self.x)
         for index in indices.split(max(1, _CHUNK_ENTRIES // (self.features * copies))):
-            yield self.x[index] + self.noise * self._normal_like(self.x[index]), index
+            yield self.x[index], index
 
     def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
         """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""

@@ -61,15 +61,17 @@ def spectrum(
     latents = Latents(flow, base, x, context, noise, generator)
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
-    signal = linalg.add_to_diagonal(latents.covariance(), 0.0 if noise > 0.0 else spread_variance)
+    added = 0.0 if noise > 0.0 else spread_variance
     if latents.features <= _FEW_JACOBIANS:
         points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
+        signal = linalg.add_to_diagonal(latents.covariance(), added)
         logs = linalg.log_pointwise_signal_to_noise(signal, latents.jacobians(points))
         # J varies from point to point, and S as the variance of as many Gaussian points does
         signal_to_noise = logs.mean(0).exp()
         errors = (logs.var(0) / len(logs) + 2.0 / len(x)).sqrt()
     else:
-        signal_to_noise, vectors = linalg.generalised_eigh(signal, latents.mean_response())
+        _, covariance, response = latents.moments_and_response()
+        signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
         errors = latents.relative_errors(vectors, signal_to_noise)
     return Spectrum(
         eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
