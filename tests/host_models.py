@@ -23,7 +23,7 @@ from torch import nn
 
 import swapped_flows
 from nflows_spread import DegenerateGaussian, encode, swap_base, to_volume_preserving
-from nflows_spread.models import convolutional_flow, coupling_flow, volume_preserving_glow
+from nflows_spread.models import convolutional_flow, coupling_flow, density_flow, volume_preserving_glow
 from support import randomize
 
 FEATURES = swapped_flows.FEATURES
@@ -151,6 +151,7 @@ MODELS: dict[str, HostModel] = {
     "nflows_spread: coupling_flow, conditional": HostModel(
         lambda: coupling_flow(FEATURES, layers=3, context_features=CONTEXT), context=CONTEXT
     ),
+    "nflows_spread: density_flow": HostModel(lambda: density_flow(torch.randn(50, FEATURES), layers=2, bins=4)),
     "nflows_spread: convolutional_flow": HostModel(lambda: convolutional_flow(IMAGE, blocks=(2,)), IMAGE),
     "nflows_spread: volume_preserving_glow": HostModel(glow, IMAGE),
     "nflows_spread: volume_preserving_glow, conditional": HostModel(lambda: glow(CONTEXT), IMAGE, CONTEXT),
