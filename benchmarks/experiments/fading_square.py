@@ -16,18 +16,20 @@ from functools import partial
 import measures
 import pictures
 import tasks
-from courses import Constant, Geometric, Staircase
+from courses import Geometric, Staircase
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_3, convolutional_flow
 
-_PAPER = PAPER.also({"factor": LowerTriangularFactor})
-_PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20), "l2_penalty": 0.1}
-_FIRST_STEPS = {  # of the paper's; its A needs thousands of them to get near the optimum, where this kind always is
-    **_PAPER_SCHEDULE,
-    "learning_rate": Constant(5e-4),
-    "factor": RunningAverageFactor,
-}
+_PAPER = PAPER.also(
+    {
+        "factor": LowerTriangularFactor,
+        "batch_size": 100,
+        "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20),
+        "l2_penalty": 0.1,
+    }
+)
+_PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
     task=tasks.fading_square,
@@ -46,12 +48,5 @@ EXPERIMENT = Experiment(
         pictures.representation,
         pictures.images_along_representation,
     ),
-    profiles={
-        "full": {"steps": 2000, "variants": (_PAPER.also(_FIRST_STEPS), OURS, FIXED_PRIOR)},
-        "paper": {
-            "steps": 20_000,
-            "variants": (_PAPER, OURS, FIXED_PRIOR),
-            **_PAPER_SCHEDULE,
-        },
-    },
+    profiles={"full": _PAPER_STEPS, "paper": _PAPER_STEPS},
 )
