@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -18,8 +19,8 @@ section { display: grid; grid-template-columns: 20em minmax(0, 1fr); gap: 0 2em;
 @media (max-width: 60em) { section { display: block } }
 .claim { background: #f5f5f0; padding: .5em 1em; align-self: start; position: sticky; top: 0 }
 .scroll { overflow-x: auto } img { max-width: 100%; height: auto } .run { color: #555 }
-table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
-td, th { padding: .2em .7em; text-align: right } tr { border-bottom: 1px solid #ddd }
+table { border-collapse: collapse; font-size: 13px }
+nav a { margin-right: 1em } td, th { padding: .2em .7em; text-align: right } tr { border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left }
 """
 
@@ -41,7 +42,7 @@ def write(path: Path, folder: Path) -> Path:
     title = "Spread flows: the paper and the runs"
     path.write_text(
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{''.join(sections)}</body></html>\n"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{_contents(by_name)}{''.join(sections)}</body></html>\n"
     )
     return path
 
@@ -52,11 +53,16 @@ def _record(file: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and {"experiment", "profile", "results"} <= content.keys() else None
 
 
+def _contents(by_name: Mapping[str, Sequence[object]]) -> str:
+    links = (f"<a href='#{name}'>{name}</a>" for name, runs in by_name.items() if runs)
+    return f"<nav>{' '.join(links)}</nav>"
+
+
 def _section(name: str, runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """What the paper reports and what was found on the left, the runs on the right, the longest first."""
     order = {profile: i for i, profile in enumerate(reversed(experiment.PROFILES))}
     shown = [_run(name, run, folder) for run in sorted(runs, key=lambda run: (order[run["profile"]], run["seed"]))]
-    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in experiment.description(name).split("\n\n"))
+    paragraphs = "".join(f"<p>{_prose(part)}</p>" for part in experiment.description(name).split("\n\n"))
     claim = f"<div class='claim'><h2>{name}</h2>{paragraphs}</div>"
     return f"<section id='{name}'>{claim}<div>{''.join(shown)}</div></section>"
 
@@ -68,7 +74,12 @@ def _run(name: str, run: Mapping[str, Any], folder: Path) -> str:
     if picture.exists():
         content = base64.b64encode(picture.read_bytes()).decode()
         image = f"<img alt='{name}: the pictures of the run' src='data:image/png;base64,{content}'>"
-    return heading + _facts(run) + _table(run) + image
+    return heading + _facts(run) + image + _table(run)
+
+
+def _prose(text: str) -> str:
+    """A docstring's paragraph, its literals as code."""
+    return re.sub(r"``(.+?)``", r"<code>\1</code>", escape(text))
 
 
 def _facts(run: Mapping[str, Any]) -> str:
@@ -83,7 +94,9 @@ def _facts(run: Mapping[str, Any]) -> str:
 
 
 def _table(run: Mapping[str, Any]) -> str:
+    """The numbers, a row each, with a column for each flow: there are few flows and many numbers."""
     header, rows = records.columns(run)
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in header)]
-    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    return "<div class='scroll'><table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
+    first, *lines = zip(header, *rows)
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    return f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
