@@ -3,11 +3,16 @@
 Pixels are redundant: almost all variance of digits is in a hundred of their 784 principal coordinates, and what is
 left is noise to any flow. A rotation preserves volume, so the flow stays one of the paper's kind; couplings of the
 leading coordinates alone cost little, and their nets see signals where those of pixels see noise.
+
+On a curved manifold the leading coordinates also determine the trailing ones. So the first couplings halve: half of
+the coordinates tell the other half, then a quarter the second quarter, and what was told is noise from there on. A few
+leading coordinates are left, which couplings with random permutations straighten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from nflows.distributions import Distribution
@@ -16,8 +21,8 @@ from nflows.transforms import CompositeTransform, Transform
 from torch import Tensor
 
 from nflows_spread import DegenerateGaussian, linalg
-from nflows_spread.models.coupling import dense_coupling
-from nflows_spread.transforms import ChannelPermutation, Flatten
+from nflows_spread.models.coupling import coupling_layers, dense_coupling
+from nflows_spread.transforms import ExplicitActNorm, Flatten
 
 
 class PrincipalRotation(Transform):
@@ -76,42 +81,56 @@ def principal_flow(
     image_shape: Sequence[int],
     *,
     leading: int = 128,
+    core: int = 32,
     layers: int = 8,
-    hidden_features: Sequence[int] = (128, 128),
+    hidden_features: Sequence[int] = (256, 256),
+    core_hidden_features: Sequence[int] = (128, 128),
     volume_preserving: bool = True,
     base: Distribution | None = None,
     generator: torch.Generator | None = None,
 ) -> Flow:
-    """Couplings, with random permutations between them, of the leading principal coordinates of images.
+    """Couplings of the leading principal coordinates of images: halving ones, then mixed ones of the core.
 
     Args:
         image_shape: (channels, height, width).
         leading: number of coordinates that the couplings see.
-        layers: number of couplings.
-        hidden_features: widths of the hidden layers of their nets.
-        volume_preserving: centre the log-scales; False leaves them free.
+        core: number of coordinates that the mixed couplings see; the halving ones go on to a quarter of it.
+        layers: number of mixed couplings, with random permutations between them.
+        hidden_features: widths of the hidden layers of the halving couplings' nets.
+        core_hidden_features: widths of the hidden layers of the mixed couplings' nets.
+        volume_preserving: centre the log-scales; False leaves them free, and adds an actnorm, without which a standard
+            Gaussian could not hold coordinates that are noise alone.
         base: over the flat latent; a ``DegenerateGaussian`` if None.
         generator: source of the permutations.
     """
     features = torch.Size(image_shape).numel()
-    couplings: list[Transform] = []
-    for layer in range(layers):
-        if layer > 0:
-            couplings.append(ChannelPermutation(leading, generator=generator))
-        couplings.append(
-            dense_coupling(
-                leading,
-                layer,
-                hidden_features=hidden_features,
-                context_features=None,
-                volume_preserving=volume_preserving,
-                bounded_scale=True,
-            )
-        )
-    transform = CompositeTransform(
-        [Flatten(image_shape), PrincipalRotation(features), Leading(CompositeTransform(couplings), leading)]
+    coupling = partial(
+        dense_coupling, layer=0, context_features=None, volume_preserving=volume_preserving, bounded_scale=True
     )
-    return Flow(transform, DegenerateGaussian([features]) if base is None else base)
+    halving: list[Transform] = []
+    told = leading // 2
+    while told >= max(1, core // 4):
+        halving.append(Leading(coupling(2 * told, hidden_features=hidden_features), 2 * told))
+        told //= 2
+    mixed = coupling_layers(
+        core,
+        layers=layers,
+        hidden_features=core_hidden_features,
+        context_features=None,
+        permute=True,
+        volume_preserving=volume_preserving,
+        bounded_scale=True,
+        generator=generator,
+    )
+    transforms: list[Transform] = [
+        Flatten(image_shape),
+        PrincipalRotation(features),
+        *halving,
+        Leading(CompositeTransform(mixed), core),
+    ]
+    if not volume_preserving:
+        transforms.append(ExplicitActNorm(features))
+    return Flow(CompositeTransform(transforms), DegenerateGaussian([features]) if base is None else base)
 
 
 @torch.no_grad()

@@ -146,9 +146,11 @@ def _start_mean(flow: nn.Module, x: Tensor) -> None:
 
 
 def _start_from_data(flow: nn.Module, x: Tensor, *, data_noise: float, seed: int) -> None:
-    """Let the actnorms of a flow that has some, and then its prior too, take their first values from data."""
-    if initialize(flow, x[:_POINTS_FOR_ACTNORMS]) and isinstance(base_of(flow), DegenerateGaussian):
-        generator = torch.Generator(x.device).manual_seed(seed)
+    """Let the actnorms of a flow that has some, and then its prior too, take their first values from noisy data."""
+    generator = torch.Generator(x.device).manual_seed(seed)
+    some = x[:_POINTS_FOR_ACTNORMS]
+    noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
+    if initialize(flow, noisy) and isinstance(base_of(flow), DegenerateGaussian):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

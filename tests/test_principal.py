@@ -39,8 +39,10 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
     flow = principal_flow(
         SHAPE,
         leading=6,
+        core=4,
         layers=3,
         hidden_features=(8,),
+        core_hidden_features=(8,),
         volume_preserving=volume_preserving,
         base=None if volume_preserving else StandardNormal([16]),
     ).double()

@@ -22,6 +22,7 @@ from experiments import mnist
 
 EXPERIMENT = replace(
     mnist.EXPERIMENT,
+    **mnist.principal(1500, paper=100),
     task=partial(digit_images.synthetic_mnist_10, steps=12_000, learning_rate=1e-3),
     panels=(
         pictures.data_images,
@@ -30,7 +31,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.compared(400, principal=7_000, same_network=False),
+        "full": mnist.principal(8000, paper=300),
         "paper": mnist.PAPER_SCHEDULE
         | {"task": partial(digit_images.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
     },

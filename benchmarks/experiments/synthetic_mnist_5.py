@@ -19,6 +19,7 @@ from experiments import mnist
 
 EXPERIMENT = replace(
     mnist.EXPERIMENT,
+    **mnist.principal(1500, paper=100),
     task=partial(digit_images.synthetic_mnist_5, steps=12_000, learning_rate=1e-3),
     panels=(
         pictures.data_images,
@@ -27,7 +28,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.compared(400, principal=3_000, same_network=False),
+        "full": mnist.principal(5000, paper=300),
         "paper": mnist.PAPER_SCHEDULE
         | {"task": partial(digit_images.synthetic_mnist_5, steps=60_000, learning_rate=1e-4)},
     },
