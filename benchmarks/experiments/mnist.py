@@ -29,7 +29,11 @@ from principal import principal_flow
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})
-_PRINCIPAL_FLOW = {"flow": partial(principal_flow, TABLE_4["image_shape"]), "data_noise": Geometric(0.5, 0.1)}
+_PRINCIPAL_FLOW = {
+    "flow": partial(principal_flow, TABLE_4["image_shape"]),
+    "learning_rate": Cosine(5e-3, 1e-4),
+    "data_noise": Geometric(0.5, 0.1),
+}
 _PRINCIPAL = Variant("principal coordinates", {**_PRINCIPAL_FLOW, "factor": RunningAverageFactor.of_decay(0.995)})
 _PRINCIPAL_FIXED = Variant("principal coordinates, fixed prior", {**_PRINCIPAL_FLOW, "fixed_prior": True})
 

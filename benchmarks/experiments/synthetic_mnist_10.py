@@ -31,7 +31,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.principal(8000, paper=300),
+        "full": mnist.principal(10_000, paper=300),
         "paper": mnist.PAPER_SCHEDULE
         | {"task": partial(digit_images.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
     },
