@@ -27,6 +27,7 @@ _SHOWN = 1000
 _IMAGES = 48
 _WIDTH, _HEIGHT = 3.75, 3.5
 _MARGIN = 0.25
+_TITLE_SIZE, _TITLE_LETTERS = 12.0, 42
 
 
 def draw(
@@ -55,6 +56,7 @@ def draw(
     if together:
         for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
             shared(figure, place, outcomes)
+    _fit_titles(figure)
     figure.savefig(path, dpi=80)
 
 
@@ -164,6 +166,12 @@ def _images(axes: Axes, outcome: Outcome, images: Tensor, title: str) -> None:
         raise ValueError(f"a panel of images needs a task with an image_shape, got none for {outcome.name}")
     plots.plot_images(axes, images[:_IMAGES].reshape(-1, *outcome.task.image_shape))
     axes.set_title(title)
+
+
+def _fit_titles(figure: Figure) -> None:
+    """Smaller letters for titles that would run into the next panel."""
+    for axes in figure.axes:
+        axes.title.set_fontsize(min(_TITLE_SIZE, _TITLE_SIZE * _TITLE_LETTERS / max(1, len(axes.get_title()))))
 
 
 def _points_axes(figure: Figure, place: SubplotSpec, outcome: Outcome) -> Axes:

@@ -72,5 +72,5 @@ EXPERIMENT = Experiment(
         partial(pictures.spectrum, first=60, marked=(11, 14)),
         pictures.representation,
     ),
-    profiles={"full": table_4(2_500, principal=3_000), "paper": PAPER_SCHEDULE},
+    profiles={"full": table_4(2_500, principal=5_000), "paper": PAPER_SCHEDULE},
 )
