@@ -3,11 +3,14 @@
 The paper: the first 5 eigenvalues of AAᵀ are significantly larger than the others, and samples are better than those
 of the fixed-prior flow. Networks and settings are those of MNIST.
 
-Found on one core (profile full, seed 0): the flow over principal coordinates, 3000 steps, has its widest step after the
-5th μ, from 2.56 to 0.68 (1.33 nats). The default rule wants 1.39 nats for a clear step and counts the 43 directions
-above the noise instead. The largest gap of AAᵀ is after the 4th eigenvalue. Samples: Fréchet distance 51, precision
-0.87, recall 0.75 (other data: 0.64, 0.95, 0.95). Table 4's flows are here for 400 of the paper's 300k steps, and
-neither shows the dimension nor good samples (fixed prior: 179, 0.20, 0.37); MNIST compares them after equal steps.
+Found on one core (profile full, seed 0): the dimension is 5, by the default rule and clearly. The flow over principal
+coordinates, 5000 steps, has μ falling from 3.1 (the 5th) to 0.23 (the 6th), 2.6 nats; with free scales and a
+fixed prior the same network has 1.9 nats. AAᵀ of the first shows nothing: its eigenvalues are a matter of gauge. Its
+samples have Fréchet distance 9.2, precision 0.93 and recall 0.88, the fixed prior's 22.7, 0.89 and 0.81 (other data:
+0.62, 0.95, 0.95); at rank 5 they carry no noise, which the fixed prior's do. In likelihood the fixed prior is 5 nats of 625
+better. What made the difference to an earlier flow of random couplings (1.33 nats, Fréchet distance 51) are
+couplings that halve, see ``principal``. Table 4's network is here for 300 of the paper's 300k steps, which show
+nothing; MNIST compares its flows after equal steps.
 """
 
 from dataclasses import replace
