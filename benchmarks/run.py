@@ -23,6 +23,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
     "pointwise-dimension": "intrinsic_dimension.place_to_place",
+    "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``main`` they are; some need more than the rest."""
 
