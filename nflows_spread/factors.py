@@ -219,12 +219,14 @@ class RunningAverageFactor(nn.Module):
     @torch.no_grad()
     def observe(self, z: Tensor) -> None:
         seen = torch.isfinite(z).all()
-        moment = linalg.second_moment_of(torch.where(seen, z, 0.0))
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            moment, seen = _mean_over_processes(moment, seen * len(z))
+        rows, seen = torch.where(seen, z, 0.0), seen.to(self.second_moment.dtype)
         rate = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self.decay)
-        self.second_moment.lerp_(moment, torch.where(seen, rate, 0.0).to(moment.dtype))
-        self.rate.copy_(torch.where(seen, rate, self.rate))
+        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+            moment, seen = _mean_over_processes(linalg.second_moment_of(rows), seen * len(z))
+            self.second_moment.lerp_(moment, torch.where(seen > 0, rate, 0.0).to(moment.dtype))
+        else:
+            linalg.average_in(self.second_moment, rows, rate.double() * seen)
+        self.rate.copy_(torch.where(seen > 0, rate, self.rate))
 
     def options(self) -> dict[str, float]:
         return {"decay": self.decay}
@@ -239,11 +241,11 @@ class RunningAverageFactor(nn.Module):
 
 
 def _mean_over_processes(moment: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of all processes' moments, weighted by their numbers of latents, and whether there were any."""
+    """The mean of all processes' moments, weighted by their numbers of latents, and how many there were."""
     total, count = moment * count, count.clone()
     distributed.all_reduce(total)
     distributed.all_reduce(count)
-    return total / count.clamp_min(1), count > 0
+    return total / count.clamp_min(1), count
 
 
 KINDS: Mapping[str, Callable[..., Factor]] = MappingProxyType(

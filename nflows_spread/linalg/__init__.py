@@ -22,6 +22,7 @@ from nflows_spread.linalg.dense import (
 from nflows_spread.linalg.low_rank import low_rank_eigh, low_rank_log_prob, low_rank_of
 from nflows_spread.linalg.spectra import (
     add_to_diagonal,
+    average_in,
     covariance_of,
     diagonal_log_prob,
     eigh_descending,
@@ -36,6 +37,7 @@ from nflows_spread.linalg.spectra import (
 
 __all__ = [
     "add_to_diagonal",
+    "average_in",
     "cholesky_entries_of",
     "cholesky_log_prob",
     "covariance_from_cholesky",

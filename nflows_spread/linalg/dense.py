@@ -154,7 +154,8 @@ def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) 
     Differentiable in ``z``, at the cost of the triangular solves alone.
     """
     with torch.no_grad():
-        cholesky, info = torch.linalg.cholesky_ex(_plus_noise(covariance.double().clone(), spread_variance))
+        spread = _plus_noise(covariance.to(torch.float64, copy=True), spread_variance)
+        cholesky, info = torch.linalg.cholesky_ex(spread.mT)  # symmetric, and by columns, as LAPACK wants it
         if int(info) != 0:  # rounding in S has outgrown σ_Z²
             cholesky = spread_cholesky(positive_root(covariance), spread_variance)
     return log_prob_from_cholesky(z, cholesky)
