@@ -20,13 +20,11 @@ import torch
 
 import records
 from performance import couplings, glow_step, picture, prior, table, toy_loop, training_steps
-from performance.record import growth_of, judge_growth, run_race, run_trial
 from performance.races import Race, Trial
+from performance.record import growth_of, judge_growth, run_race, run_trial
 
 NAME = "performance"
-SECTIONS = {
-    module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)
-}
+SECTIONS = {module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)}
 ROUNDS, SMALL_ROUNDS = 15, 2
 PEERS = ("normflows", "FrEIA")
 

@@ -1,7 +1,7 @@
 """What a coupling costs over its nets: ours against nflows, normflows and FrEIA, around the same nets.
 
-All do the same: both halves of the entries are transformed once, the second given the first and then the first given the
-second. That is two couplings of ours, of nflows, of normflows, and of FrEIA's ``AllInOneBlock`` (which
+All do the same: both halves of the entries are transformed once, the second given the first and then the first given
+the second. That is two couplings of ours, of nflows, of normflows, and of FrEIA's ``AllInOneBlock`` (which
 brings its permutation along), and one ``GINCouplingBlock``. ``the nets alone`` are the two nets on contiguous halves,
 with gradients for their inputs, as inside a flow.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class Dense(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, *, hidden: Sequence[int]) -> None:
         widths = [inputs, *hidden]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:]):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Linear(widths[-1], outputs))
 
@@ -121,9 +122,7 @@ def freia(net: Net, shape: Sequence[int], *, all_in_one: bool) -> nn.Module:
 
     if not all_in_one:
         return Freia(GINCouplingBlock([tuple(shape[1:])], subnet_constructor=net))
-    return Freia(
-        *(AllInOneBlock([tuple(shape[1:])], subnet_constructor=net, gin_block=True) for _ in range(2))
-    )
+    return Freia(*(AllInOneBlock([tuple(shape[1:])], subnet_constructor=net, gin_block=True) for _ in range(2)))
 
 
 BUILDERS: dict[str, Callable[[Net, Sequence[int]], nn.Module]] = {
@@ -139,9 +138,7 @@ PACKAGES = {NORMFLOWS: "normflows", GIN: "FrEIA", ALL_IN_ONE: "FrEIA"}
 
 def missing() -> dict[str, str]:
     """The peers that are not installed."""
-    return {
-        name: f"{package} is not installed" for name, package in PACKAGES.items() if find_spec(package) is None
-    }
+    return {name: f"{package} is not installed" for name, package in PACKAGES.items() if find_spec(package) is None}
 
 
 def step_of(build: Callable[[Net, Sequence[int]], nn.Module], net: Net, shape: Sequence[int], way: str) -> Step:

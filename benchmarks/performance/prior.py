@@ -141,9 +141,7 @@ def race(features: int, batch: int, series: dict[str, float]) -> Race:
         section=NAME,
         name=f"prior, D = {features}, batch {batch}",
         reference=next(name for name in (REFERENCE, "LowRankMultivariateNormal float64") if name not in out),
-        contenders={
-            name: partial(build, features, batch) for name, build in CONTENDERS.items() if name not in out
-        },
+        contenders={name: partial(build, features, batch) for name, build in CONTENDERS.items() if name not in out},
         absent=out,
         targets=TARGETS.get(features, []) if batch == BATCH else [],
         series=series,

@@ -68,9 +68,7 @@ def growth_of(races: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
                 by_name = points.setdefault(race["section"], {}).setdefault(axis, {})
                 by_name.setdefault(name, []).append((place, found["seconds"]))
     return {
-        section: {
-            axis: {name: exponent(found) for name, found in by_name.items()} for axis, by_name in by_axis.items()
-        }
+        section: {axis: {name: exponent(found) for name, found in by_name.items()} for axis, by_name in by_axis.items()}
         for section, by_axis in points.items()
     }
 

@@ -32,7 +32,9 @@ def of_trial(trial: Mapping[str, Any]) -> list[Sequence[str]]:
     """One line."""
     found = ", ".join(f"{key} {value}" for key, value in trial["found"].items() if key != "seconds")
     verdict = "met" if trial["met"] else "MISSED"
-    return [(f"{trial['name']}: {trial['found']['seconds']:.1f} s, {found} (at most {trial['at_most']:g} s: {verdict})",)]
+    return [
+        (f"{trial['name']}: {trial['found']['seconds']:.1f} s, {found} (at most {trial['at_most']:g} s: {verdict})",)
+    ]
 
 
 def of_growth(growth: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> list[Sequence[str]]:
@@ -86,7 +88,11 @@ def target_text(target: Mapping[str, Any]) -> str:
     bound = target["at_most"]
     wanted = f"at least {1 / bound:.3g}× faster" if bound < 1 else f"at most {bound:g}× the time"
     found = "" if target["over_is_reference"] else f"{ratio_text(target['found'])}, "
-    return f"{found}{wanted} of {target['over']}: {verdict}" if bound >= 1 else f"{found}{wanted} than {target['over']}: {verdict}"
+    return (
+        f"{found}{wanted} of {target['over']}: {verdict}"
+        if bound >= 1
+        else f"{found}{wanted} than {target['over']}: {verdict}"
+    )
 
 
 def _milliseconds(seconds: float) -> str:

@@ -74,7 +74,7 @@ def compare(
 
 
 def _time(timer: Timer, number: int) -> float:
-    """Seconds of a step, the mean of so many; ``Timer.timeit`` would warm up again and treble the time of slow steps."""
+    """Seconds of a step, the mean of so many; ``Timer.timeit`` warms up again, which trebles the time of slow steps."""
     return timer._timeit(number) / number
 
 

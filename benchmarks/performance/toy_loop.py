@@ -1,10 +1,10 @@
 """Toys are bound by Python and not by arithmetic: the sine's training loop, and the S-curve from data to dimension.
 
 ``the plain loop`` is what the paper's algorithm looks like in nflows without this package: nflows' coupling with
-centred scales, a net for the scales and one for the shifts, ``MultivariateNormal`` with autograd, Adam, and the loss read
-at each step. ``fit`` is this package's loop around its own model of the same widths; ``a bare step`` the same
-without a loop around it, on one fixed batch; ``fit, with everything`` has a noise schedule, clipping, a moving average, a
-visible bar and a checkpoint.
+centred scales, a net for the scales and one for the shifts, ``MultivariateNormal`` with autograd, Adam, and the loss
+read at each step. ``fit`` is this package's loop around its own model of the same widths; ``a bare step`` the same
+without a loop around it, on one fixed batch; ``fit, with everything`` has a noise schedule, clipping, a moving
+average, a visible bar and a checkpoint.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class TwoNets(nn.Module):
     def _net(inputs: int, outputs: int) -> nn.Module:
         widths = [inputs, *TABLE_1["hidden_features"]]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:]):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
@@ -188,9 +189,7 @@ def s_curve(steps: int | None = None) -> Mapping[str, Any]:
 def trials(small: bool) -> Sequence[Trial]:
     """From data to dimension 2."""
     run = partial(s_curve, 5) if small else s_curve
-    return [
-        Trial(NAME, "S-curve, our default, from data to dimension", run, SECONDS_FOR_S_CURVE, {"dimension": 2})
-    ]
+    return [Trial(NAME, "S-curve, our default, from data to dimension", run, SECONDS_FOR_S_CURVE, {"dimension": 2})]
 
 
 SECTION = Section(NAME, races, trials=trials)

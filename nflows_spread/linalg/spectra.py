@@ -56,13 +56,10 @@ def second_moment_of(points: Tensor) -> Tensor:
     return points.mT @ points / len(points)
 
 
-def average_in(average: Tensor, points: Tensor, rate: Tensor) -> None:
-    """Moves an average of second moments, (D, D) in float64, by ``rate`` towards that of points (n, D), in place.
-
-    One product, which adds to the average as it goes, where forming the second moment first takes twice the memory traffic.
-    """
-    scaled = points.double() * (rate / len(points)).sqrt()
-    average.mul_(1.0 - rate).addmm_(scaled.mT, scaled)
+def average_in(average: Tensor, points: Tensor, rate: float) -> None:
+    """Moves an average of second moments, (D, D) in float64, by ``rate`` towards that of points (n, D), in place."""
+    points = points.double()
+    average.addmm_(points.mT, points, beta=1.0 - rate, alpha=rate / len(points))
 
 
 def add_to_diagonal(matrix: Tensor, value: float) -> Tensor:
