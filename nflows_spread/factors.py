@@ -177,8 +177,8 @@ class RunningAverageFactor(nn.Module):
     From some hundred features on most of a step goes into one Cholesky decomposition of the average, which in
     so short a time hardly changes. With a ``lag`` the density in training mode is that of the average at the last
     decomposition, and there is a new one as soon as the latents that came since weigh more than the lag: with
-    0.04 every fifth step at the default decay, and every step at first. The average itself, all that is read off it, and
-    the density in evaluation mode never lag.
+    0.04 every fifth step at the default decay, and every step at first. The average itself, all that is read off
+    it, and the density in evaluation mode never lag.
 
     Args:
         features: D.

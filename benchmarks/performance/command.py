@@ -57,24 +57,25 @@ def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[st
     ]
     for name in PEERS:
         provenance["versions"][name] = _version(name)
-    print(table.text([table.header()]))
+    print(table.header())
     races, trials, left_out = [], [], []
     for done, part in enumerate(work):
-        left = 60.0 * options.max_minutes - (time.perf_counter() - start)
-        if left <= 0.0:
+        reserved = sum(other.at_most for other in work[done:] if isinstance(other, Trial))
+        left = 60.0 * options.max_minutes - (time.perf_counter() - start) - reserved
+        if isinstance(part, Race) and left <= 0.0 and not options.small:
             left_out.append(part.name)
-            continue
-        if isinstance(part, Race):
-            share = left / (len(work) - done)
+        elif isinstance(part, Race):
+            share = left / sum(isinstance(other, Race) for other in work[done:])
             races.append(run_race(part, rounds=SMALL_ROUNDS if options.small else ROUNDS, budget=share))
-            print(table.text(table.of_race(races[-1])), flush=True)
+            print(table.of_race(races[-1]), flush=True)
         else:
             trials.append(run_trial(part))
-            print(table.text(table.of_trial(trials[-1])), flush=True)
+            print(table.of_trial(trials[-1]), flush=True)
     growth = growth_of(races)
-    targets = [target for race in races for target in race["targets"]]
+    targets = [target for part in (*races, *trials) for target in part["targets"]]
     targets += judge_growth([target for section in chosen for target in section.growth], growth)
-    print(table.text([*table.of_growth(growth), *table.of_targets(targets)]))
+    print(table.of_growth(growth))
+    print(table.of_targets(targets))
     if left_out:
         print(f"no time was left for: {'; '.join(left_out)}")
     seconds = time.perf_counter() - start

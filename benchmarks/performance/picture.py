@@ -75,7 +75,7 @@ def _targets(axes: Any, targets: Sequence[Mapping[str, Any]]) -> None:
     """What was found over what is allowed; left of 1 is good."""
     for place, target in enumerate(targets):
         axes.barh(place, target["found"] / target["at_most"], color=_GOOD if target["met"] else _BAD)
-        than = f" over {target['over']}" if target["kind"] == "time" else " (power)"
+        than = {"time": f" over {target.get('over')}", "growth": " (power)", "trial": " (seconds)"}[target["kind"]]
         text = f"{target['where']}: {target['contender']}{than}, {target['found']:.3g} of {target['at_most']:.3g}"
         axes.text(0.01, place, text, fontsize=7, va="center")
     axes.axvline(1.0, color="black", linewidth=1.0)

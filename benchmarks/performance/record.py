@@ -37,7 +37,6 @@ def judge(race: Race, target: Target, measured: Mapping[str, Measured]) -> dict[
         "where": race.name,
         "contender": target.contender,
         "over": target.over,
-        "over_is_reference": target.over == race.reference,
         "at_most": target.at_most,
         "found": found,
         "met": found <= target.at_most,
@@ -49,14 +48,17 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     """Do it once."""
     found = dict(trial.run())
     as_expected = all(found.get(key) == value for key, value in trial.expected.items())
-    return {
-        "section": trial.section,
-        "name": trial.name,
-        "found": found,
-        "at_most": trial.at_most,
+    target = {
+        "kind": "trial",
+        "where": trial.name,
+        "contender": "once",
         "expected": dict(trial.expected),
+        "at_most": trial.at_most,
+        "found": found["seconds"],
         "met": as_expected and found["seconds"] <= trial.at_most,
+        "tried": "",
     }
+    return {"section": trial.section, "name": trial.name, "found": found, "targets": [target]}
 
 
 def growth_of(races: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float | None]]]:

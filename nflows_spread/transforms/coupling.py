@@ -156,7 +156,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         return (y - shift) / self._scale(raw_scale), logabsdet
 
     def _is_additive(self, x: Tensor) -> bool:
-        """Whether one entry is centred alone, so that the scale is 1 whatever the net says, and nothing learns of it."""
+        """Whether one entry is centred alone, so that its scale is 1 whatever the net says, and none learns of it."""
         alone = self.num_transform_features == 1 and (x.dim() == 2 or self.centring == "channels")
         return alone and isinstance(self.log_scale, nn.Identity)  # others may have parameters, which expect a gradient
 
