@@ -22,6 +22,7 @@ import records
 from performance import couplings, glow_step, picture, prior, table, toy_loop, training_steps
 from performance.races import Race, Trial
 from performance.record import growth_of, judge_growth, run_race, run_trial
+from performance.timing import CLOCKS
 
 NAME = "performance"
 SECTIONS = {module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)}
@@ -66,7 +67,8 @@ def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[st
             left_out.append(part.name)
         elif isinstance(part, Race):
             share = left / sum(isinstance(other, Race) for other in work[done:])
-            races.append(run_race(part, rounds=SMALL_ROUNDS if options.small else ROUNDS, budget=share))
+            rounds = SMALL_ROUNDS if options.small else ROUNDS
+            races.append(run_race(part, rounds=rounds, budget=share, clock=options.clock))
             print(table.of_race(races[-1]), flush=True)
         else:
             trials.append(run_trial(part))
@@ -82,6 +84,7 @@ def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[st
     print(f"{seconds:.0f} s in all, {torch.get_num_threads()} threads")
     return {
         **provenance,
+        "clock": options.clock,
         "seconds": round(seconds, 1),
         "races": races,
         "trials": trials,
@@ -117,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="parts of it (default: all)"
     )
     parser.add_argument("--max-minutes", type=float, default=9.0, help="rounds are fitted into so long (default 9)")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="processor where other work runs on the machine (default wall)"
+    )
     parser.add_argument("--small", action="store_true", help="tiny sizes and two rounds, to see that it works")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"

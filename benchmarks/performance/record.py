@@ -9,10 +9,10 @@ from performance.races import GrowthTarget, Race, Target, Trial
 from performance.timing import Measured, compare, exponent
 
 
-def run_race(race: Race, *, rounds: int, budget: float) -> dict[str, Any]:
+def run_race(race: Race, *, rounds: int, budget: float, clock: str) -> dict[str, Any]:
     """Build the contenders, let them take turns, judge."""
     steps = {name: build() for name, build in race.contenders.items()}
-    measured = compare(steps, rounds, race.seconds, budget=budget, repeats=race.repeats)
+    measured = compare(steps, rounds, race.seconds, budget=budget, repeats=race.repeats, clock=clock)
     reference = measured[race.reference]
     return {
         "section": race.section,

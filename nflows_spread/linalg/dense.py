@@ -165,7 +165,7 @@ def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
 
 
 def log_prob_from_cholesky(z: Tensor, cholesky: Tensor) -> Tensor:
-    """log N(z; 0, LLᵀ) for a constant lower-triangular L in float64, (D, D); z (n, D); shape (n,), of the dtype of z."""
+    """log N(z; 0, LLᵀ), (n,), for a constant lower-triangular L in float64, (D, D), and points z, (n, D)."""
     log_prob: Tensor = _LogProbFromCholesky.apply(z, cholesky)  # type: ignore[no-untyped-call]
     return log_prob
 
