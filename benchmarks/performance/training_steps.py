@@ -30,6 +30,10 @@ LIMIT = 1.25
 RANK = 64
 LAG = 0.05
 LAGGING = f"RunningAverageFactor, lag {LAG}"
+TRIED = {
+    "RunningAverageFactor": "one product in place for the average, at a third of the time; a Cholesky decomposition by "
+    "blocks was slower than LAPACK's. That decomposition is what is left, and what a lag spares"
+}
 BASES: dict[str, Callable[[int], Distribution]] = {
     FIXED: lambda features: StandardNormal([features]),
     FREE: lambda features: StandardNormal([features]),
@@ -81,7 +85,7 @@ def race(name: str, build: Callable[..., Flow], data: Callable[[], Tensor], limi
         name=f"training step, {name}",
         reference=FIXED,
         contenders={base: partial(step_of, build, data, base) for base in BASES},
-        targets=[Target(base, FIXED, LIMIT) for base in limited],
+        targets=[Target(base, FIXED, LIMIT, TRIED.get(base, "")) for base in limited],
     )
 
 
