@@ -167,12 +167,12 @@ def tensors(found: Any) -> Sequence[Tensor]:
 
 
 TINY = (
-    "an additive coupling where one feature is centred alone, which spares the scale; one gradient in Python for the whole "
-    "map was slower than autograd's. What is left is the time to call a split, a sum and a join, beside four products"
+    "an additive coupling where one feature is centred alone, which spares the scale; one gradient in Python for the "
+    "whole map was slower than autograd's. What is left is the time to call a split, a sum and a join"
 )
 LARGE = (
-    "one gradient for split, scale and join together: within 1 % of autograd's; powers of two in the place of exponentials "
-    "gain 1 %. A split and a join alone, without any scale, cost 6 % on a busy machine"
+    "one gradient for split, scale and join together: within 1 % of autograd's; powers of two in the place of "
+    "exponentials gain 1 %. A split and a join alone, without any scale, cost 6 % on a busy machine"
 )
 
 
