@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, intrinsic_dimension
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, intrinsic_dimension, linalg
 from nflows_spread.factors import (
     KINDS,
     LowerTriangularFactor,
@@ -471,8 +471,8 @@ def covariance_density(z, moment):
 
 def test_a_lagging_density_decomposes_at_each_of_the_first_steps_and_every_few_later(monkeypatch):
     base, count = lagging_base(0.04, decay=0.99), []
-    decompose = factors.linalg.covariance_cholesky
-    monkeypatch.setattr(factors.linalg, "covariance_cholesky", lambda *given: count.append(step) or decompose(*given))
+    decompose = linalg.covariance_cholesky
+    monkeypatch.setattr(linalg, "covariance_cholesky", lambda *given: count.append(step) or decompose(*given))
     for step in range(300):  # noqa: B007
         base.observe(torch.randn(8, 5))
         base.log_prob(torch.randn(8, 5))
