@@ -66,9 +66,14 @@ class _LowRankLogProb(torch.autograd.Function):
         grad_z = rest.to(z.dtype) * scale.to(z.dtype) if ctx.needs_input_grad[0] else None
         grad_factor = None
         if ctx.needs_input_grad[1]:
-            solved = (spread_solve(a.mT, a.mT, cholesky) if twice else torch.cholesky_solve(a.mT, cholesky)).mT
-            grad = rest.mT @ (coordinates * -scale)
-            grad_factor = grad.addcmul_(solved, weights.sum(), value=-1.0).to(factor.dtype)
+            grad = (coordinates * -scale).mT @ rest  # (r, D): the long side last is the fast way round
+            if twice:
+                grad = grad - weights.sum() * spread_solve(a.mT, a.mT, cholesky)
+            elif factor.dtype == torch.float64:
+                grad.addcmul_(torch.cholesky_solve(a.mT, cholesky), weights.sum(), value=-1.0)
+            else:  # at C's condition numbers a float32 factor leaves the explicit inverse digits to spare
+                grad.addmm_(torch.cholesky_inverse(cholesky) * -weights.sum(), a.mT)
+            grad_factor = grad.mT.to(factor.dtype, memory_format=torch.contiguous_format)
         return grad_z, grad_factor, None
 
 
