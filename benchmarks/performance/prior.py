@@ -114,10 +114,10 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
 }
 CUBIC = {REFERENCE, "MultivariateNormal float32", DENSE, RUNNING_AVERAGE}
 
-TINY = "fewer calls of torch in both passes: what is left are some thirty of them, whose time does not depend on D"
+TINY = "fewer calls of torch in both passes; what is left are some thirty of them, at a time that D hardly changes"
 HALF = (
     "products with the long side last and an explicit r×r inverse took a third off; what is left is float64 arithmetic, "
-    "twice the work, without which the flat directions are lost"
+    "twice the work; without it flat directions are lost"
 )
 TARGETS = {
     2: [Target(name, REFERENCE, 1 / 2, TINY) for name in (DENSE, SPREAD_CHOLESKY, LOW_RANK, RUNNING_AVERAGE)],
