@@ -116,7 +116,7 @@ CUBIC = {REFERENCE, "MultivariateNormal float32", DENSE, RUNNING_AVERAGE}
 
 TINY = "fewer calls of torch in both passes; what is left are some thirty of them, at a time that D hardly changes"
 HALF = (
-    "products with the long side last and an explicit r×r inverse took a third off; what is left is float64 arithmetic, "
+    "products with the long side last and an explicit r×r inverse took a quarter off; what is left is float64, "
     "twice the work; without it flat directions are lost"
 )
 TARGETS = {
