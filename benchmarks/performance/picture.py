@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_GOOD, _BAD, _OURS, _OTHERS, _REFERENCE = "#2a7f4f", "#b3402a", "#2a6f97", "#b8b8b0", "#555550"
+_GOOD, _BAD, _OURS, _OTHERS, _REFERENCE = "#9fd3b0", "#f0a898", "#2a6f97", "#b8b8b0", "#555550"
 _MARKERS = "osv^Dx+*P"
 
 
