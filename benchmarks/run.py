@@ -23,6 +23,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
     "pointwise-dimension": "intrinsic_dimension.place_to_place",
+    "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``main`` they are; some need more than the rest."""
 
@@ -98,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "experiment",
         nargs="?",
-        help="'list', 'report', or the name of one; without it the short suite runs; 'intrinsic-dimension' and "
-        "'pointwise-dimension' have options of their own, see intrinsic-dimension --help",
+        help="'list', 'report', or the name of one; without it the short suite runs; 'intrinsic-dimension', "
+        "'pointwise-dimension' and 'performance' have options of their own, see performance --help",
     )
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="how long to train (default quick)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more seeds, each a run (default 0)")

@@ -92,7 +92,8 @@ class DegenerateGaussian(Distribution):
 
         ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
         """
-        self.factor.observe(self.flatten(z.detach()).detach())
+        with torch.no_grad():
+            self.factor.observe(self.flatten(z))
 
     def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussian:
         """A prior with the same mean, covariance and spread variance, and another kind of factor.

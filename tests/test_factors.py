@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, intrinsic_dimension
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, intrinsic_dimension, linalg
 from nflows_spread.factors import (
     KINDS,
     LowerTriangularFactor,
@@ -442,3 +442,63 @@ def test_options_out_of_range_are_refused():
     for decay in (1.0, -0.1, float("nan")):
         with refused(ValueError, "decay must be at least 0 and below 1", f"got {decay}"):
             RunningAverageFactor(4, decay=decay)
+
+
+def lagging_base(lag, features=5, decay=0.9):
+    return DegenerateGaussian([features], factor=RunningAverageFactor.of_decay(decay, lag=lag))
+
+
+def test_a_lagging_density_is_that_of_the_average_at_the_last_decomposition():
+    """With decay 0.9 and lag 0.25 two batches weigh 0.19 and three 0.27: every third step decomposes."""
+    base, exact = lagging_base(0.25), lagging_base(0.0)
+    z = torch.randn(40, 20, 5, dtype=torch.float64)
+    kept = []
+    for batch in z:
+        for each in (base, exact):
+            each.observe(batch)
+        kept.append(exact.factor.second_moment.clone())
+        at = [torch.allclose(base.log_prob(batch), covariance_density(batch, moment), rtol=1e-12) for moment in kept]
+        assert any(at)
+    assert any(at[-3:])
+    assert torch.equal(base.factor.second_moment, exact.factor.second_moment)
+    assert torch.equal(base.eval().log_prob(z[0]), exact.eval().log_prob(z[0]))
+
+
+def covariance_density(z, moment):
+    spread = torch.distributions.MultivariateNormal(z.new_zeros(z.shape[1]), moment + 1e-4 * torch.eye(z.shape[1]))
+    return spread.log_prob(z)
+
+
+def test_a_lagging_density_decomposes_at_each_of_the_first_steps_and_every_few_later(monkeypatch):
+    base, count = lagging_base(0.04, decay=0.99), []
+    decompose = linalg.covariance_cholesky
+    monkeypatch.setattr(linalg, "covariance_cholesky", lambda *given: count.append(step) or decompose(*given))
+    for step in range(300):  # noqa: B007
+        base.observe(torch.randn(8, 5))
+        base.log_prob(torch.randn(8, 5))
+    assert count[:20] == list(range(20))
+    assert set(torch.tensor(count[-20:]).diff().tolist()) == {5}
+
+
+def test_a_lagging_density_follows_assignments_and_the_spread_variance_at_once():
+    base, root = lagging_base(0.5), random_root(5)
+    z = torch.randn(8, 5, dtype=torch.float64)
+    base.log_prob(z)
+    base.factor.assign(root, base.spread_variance)
+    base.spread_variance = 0.3
+    expected = DegenerateGaussian([5], spread_variance=0.3).double()
+    expected.factor.assign(root, expected.spread_variance)
+    torch.testing.assert_close(base.log_prob(z), expected.log_prob(z), rtol=1e-10, atol=0)
+
+
+def test_a_lagging_density_travels_with_its_state():
+    base, fresh = lagging_base(0.5), lagging_base(0.5)
+    for _ in range(10):
+        base.observe(torch.randn(8, 5))
+        base.log_prob(torch.randn(8, 5))
+    fresh.load_state_dict(base.state_dict())
+    z = torch.randn(8, 5)
+    for each in (fresh, copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
+        assert torch.equal(each.log_prob(z), base.log_prob(z))
+    assert base.double().float().factor.cholesky.dtype == torch.float64
+    assert RunningAverageFactor(5, **base.factor.options()).lag == 0.5

@@ -1,62 +1,134 @@
-"""The benchmarks of the prior and of the Glow step, run as a user would run them but for sizes and rounds."""
+"""The performance benchmark, run as a user would run it but for sizes and rounds, and its clock and judgement."""
 
 import json
+import time
 
 import pytest
 import torch
 
-from performance import glow_step, prior, timing
+import run
+from performance import command, couplings, prior, record, table, timing
+from performance.races import GrowthTarget, Race, Section, Target, Trial
 
-SMALL = ["--sizes", "2", "5", "--batches", "3", "6", "--rounds", "2", "--seconds", "0.001"]
+
+def small(tmp_path, *sections):
+    assert run.main(["performance", "--small", "--sections", *sections, "--out", str(tmp_path)]) == 0
+    return json.loads((tmp_path / "performance.json").read_text())
 
 
-def test_it_leaves_a_table_and_a_json_file_that_says_where_it_comes_from(tmp_path, capsys):
-    assert prior.main([*SMALL, "--out", str(tmp_path)]) == 0
+@pytest.mark.parametrize("section", command.SECTIONS)
+def test_every_section_leaves_a_table_a_record_and_a_picture(section, tmp_path, capsys):
+    written = small(tmp_path, section)
     printed = capsys.readouterr().out
-    written = json.loads((tmp_path / "prior.json").read_text())
-    assert written["command"] == f"python benchmarks/performance/prior.py {' '.join(SMALL)}"
+    assert written["command"] == f"python benchmarks/run.py performance --small --sections {section}"
     assert written["versions"]["torch"] == torch.__version__
     assert written["machine"]["threads"] == torch.get_num_threads()
-    assert set(written["by_size"]["sizes"]) == {"2", "5"}
-    for rows in written["by_size"]["sizes"].values():
-        assert set(rows) == set(prior.CONTENDERS)
-        for name, row in rows.items():
+    assert written["races"]
+    assert {race["section"] for race in written["races"]} == {section}
+    for race in written["races"]:
+        assert race["name"] in printed
+        for name, row in race["contenders"].items():
             assert name in printed
             assert row["seconds"] > 0
-            assert row["ratio"] > 0
+            assert row["over_reference"] > 0
             assert row["quartiles"][0] <= row["seconds"] <= row["quartiles"][1]
-    assert str(tmp_path) not in (tmp_path / "prior.json").read_text()
+            assert row["peak_bytes"] > 0
+        assert race["contenders"][race["reference"]]["over_reference"] == 1
+        assert not race["contenders"].keys() & race["absent"].keys()
+    assert len(written["targets"]) == printed.count("  target: ") + len(command.SECTIONS[section].growth)
+    assert (tmp_path / "performance.png").read_bytes().startswith(b"\x89PNG")
+    assert str(tmp_path) not in (tmp_path / "performance.json").read_text()
 
 
-def test_the_cost_of_a_glow_step_is_set_beside_its_net_and_its_peers(tmp_path, capsys):
-    pytest.importorskip("normflows")
-    small = ["--size", "4", "--batch", "2", "--hidden-channels", "4", "--layers", "2"]
-    small += ["--rounds", "2", "--seconds", "0.001"]
-    assert glow_step.main([*small, "--out", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    written = json.loads((tmp_path / "glow_step.json").read_text())
-    assert written["command"] == f"python benchmarks/performance/glow_step.py {' '.join(small)}"
-    assert {"ours", "nflows", "normflows", "ours, channels_last"} <= set(written["step"])
-    for name, row in {**written["step"], **written["stack"]}.items():
-        assert name in printed
-        assert row["peak_bytes"] > 0
-        assert all(cost > 0 for cost in row["cost"].values())
-    assert written["step"][glow_step.NET]["cost"][glow_step.NET] == 1
-    memory = {name: row["peak_bytes"] for name, row in written["stack"].items()}
-    assert memory["checkpointing"] < memory["no checkpointing"]
+def test_the_full_sizes_are_those_of_the_issue_and_every_target_names_two_contenders():
+    races = [race for section in command.SECTIONS.values() for race in section.races(False)]
+    assert {race.series["D"] for race in races if "D" in race.series} == {784, 3072, 12288}
+    assert {race.name for race in races} >= {f"prior, D = {size}, batch 100" for size in prior.SIZES}
+    for race in races:
+        assert race.reference in race.contenders
+        for target in race.targets:
+            assert {target.contender, target.over} <= race.contenders.keys() | race.absent.keys()
+
+
+def test_all_contenders_of_a_coupling_pass_change_both_halves_of_the_entries():
+    for name, build in couplings.BUILDERS.items():
+        if name in couplings.missing() or name == couplings.NETS:
+            continue
+        module = build(lambda inputs, outputs: couplings.Dense(inputs, outputs, hidden=(5,)), (3, 4)).double()
+        x = torch.randn(3, 4, dtype=torch.float64)
+        y = couplings.tensors(module(x))[0]
+        if name != couplings.ALL_IN_ONE:  # its permutation is random and may bring the same half again
+            assert (y != x).all(), name
+        torch.testing.assert_close(couplings.tensors(module.inverse(y))[0], x)
+
+
+def test_peers_that_are_not_installed_sit_out_with_the_reason(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(couplings, "find_spec", lambda package: None)
+    written = small(tmp_path, "couplings")
+    out = {couplings.NORMFLOWS, couplings.GIN, couplings.ALL_IN_ONE}
+    assert all(race["absent"].keys() == out for race in written["races"])
+    assert "normflows: left out, normflows is not installed" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch):
-    assert prior.too_large("LowerTriangularFactor", 1000, (1000, 1.0), 15.0) is None
-    assert prior.too_large("LowerTriangularFactor", 4000, (1000, 1.0), 15.0) == (
-        "about 64 s a step, more than the limit of 15 s"
-    )
-    assert prior.too_large("SpreadCholeskyFactor", 3000, (1000, 1.0), 15.0) is None
+    assert prior.absent("LowerTriangularFactor", 3072) is None
+    assert prior.absent("LowerTriangularFactor", 12288) == "its time grows as D³: 64 times that at 3072"
     monkeypatch.setattr("os.sysconf", lambda name: 2**10)
-    assert "GiB, 0 are free" in prior.too_large("LowerTriangularFactor", 1000, None, 15.0)
+    assert "GiB, 0 are free" in prior.absent("SpreadCholeskyFactor", 1000)
 
 
-def test_peak_memory_is_that_of_what_is_held_at_the_same_time():
+def test_races_for_which_no_time_is_left_are_named(tmp_path, capsys, monkeypatch):
+    lazy = Race("s", "the first", "a", {"a": lambda: lambda: time.sleep(0.02)})
+    monkeypatch.setitem(command.SECTIONS, "s", Section("s", lambda small: [lazy, Race("s", "the last", "a", {})]))
+    assert command.main(["--sections", "s", "--max-minutes", "0.0003", "--out", str(tmp_path)]) == 0
+    assert "no time was left for: the last" in capsys.readouterr().out
+    assert json.loads((tmp_path / "performance.json").read_text())["left_out"] == ["the last"]
+
+
+def test_targets_are_judged_round_by_round_and_a_missed_one_says_what_was_tried():
+    measured = {"ours": timing.Measured([1.0, 2.0, 9.0]), "theirs": timing.Measured([2.0, 4.0, 3.0])}
+    race = Race("s", "r", "theirs", {})
+    met = record.judge(race, Target("ours", "theirs", 0.5), measured)
+    missed = record.judge(race, Target("ours", "theirs", 0.4, tried="less work"), measured)
+    assert (met["found"], met["met"], missed["met"]) == (0.5, True, False)
+    text = table.of_targets([met, missed])
+    assert text.startswith("1 of 2 targets are met")
+    assert "ours: 2× faster, at least 2.5× faster than theirs: MISSED" in text
+    assert "tried: less work" in text
+
+
+def test_a_trial_counts_only_with_the_right_end():
+    for dimension, seconds, good in ((2, 1.0, True), (3, 1.0, False), (2, 9.0, False)):
+        found = {"seconds": seconds, "dimension": dimension}
+        judged = record.run_trial(Trial("s", "t", lambda found=found: found, 5.0, {"dimension": 2}))
+        assert judged["targets"][0]["met"] is good
+
+
+def test_growth_is_the_slope_in_logarithms_along_each_axis():
+    sizes = [10, 20, 80]
+    races = [
+        {"section": "s", "series": {"D": d}, "contenders": {"a": {"seconds": 3 * d**2.5}, "b": {"seconds": 7.0}}}
+        for d in sizes
+    ]
+    found = record.growth_of(races)["s"]["D"]
+    assert found == {"a": pytest.approx(2.5), "b": pytest.approx(0.0)}
+    judged = record.judge_growth(
+        [GrowthTarget("s", "D", "a", 2.2), GrowthTarget("s", "n", "a", 1.0)], {"s": {"D": found}}
+    )
+    assert [target["met"] for target in judged] == [False]
+    assert timing.exponent([(10, 1.0), (10, 2.0)]) is None
+
+
+def test_contenders_take_turns_and_a_repeated_step_counts_each_piece_of_work():
+    order = []
+    steps = {name: lambda name=name: order.append(name) or time.sleep(0.01) for name in "ab"}
+    measured = timing.compare(steps, rounds=3, seconds=0.001, repeats=10)
+    assert len(measured["a"].seconds) == 3
+    assert order[4:10] == ["a", "b", "b", "a", "a", "b"]  # after a first call and one that is timed for its length
+    assert 0.001 <= measured["a"].median < 0.01
+
+
+def test_peak_memory_is_that_of_what_is_held_at_the_same_time(capfd):
     def step():
         for _ in range(3):
             a = torch.ones(1000, dtype=torch.float64)
@@ -64,8 +136,4 @@ def test_peak_memory_is_that_of_what_is_held_at_the_same_time():
             del a, b
 
     assert timing.peak_bytes(step) == pytest.approx(16_000, abs=200)
-
-
-def test_the_exponent_is_the_slope_in_logarithms():
-    assert prior.exponent([(10, 3 * 10**2.5), (20, 3 * 20**2.5), (80, 3 * 80**2.5)]) == pytest.approx(2.5)
-    assert prior.exponent([(10, 1.0)]) is None
+    assert capfd.readouterr().err == ""

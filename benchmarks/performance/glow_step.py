@@ -1,25 +1,16 @@
 """What a step of a Glow costs over its convolutional net alone: forward and backward, ours beside nflows and normflows.
 
-Run ``python benchmarks/performance/glow_step.py``; it prints one table and writes ``glow_step.json``. All
-contenders take turns in one process, so that they meet the same machine. A cost is the median over rounds of the
-time of a contender over that of the net in the same round: ``GlowNet`` (kernels 3, 1, 3) on half of the
-channels, with gradients for its inputs, in torch's default layout. Costs over the same net in ``channels_last``
-stand beside it, because a faster layout makes everything else count for more. ``nflows`` is its ``ActNorm``,
-``OneByOneConvolution`` and ``AffineCouplingTransform`` with the same net; ``normflows`` its ``GlowBlock``, which brings
-its own. A stack of steps shows what checkpointing saves in memory and costs in time. ``--compile`` adds the compiled
-step.
+The net is ``GlowNet`` (kernels 3, 1, 3) on half of the channels, with gradients for its inputs. The costs over the same
+net in ``channels_last`` have a race of their own, because a faster layout makes everything else count for more.
+``nflows`` is its ``ActNorm``, ``OneByOneConvolution`` and ``AffineCouplingTransform`` with the same net; ``normflows``
+its ``GlowBlock``, which brings its own. A stack of steps shows what checkpointing saves in memory and costs in time.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import statistics
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
 
 import torch
 from nflows import transforms as nflows
@@ -34,40 +25,15 @@ from nflows_spread.transforms import (
     VolumePreservingActNorm,
     VolumePreservingOneByOneConvolution,
 )
+from performance.races import Race, Section, Step, Target
 
-if not __package__:  # run as a script: the benchmarks' own modules are one folder up
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-import records
-from performance.timing import Measured, Step, compare
-
-NET = "the net alone"
-NET_LAST = "the net alone, channels_last"
-LAST = "channels_last"
-
-
-def contenders(channels: int, hidden_channels: int, size: int, batch: int, compiled: bool) -> dict[str, Step]:
-    """A forward and backward pass of each, on images of the same shape."""
-    net = partial(GlowNet, hidden_channels=hidden_channels)
-    x = torch.randn(batch, channels, size, size)
-    half = x[:, : channels // 2].contiguous()
-    found = {
-        NET: step_of(net(channels // 2, channels), half),
-        NET_LAST: step_of(net(channels // 2, channels), half, channels_last=True),
-        "ours": step_of(ours(channels, net), x),
-        f"ours, {LAST}": step_of(ours(channels, net), x, channels_last=True),
-        f"ours, {LAST}, nets in bf16": step_of(ours(channels, net), x, channels_last=True, autocast=True),
-        "nflows": step_of(nflows_parts(channels, net), x),
-    }
-    try:
-        from normflows.flows import GlowBlock
-    except ModuleNotFoundError:
-        print("normflows is not installed and sits out")
-    else:
-        found["normflows"] = step_of(GlowBlock(channels, hidden_channels), x)
-    if compiled:
-        found["ours, compiled"] = step_of(torch.compile(ours(channels, net)), x)
-        found[f"ours, {LAST}, compiled"] = step_of(torch.compile(ours(channels, net)), x, channels_last=True)
-    return found
+NAME = "glow"
+NET, OURS, NFLOWS, NORMFLOWS = "the net alone", "ours", "nflows' parts", "normflows' GlowBlock"
+BF16 = "ours, nets in bf16"
+SHAPE, HIDDEN_CHANNELS, LAYERS = (32, 12, 16, 16), 64, 8
+SMALL_SHAPE, SMALL_HIDDEN_CHANNELS, SMALL_LAYERS = (2, 4, 4, 4), 4, 2
+LIMIT = 1.3
+Build = Callable[[], nn.Module]
 
 
 def ours(channels: int, net: Callable[..., nn.Module]) -> GlowStep:
@@ -90,26 +56,36 @@ def nflows_parts(channels: int, net: Callable[..., nn.Module]) -> nn.Module:
     )
 
 
+def normflows_block(channels: int, hidden_channels: int) -> nn.Module:
+    """Coupling, 1×1 convolution and actnorm with a net of its own."""
+    from normflows.flows import GlowBlock
+
+    return GlowBlock(channels, hidden_channels)
+
+
 def mask(channels: int) -> list[int]:
     """The second half is transformed."""
     return [0] * (channels // 2) + [1] * (channels - channels // 2)
 
 
-def step_of(module: nn.Module, x: Tensor, *, channels_last: bool = False, autocast: bool = False) -> Step:
+def step_of(build: Build, shape: Sequence[int], *, channels_last: bool = False, autocast: bool = False) -> Step:
     """Forward and backward, with gradients for the inputs, as every step of a flow but the first needs them."""
+    module = build()
     perturb(module)
     if channels_last:
         module.to(memory_format=torch.channels_last)
-    layout = torch.channels_last if channels_last and isinstance(module, GlowNet) else torch.contiguous_format
-    x = x.clone(memory_format=layout).requires_grad_(True)
+    is_net = isinstance(module, GlowNet)
+    shape = (shape[0], shape[1] // 2, *shape[2:]) if is_net else shape
+    layout = torch.channels_last if channels_last and is_net else torch.contiguous_format
+    x = torch.randn(*shape).to(memory_format=layout).requires_grad_()
 
     def step() -> None:
         module.zero_grad()
         x.grad = None
         with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
             found = module(x)
-        outputs, logabsdet = found if isinstance(found, tuple) else (found, torch.zeros(()))
-        (outputs.sum() + logabsdet.sum()).backward()
+        outputs: Sequence[Tensor] = found if isinstance(found, tuple) else (found,)
+        sum(part.sum() for part in outputs).backward()
 
     return step
 
@@ -121,70 +97,55 @@ def perturb(module: nn.Module) -> None:
         parameter.add_(torch.randn_like(parameter), alpha=0.02)
 
 
-def stacks(channels: int, hidden_channels: int, size: int, batch: int, layers: int) -> dict[str, Step]:
-    """A block of steps as one transform, with and without checkpointing."""
-    shape = (channels // 4, 2 * size, 2 * size)
-    x = torch.randn(batch, *shape)
-    build = partial(volume_preserving_glow, shape, blocks=1, layers=layers, hidden_channels=hidden_channels)
-    return {
-        name: step_of(build(checkpointing=name == "checkpointing"), x) for name in ("no checkpointing", "checkpointing")
+def single(shape: Sequence[int], hidden_channels: int, *, channels_last: bool) -> Race:
+    """One step and its net, in one layout."""
+    channels = shape[1]
+    net = partial(GlowNet, hidden_channels=hidden_channels)
+    here = partial(step_of, shape=shape, channels_last=channels_last)
+    contenders = {
+        NET: partial(here, partial(net, channels // 2, channels)),
+        OURS: partial(here, partial(ours, channels, net)),
+        NFLOWS: partial(here, partial(nflows_parts, channels, net)),
     }
-
-
-def as_json(measured: dict[str, Measured], references: Sequence[str]) -> dict[str, Any]:
-    """Each contender's seconds and peak memory, and its cost over the references."""
-    rows = {}
-    for name, found in measured.items():
-        cost = {
-            reference: statistics.median(a / b for a, b in zip(found.seconds, measured[reference].seconds))
-            for reference in references
-        }
-        rows[name] = {**found.as_json(None), "cost": cost}
-    return rows
-
-
-def printed(rows: dict[str, Any]) -> str:
-    """The lines of the table."""
-    lines = []
-    for name, row in rows.items():
-        costs = "  ".join(f"{cost:5.2f}×" for cost in row["cost"].values())
-        low, high = row["quartiles"]
-        lines.append(
-            f"{name:36}{1e3 * row['seconds']:9.2f} ms  ({1e3 * low:.2f} to {1e3 * high:.2f})  "
-            f"{row['peak_bytes'] / 2**20:8.1f} MiB  {costs}"
-        )
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--channels", type=int, default=12, help="channels of the images, after the squeeze")
-    parser.add_argument("--size", type=int, default=16, help="height and width of the images, after the squeeze")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--hidden-channels", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=8, help="steps of the stack")
-    parser.add_argument("--rounds", type=int, default=15, help="how often the contenders take turns")
-    parser.add_argument("--seconds", type=float, default=0.2, help="of one contender in one round")
-    parser.add_argument(
-        "--compile", action="store_true", help="measure the compiled step too; compiling takes a minute"
+    absent, targets = {}, [Target(OURS, NET, LIMIT)]
+    if channels_last:
+        contenders[BF16] = partial(here, partial(ours, channels, net), autocast=True)
+    elif find_spec("normflows") is None:
+        absent[NORMFLOWS] = "normflows is not installed"
+    else:
+        contenders[NORMFLOWS] = partial(here, partial(normflows_block, channels, hidden_channels))
+        targets.append(Target(OURS, NORMFLOWS, 1.0))
+    return Race(
+        section=NAME,
+        name=f"Glow step, {'×'.join(map(str, shape[1:]))}, batch {shape[0]}{', channels_last' * channels_last}",
+        reference=NET,
+        contenders=contenders,
+        absent=absent,
+        targets=targets,
     )
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the result")
-    options = parser.parse_args(given)
-    torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
-    shape = (options.channels, options.hidden_channels, options.size, options.batch)
-    single = as_json(compare(contenders(*shape, options.compile), options.rounds, options.seconds), [NET, NET_LAST])
-    print(f"one step, its peak memory, and its cost over {NET} and over {NET_LAST}\n{printed(single)}", flush=True)
-    stack = as_json(compare(stacks(*shape, options.layers), options.rounds, options.seconds), ["no checkpointing"])
-    print(f"{options.layers} steps\n{printed(stack)}")
-    shown = [text for text in given if text != "--out" and text != str(options.out)]
-    record = records.provenance(shlex.join(["python", "benchmarks/performance/glow_step.py", *shown]))
-    sizes = dict(zip(("channels", "hidden_channels", "size", "batch"), shape))
-    records.write(options.out / "glow_step.json", {**record, **sizes, "step": single, "stack": stack})
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def stack(shape: Sequence[int], hidden_channels: int, layers: int) -> Race:
+    """A block of steps as one transform, with and without checkpointing."""
+    image = (shape[1] // 4, 2 * shape[2], 2 * shape[3])
+    build = partial(volume_preserving_glow, image, blocks=1, layers=layers, hidden_channels=hidden_channels)
+    contenders = {
+        name: partial(step_of, partial(build, checkpointing=name == "checkpointing"), (shape[0], *image))
+        for name in ("no checkpointing", "checkpointing")
+    }
+    return Race(NAME, f"{layers} Glow steps, batch {shape[0]}", "no checkpointing", contenders)
+
+
+def races(small: bool) -> Sequence[Race]:
+    """One step in both layouts, and a stack of them."""
+    shape, hidden, layers = (
+        (SMALL_SHAPE, SMALL_HIDDEN_CHANNELS, SMALL_LAYERS) if small else (SHAPE, HIDDEN_CHANNELS, LAYERS)
+    )
+    return [
+        single(shape, hidden, channels_last=False),
+        single(shape, hidden, channels_last=True),
+        stack(shape, hidden, layers),
+    ]
+
+
+SECTION = Section(NAME, races)

@@ -1,23 +1,16 @@
 """What the prior costs a training step: forward and backward, each kind of factor against torch.distributions.
 
-Run ``python benchmarks/performance/prior.py``; it prints one table and writes ``prior.json``. All
-contenders of a size take turns in one process, so that they meet the same machine. A ratio is the median over
-rounds of the time of ``MultivariateNormal`` (float64, a covariance that depends on A, with autograd)
-over that of the contender in the same round. The kinds of factor have float32 parameters and points,
-as in training, and do their arithmetic in float64; the references are given in the precision of
-their name. A running average is timed with the update of its average.
+The kinds of factor have float32 parameters and points, as in training, and do their arithmetic in float64; the
+references are given in the precision of their name, have a covariance that depends on A, and use autograd. A running
+average is timed with the update of its average.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
-import shlex
-import statistics
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,20 +19,25 @@ from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
+from performance.races import GrowthTarget, Race, Section, Step, Target
 
-if not __package__:  # run as a script: the benchmarks' own modules are one folder up
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-import records
-from performance.timing import Step, compare
-
-SIZES = (2, 64, 784, 3072, 12288)
+NAME = "prior"
+SIZES, BATCHES, SIZE_OF_BATCHES = (2, 64, 784, 3072, 12288), (25, 100, 400, 1600), 784
+SMALL_SIZES, SMALL_BATCHES = (2, 5), (3, 6)
 BATCH = 100
-BATCHES = (25, 100, 400, 1600)
-SIZE_OF_BATCHES = 784
 RANK = 64
 SPREAD_VARIANCE = 1e-4
 FITTED_FROM = 784
+"""Below, overhead counts for more than arithmetic."""
+LARGEST_CUBIC = 4096
+"""Above, one step of a contender that decomposes a D×D matrix takes from half a minute to minutes."""
+MATRICES = 6
+"""How many D×D float64 matrices a step of a contender may hold at a time."""
+
 REFERENCE = "MultivariateNormal float64"
+LOW_RANK_REFERENCE, LOW_RANK_FLOAT32 = "LowRankMultivariateNormal float64", "LowRankMultivariateNormal float32"
+DENSE, SPREAD_CHOLESKY = "LowerTriangularFactor", "SpreadCholeskyFactor"
+LOW_RANK, RUNNING_AVERAGE = f"LowRankFactor, {RANK} columns", "RunningAverageFactor"
 
 
 def kind(factor: Callable[[int], Any]) -> Callable[[int, int], Step]:
@@ -49,10 +47,11 @@ def kind(factor: Callable[[int], Any]) -> Callable[[int, int], Step]:
         base = DegenerateGaussian([features], spread_variance=SPREAD_VARIANCE, factor=factor)
         perturb(base)
         z = torch.randn(batch, features, requires_grad=True)
+        leaves = [z, *base.parameters()]
 
         def step() -> None:
-            base.zero_grad()
-            z.grad = None
+            for leaf in leaves:
+                leaf.grad = None
             base.observe(z)
             (-base.log_prob(z).mean()).backward()
 
@@ -106,118 +105,67 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
     REFERENCE: reference(full, torch.float64),
     "MultivariateNormal float32": reference(full, torch.float32),
     "MultivariateNormal(scale_tril) float64": reference(from_cholesky, torch.float64),
-    "LowRankMultivariateNormal float64": reference(low_rank, torch.float64, RANK),
-    "LowRankMultivariateNormal float32": reference(low_rank, torch.float32, RANK),
-    "LowerTriangularFactor": kind(LowerTriangularFactor),
-    "SpreadCholeskyFactor": kind(SpreadCholeskyFactor),
-    "LowRankFactor, 64 columns": kind(lambda features: LowRankFactor(features, min(RANK, features))),
-    "RunningAverageFactor": kind(RunningAverageFactor),
+    LOW_RANK_REFERENCE: reference(low_rank, torch.float64, RANK),
+    LOW_RANK_FLOAT32: reference(low_rank, torch.float32, RANK),
+    DENSE: kind(LowerTriangularFactor),
+    SPREAD_CHOLESKY: kind(SpreadCholeskyFactor),
+    LOW_RANK: kind(lambda features: LowRankFactor(features, min(RANK, features))),
+    RUNNING_AVERAGE: kind(RunningAverageFactor),
 }
-MATRICES = 12
-"""How many D×D float64 matrices a step of a dense contender may hold at a time; generous."""
+CUBIC = {REFERENCE, "MultivariateNormal float32", DENSE, RUNNING_AVERAGE}
+
+TINY = "fewer calls of torch in both passes; what is left are some thirty of them, at a time that D hardly changes"
+HALF = (
+    "products with the long side last and an explicit r×r inverse took a quarter off; what is left is float64, "
+    "twice the work; without it flat directions are lost"
+)
+TARGETS = {
+    2: [Target(name, REFERENCE, 1 / 2, TINY) for name in (DENSE, SPREAD_CHOLESKY, LOW_RANK, RUNNING_AVERAGE)],
+    784: [Target(DENSE, REFERENCE, 1 / 2.3)],
+    3072: [
+        Target(DENSE, REFERENCE, 1 / 2.3),
+        Target(SPREAD_CHOLESKY, REFERENCE, 1 / 15),
+        Target(LOW_RANK, REFERENCE, 1 / 60),
+        Target(LOW_RANK, LOW_RANK_REFERENCE, 1.0),
+        Target(LOW_RANK, LOW_RANK_FLOAT32, 1.0, HALF),
+    ],
+}
 
 
-def too_large(name: str, features: int, before: tuple[int, float] | None, limit: float) -> str | None:
-    """Why a contender sits a size out, or None. ``before`` is its last size and seconds there."""
-    low_rank = "Rank" in name
-    quadratic = low_rank or "Cholesky" in name or "scale_tril" in name
-    if before is not None and before[0] >= FITTED_FROM:  # below, overhead counts for more than arithmetic
-        seconds = before[1] * (features / before[0]) ** (2 if quadratic else 3)
-        if seconds > limit:
-            return f"about {seconds:.0f} s a step, more than the limit of {limit:g} s"
-    needed = MATRICES * 8 * features * (max(RANK, BATCH) if low_rank else features)
+def absent(name: str, features: int) -> str | None:
+    """Why a contender sits a size out, or None."""
+    if name in CUBIC and features > LARGEST_CUBIC:
+        return f"its time grows as D³: {(features / 3072) ** 3:.0f} times that at 3072"
+    needed = MATRICES * 8 * features * (max(RANK, BATCH) if "Rank" in name else features)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return f"may need {needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free" if needed > free else None
 
 
-def exponent(points: Sequence[tuple[float, float]]) -> float | None:
-    """The slope of log seconds over log size, by least squares."""
-    if len(points) < 2:
-        return None
-    return statistics.linear_regression(*zip(*((math.log(x), math.log(y)) for x, y in points))).slope
-
-
-def over_sizes(sizes: Sequence[int], rounds: int, seconds: float, limit: float, budget: float) -> dict[str, Any]:
-    """All contenders at each size, and the exponents of time in D."""
-    times: dict[str, list[tuple[int, float]]] = {name: [] for name in CONTENDERS}
-    table: dict[str, Any] = {}
-    for features in sizes:
-        skipped = {
-            name: why
-            for name in CONTENDERS
-            if (why := too_large(name, features, (times[name] or [None])[-1], limit)) is not None
-        }
-        steps = {name: build(features, BATCH) for name, build in CONTENDERS.items() if name not in skipped}
-        measured = compare(steps, rounds, seconds, budget)
-        for name, found in measured.items():
-            times[name].append((features, found.median))
-        rows = {name: found.as_json(measured.get(REFERENCE)) for name, found in measured.items()}
-        table[str(features)] = {**rows, **{name: {"skipped": why} for name, why in skipped.items()}}
-        print(rows_of(features, table[str(features)]), flush=True)
-    large = {name: [point for point in found if point[0] >= FITTED_FROM] for name, found in times.items()}
-    return {"batch": BATCH, "sizes": table, "exponents": {name: exponent(found) for name, found in large.items()}}
-
-
-def over_batches(features: int, batches: Sequence[int], rounds: int, seconds: float) -> dict[str, Any]:
-    """All contenders at one size, and the exponents of time in the batch."""
-    times: dict[str, list[tuple[int, float]]] = {name: [] for name in CONTENDERS}
-    for batch in batches:
-        steps = {name: build(features, batch) for name, build in CONTENDERS.items()}
-        for name, found in compare(steps, rounds, seconds).items():
-            times[name].append((batch, found.median))
-    seconds_at = {name: {str(batch): value for batch, value in found} for name, found in times.items()}
-    return {
-        "features": features,
-        "seconds": seconds_at,
-        "exponents": {name: exponent(found) for name, found in times.items()},
-    }
-
-
-def rows_of(features: int, rows: dict[str, Any]) -> str:
-    """The lines of the table for one size."""
-    lines = []
-    for name, row in rows.items():
-        if "skipped" in row:
-            lines.append(f"{features:6}  {name:40} skipped: {row['skipped']}")
-            continue
-        low, high = row["quartiles"]
-        ratio = f"{row['ratio']:8.2f}×" if "ratio" in row else "        –"
-        lines.append(
-            f"{features:6}  {name:40}{1e3 * row['seconds']:11.3f} ms  ({1e3 * low:.3f} to {1e3 * high:.3f})  "
-            f"{ratio}  {row['peak_bytes'] / 2**20:9.1f} MiB"
-        )
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of features D")
-    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="for the exponent in the batch")
-    parser.add_argument("--rounds", type=int, default=5, help="how often the contenders take turns")
-    parser.add_argument("--seconds", type=float, default=0.2, help="of one contender in one round, if it is fast")
-    parser.add_argument("--budget", type=float, default=45.0, help="seconds for one size; two rounds are made anyway")
-    parser.add_argument("--limit", type=float, default=8.0, help="seconds a step above which a contender sits out")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the result")
-    options = parser.parse_args(given)
-    torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
-    sizes = over_sizes(options.sizes, options.rounds, options.seconds, options.limit, options.budget)
-    size = min(SIZE_OF_BATCHES, max(options.sizes))
-    batches = over_batches(size, options.batches, options.rounds, options.seconds)
-    for name in CONTENDERS:
-        found = [part["exponents"][name] for part in (sizes, batches)]
-        in_features, in_batch = ("   –" if value is None else f"{value:4.2f}" for value in found)
-        print(f"time of {name:40} grows as D^{in_features} from {FITTED_FROM} on, and as batch^{in_batch} at {size}")
-    shown = [text for text in given if text != "--out" and text != str(options.out)]
-    command = shlex.join(["python", "benchmarks/performance/prior.py", *shown])
-    records.write(
-        options.out / "prior.json",
-        {**records.provenance(command), "reference": REFERENCE, "by_size": sizes, "by_batch": batches},
+def race(features: int, batch: int, series: dict[str, float]) -> Race:
+    """All contenders at one size."""
+    out = {name: why for name in CONTENDERS if (why := absent(name, features)) is not None}
+    return Race(
+        section=NAME,
+        name=f"prior, D = {features}, batch {batch}",
+        reference=next(name for name in (REFERENCE, LOW_RANK_REFERENCE) if name not in out),
+        contenders={name: partial(build, features, batch) for name, build in CONTENDERS.items() if name not in out},
+        absent=out,
+        targets=TARGETS.get(features, []) if batch == BATCH else [],
+        series=series,
     )
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def races(small: bool) -> Sequence[Race]:
+    """Sizes at one batch, then batches at one size."""
+    sizes, batches = (SMALL_SIZES, SMALL_BATCHES) if small else (SIZES, BATCHES)
+    size_of_batches = sizes[-1] if small else SIZE_OF_BATCHES
+    found = []
+    for features in sizes:
+        series: dict[str, float] = {"D": features} if features >= FITTED_FROM or small else {}
+        if features == size_of_batches and BATCH in batches:
+            series["batch"] = BATCH
+        found.append(race(features, BATCH, series))
+    return found + [race(size_of_batches, batch, {"batch": batch}) for batch in batches if batch != BATCH]
+
+
+SECTION = Section(NAME, races, growth=[GrowthTarget(NAME, "D", SPREAD_CHOLESKY, 2.2)])

@@ -13,7 +13,9 @@ from nflows_spread.linalg.cholesky import (
     spread_cholesky_of,
 )
 from nflows_spread.linalg.dense import (
+    covariance_cholesky,
     covariance_log_prob,
+    log_prob_from_cholesky,
     lower_factor_of,
     spread_cholesky,
     spread_covariance,
@@ -22,6 +24,7 @@ from nflows_spread.linalg.dense import (
 from nflows_spread.linalg.low_rank import low_rank_eigh, low_rank_log_prob, low_rank_of
 from nflows_spread.linalg.spectra import (
     add_to_diagonal,
+    average_in,
     covariance_of,
     diagonal_log_prob,
     eigh_descending,
@@ -36,8 +39,10 @@ from nflows_spread.linalg.spectra import (
 
 __all__ = [
     "add_to_diagonal",
+    "average_in",
     "cholesky_entries_of",
     "cholesky_log_prob",
+    "covariance_cholesky",
     "covariance_from_cholesky",
     "covariance_log_prob",
     "covariance_of",
@@ -47,6 +52,7 @@ __all__ = [
     "generalised_eigh",
     "kernel_negative_entropy",
     "log_pointwise_signal_to_noise",
+    "log_prob_from_cholesky",
     "low_rank_eigh",
     "low_rank_log_prob",
     "low_rank_of",

@@ -83,7 +83,7 @@ class _CholeskyLogProb(torch.autograd.Function):
             cholesky = spread_cholesky_of(entries, spread_variance)
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         weighted = torch.linalg.solve_triangular(cholesky.mT, whitened * weights, upper=True)
-        grad_z = (-weighted).mT.to(z.dtype) if ctx.needs_input_grad[0] else None
+        grad_z = -weighted.mT.to(z.dtype) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
         scale = cholesky.diagonal()
@@ -91,7 +91,6 @@ class _CholeskyLogProb(torch.autograd.Function):
         if twice:
             grad = (weighted @ whitened.mT).tril(-1) + on_diagonal.diag_embed()
             return grad_z, grad.to(entries.dtype), None
-        grad_entries = torch.zeros_like(entries)
-        lower_product(weighted, whitened, grad_entries)
+        grad_entries = lower_product(weighted, whitened, entries.dtype)
         grad_entries.diagonal().copy_(on_diagonal)
         return grad_z, grad_entries, None

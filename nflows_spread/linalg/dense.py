@@ -107,16 +107,14 @@ class _SpreadLogProb(torch.autograd.Function):
         else:
             y = torch.linalg.solve_triangular(cholesky.mT, whitened, upper=True)
         weighted = y * weights
-        grad_z = (-weighted).mT.to(z.dtype) if ctx.needs_input_grad[0] else None
+        grad_z = -weighted.mT.to(z.dtype) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
         if twice:
             grad = weighted @ (y.mT @ a) - weights.sum() * spread_solve(a, a, cholesky)
             return grad_z, grad.tril().to(factor.dtype), None
-        grad_factor = torch.zeros_like(factor)
         solved = lower_cholesky_solve(cholesky, a).mul_(weights.sum())
-        lower_product(weighted, a.mT @ y, grad_factor, less=solved)
-        return grad_z, grad_factor, None
+        return grad_z, lower_product(weighted, a.mT @ y, factor.dtype, less=solved), None
 
 
 def spread_solve(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:
@@ -153,20 +151,44 @@ def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) 
 
     Differentiable in ``z``, at the cost of the triangular solves alone.
     """
-    with torch.no_grad():
-        cholesky, info = torch.linalg.cholesky_ex(_plus_noise(covariance.double().clone(), spread_variance))
-        if int(info) != 0:  # rounding in S has outgrown σ_Z²
-            cholesky = spread_cholesky(positive_root(covariance), spread_variance)
-    return log_prob_from_cholesky(z, cholesky)
+    return log_prob_from_cholesky(z, covariance_cholesky(covariance, spread_variance))
+
+
+@torch.no_grad()
+def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
+    """Lower Cholesky factor of S + σ_Z² I in float64, (D, D), for a positive semi-definite S."""
+    spread = _plus_noise(covariance.to(torch.float64, copy=True), spread_variance)
+    cholesky, info = torch.linalg.cholesky_ex(spread.mT)  # symmetric, and by columns, as LAPACK wants it
+    if int(info) != 0:  # rounding in S has outgrown σ_Z²
+        cholesky = spread_cholesky(positive_root(covariance), spread_variance)
+    return cholesky
 
 
 def log_prob_from_cholesky(z: Tensor, cholesky: Tensor) -> Tensor:
-    """log N(z; 0, LLᵀ) for a lower-triangular L in float64, shape (n,), in the dtype of ``z``."""
-    whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
-    return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
+    """log N(z; 0, LLᵀ), (n,), for a constant lower-triangular L in float64, (D, D), and points z, (n, D)."""
+    log_prob: Tensor = _LogProbFromCholesky.apply(z, cholesky)  # type: ignore[no-untyped-call]
+    return log_prob
+
+
+class _LogProbFromCholesky(torch.autograd.Function):
+    """Log-density of a constant covariance Σ = LLᵀ; ∂/∂z_n = −w_n L⁻ᵀ(L⁻¹z_n), of which the forward pass has half."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, cholesky: Tensor) -> Tensor:
+        whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
+        ctx.save_for_backward(z, cholesky, whitened)
+        return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        z, cholesky, whitened = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+            whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
+        y = torch.linalg.solve_triangular(cholesky.mT, whitened * -grad_outputs[0], upper=True)
+        return y.mT.to(z.dtype), None
 
 
 def log_prob_of_whitened(whitened: Tensor, cholesky: Tensor) -> Tensor:
     """The same from L⁻¹zᵀ, (D, n)."""
-    constant = cholesky.diagonal().log().sum() + 0.5 * len(cholesky) * LOG_2PI
-    return torch.add(-constant, whitened.square().sum(0), alpha=-0.5)
+    log_det = cholesky.diagonal().log().sum()
+    return whitened.square().sum(0).mul_(-0.5).sub_(log_det + 0.5 * len(cholesky) * LOG_2PI)

@@ -49,15 +49,16 @@ class _LowRankLogProb(torch.autograd.Function):
         rest.addmm_(coordinates, a.mT, alpha=-1.0)
         ctx.save_for_backward(z, factor, variance, a, cholesky, coordinates, rest)
         features, rank = a.shape
-        squares = torch.linalg.vector_norm(rest, dim=1).square() / variance + coordinates.square().sum(1)
-        log_det = 2.0 * cholesky.diagonal().log().sum() + (features - rank) * variance.log()
-        return (-0.5 * (squares + (log_det + features * LOG_2PI))).to(z.dtype)
+        log_det = torch.add((features - rank) * variance.log(), cholesky.diagonal().log().sum(), alpha=2.0)
+        squares = torch.addcdiv(coordinates.square().sum(1), torch.linalg.vector_norm(rest, dim=1).square(), variance)
+        return squares.add_(log_det + features * LOG_2PI).mul_(-0.5).to(z.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         z, factor, variance, a, cholesky, coordinates, rest = ctx.saved_tensors
         weights = grad_outputs[0].double().unsqueeze(1)
-        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+        twice = torch.is_grad_enabled()
+        if twice:  # the gradient is going to be differentiated: the same numbers, with their history
             a = factor.double()
             coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky).mT
             rest = z.double() - coordinates @ a.mT
@@ -65,9 +66,14 @@ class _LowRankLogProb(torch.autograd.Function):
         grad_z = rest.to(z.dtype) * scale.to(z.dtype) if ctx.needs_input_grad[0] else None
         grad_factor = None
         if ctx.needs_input_grad[1]:
-            solved = spread_solve(a.mT, a.mT, cholesky).mT
-            grad = rest.mT @ (coordinates * -scale)
-            grad_factor = grad.addcmul_(solved, weights.sum(), value=-1.0).to(factor.dtype)
+            grad = (coordinates * -scale).mT @ rest  # (r, D): the long side last is the fast way round
+            if twice:
+                grad = grad - weights.sum() * spread_solve(a.mT, a.mT, cholesky)
+            elif factor.dtype == torch.float64:
+                grad.addcmul_(torch.cholesky_solve(a.mT, cholesky), weights.sum(), value=-1.0)
+            else:  # at C's condition numbers a float32 factor leaves the explicit inverse digits to spare
+                grad.addmm_(torch.cholesky_inverse(cholesky) * -weights.sum(), a.mT)
+            grad_factor = grad.mT.to(factor.dtype, memory_format=torch.contiguous_format)
         return grad_z, grad_factor, None
 
 

@@ -56,6 +56,12 @@ def second_moment_of(points: Tensor) -> Tensor:
     return points.mT @ points / len(points)
 
 
+def average_in(average: Tensor, points: Tensor, rate: float) -> None:
+    """Moves an average of second moments, (D, D) in float64, by ``rate`` towards that of points (n, D), in place."""
+    points = points.double()
+    average.addmm_(points.mT, points, beta=1.0 - rate, alpha=rate / len(points))
+
+
 def add_to_diagonal(matrix: Tensor, value: float) -> Tensor:
     """matrix + value · I."""
     return matrix + value * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)

@@ -68,8 +68,7 @@ def lower_cholesky_solve(cholesky: Tensor, rows: Tensor) -> Tensor:
     and the substitution with Lᵀ runs upwards from the last row.
     """
     if _half(rows) == 0:
-        whitened = torch.linalg.solve_triangular(cholesky, rows, upper=False)
-        return torch.linalg.solve_triangular(cholesky.mT, whitened, upper=True)
+        return torch.cholesky_solve(rows, cholesky)
     out = rows.clone()
     _solve_in_place(cholesky, out)
     _solve_transposed_in_place(cholesky, out)
@@ -105,14 +104,19 @@ def _divide(x: Tensor, triangle: Tensor, *, upper: bool) -> None:
     x.mT.copy_(torch.linalg.solve_triangular(triangle, x.mT, upper=upper, left=False))
 
 
-def lower_product(left: Tensor, right: Tensor, out: Tensor, less: Tensor | None = None) -> None:
-    """Writes tril(left @ rightᵀ − less) into ``out``, (D, D) and zero above the diagonal, in the dtype of ``out``."""
+def lower_product(left: Tensor, right: Tensor, dtype: torch.dtype, less: Tensor | None = None) -> Tensor:
+    """tril(left @ rightᵀ − less), (D, D) with zeros above the diagonal, in this dtype; the product is in float64."""
+    if _half(left) == 0:
+        product = left @ right.mT if less is None else torch.addmm(less, left, right.mT, beta=-1.0)
+        return product.tril_().to(dtype)
+    out = left.new_zeros(len(left), len(right), dtype=dtype)
     for start in range(0, len(out), _ROWS):
         stop = min(start + _ROWS, len(out))
         rows = left[start:stop] @ right[:stop].mT
         if less is not None:
             rows -= less[start:stop, :stop]
         out[start:stop, :stop] = rows.tril_(start)
+    return out
 
 
 def _half(matrix: Tensor) -> int:

@@ -27,7 +27,9 @@ def default_optimizer(
     Raises:
         ValueError: ``learning_rate`` is not positive or ``weight_decay`` negative.
     """
-    groups = parameter_groups(objective, validation.non_negative("weight_decay", weight_decay))
+    groups: Any = parameter_groups(objective, validation.non_negative("weight_decay", weight_decay))
+    if weight_decay == 0.0:  # one group: each costs a toy's step as much as a layer
+        groups = [parameter for _, parameter in _trainable(objective)]
     rate = validation.positive("learning_rate", learning_rate)
     kind = torch.optim.AdamW if weight_decay > 0.0 else torch.optim.Adam
     try:

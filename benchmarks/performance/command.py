@@ -1,0 +1,130 @@
+"""Performance: the add-on beside torch, nflows, normflows and FrEIA, in one process, in one table of ratios.
+
+All contenders of a race take turns, so that they meet the same machine; a ratio is the median over rounds of the time
+of one over that of another in the same round. How many threads torch uses is the caller's affair (OMP_NUM_THREADS);
+it is the same for all and in the record. Peers that are not installed sit out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import records
+from performance import couplings, glow_step, picture, prior, table, toy_loop, training_steps
+from performance.races import Race, Trial
+from performance.record import growth_of, judge_growth, run_race, run_trial
+from performance.timing import CLOCKS
+
+NAME = "performance"
+SECTIONS = {module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)}
+ROUNDS, SMALL_ROUNDS = 15, 2
+PEERS = ("normflows", "FrEIA")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write. Returns the exit status: 0, or 2 for arguments that cannot be followed."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser()
+    options = parser.parse_args(given)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out must be a folder that can be written, got {options.out} ({error.strerror})")
+    command = shlex.join(["python", "benchmarks/run.py", NAME, *_said(given)])
+    record = _measure(options, records.provenance(command))
+    path = options.out / f"{NAME}.json"
+    records.write(path, record)
+    picture.draw(path.with_suffix(".png"), record)
+    print(f"the record is in {path} and the picture beside it")
+    return 0
+
+
+def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[str, Any]:
+    """All races and trials of the sections, as far as time allows, each printed as soon as it is over."""
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    chosen = [SECTIONS[name] for name in options.sections]
+    work: list[Race | Trial] = [
+        part for section in chosen for part in (*section.races(options.small), *section.trials(options.small))
+    ]
+    for name in PEERS:
+        provenance["versions"][name] = _version(name)
+    print(table.header())
+    races, trials, left_out = [], [], []
+    for done, part in enumerate(work):
+        reserved = sum(other.at_most for other in work[done:] if isinstance(other, Trial))
+        left = 60.0 * options.max_minutes - (time.perf_counter() - start) - reserved
+        if isinstance(part, Race) and left <= 0.0 and not options.small:
+            left_out.append(part.name)
+        elif isinstance(part, Race):
+            share = left / sum(isinstance(other, Race) for other in work[done:])
+            rounds = SMALL_ROUNDS if options.small else ROUNDS
+            races.append(run_race(part, rounds=rounds, budget=share, clock=options.clock))
+            print(table.of_race(races[-1]), flush=True)
+        else:
+            trials.append(run_trial(part))
+            print(table.of_trial(trials[-1]), flush=True)
+    growth = growth_of(races)
+    targets = [target for part in (*races, *trials) for target in part["targets"]]
+    targets += judge_growth([target for section in chosen for target in section.growth], growth)
+    print(table.of_growth(growth))
+    print(table.of_targets(targets))
+    if left_out:
+        print(f"no time was left for: {'; '.join(left_out)}")
+    seconds = time.perf_counter() - start
+    print(f"{seconds:.0f} s in all, {torch.get_num_threads()} threads")
+    return {
+        **provenance,
+        "clock": options.clock,
+        "seconds": round(seconds, 1),
+        "races": races,
+        "trials": trials,
+        "growth": growth,
+        "targets": targets,
+        "left_out": left_out,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _said(given: Sequence[str]) -> list[str]:
+    """The arguments without the folder, which is this machine's affair."""
+    kept: list[str] = []
+    skip = False
+    for argument in given:
+        if not skip and argument != "--out" and not argument.startswith("--out="):
+            kept.append(argument)
+        skip = argument == "--out"
+    return kept
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"run.py {NAME}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="parts of it (default: all)"
+    )
+    parser.add_argument("--max-minutes", type=float, default=9.0, help="rounds are fitted into so long (default 9)")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="processor where other work runs on the machine (default wall)"
+    )
+    parser.add_argument("--small", action="store_true", help="tiny sizes and two rounds, to see that it works")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
+    )
+    return parser

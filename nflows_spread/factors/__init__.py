@@ -1,0 +1,24 @@
+"""How the covariance AAᵀ of the degenerate prior is parametrised: the kinds of factor behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from nflows_spread.factors.interface import Factor
+from nflows_spread.factors.running_average import RunningAverageFactor
+from nflows_spread.factors.trained import LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor
+
+__all__ = [
+    "KINDS",
+    "Factor",
+    "LowRankFactor",
+    "LowerTriangularFactor",
+    "RunningAverageFactor",
+    "SpreadCholeskyFactor",
+]
+
+KINDS: Mapping[str, Callable[..., Factor]] = MappingProxyType(
+    {kind.__name__: kind for kind in (LowerTriangularFactor, SpreadCholeskyFactor, LowRankFactor, RunningAverageFactor)}
+)
+"""All kinds by name. ``KINDS[type(factor).__name__](features, **factor.options())`` is a new one of the same kind."""

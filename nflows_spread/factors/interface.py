@@ -1,0 +1,35 @@
+"""What every kind of factor answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Factor(Protocol):
+    """The seam for kinds of factor.
+
+    A factor is an ``nn.Module`` built from the number of latent features D, with at least one
+    parameter or buffer, the first of which says in which dtype A is. ``DegenerateGaussian`` asks it
+    for all that depends on the parametrisation and for nothing else. The spread variance σ_Z² belongs
+    to the base, which passes it to each question.
+    """
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        """log N(z; 0, AAᵀ + σ_Z² I) for ``z`` of shape (n, D); shape (n,)."""
+
+    def matrix(self, spread_variance: Tensor) -> Tensor:
+        """An A with AAᵀ the covariance of the degenerate prior, shape (D, r)."""
+
+    def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (D,) and eigenvectors (D, D, in columns) of AAᵀ, descending, float64."""
+
+    def assign(self, root: Tensor, spread_variance: Tensor) -> None:
+        """Take on the covariance RRᵀ of a root R of shape (D, r), or the nearest that this kind can represent."""
+
+    def observe(self, z: Tensor) -> None:
+        """See the latents (n, D) of a training step, before the spread noise. Most kinds have no use for it."""
+
+    def options(self) -> dict[str, float]:
+        """The keyword arguments, beyond ``features``, with which this factor was built."""

@@ -1,0 +1,145 @@
+"""The factor without parameters: a running average of the second moment of the latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, distributed, nn
+
+from nflows_spread import linalg
+
+
+class RunningAverageFactor(nn.Module):
+    """No parameters: AAᵀ is an exponential running average of the second moment of the latents.
+
+    At its optimum A is (Cov z̃ − σ_Z² I)₊, the covariance of the latents before the spread noise is
+    added. So it is that of the latents z themselves which is averaged: the mean over the spread noise
+    is taken exactly, AAᵀ can have no negative eigenvalues, and a change of ``spread_variance`` leaves
+    it as it is. ``SpreadKLLoss`` shows it the latents of each training step. For the density the
+    average is a constant: gradients reach z and, because A is at its optimum, they are those of the
+    loss with A trained to the end.
+
+    The average starts at the identity, which counts as one step and is forgotten like any other: the
+    first 1 / (1 − decay) steps are averaged with equal weights, later ones with exponential weights.
+    Latents that are not finite are left out. In distributed training the moments of all processes
+    are averaged, weighted by their numbers of latents; all processes must then take part in each step.
+
+    From some hundred features on most of a step goes into one Cholesky decomposition of the average, which in
+    so short a time hardly changes. With a ``lag`` the density in training mode is that of the average at the last
+    decomposition, and there is a new one as soon as the latents that came since weigh more than the lag: with
+    0.04 every fifth step at the default decay, and every step at first. The average itself, all that is read off
+    it, and the density in evaluation mode never lag.
+
+    Args:
+        features: D.
+        decay: in [0, 1). The average remembers about 1 / (1 − decay) steps, whose latents, all together,
+            should be many more than D.
+        lag: in [0, 1), the largest share of the average that the density may lack.
+
+    Raises:
+        ValueError: ``decay`` or ``lag`` is out of range.
+    """
+
+    rate: Tensor
+    second_moment: Tensor
+    cholesky: Tensor
+    unseen: Tensor
+    decomposed_at: Tensor
+
+    def __init__(self, features: int, decay: float = 0.99, lag: float = 0.0) -> None:
+        super().__init__()
+        for name, value in (("decay", decay), ("lag", lag)):
+            if not 0.0 <= value < 1.0:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+        self.decay, self.lag = float(decay), float(lag)
+        self.register_buffer("rate", torch.ones(()))
+        self.register_buffer("second_moment", torch.eye(features, dtype=torch.float64))
+        if self.lag > 0.0:  # in the state, so that a run that goes on from a checkpoint goes on with the same density
+            self.register_buffer("cholesky", torch.eye(features, dtype=torch.float64).mT)  # by columns, as they come
+            self.register_buffer("unseen", torch.ones((), dtype=torch.float64))
+            self.register_buffer("decomposed_at", torch.zeros((), dtype=torch.float64))
+
+    @classmethod
+    def of_decay(cls, decay: float, *, lag: float = 0.0) -> Callable[[int], RunningAverageFactor]:
+        """The kind for ``DegenerateGaussian(shape, factor=RunningAverageFactor.of_decay(0.999))``."""
+        return partial(cls, decay=decay, lag=lag)
+
+    @torch.no_grad()
+    def matrix(self, spread_variance: Tensor) -> Tensor:
+        return linalg.positive_root(self.second_moment).to(self.rate.dtype)
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        if self.lag == 0.0 or not self.training:
+            return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
+        return linalg.log_prob_from_cholesky(z, self._recent_cholesky(spread_variance))
+
+    def _recent_cholesky(self, spread_variance: Tensor) -> Tensor:
+        """That of the average at the last decomposition, which is made anew where it lags too far behind."""
+        if float(self.unseen) > self.lag or float(self.decomposed_at) != float(spread_variance):
+            self.cholesky = linalg.covariance_cholesky(
+                self.second_moment, spread_variance
+            )  # graphs may hold the old one
+            self.unseen.zero_()
+            self.decomposed_at.copy_(spread_variance)
+        return self.cholesky
+
+    @torch.no_grad()
+    def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
+        return linalg.eigh_descending(self.second_moment)
+
+    @torch.no_grad()
+    def assign(self, root: Tensor, spread_variance: Tensor) -> None:
+        """Take on RRᵀ, as an average that is past its first steps."""
+        self.second_moment.copy_(root.double() @ root.double().mT)
+        self.rate.fill_(1.0 - self.decay)
+        if self.lag > 0.0:
+            self.unseen.fill_(1.0)
+
+    @torch.no_grad()
+    def observe(self, z: Tensor) -> None:
+        among_others = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+        if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
+            if bool(torch.isfinite(z).all()):
+                before = float(self.rate)
+                rate = max(before / (1.0 + before), 1.0 - self.decay)
+                linalg.average_in(self.second_moment, z, rate)
+                self.rate.fill_(rate)
+                self._count(self.rate)
+            return
+        seen = torch.isfinite(z).all()
+        moment = linalg.second_moment_of(torch.where(seen, z, 0.0))
+        if among_others:
+            moment, seen = _mean_over_processes(moment, seen * len(z))
+        now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self.decay)
+        weight = torch.where(seen, now, 0.0).to(moment.dtype)
+        self.second_moment.lerp_(moment, weight)
+        self.rate.copy_(torch.where(seen, now, self.rate))
+        self._count(weight)
+
+    def _count(self, weight: Tensor) -> None:
+        """The share of the average that the last decomposition has not seen."""
+        if self.lag > 0.0:
+            self.unseen.lerp_(torch.ones_like(self.unseen), weight.to(self.unseen.dtype))
+
+    def options(self) -> dict[str, float]:
+        return {"decay": self.decay, **({"lag": self.lag} if self.lag > 0.0 else {})}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RunningAverageFactor:
+        """As ``nn.Module`` does it, but the average stays in float64, where its flat directions have digits."""
+        precise = {name: buffer for name, buffer in self._buffers.items() if name != "rate" and buffer is not None}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, before in precise.items():
+            now = getattr(self, name)
+            if now.dtype != before.dtype:
+                setattr(self, name, before.to(now.device))
+        return self
+
+
+def _mean_over_processes(moment: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of all processes' moments, weighted by their numbers of latents, and whether there were any."""
+    total, count = moment * count, count.clone()
+    distributed.all_reduce(total)
+    distributed.all_reduce(count)
+    return total / count.clamp_min(1), count > 0

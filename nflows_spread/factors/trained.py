@@ -1,0 +1,129 @@
+"""Factors whose entries are parameters, trained by gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import linalg, validation
+
+
+class _Trained(nn.Module):
+    """A factor whose entries are trained by gradient: nothing to observe, no options unless it says so."""
+
+    entries: nn.Parameter
+
+    def observe(self, z: Tensor) -> None:
+        pass
+
+    def options(self) -> dict[str, float]:
+        return {}
+
+    @torch.no_grad()
+    def _set(self, entries: Tensor) -> None:
+        self.entries.copy_(entries)
+
+
+class LowerTriangularFactor(_Trained):
+    """The paper's A: lower-triangular, D(D+1)/2 free entries, the identity at the start (section 3).
+
+    Represents every prior. A training step costs O(D³), with one Cholesky decomposition and a gradient
+    in closed form.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.entries = nn.Parameter(torch.eye(features))
+
+    def matrix(self, spread_variance: Tensor) -> Tensor:
+        return self.entries.tril()
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        return linalg.spread_log_prob(z, self.entries, spread_variance)
+
+    @torch.no_grad()
+    def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
+        return linalg.factor_eigh(self.matrix(spread_variance))
+
+    def assign(self, root: Tensor, spread_variance: Tensor) -> None:
+        self._set(linalg.lower_factor_of(root.detach()))
+
+
+class SpreadCholeskyFactor(_Trained):
+    """The Cholesky factor L of the spread covariance Σ = AAᵀ + σ_Z² I itself, for many features.
+
+    A training step costs O(D² n) and has no decomposition. The entries B are those of L below the
+    diagonal, and L_ii = √(B_ii² + σ_Z²), so that the conditional variances L_ii² of the latents keep
+    the floor σ_Z² that they have under every spread prior; B = I at the start. This bounds the density,
+    but it does not force all of Σ ≥ σ_Z² I. AAᵀ is read off as (Σ − σ_Z² I)₊, negative eigenvalues set
+    to 0, at O(D³); where some were set to 0, ``log_prob`` is the density of Σ and not that of the
+    clipped AAᵀ + σ_Z² I. What is read off carries no gradient.
+
+    When ``spread_variance`` changes, B stays and L follows: the diagonal of Σ moves by exactly the
+    change, as that of AAᵀ + σ_Z² I does, so the variances in AAᵀ stay (where nothing is clipped); its
+    covariances move a little. To carry AAᵀ over exactly, once and at O(D³), take
+    ``factor.matrix`` before the change and give it to ``factor.assign`` after it.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.entries = nn.Parameter(torch.eye(features))
+
+    @torch.no_grad()
+    def matrix(self, spread_variance: Tensor) -> Tensor:
+        covariance = linalg.covariance_from_cholesky(self.entries, spread_variance)
+        return linalg.positive_root(covariance).to(self.entries.dtype)
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        return linalg.cholesky_log_prob(z, self.entries, spread_variance)
+
+    @torch.no_grad()
+    def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
+        return linalg.eigh_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+
+    def assign(self, root: Tensor, spread_variance: Tensor) -> None:
+        self._set(linalg.cholesky_entries_of(root.detach(), spread_variance))
+
+
+class LowRankFactor(_Trained):
+    """An A with r columns, for many features on a manifold whose dimension is at most about r.
+
+    A training step costs O(D r (r + n)). At the start A is the first r columns of the identity. The
+    D − r flat directions have variance σ_Z² alone, from the first step on.
+
+    Args:
+        features: D.
+        rank: r, between 1 and D.
+
+    Raises:
+        TypeError: ``rank`` is no integer.
+        ValueError: ``rank`` is out of range.
+    """
+
+    def __init__(self, features: int, rank: int) -> None:
+        super().__init__()
+        self.entries = nn.Parameter(torch.eye(features, validation.rank_within(rank, features)))
+
+    @classmethod
+    def of_rank(cls, rank: int) -> Callable[[int], LowRankFactor]:
+        """The kind for ``DegenerateGaussian(shape, factor=LowRankFactor.of_rank(64))``."""
+        return partial(cls, rank=rank)
+
+    def matrix(self, spread_variance: Tensor) -> Tensor:
+        return self.entries
+
+    def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        return linalg.low_rank_log_prob(z, self.entries, spread_variance)
+
+    @torch.no_grad()
+    def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
+        return linalg.low_rank_eigh(self.entries)
+
+    def assign(self, root: Tensor, spread_variance: Tensor) -> None:
+        self._set(linalg.low_rank_of(root.detach(), self.entries.shape[1]))
+
+    def options(self) -> dict[str, float]:
+        return {"rank": self.entries.shape[1]}
