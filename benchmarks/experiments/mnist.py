@@ -60,7 +60,7 @@ EXPERIMENT = Experiment(
     batch_size=100,
     learning_rate=Cosine(2e-3, 4e-5),
     data_noise=Geometric(0.3, 0.05),
-    factor=RunningAverageFactor,
+    factor=RunningAverageFactor.of_decay(0.99, lag=0.05),
     learn_mean=True,
     gradient_clip=50.0,
     samples=5_000,
