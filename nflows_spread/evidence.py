@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE, Spectrum, signal_to_noise_gaps
 
+_LEAST = 0.5 * CLEAR_GAP
+
 
 def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
     """For K = 0 … D what the gap below the K-th μ is worth, in nats between 0 and 2; nothing for K = 0.
 
     A gap counts where it is wide: by how far it exceeds ``CLEAR_GAP``. And it counts where it stands out among the
-    gaps of a spectrum that falls off slowly, as curved manifolds in many dimensions have it: by ``standing_out``. The
-    gap to the floor, K = D, counts only for its width. Beyond 2 nats a wider gap tells no more.
+    gaps of a spectrum that falls off slowly, as curved manifolds in many dimensions have it: by ``standing_out``, from
+    half of ``CLEAR_GAP`` on. The gap to the floor, K = D, counts only for its width. Beyond 2 nats a wider gap tells no
+    more.
 
     Args:
         spectrum: a flow's.
@@ -21,7 +24,10 @@ def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
     """
     gaps = signal_to_noise_gaps(spectrum, thickness=thickness)
     surprise = [*standing_out(gaps[1:-1]), 0.0]
-    worth = [max(gap - CLEAR_GAP, stands_out) for gap, stands_out in zip(gaps[1:], surprise, strict=True)]
+    worth = [
+        max(gap - CLEAR_GAP, stands_out if gap >= _LEAST else 0.0)
+        for gap, stands_out in zip(gaps[1:], surprise, strict=True)
+    ]
     return [0.0, *(min(max(nats, 0.0), PLAUSIBLE) for nats in worth)]
 
 
@@ -35,6 +41,4 @@ def standing_out(gaps: Sequence[float]) -> list[float]:
         gaps: in nats, none negative.
     """
     others, total = len(gaps) - 1, sum(gaps)
-    return [
-        others * math.log1p(gap / (total - gap)) - math.log(others + 1) if total > gap else 0.0 for gap in gaps
-    ]
+    return [others * math.log1p(gap / (total - gap)) - math.log(others + 1) if total > gap else 0.0 for gap in gaps]

@@ -32,7 +32,7 @@ class Recipe:
 
     Attributes:
         layers: couplings.
-        hidden_features: width of the two hidden layers of their nets.
+        hidden_features: width of the two hidden layers of their nets, or None for ``width_for`` the data.
         bins: of each feature's spline.
         steps: of the annealing and the settling together, at most.
         annealed: share of the steps after which σ_x has reached its end, if nobody stops the annealing before.
@@ -53,7 +53,7 @@ class Recipe:
     """
 
     layers: int = 6
-    hidden_features: int = 64
+    hidden_features: int | None = None
     bins: int = 32
     steps: int = 2000
     annealed: float = 0.8
@@ -70,6 +70,15 @@ class Recipe:
     spread_variance: float = 1e-6
     held_out: float = 0.1
     gradient_clip: float = 5.0
+
+
+def width_for(rows: int) -> int:
+    """The width of the nets' hidden layers for so many rows of data: a 28th, in eights, from 16 to 128.
+
+    So a net has fewer weights than the data has numbers, whatever the number of features: its first and last layer are
+    as wide as they are many. A wider one learns 500 points by heart.
+    """
+    return min(128, max(16, 8 * round(rows / 224)))
 
 
 class Watch(Protocol):
@@ -151,11 +160,12 @@ def trained_by(
 
 
 def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
+    width = width_for(len(x)) if recipe.hidden_features is None else recipe.hidden_features
     with drawing_from(generator):
         return density_flow(
             x,
             layers=recipe.layers,
-            hidden_features=(recipe.hidden_features, recipe.hidden_features),
+            hidden_features=(width, width),
             bins=recipe.bins,
             base=DegenerateGaussian([x.shape[1]], spread_variance=recipe.spread_variance),
             generator=generator,

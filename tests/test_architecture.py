@@ -39,7 +39,12 @@ LAYERS = [
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {("distributions", "factors"), ("spectra", "latents"), ("chart", "latents")}
-WITHIN_A_LAYER |= {("neighbours", "calibration"), ("thickness", "density"), ("stability", "consensus"), ("evidence", "rules")}
+WITHIN_A_LAYER |= {
+    ("neighbours", "calibration"),
+    ("thickness", "density"),
+    ("stability", "consensus"),
+    ("evidence", "rules"),
+}
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
