@@ -56,8 +56,8 @@ class Readings:
 def consensus(readings: Readings) -> IntrinsicDimension:
     """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
 
-    The evidence of the spectrum is that of its gaps (``nflows_spread.evidence``), up to 2 nats: for gaps that are wide, or
-    that stand out. That of the neighbours is the logarithm of a normal density of log K around
+    The evidence of the spectrum is that of its gaps (``nflows_spread.evidence``), up to 2 nats: for gaps that are wide,
+    or that stand out. That of the neighbours is the logarithm of a normal density of log K around
     theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
     gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
 

@@ -82,7 +82,7 @@ def width_for(rows: int) -> int:
 
 
 class Watch(Protocol):
-    """Looks at an objective while it is trained. Its ``thickness`` is that of the data's noise in the last look, or 0."""
+    """Looks at an objective while it is trained; ``thickness`` is that of the data's noise in its last look, or 0."""
 
     thickness: float
 

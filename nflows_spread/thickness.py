@@ -21,8 +21,8 @@ def thickness_of(spectrum: Spectrum) -> float:
 
     Isotropic noise of standard deviation t leaves a plateau at σ_x² + t² below the manifold's eigenvalues μ. It
     is taken for noise where the plateau is clearly above σ_x² (``CLEAR_GAP``), no gap in it is clear, and it is farther
-    from what is above it than from σ_x². So a thin direction of the data counts as noise when it is nearer in
-    scale to σ_x than to the others, and data of full dimension keeps its dimension.
+    from the mean of those above it than from σ_x², in logarithms. So a thin direction of the data counts as noise when
+    it is nearer in scale to σ_x than to the others, and data of full dimension keeps its dimension.
 
     Returns:
         t, in units of the data.
@@ -34,7 +34,7 @@ def thickness_of(spectrum: Spectrum) -> float:
         return 0.0
     plateau = values[clear[-1] :].log()
     level = float(plateau.mean())
-    above, below = float(values[clear[-1] - 1].log()) - level, level - math.log(noise)
+    above, below = float(values[: clear[-1]].log().mean()) - level, level - math.log(noise)
     if float(plateau[0] - plateau[-1]) > _FLAT or above < below:
         return 0.0
     return math.sqrt(math.exp(level) - noise)

@@ -38,12 +38,14 @@ LAYERS = [
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
-WITHIN_A_LAYER = {("distributions", "factors"), ("spectra", "latents"), ("chart", "latents")}
-WITHIN_A_LAYER |= {
+WITHIN_A_LAYER = {
+    ("evidence", "rules"),
+    ("distributions", "factors"),
+    ("spectra", "latents"),
+    ("chart", "latents"),
     ("neighbours", "calibration"),
     ("thickness", "density"),
     ("stability", "consensus"),
-    ("evidence", "rules"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 

@@ -2,7 +2,8 @@
 
 log p(x | σ) is trained for all σ of a range at once, log σ being the context of every coupling. So the slope of the
 log-likelihood in log σ, K − D at points of a K-manifold, can be had at any σ and without the error
-that two flows trained apart do not share. The same flow's denoiser gives E‖ε + σ ∇log p(x̃ | σ)‖², K for the true density.
+that two flows trained apart do not share. The same flow's denoiser gives E‖ε + σ ∇log p(x̃ | σ)‖², which is K
+for the true density.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ def lidl(x: Array, seed: int) -> Answer:
 def noise_conditional(x: Array, seed: int) -> Answer:
     """One flow for all noise levels: the slope of its log-likelihood, the mean over the points, and its denoiser."""
     import torch
+
     from baselines.noise_conditional import dimensions
 
     found = dimensions(torch.as_tensor(x), seed=seed)

@@ -2,8 +2,8 @@
 
 A segment joined to a disc, and a helix joined to a hemisphere. For each point away from the joint, the dimension by
 the neighbours, by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
-30 σ_x², and by the slope of the log-likelihood in the log of the noise, of one noise-conditional flow. The share of the points
-that are right, and a map of three of them.
+30 σ_x², and by the slope of the log-likelihood in the log of the noise, of one noise-conditional flow. The share of
+the points that are right, and a map of three of them.
 """
 
 from __future__ import annotations
@@ -50,10 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
         began = time.perf_counter()
         found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps))
-        flow = noise_conditional.trained(noise_conditional.in_unit_scale(points.x), seed=options.seed)
-        found["slope"] = (
-            noise_conditional.slope_dimensions(flow, noise_conditional.in_unit_scale(points.x)).round().long()
-        )
         away = points.to_joint > AWAY
         right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
         results[name] = {"share_right": right, "points": int(away.sum()), "seconds": time.perf_counter() - began}
@@ -78,10 +74,12 @@ def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, T
     noise = estimator.data_noise_ / estimator.scale_
     spectra = pointwise_spectrum(estimator.flow_, unit, data_noise=noise)
     logs = torch.cat([spectra.clamp_min(noise**2).log(), spectra.new_full((len(spectra), 1), 2.0 * math.log(noise))], 1)
+    conditional = noise_conditional.trained(unit, seed=seed)
     return {
         "neighbours": estimator.pointwise_dimension(points.x),
         "gap": logs.diff().neg().argmax(1) + 1,
         "above noise": (spectra > _ABOVE_NOISE * noise**2).sum(1),
+        "slope": noise_conditional.slope_dimensions(conditional, unit).round().long(),
     }
 
 
