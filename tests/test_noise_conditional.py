@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from baselines import noise_conditional
 from torch import nn
+
+from baselines import noise_conditional
 
 
 class FlatGaussian(nn.Module):
