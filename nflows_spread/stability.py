@@ -52,28 +52,33 @@ class StableVerdict:
         looks: how many equal verdicts it takes.
 
     Attributes:
-        verdicts: what was seen.
+        verdicts: what was seen; None where a flow had no verdict yet.
         thickness: of the last look.
     """
 
     def __init__(self, x: Tensor, neighbours: NeighbourDimension, *, looks: int) -> None:
         self._x, self._neighbours, self._looks = x, neighbours, looks
-        self.verdicts: list[int] = []
+        self.verdicts: list[int | None] = []
         self.thickness = 0.0
 
     def __call__(self, objective: SpreadKLLoss) -> bool:
         """Look; whether the verdict is stable. The objective, and the randomness of its training, stay as they are."""
         was_training = objective.training
         objective.eval()
-        readings = readings_of(
-            objective.flow,
-            self._x,
-            self._neighbours,
-            data_noise=objective.data_noise,
-            jacobians=max(_FEWEST_JACOBIANS, _LOOKING_ROWS // self._x.shape[1]),
-            generator=torch.Generator().manual_seed(len(self.verdicts)),
-        )
-        objective.train(was_training)
+        try:
+            readings = readings_of(
+                objective.flow,
+                self._x,
+                self._neighbours,
+                data_noise=objective.data_noise,
+                jacobians=max(_FEWEST_JACOBIANS, _LOOKING_ROWS // self._x.shape[1]),
+                generator=torch.Generator().manual_seed(len(self.verdicts)),
+            )
+        except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has no verdict
+            self.verdicts.append(None)
+            return False
+        finally:
+            objective.train(was_training)
         self.verdicts.append(int(consensus(readings)))
         self.thickness = readings.thickness
         last = self.verdicts[-self._looks :]

@@ -48,7 +48,12 @@ def denoised(flow: nn.Module, x: Tensor, *, variance: float, times: int = 1) -> 
         x: points, shape (n, ...), in units of the flow.
         variance: s², of all noise that the flow was trained on: σ_x² and that of the data.
         times: how often; a point that is farther off than the noise needs more than one.
+
+    Returns:
+        The points. One where the flow's density has no finite slope stays where it is.
     """
     for _ in range(times):
-        x = torch.cat([part + variance * score_of(flow, part) for part in x.split(_CHUNK)])
+        moved = torch.cat([part + variance * score_of(flow, part) for part in x.split(_CHUNK)])
+        finite = moved.isfinite().flatten(1).all(1).view(-1, *[1] * (x.dim() - 1))
+        x = torch.where(finite, moved, x)
     return x

@@ -75,6 +75,18 @@ def test_equal_verdicts_in_a_row_are_stable():
     assert watch.verdicts == [1] * 4
 
 
+def test_a_flow_without_a_spectrum_has_no_verdict_and_training_goes_on():
+    x = curve()
+    objective = train(None)
+    with torch.no_grad():
+        next(objective.flow.parameters()).fill_(torch.nan)
+    objective.train()
+    watch = StableVerdict(x, neighbour_dimension(x), looks=1)
+    assert not watch(objective)
+    assert watch.verdicts == [None]
+    assert objective.training
+
+
 @pytest.mark.slow
 def test_noise_in_the_data_is_found_and_does_not_count():
     x = curve(1000, noise=0.05)

@@ -54,3 +54,11 @@ def test_denoising_takes_away_the_noise_across_a_line():
     torch.testing.assert_close(once, torch.stack([x[:, 0] * (1.0 - s**2), torch.zeros(2)], dim=1), rtol=0.0, atol=1e-6)
     torch.testing.assert_close(denoised(flow, x, variance=s**2, times=2), denoised(flow, once, variance=s**2))
     assert math.isclose(float(x[0, 1]), 0.2, rel_tol=1e-6)
+
+
+def test_a_point_without_a_finite_slope_stays():
+    flow = Flow(PointwiseAffineTransform(scale=torch.tensor([1.0, 10.0])), StandardNormal([2]))
+    x = torch.tensor([[0.7, 0.2], [torch.inf, 0.0]])
+    moved = denoised(flow, x, variance=0.01)
+    assert moved[1].tolist() == [torch.inf, 0.0]
+    assert moved[0].isfinite().all()
