@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from nflows_spread.density import DensityDimension
+from nflows_spread.evidence import gap_evidence
 from nflows_spread.neighbours import NeighbourDimension
-from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+from nflows_spread.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+
+_COMPARED = ("signal_to_noise", "neighbours", "denoising")
 
 
 @dataclass(frozen=True)
@@ -21,30 +24,40 @@ class Readings:
             varies; too high where the flow found no chart.
         neighbours: distances between neighbours. Sure of low dimensions, however curved or folded; a few per
             cent wide at high ones, and too low where the density varies within a neighbourhood.
-        density: the flow's denoiser, at the scale of σ_x. Needs no chart; an upper bound on average.
+        density: the flow's denoiser, at the scale of σ_x. Needs no chart; an upper bound on average. None where
+            nobody asked.
+        thickness: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
+            The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
     """
 
     spectrum: Spectrum
     neighbours: NeighbourDimension
-    density: DensityDimension
+    density: DensityDimension | None = None
+    thickness: float = 0.0
 
     @property
     def verdicts(self) -> dict[str, float]:
         """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole."""
+        found = {rule: float(verdict) for rule, verdict in self.spectrum.verdicts.items()}
+        found["neighbours"] = self.neighbours.value
+        if self.density is not None:
+            found |= {"denoising": self.density.denoising, "score": self.density.score}
+        return found
+
+    def against(self, dimension: int) -> dict[str, float]:
+        """The verdicts of the spectrum, the neighbours and the density that do not round to this dimension."""
         return {
-            **{rule: float(verdict) for rule, verdict in self.spectrum.verdicts.items()},
-            "neighbours": self.neighbours.value,
-            "denoising": self.density.denoising,
-            "score": self.density.score,
+            name: value
+            for name, value in self.verdicts.items()
+            if name in _COMPARED and math.floor(value + 0.5) != dimension
         }
 
 
 def consensus(readings: Readings) -> IntrinsicDimension:
     """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
 
-    The evidence of the spectrum is by how much the gap below its K-th eigenvalue, as the rule
-    ``signal_to_noise`` has it, is wider than ``CLEAR_GAP``, up to 2 nats: narrower gaps are chance, and much
-    wider ones tell no more. That of the neighbours is the logarithm of a normal density of log K around
+    The evidence of the spectrum is that of its gaps (``nflows_spread.evidence``), up to 2 nats: for gaps that are wide,
+    or that stand out. That of the neighbours is the logarithm of a normal density of log K around
     theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
     gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
 
@@ -52,11 +65,9 @@ def consensus(readings: Readings) -> IntrinsicDimension:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
         whose evidence is within 2 nats of the best.
     """
-    gaps = signal_to_noise_gaps(readings.spectrum)
-    likely = [
-        min(max(gaps[k] - CLEAR_GAP, 0.0), PLAUSIBLE) + readings.neighbours.log_plausibility(k)
-        for k in range(1, len(gaps))
-    ]
+    gaps = signal_to_noise_gaps(readings.spectrum, thickness=readings.thickness)
+    worth = gap_evidence(readings.spectrum, thickness=readings.thickness)
+    likely = [worth[k] + readings.neighbours.log_plausibility(k) for k in range(1, len(gaps))]
     evidence = torch.tensor([-math.inf, *likely])
     best = int(evidence.argmax())
     plausible = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten()

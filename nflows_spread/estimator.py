@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any, Self, TypeVar, cast
 
 import torch
@@ -9,12 +11,12 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.chart import Chart, chart_of
-from nflows_spread.consensus import Readings, consensus
+from nflows_spread.consensus import consensus
 from nflows_spread.density import density_dimension, score_of
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.recipe import Recipe, trained_by
-from nflows_spread.spectra import spectrum
+from nflows_spread.stability import StableVerdict, readings_of
 
 Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
@@ -36,6 +38,8 @@ class SpreadFlowEstimator:
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
         readings_: what each read-out says by itself; ``readings_.verdicts`` lists them.
+        disagreement_: those of the spectrum, the neighbours and the density that by themselves say otherwise than
+            ``intrinsic_dimension_``, with what they say; empty where all agree.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
         data_noise_: σ_x at the end of training, in units of the data.
@@ -95,15 +99,21 @@ class SpreadFlowEstimator:
             kept,
             nearest=neighbours.nearest,
             generator=generator,
+            watch=StableVerdict(unit, neighbours, looks=recipe.looks),
             max_minutes=self.max_minutes,
             progress=self.progress,
         )
         flow, noise = objective.flow, objective.data_noise
-        found = spectrum(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
-        density = density_dimension(flow, held_out, data_noise=noise, generator=generator)
-        readings = Readings(found.in_units_of(scale), neighbours, density)
+        found = readings_of(flow, torch.cat([kept, held_out]), neighbours, data_noise=noise, generator=generator)
+        readings = replace(
+            found,
+            spectrum=found.spectrum.in_units_of(scale),
+            density=density_dimension(flow, held_out, data_noise=noise, generator=generator),
+            thickness=found.thickness * scale,
+        )
         self.intrinsic_dimension_ = consensus(readings)
         self.readings_, self.spectrum_ = readings, readings.spectrum
+        self.disagreement_ = readings.against(self.intrinsic_dimension_)
         self.flow_, self.data_noise_ = flow, noise * scale
         self.center_, self.scale_, self.n_features_in_ = center, scale, x.shape[1]
         self._chart: Chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
@@ -136,12 +146,12 @@ class SpreadFlowEstimator:
     def sample(self, n_samples: int = 1) -> Any:
         """Points on the manifold, shape (n_samples, D), in the kind of array that ``fit`` was given.
 
-        Draws of the flow's density, each moved by x + σ_x² ∇log p(x), the best guess of the point without
-        noise. So no chart is needed, and closed surfaces have samples too.
+        Draws of the flow's density, each moved by x + σ² ∇log p(x), the best guess of the point without
+        noise, σ_x² and that of the data in σ² together. So no chart is needed, and closed surfaces have samples too.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        noise = self.data_noise_ / self.scale_
+        noise = math.hypot(self.data_noise_, self.readings_.thickness) / self.scale_
         latents = torch.randn(count, self.n_features_in_, generator=self._generator)
         with torch.no_grad():
             noisy = decode(self.flow_, self._chart.latents(latents))

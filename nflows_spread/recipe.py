@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, PolynomialLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
-from nflows_spread.training import GeometricNoise, fit
+from nflows_spread.training import GeometricNoise, TrainingState, fit
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.transforms import MarginalSpline
+
+_OF_THICKNESS = 1.0 / 3.0
+"""σ_x at the end over the thickness of the data's noise, which it must be able to tell from its own."""
+
+_LAST_RATE = 1.0 / 11.0
+"""The learning rate at the end over that at the start."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,14 @@ class Recipe:
 
     Attributes:
         layers: couplings.
-        hidden_features: width of the two hidden layers of their nets.
+        hidden_features: width of the two hidden layers of their nets, or None for ``width_for`` the data.
         bins: of each feature's spline.
-        steps: of the annealing and the rest together, at most.
-        annealed: share of the steps after which σ_x has reached its end.
+        steps: of the annealing and the settling together, at most.
+        annealed: share of the steps after which σ_x has reached its end, if nobody stops the annealing before.
+        first_look: step of the first look at the verdict while annealing.
+        look_every: steps between looks.
+        looks: in a row that find the same verdict and so end the annealing. The settling that follows takes σ_x to its
+            end in its first half, and the learning rate down.
         batch_size: rows a step.
         learning_rate: of Adam at the start; it falls to nothing along a straight line.
         spline_rate: by how much the splines learn faster.
@@ -41,10 +53,13 @@ class Recipe:
     """
 
     layers: int = 6
-    hidden_features: int = 64
+    hidden_features: int | None = None
     bins: int = 32
     steps: int = 2000
     annealed: float = 0.8
+    first_look: int = 400
+    look_every: int = 200
+    looks: int = 3
     batch_size: int = 200
     learning_rate: float = 1e-3
     spline_rate: float = 5.0
@@ -57,50 +72,100 @@ class Recipe:
     gradient_clip: float = 5.0
 
 
+def width_for(rows: int) -> int:
+    """The width of the nets' hidden layers for so many rows of data: a 28th, in eights, from 16 to 128.
+
+    So a net has fewer weights than the data has numbers, whatever the number of features: its first and last layer are
+    as wide as they are many. A wider one learns 500 points by heart.
+    """
+    return min(128, max(16, 8 * round(rows / 224)))
+
+
+class Watch(Protocol):
+    """Looks at an objective while it is trained; ``thickness`` is that of the data's noise in its last look, or 0."""
+
+    thickness: float
+
+    def __call__(self, objective: SpreadKLLoss) -> bool:
+        """Whether to end the annealing."""
+
+
 def trained_by(
     recipe: Recipe,
     x: Tensor,
     *,
     nearest: float,
     generator: torch.Generator,
+    watch: Watch | None = None,
     max_minutes: float | None = None,
     progress: bool = False,
 ) -> SpreadKLLoss:
     """A flow trained on data of unit scale by a recipe, within its objective, which knows the final σ_x.
+
+    First the noise is annealed until it has reached its end or the watch says so, then the flow settles: σ_x goes
+    on to its end where it is not there yet, and the learning rate falls on.
 
     Args:
         recipe: the numbers.
         x: rows to train on, (n, D).
         nearest: median distance of a row to its nearest neighbour.
         generator: source of the weights, the noise and the order of the rows.
+        watch: asked from time to time.
         max_minutes: stop after so long.
         progress: show a bar.
     """
+    began, allowed = time.monotonic(), math.inf if max_minutes is None else 60.0 * max_minutes
     end = min(recipe.last_noise, max(nearest, recipe.least_noise))
     objective = SpreadKLLoss(_flow(recipe, x, generator), data_noise=recipe.first_noise, generator=generator)
+    optimizer = _optimizer(recipe, objective)
     annealing = max(1, int(recipe.annealed * recipe.steps))
-    fit(
-        objective,
-        x,
-        steps=recipe.steps,
-        batch_size=min(recipe.batch_size, len(x)),
-        optimizer=_optimizer(recipe, objective),
-        learning_rate_schedule=lambda optimizer: _falling(recipe, optimizer),
-        noise_schedule=GeometricNoise(objective, start=recipe.first_noise, end=end, steps=annealing),
-        gradient_clip=recipe.gradient_clip,
-        max_minutes=max_minutes,
-        generator=generator,
-        progress=progress,
+    settling = recipe.steps - annealing
+
+    def look(state: TrainingState) -> None:
+        due = recipe.first_look <= state.step < annealing and (state.step - recipe.first_look) % recipe.look_every == 0
+        if watch is not None and due and watch(objective):
+            state.stop_reason = "the verdict is stable"
+
+    def train(steps: int, noise: GeometricNoise, falling: LRScheduler) -> None:
+        left = allowed - (time.monotonic() - began)
+        if steps < 1 or left <= 0.0:
+            return
+        fit(
+            objective,
+            x,
+            steps=steps,
+            batch_size=min(recipe.batch_size, len(x)),
+            optimizer=optimizer,
+            learning_rate_schedule=falling,
+            noise_schedule=noise,
+            gradient_clip=recipe.gradient_clip,
+            max_minutes=None if left == math.inf else left / 60.0,
+            callbacks=[look] if steps == annealing else [],
+            generator=generator,
+            progress=progress,
+        )
+
+    rate = PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))
+    train(annealing, GeometricNoise(objective, start=recipe.first_noise, end=end, steps=annealing), rate)
+    if watch is not None:
+        end = max(end, _OF_THICKNESS * watch.thickness)
+    now = objective.data_noise
+    ratio = recipe.learning_rate * _LAST_RATE / optimizer.param_groups[0]["lr"]
+    train(
+        settling,
+        GeometricNoise(objective, start=now, end=min(now, end), steps=max(1, settling // 2)),
+        LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=max(1, settling)),
     )
     return objective.eval()
 
 
 def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
+    width = width_for(len(x)) if recipe.hidden_features is None else recipe.hidden_features
     with drawing_from(generator):
         return density_flow(
             x,
             layers=recipe.layers,
-            hidden_features=(recipe.hidden_features, recipe.hidden_features),
+            hidden_features=(width, width),
             bins=recipe.bins,
             base=DegenerateGaussian([x.shape[1]], spread_variance=recipe.spread_variance),
             generator=generator,
@@ -119,7 +184,3 @@ def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:
         {"params": splines, "lr": recipe.spline_rate * recipe.learning_rate},
     ]
     return AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
-
-
-def _falling(recipe: Recipe, optimizer: Optimizer) -> LRScheduler:
-    return PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))

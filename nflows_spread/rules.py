@@ -124,9 +124,14 @@ def signal_to_noise(spectrum: Spectrum) -> tuple[int, list[float]]:
     return int((spectrum.signal_to_noise > _NOISE_CUT * spectrum.data_noise**2).sum()), gaps
 
 
-def signal_to_noise_gaps(spectrum: Spectrum) -> list[float]:
-    """For K = 0 … D, the gap below the K-th logarithm of μ, as ``signal_to_noise`` has it, in nats; infinite for 0."""
-    noise, resolution = spectrum.data_noise**2, torch.finfo(torch.float64)
+def signal_to_noise_gaps(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
+    """For K = 0 … D, the gap below the K-th logarithm of μ, as ``signal_to_noise`` has it, in nats; infinite for 0.
+
+    Args:
+        spectrum: a flow's.
+        thickness: standard deviation of noise in the data, which raises the floor from σ_x² by its square.
+    """
+    noise, resolution = spectrum.data_noise**2 + thickness**2, torch.finfo(torch.float64)
     floor = max(noise, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
     values = spectrum.signal_to_noise.clamp_min(floor)
     return _gaps(values, floor if noise > 0.0 else float(values[-1]))

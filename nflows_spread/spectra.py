@@ -23,6 +23,7 @@ def spectrum(
     *,
     context: Tensor | None = None,
     data_noise: float | None = None,
+    jacobians: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Spectrum:
     """The eigenvalues of AAᵀ, and those that do not depend on the gauge of the latent space.
@@ -42,6 +43,7 @@ def spectrum(
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
         context: conditioning inputs, one row for each row of ``x``.
         data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        jacobians: at how many points to take J, up to 1024 features; fewer for a quick look.
         generator: source of the noise and the directions.
 
     Raises:
@@ -64,6 +66,7 @@ def spectrum(
     added = 0.0 if noise > 0.0 else spread_variance
     if latents.features <= _FEW_JACOBIANS:
         points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
+        points = points if jacobians is None else validation.positive_int("jacobians", jacobians)
         signal = linalg.add_to_diagonal(latents.covariance(), added)
         logs = linalg.log_pointwise_signal_to_noise(signal, latents.jacobians(points))
         # J varies from point to point, and S as the variance of as many Gaussian points does

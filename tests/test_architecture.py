@@ -13,7 +13,7 @@ PACKAGE = Path(nflows_spread.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "rules"},
+    {"linalg", "validation", "rules", "evidence"},
     {"distributions", "factors", "transforms"},
     {"hosts"},
     {
@@ -23,20 +23,30 @@ LAYERS = [
         "spectra",
         "chart",
         "density",
+        "calibration",
         "neighbours",
+        "thickness",
         "initialization",
         "models",
         "datasets",
         "conversion",
     },
     {"training"},
-    {"consensus", "recipe"},
+    {"consensus", "recipe", "stability"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
-WITHIN_A_LAYER = {("distributions", "factors"), ("spectra", "latents"), ("chart", "latents")}
+WITHIN_A_LAYER = {
+    ("evidence", "rules"),
+    ("distributions", "factors"),
+    ("spectra", "latents"),
+    ("chart", "latents"),
+    ("neighbours", "calibration"),
+    ("thickness", "density"),
+    ("stability", "consensus"),
+}
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}

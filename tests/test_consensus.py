@@ -1,5 +1,7 @@
 """How read-outs that disagree become one dimension."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,3 +52,15 @@ def test_the_interval_shows_disagreement():
 def test_every_reading_is_listed():
     verdicts = readings([0.1, 6.0, 0.1], 2.0).verdicts
     assert set(verdicts) == {"signal_to_noise", "gap", "rank", "neighbours", "denoising", "score"}
+
+
+def test_readings_that_say_otherwise_are_named():
+    found = readings([0.1, 0.2, 5.0], 2.1)
+    assert found.against(2) == {"signal_to_noise": 3.0}
+    assert set(found.against(3)) == {"neighbours", "denoising"}
+
+
+def test_noise_in_the_data_takes_the_evidence_from_the_floor():
+    noisy = replace(readings([0.5, 5.0, 0.1, 3.0], 3.2, below=0.3, above=0.3), thickness=NOISE * 4.4)
+    assert int(consensus(replace(noisy, thickness=0.0))) == 4
+    assert int(consensus(noisy)) == 2

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.recipe import Recipe, width_for
 from support import refused
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
@@ -36,6 +36,16 @@ def test_the_attributes_of_scikit_learn_are_there(fitted):
     assert fitted.intrinsic_dimension_.rule == "consensus"
     assert fitted.spectrum_.signal_to_noise.shape == (3,)
     assert set(fitted.readings_.verdicts) >= {"signal_to_noise", "rank", "neighbours", "denoising"}
+
+
+def test_those_that_disagree_are_named(fitted):
+    said = {name: fitted.readings_.verdicts[name] for name in ("signal_to_noise", "neighbours", "denoising")}
+    assert fitted.disagreement_ == {name: value for name, value in said.items() if round(value) != 1}
+    assert "denoising" in fitted.disagreement_  # of a flow that was hardly trained
+
+
+def test_a_net_is_no_wider_than_its_data_allow():
+    assert [width_for(rows) for rows in (50, 450, 1800, 9000, 10**6)] == [16, 16, 64, 128, 128]
 
 
 def test_the_same_seed_gives_the_same_result():

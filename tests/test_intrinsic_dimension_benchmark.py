@@ -15,7 +15,7 @@ import torch
 import run
 from baselines import lidl
 from intrinsic_dimension import command, estimators, summary
-from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, Answer, estimate
+from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, RANK_RULES, Answer, estimate
 from intrinsic_dimension.problems import problems
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
@@ -54,10 +54,17 @@ def test_ours_is_asked_for_its_verdict_and_for_those_of_its_read_outs(
 
         def fit(self, x: np.ndarray) -> SimpleNamespace:
             readings = SimpleNamespace(verdicts={"rank": float(x.shape[1])})
-            return SimpleNamespace(intrinsic_dimension_=self.intrinsic_dimension_, readings_=readings)
+            spectrum = SimpleNamespace(signal_to_noise=torch.tensor([2.0, 1.0, 1e-4, 1e-4, 1e-4], dtype=torch.float64))
+            return SimpleNamespace(
+                intrinsic_dimension_=self.intrinsic_dimension_, readings_=readings, spectrum_=spectrum
+            )
 
     monkeypatch.setitem(sys.modules, "nflows_spread.estimator", SimpleNamespace(SpreadFlowEstimator=Estimator))
-    assert estimate(OURS, plane, seed=7) == Answer(7.0, {"rank": 5.0})
+    found = estimate(OURS, plane, seed=7)
+    assert found.estimate == 7.0
+    assert found.others["rank"] == 5.0
+    assert found.others["lPCA maxgap"] == found.others["lPCA FO"] == 2.0
+    assert set(found.others) == {"rank", *(f"lPCA {rule}" for rule in RANK_RULES)}
 
 
 def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):

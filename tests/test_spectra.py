@@ -160,3 +160,16 @@ def test_beyond_a_thousand_features_the_mean_response_still_finds_the_directions
     noise = found.spectrum.signal_to_noise[7:]
     torch.testing.assert_close(noise, torch.full_like(noise, 0.01), rtol=1e-6, atol=0.0)
     assert float(found.spectrum.errors[7:].max()) < 1e-6
+
+
+@pytest.mark.parametrize("features", [HUGE, pytest.param(3072, marks=pytest.mark.slow)])
+def test_a_colour_image_takes_a_bounded_number_of_passes(features):
+    flow = coupling_flow(features, layers=2, hidden_features=(16,), volume_preserving=False).float()
+    passed: list[int] = []
+    flow._transform.register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
+    plane = torch.randn(20, features, generator=seeded(), dtype=torch.float32) / math.sqrt(features)
+    x = torch.randn(500, 20, generator=seeded(), dtype=torch.float32) @ plane
+    found = intrinsic_dimension(flow, x, data_noise=0.01, generator=seeded())
+    assert int(found) == 20
+    assert sum(passed) <= 4 * features + 4097  # each row and its mirror image, twice D of them; 2048 for the errors
+    assert max(passed) * features <= 2**20

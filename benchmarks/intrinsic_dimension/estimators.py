@@ -33,11 +33,29 @@ Estimator = Callable[[Array, int], Answer]
 
 
 def spread_flow(x: Array, seed: int) -> Answer:
-    """Ours, by its default recipe, and what each read-out of the same fit says, the paper's ``rank`` among them."""
+    """Ours, by its default recipe, and what each read-out of the same fit says, the paper's ``rank`` among them.
+
+    With the verdicts of ``lPCA``'s rules on the eigenvalues μ in the place of those of a covariance.
+    """
     from nflows_spread.estimator import SpreadFlowEstimator
 
     fitted = SpreadFlowEstimator(random_state=seed).fit(x)
-    return Answer(float(fitted.intrinsic_dimension_), dict(fitted.readings_.verdicts))
+    others = dict(fitted.readings_.verdicts)
+    return Answer(
+        float(fitted.intrinsic_dimension_), others | rank_rules(fitted.spectrum_.signal_to_noise.numpy(), len(x))
+    )
+
+
+def rank_rules(eigenvalues: Array, points: int) -> dict[str, float]:
+    """What scikit-dimension's rank rules say of eigenvalues (D,) in descending order, of so many points."""
+    from skdim.id import lPCA
+
+    return {
+        f"lPCA {rule}": float(
+            lPCA(ver=rule, fit_explained_variance=True, n_samples=points, verbose=False).fit(eigenvalues).dimension_
+        )
+        for rule in RANK_RULES
+    }
 
 
 def lidl(x: Array, seed: int) -> Answer:
@@ -45,6 +63,16 @@ def lidl(x: Array, seed: int) -> Answer:
     from baselines.lidl import local_dimensions
 
     return Answer(float(local_dimensions(x, seed=seed).mean()))
+
+
+def noise_conditional(x: Array, seed: int) -> Answer:
+    """One flow for all noise levels: the slope of its log-likelihood, the mean over the points, and its denoiser."""
+    import torch
+
+    from baselines.noise_conditional import dimensions
+
+    found = dimensions(torch.as_tensor(x), seed=seed)
+    return Answer(found.pop("slope"), found)
 
 
 def principal_components(x: Array, seed: int) -> Answer:
@@ -125,6 +153,8 @@ def neighbour_graph(x: Array, seed: int) -> Answer:
 
 
 OURS = "spread flow"
+RANK_RULES = ("FO", "Fan", "maxgap", "ratio", "participation_ratio", "Kaiser", "broken_stick", "Minka", "KN")
+NOISE_CONDITIONAL = "noise-conditional"
 CLASSICAL: Mapping[str, Estimator] = {
     "TwoNN": two_nearest_neighbours,
     "MLE": maximum_likelihood,
@@ -137,7 +167,12 @@ CLASSICAL: Mapping[str, Estimator] = {
     "CorrInt": correlation_integral,
     "KNN": neighbour_graph,
 }
-ESTIMATORS: Mapping[str, Estimator] = {OURS: spread_flow, **CLASSICAL, "LIDL": lidl}
+ESTIMATORS: Mapping[str, Estimator] = {
+    OURS: spread_flow,
+    **CLASSICAL,
+    "LIDL": lidl,
+    NOISE_CONDITIONAL: noise_conditional,
+}
 
 
 def estimate(name: str, x: Array, *, seed: int) -> Answer:

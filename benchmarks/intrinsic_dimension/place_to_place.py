@@ -1,8 +1,9 @@
 """Data whose dimension varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
 
 A segment joined to a disc, and a helix joined to a hemisphere. For each point away from the joint, the dimension by
-the neighbours and by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
-30 σ_x². The share of the points that are right, and a map of each.
+the neighbours, by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
+30 σ_x², and by the slope of the log-likelihood in the log of the noise, of one noise-conditional flow. The share of
+the points that are right, and a map of three of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 import records
+from baselines import noise_conditional
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
 from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.plots import plot_dimensions
@@ -32,6 +34,8 @@ NAME = "pointwise-dimension"
 UNIONS = {"lollipop": lollipop, "curve and surface": curve_and_surface}
 AWAY = 0.15
 _ABOVE_NOISE = 30.0
+_SHOWN = ("neighbours", "gap", "slope")
+_COLOURED = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,20 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     provenance = records.provenance(shlex.join(["python", "benchmarks/run.py", NAME, *given]))
     options.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    figure = plt.figure(figsize=(10, 7), layout="constrained")
+    figure = plt.figure(figsize=(14, 7), layout="constrained")
     for row, (name, union) in enumerate(UNIONS.items()):
         points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
         began = time.perf_counter()
-        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps))
+        # all steps: the verdict on the whole is stable long before the map is
+        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps, looks=options.steps))
         away = points.to_joint > AWAY
         right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
         results[name] = {"share_right": right, "points": int(away.sum()), "seconds": time.perf_counter() - began}
-        for column, (who, dimensions) in enumerate([("neighbours", found["neighbours"]), ("widest gap", found["gap"])]):
+        for column, who in enumerate(_SHOWN):
             space = points.x.shape[1]
-            axes = figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d" if space == 3 else None)
-            plot_dimensions(axes, points.x, dimensions)
-            share = right["neighbours" if column == 0 else "gap"]
-            axes.set_title(f"{name}, {who}: {share:.1%} right", fontsize=9)
+            axes = figure.add_subplot(2, 3, 3 * row + column + 1, projection="3d" if space == 3 else None)
+            plot_dimensions(axes, points.x, found[who].clamp(0, _COLOURED))
+            axes.set_title(f"{name}, {who}: {right[who]:.1%} right", fontsize=9)
         print(f"{name:18}" + "".join(f"  {who} {share:.1%}" for who, share in right.items()))
     path = options.out / f"{NAME}-seed-{options.seed}.json"
     records.write(path, {"experiment": NAME, "seed": options.seed, **provenance, "results": results})
@@ -71,10 +75,12 @@ def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, T
     noise = estimator.data_noise_ / estimator.scale_
     spectra = pointwise_spectrum(estimator.flow_, unit, data_noise=noise)
     logs = torch.cat([spectra.clamp_min(noise**2).log(), spectra.new_full((len(spectra), 1), 2.0 * math.log(noise))], 1)
+    conditional = noise_conditional.trained(unit, seed=seed)
     return {
         "neighbours": estimator.pointwise_dimension(points.x),
         "gap": logs.diff().neg().argmax(1) + 1,
         "above noise": (spectra > _ABOVE_NOISE * noise**2).sum(1),
+        "slope": noise_conditional.slope_dimensions(conditional, unit).round().long(),
     }
 
 

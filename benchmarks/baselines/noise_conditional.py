@@ -1,0 +1,136 @@
+"""LIDL's slope from one flow that knows the noise level, in the place of one flow for each level.
+
+log p(x | σ) is trained for all σ of a range at once, log σ being the context of every coupling. So the slope of the
+log-likelihood in log σ, K − D at points of a K-manifold, can be had at any σ and without the error
+that two flows trained apart do not share. The same flow's denoiser gives E‖ε + σ ∇log p(x̃ | σ)‖², which is K
+for the true density.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import CompositeTransform, PointwiseAffineTransform
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from nflows_spread.density import density_dimension
+from nflows_spread.models.coupling import coupling_layers
+from nflows_spread.training import fit
+from nflows_spread.transforms import MarginalSpline
+
+NOISE_LEVELS = (0.05, 0.08, 0.126, 0.2)
+"""σ in units of the data's scale where the slope is fitted: those of LIDL's baseline."""
+
+DENOISER_NOISE = 0.05
+_LEAST_NOISE, _MOST_NOISE = 0.02, 0.5
+_LAYERS = 8
+_HIDDEN_FEATURES = (64, 64)
+_BATCH = 200
+_LEARNING_RATE = 2e-3
+_FINAL_RATE = 0.02
+_GRADIENT_CLIP = 5.0
+_STEPS = 2000
+_HELD_OUT_SHARE = 0.1
+
+
+class NoiseConditionalLikelihood(nn.Module):
+    """−E log p(x + σ ε | σ) with σ drawn anew for each row, log-uniformly, in nats.
+
+    Args:
+        flow: an nflows ``Flow`` with a context of one feature.
+        noises: the smallest and the largest σ, in units of the data.
+        generator: source of σ and of the noise.
+    """
+
+    def __init__(self, flow: nn.Module, noises: tuple[float, float], generator: torch.Generator) -> None:
+        super().__init__()
+        self.flow, self.generator = flow, generator
+        self._low, self._high = (math.log(noise) for noise in noises)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The loss on a batch (n, D), a scalar."""
+        shares = torch.empty(len(x), 1).uniform_(generator=self.generator)
+        noise = torch.exp(self._low + (self._high - self._low) * shares)
+        noisy = x + noise * torch.empty_like(x).normal_(generator=self.generator)
+        loss: Tensor = -self.flow.log_prob(noisy, context_of(noise)).mean()
+        return loss
+
+
+def context_of(noise: Tensor) -> Tensor:
+    """What the flow is told of σ, (n, 1): log σ, moved and scaled to [−1, 1] over the range that is trained."""
+    low, high = math.log(_LEAST_NOISE), math.log(_MOST_NOISE)
+    return (2.0 * noise.log() - low - high) / (high - low)
+
+
+def trained(x: Tensor, *, seed: int, steps: int = _STEPS) -> Flow:
+    """A noise-conditional flow of data (n, D) of unit scale."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        flow = _new_flow(x, generator)
+    fit(
+        NoiseConditionalLikelihood(flow, (_LEAST_NOISE, _MOST_NOISE), generator),
+        x,
+        steps=steps,
+        batch_size=min(_BATCH, len(x)),
+        learning_rate=_LEARNING_RATE,
+        learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
+            optimizer, steps, eta_min=_FINAL_RATE * _LEARNING_RATE
+        ),
+        gradient_clip=_GRADIENT_CLIP,
+        generator=generator,
+        progress=False,
+    )
+    return flow.eval()
+
+
+@torch.no_grad()
+def slope_dimensions(flow: Flow, x: Tensor, noise_levels: Sequence[float] = NOISE_LEVELS) -> Tensor:
+    """D + the least-squares slope of log p(x | σ) over log σ at each of the points (n, D), (n,)."""
+    levels = torch.tensor(noise_levels, dtype=torch.float64)
+    densities = [flow.log_prob(x, context_of(torch.full((len(x), 1), level))).double() for level in noise_levels]
+    centred = levels.log() - levels.log().mean()
+    return x.shape[1] + centred @ torch.stack(densities) / centred.square().sum()
+
+
+def dimensions(x: Tensor, *, seed: int, steps: int = _STEPS) -> dict[str, float]:
+    """The mean slope over the points, and the denoiser's dimension on held-out points, of data (n, D)."""
+    unit = in_unit_scale(x)
+    order = torch.randperm(len(unit), generator=torch.Generator().manual_seed(seed))
+    held_out, kept = unit[order].tensor_split([max(1, round(_HELD_OUT_SHARE * len(unit)))])
+    flow = trained(kept, seed=seed, steps=steps)
+    density = density_dimension(
+        flow,
+        held_out,
+        data_noise=DENOISER_NOISE,
+        context=context_of(torch.full((len(held_out), 1), DENOISER_NOISE)),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return {"slope": float(slope_dimensions(flow, unit).mean()), "denoising": density.denoising}
+
+
+def in_unit_scale(x: Tensor) -> Tensor:
+    """The points, moved and scaled as a whole to mean 0 and a mean variance of 1 a feature, in float32."""
+    centred = x.double() - x.double().mean(0)
+    return (centred / centred.square().mean().sqrt()).float()
+
+
+def _new_flow(x: Tensor, generator: torch.Generator) -> Flow:
+    scale = x.std(0, unbiased=False).clamp_min(0.1).reciprocal()
+    couplings = coupling_layers(
+        x.shape[1],
+        layers=_LAYERS,
+        hidden_features=_HIDDEN_FEATURES,
+        context_features=1,
+        permute=True,
+        volume_preserving=False,
+        bounded_scale=True,
+        generator=generator,
+    )
+    marginals = [PointwiseAffineTransform(shift=-x.mean(0) * scale, scale=scale), MarginalSpline(x.shape[1])]
+    return Flow(CompositeTransform([*marginals, *couplings]), StandardNormal([x.shape[1]]))

@@ -1,0 +1,58 @@
+"""Which gaps of a spectrum count, and for how much."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread import Spectrum
+from nflows_spread.evidence import gap_evidence, standing_out
+from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE
+
+NOISE = 0.01
+
+
+def spectrum(gaps):
+    """A spectrum with the given gaps, in nats, below its eigenvalues, the last one above σ_x²."""
+    logs = torch.tensor(gaps, dtype=torch.float64).flip(0).cumsum(0).flip(0)
+    return Spectrum(torch.ones(len(gaps), dtype=torch.float64), NOISE**2 * logs.exp(), 1e-6, NOISE)
+
+
+def test_a_wide_gap_counts_by_how_far_it_exceeds_a_clear_one():
+    assert gap_evidence(spectrum([1.3, CLEAR_GAP + 0.7, 1.3])) == pytest.approx([0.0, 0.0, 0.7, 0.0])
+
+
+def test_no_gap_counts_more_than_what_is_plausible():
+    assert gap_evidence(spectrum([0.1, 9.0, 0.1, 0.1])) == pytest.approx([0.0, 0.0, PLAUSIBLE, 0.0, 0.0])
+
+
+def test_a_gap_that_is_not_wide_counts_where_it_stands_out():
+    slow = [0.2] * 11 + [1.2] + [0.2] * 20
+    assert gap_evidence(spectrum(slow))[12] == PLAUSIBLE
+    assert sum(gap_evidence(spectrum(slow))) == PLAUSIBLE
+
+
+def test_a_narrow_gap_does_not_count_even_where_it_stands_out():
+    assert gap_evidence(spectrum([0.01] * 10 + [0.5] + [0.01] * 10)) == [0.0] * 22
+
+
+def test_the_gap_to_the_floor_does_not_stand_out():
+    assert gap_evidence(spectrum([0.05] * 30 + [1.2]))[-1] == 0.0
+
+
+def test_noise_in_the_data_raises_the_floor():
+    noisy = spectrum([0.3, 5.0, 0.1, 3.0])
+    assert gap_evidence(noisy)[4] > 1.0
+    assert gap_evidence(noisy, thickness=NOISE * math.sqrt(math.exp(3.0) - 1.0))[4] == 0.0
+
+
+def test_chance_makes_a_gap_stand_out_as_seldom_as_it_says():
+    # 2 nats: one of the gaps of at most one in e² of the spectra of independent values
+    generator = torch.Generator().manual_seed(0)
+    gaps = -torch.rand(2000, 20, generator=generator, dtype=torch.float64).log()
+    share = sum(max(standing_out(row)) > 2.0 for row in gaps.tolist()) / len(gaps)
+    assert 0.7 * math.exp(-2.0) < share < math.exp(-2.0)
+
+
+def test_equal_values_have_no_gap_that_stands_out():
+    assert standing_out([0.0, 0.0, 0.0]) == [0.0, 0.0, 0.0]

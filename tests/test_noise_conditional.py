@@ -1,0 +1,43 @@
+"""The contender of the benchmark that knows the noise level: its slope, against densities that are known."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from baselines import noise_conditional
+
+
+class FlatGaussian(nn.Module):
+    """The density of N(0, I) on K of D features, with noise σ on all: what a perfect flow would say."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.dimension = dimension
+
+    def log_prob(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        low, high = math.log(0.02), math.log(0.5)
+        noise = torch.exp(0.5 * (low + high + context * (high - low))).expand(len(x), x.shape[1])
+        spread = noise.square() + (torch.arange(x.shape[1]) < self.dimension)
+        return -0.5 * (x.square() / spread + spread.log() + math.log(2.0 * math.pi)).sum(1)
+
+
+def test_the_context_covers_the_range_of_the_noise():
+    ends = noise_conditional.context_of(torch.tensor([[0.02], [0.1], [0.5]]))
+    torch.testing.assert_close(ends, torch.tensor([[-1.0], [0.0], [1.0]]))
+
+
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_the_slope_of_the_true_density_is_the_dimension(dimension):
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * (torch.arange(5) < dimension)
+    found = noise_conditional.slope_dimensions(FlatGaussian(dimension), x)
+    assert found.shape == (200,)
+    assert float(found.mean()) == pytest.approx(dimension, abs=0.05)
+
+
+def test_a_flow_that_was_trained_for_all_levels_finds_a_line():
+    t = torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
+    found = noise_conditional.dimensions(torch.cat([t, -t, 0.5 * t], dim=1), seed=0, steps=150)
+    assert set(found) == {"slope", "denoising"}
+    assert found["slope"] == pytest.approx(1.0, abs=0.5)

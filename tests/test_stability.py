@@ -1,0 +1,95 @@
+"""When the annealing ends: a verdict that stays the same, and noise in the data that it need not go below."""
+
+import pytest
+import torch
+from torch import nn
+
+from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.neighbours import neighbour_dimension
+from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread.stability import StableVerdict
+
+SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_look=20, look_every=10)
+
+
+def curve(rows=400, noise=0.0):
+    generator = torch.Generator().manual_seed(0)
+    t = 3.0 * torch.rand(rows, generator=generator)
+    x = torch.stack([t.cos(), t.sin(), 0.5 * t], dim=1)
+    x = (x - x.mean(0)) / x.var(0).mean().sqrt()
+    return x + noise * torch.randn(x.shape, generator=generator)
+
+
+class Watch:
+    """Says yes at its n-th look."""
+
+    def __init__(self, stop_at, thickness=0.0):
+        self.stop_at, self.thickness, self.noises = stop_at, thickness, []
+
+    def __call__(self, objective: nn.Module) -> bool:
+        self.noises.append(objective.data_noise)
+        return len(self.noises) == self.stop_at
+
+
+def train(watch, recipe=SMALL):
+    return trained_by(recipe, curve(), nearest=0.1, generator=torch.Generator().manual_seed(0), watch=watch)
+
+
+def test_the_annealing_ends_when_the_watch_says_so_and_the_noise_reaches_its_end_all_the_same():
+    watch = Watch(stop_at=3)
+    objective = train(watch)
+    assert len(watch.noises) == 3
+    assert watch.noises == sorted(watch.noises, reverse=True)
+    assert watch.noises[-1] > 2.0 * SMALL.last_noise
+    assert objective.data_noise == pytest.approx(SMALL.last_noise)
+
+
+def test_without_a_stable_verdict_all_steps_are_taken():
+    watch = Watch(stop_at=-1)
+    assert train(watch).data_noise == pytest.approx(SMALL.last_noise)
+    assert len(watch.noises) == 6  # 20, 30 … 70 of 80 steps
+
+
+def test_the_noise_does_not_go_far_below_that_of_the_data():
+    assert train(Watch(stop_at=2, thickness=0.09)).data_noise == pytest.approx(0.03)
+
+
+def test_looking_changes_nothing_of_the_training():
+    class Blind(Watch):
+        def __call__(self, objective: nn.Module) -> bool:
+            return False
+
+    x = curve()
+    seeing = StableVerdict(x, neighbour_dimension(x), looks=10**6)
+    looked, blind = train(seeing), train(Blind(0))
+    assert len(seeing.verdicts) == 6
+    for first, second in zip(looked.parameters(), blind.parameters(), strict=True):
+        torch.testing.assert_close(first, second, rtol=0.0, atol=0.0)
+
+
+def test_equal_verdicts_in_a_row_are_stable():
+    x = curve()
+    objective = train(None)
+    watch = StableVerdict(x, neighbour_dimension(x), looks=3)
+    assert [watch(objective) for _ in range(4)] == [False, False, True, True]
+    assert watch.verdicts == [1] * 4
+
+
+def test_a_flow_without_a_spectrum_has_no_verdict_and_training_goes_on():
+    x = curve()
+    objective = train(None)
+    with torch.no_grad():
+        next(objective.flow.parameters()).fill_(torch.nan)
+    objective.train()
+    watch = StableVerdict(x, neighbour_dimension(x), looks=1)
+    assert not watch(objective)
+    assert watch.verdicts == [None]
+    assert objective.training
+
+
+@pytest.mark.slow
+def test_noise_in_the_data_is_found_and_does_not_count():
+    x = curve(1000, noise=0.05)
+    estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(layers=4, hidden_features=32)).fit(x)
+    assert estimator.intrinsic_dimension_ == 1
+    assert estimator.readings_.thickness == pytest.approx(0.05, rel=0.25)
