@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nflows_spread import IntrinsicDimension
+from nflows_spread.consensus import Readings, consensus
 from nflows_spread.density import density_dimension
+from nflows_spread.neighbours import neighbour_dimension
 
 if TYPE_CHECKING:
     from outcomes import Outcome
@@ -25,6 +27,22 @@ def denoising_dimension(outcome: Outcome) -> dict[str, object]:
     x = outcome.task.held_out.x[:_POINTS]
     found = density_dimension(outcome.trained.flow, x, data_noise=noise, generator=outcome.generator())
     return {"denoising_dimension": found.denoising, "score_dimension": found.score}
+
+
+def consensus_of_spectrum_and_neighbours(outcome: Outcome) -> dict[str, object]:
+    """A measure: what the package's estimator makes of the flow's μ and of distances between training points.
+
+    ``consensus`` with the least and the most that are plausible, and the ``neighbours`` by themselves.
+    """
+    neighbours = neighbour_dimension(outcome.task.train.x.flatten(1), generator=outcome.generator())
+    found = consensus(Readings(outcome.spectrum, neighbours))
+    least, most = found.interval
+    return {
+        "consensus": int(found),
+        "consensus_least": least,
+        "consensus_most": most,
+        "neighbours": neighbours.value,
+    }
 
 
 def widest_step(outcome: Outcome) -> dict[str, object]:

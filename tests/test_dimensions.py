@@ -9,7 +9,7 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 
-from dimensions import above_noise, denoising_dimension, widest_step
+from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from nflows_spread.datasets import Points
 from nflows_spread.models import coupling_flow
 from nflows_spread.rules import Spectrum, decide
@@ -23,6 +23,22 @@ def test_the_widest_step_is_found_above_the_noise() -> None:
         SimpleNamespace(spectrum=Spectrum(values, values, 1e-4, NOISE), trained=SimpleNamespace(data_noise=NOISE))
     )
     assert found == {"widest_step_after": 2, "widest_step": pytest.approx(math.log(200.0))}
+
+
+def test_neighbours_decide_between_the_gaps_of_a_spectrum() -> None:
+    values = torch.tensor([8.0, 4.0, 0.4, 0.011, 0.01], dtype=torch.float64)  # gaps below the 2nd and below the 3rd
+    for dimension in (2, 3):
+        generator = torch.Generator().manual_seed(0)
+        points = torch.randn(1000, dimension, generator=generator) @ torch.randn(dimension, 5, generator=generator)
+        outcome = SimpleNamespace(
+            spectrum=Spectrum(values, values, 1e-4, NOISE),
+            task=SimpleNamespace(train=Points(points.view(-1, 1, 5), None)),
+            generator=lambda: torch.Generator().manual_seed(1),
+        )
+        found = consensus_of_spectrum_and_neighbours(outcome)
+        assert found["consensus"] == dimension
+        assert found["consensus_least"] <= dimension <= found["consensus_most"]
+        assert found["neighbours"] == pytest.approx(dimension, rel=0.1)
 
 
 def test_samples_are_taken_in_the_directions_above_the_noise_or_in_more() -> None:

@@ -3,16 +3,15 @@
 The paper: one eigenvalue of AAᵀ is positive, samples are squares of some grey level, and the grey level
 falls along the one-dimensional representation; the fixed-prior flow generates no valid samples.
 
-Found (``full``, seed 0, the paper's 20 000 steps): our default has one eigenvalue far above the noise (AAᵀ 2.8, μ 3.1, all
-others 0.004). Its samples have 0.003 % of their energy off the square, the fixed prior's 18 %; the rank correlation of
-coordinate and grey level is 1.000 for all. The fixed prior's likelihood is 14 nats of 1597 better, and its density of
-grey levels too (total variation 0.08, ours 0.14). The paper's setting has six eigenvalues above its cut and not one,
-though the data fills one direction (μ 2.8, 0.002, 0.001). Its prior has no mean, so that the offset of the latents takes
-directions too, and A is far from its optimum when the learning rate has fallen: the first eigenvalue is 136 where the
-second moment of its coordinate is 5. So samples leave the square. With A at its optimum throughout, a
-running average, 2000 steps gave two eigenvalues, one of them for the offset.
-``SpreadCholeskyFactor`` in the place of the paper's A
-diverged without data noise.
+Found (``full``, seed 0, the paper's 20 000 steps): our default has one eigenvalue far above the noise (AAᵀ 2.8, μ 3.1,
+all others 0.004). Its samples have 0.003 % of their energy off the square, the fixed prior's 18 %; the rank correlation
+of coordinate and grey level is 1.000 for all. The fixed prior's likelihood is 14 nats of 1597 better, and its density
+of grey levels too (total variation 0.08, ours 0.14). The paper's setting has six eigenvalues above its cut and not one,
+though the data fills one direction (μ 2.8, 0.002, 0.001). Its prior has no mean, so that the offset of the latents
+takes directions too, and A is far from its optimum when the learning rate has fallen: the first eigenvalue is 136 where
+the second moment of its coordinate is 5. So samples leave the square. With A at its optimum throughout, a running
+average, 2000 steps gave two eigenvalues, one of them for the offset. ``SpreadCholeskyFactor`` in the place of the
+paper's A diverged without data noise.
 """
 
 from functools import partial

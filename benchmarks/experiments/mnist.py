@@ -20,7 +20,7 @@ from functools import partial
 import digit_images
 import pictures
 from courses import Cosine, Geometric, Staircase
-from dimensions import above_noise, denoising_dimension, widest_step
+from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from image_quality import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
@@ -65,7 +65,7 @@ EXPERIMENT = Experiment(
     gradient_clip=50.0,
     samples=5_000,
     rank=above_noise,
-    measures=(widest_step, denoising_dimension, sample_quality),
+    measures=(widest_step, consensus_of_spectrum_and_neighbours, denoising_dimension, sample_quality),
     panels=(
         pictures.data_images,
         pictures.sample_images,

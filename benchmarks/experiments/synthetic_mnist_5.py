@@ -7,10 +7,10 @@ Found on one core (profile full, seed 0): the dimension is 5, by the default rul
 coordinates, 5000 steps, has μ falling from 3.1 (the 5th) to 0.23 (the 6th), 2.6 nats; with free scales and a
 fixed prior the same network has 1.9 nats. AAᵀ of the first shows nothing: its eigenvalues are a matter of gauge. Its
 samples have Fréchet distance 9.2, precision 0.93 and recall 0.88, the fixed prior's 22.7, 0.89 and 0.81 (other data:
-0.62, 0.95, 0.95); taken in the directions above the noise, they carry none, and the fixed prior's do. In likelihood the
-fixed prior is 5 nats of 625 better. What made the difference to an earlier flow of random couplings (1.33 nats, Fréchet distance 51) are
-couplings that halve, see ``principal``. Table 4's network is here for 300 of the paper's 300k steps, which show
-nothing; MNIST compares its flows after equal steps.
+0.62, 0.95, 0.95); taken in the directions above the noise, they carry none, and the fixed prior's do. In likelihood
+the fixed prior is 5 nats of 625 better. What made the difference to an earlier flow of random couplings (1.33 nats,
+Fréchet distance 51) are couplings that halve, see ``principal``. Table 4's network is here for 300 of the paper's 300k
+steps, which show nothing; MNIST compares its flows after equal steps.
 """
 
 from dataclasses import replace
