@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for run in _runs(options):
             print(records.table(run()), end="\n\n", flush=True)
-    except FileNotFoundError as error:  # data that is not on disk; the error says what to do
+    except (FileNotFoundError, ModuleNotFoundError) as error:  # what is not on disk; the error says what to do
         parser.error(str(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -46,6 +46,7 @@ class Task:
         manifold: the synthetic set, or None for real data.
         image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
         judge: compares sampled images with the data, or None.
+        inception: the same in the features of Inception, or None.
     """
 
     train: Points
@@ -55,6 +56,7 @@ class Task:
     manifold: Manifold | None = None
     image_shape: tuple[int, ...] | None = None
     judge: Judge | None = None
+    inception: Judge | None = None
 
 
 def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> Task:

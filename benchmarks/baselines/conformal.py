@@ -1,4 +1,4 @@
-"""Conformal layers: maps that turn and scale the tangent space alike in all directions, J Jᵀ = λ² I, and what drops dimensions.
+"""Conformal layers, maps that scale all directions alike, J Jᵀ = λ² I, and what drops dimensions.
 
 Those that keep the dimension are ordinary nflows transforms from data to latent, with log|det J| = n log λ. They are
 conformal almost everywhere and piecewise linear, the pieces being those of the conditional layer.
@@ -160,7 +160,7 @@ class ConformalEmbedding(Transform):
 
 
 def _orthogonal(features: int) -> nn.Linear:
-    """A linear map whose weight stays orthogonal whatever an optimizer does to its parameters; the identity at first."""
+    """A linear map whose weight stays orthogonal whatever an optimizer does to it; the identity at first."""
     layer = nn.Linear(features, features, bias=False)
     orthogonal(layer, orthogonal_map="cayley")
     layer.weight = torch.eye(features)
