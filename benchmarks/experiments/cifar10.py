@@ -56,7 +56,7 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
             "full": {
                 "flow": partial(colour_images.glow_flow, (3, 16, 16), blocks=3, layers=6, hidden_channels=64),
                 "variants": (OURS, FIXED_PRIOR, cef(16)),
-                "steps": 4_000,
+                "steps": 2_500,
             },
             "paper": {
                 "task": task,
