@@ -17,7 +17,7 @@ from inception import inception_features
 from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
 from nflows_spread.models import volume_preserving_glow
-from tasks import Folders, Task
+from tasks import Folders, Task, UnreadableDataError
 
 _HELD_OUT = 2_000
 _COMPARED = 5_000
@@ -98,13 +98,17 @@ def _classified(points: Points) -> tuple[Tensor, Tensor]:
     return turned, turns
 
 
-def _both_splits(read: Callable[..., ImageSet], first: str, second: str, folders: Folders) -> tuple[ImageSet, ImageSet]:
-    return read(folders.data, split=first), read(folders.data, split=second)
+def _both_splits(read: Callable[..., ImageSet], folders: Folders) -> tuple[ImageSet, ImageSet]:
+    options = {} if read is svhn else {"strict": folders.strict}  # whose images are in one file
+    try:
+        return read(folders.data, split="train", **options), read(folders.data, split="test", **options)
+    except ValueError as error:
+        raise UnreadableDataError(str(error)) from error
 
 
-cifar10 = partial(colour_images, partial(_both_splits, read_cifar10, "train", "test"))
-svhn_digits = partial(colour_images, partial(_both_splits, svhn, "train", "test"))
-celeba_faces = partial(colour_images, partial(_both_splits, celeba, "train", "test"))
+cifar10 = partial(colour_images, partial(_both_splits, read_cifar10))
+svhn_digits = partial(colour_images, partial(_both_splits, svhn))
+celeba_faces = partial(colour_images, partial(_both_splits, celeba))
 
 
 def nearest(x: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,10 +28,16 @@ class Folders:
     Attributes:
         data: the folder of ``--data-dir`` with real data, or None; readers then ask ``NFLOWS_SPREAD_DATA``.
         cache: for what a task has to make once, such as a trained network; it need not exist.
+        strict: a file of the data that cannot be read is an error, and not left out with a warning.
     """
 
     data: Path | None
     cache: Path
+    strict: bool = False
+
+
+class UnreadableDataError(ValueError):
+    """The data is there, and not as it should be."""
 
 
 @dataclass(frozen=True)

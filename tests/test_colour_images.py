@@ -164,6 +164,23 @@ def test_the_flows_of_a_profile_take_its_images_and_give_them_back(name: str, pr
         torch.testing.assert_close(encode(flow, x), z, rtol=0, atol=1e-4)
 
 
+def test_a_corrupt_image_is_named_and_left_out_or_stops_the_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(data / "img_align_celeba.zip", "a") as archive:
+        archive.writestr("img_align_celeba/000099.jpg", b"no image")
+    with open(data / "list_eval_partition.txt", "a") as splits:
+        splits.write("000099.jpg 0\n")
+    with pytest.warns(UserWarning, match=r"1 of 61 images .* left out: img_align_celeba/000099.jpg"):
+        assert len(colour_images.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x) == TRAINED
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stopped:
+        run.main(["celeba", "--data-dir", str(data), "--out", str(out), "--strict"])
+    assert stopped.value.code == 2
+    assert "000099.jpg" in capsys.readouterr().err
+    assert not list(out.iterdir())
+
+
 def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
