@@ -6,10 +6,10 @@ traditional Glow and CEF, which is told K = 512 of 3072. ``quick`` and ``full`` 
 of 768, ``paper`` 32×32 and the paper's network and schedule. Choosing directions by their energy in data space is not
 in the paper.
 
-Found on one core (profile full, seed 0; 3000 steps): the Fréchet distance of our samples is 14.5 to 14.9 at every K, of the
-traditional Glow's 20.3, of CEF's 11.0 (other training images: 0.23); the traditional Glow has the better likelihood by 257
-nats. Every rule says 764 of 768 or more. The order by energy changes nothing, directions of principal energy halve the
-error of reconstructions at K = 500 and gain 5 % at 16.
+Found on one core (profile full, seed 0; 3000 steps): the Fréchet distance of our samples is 14.5 to 14.9 at every K, of
+the traditional Glow's 20.3, of CEF's 11.0 (other training images: 0.23); the traditional Glow has the better likelihood
+by 257 nats. Every rule says 764 of 768 or more. The order by energy changes nothing; directions of principal energy
+halve the error of reconstructions at K = 500 and gain little at 16.
 """
 
 from collections.abc import Callable
