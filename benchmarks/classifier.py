@@ -67,7 +67,15 @@ class SmallClassifier(nn.Module):
 
 
 def trained_classifier(
-    x: Tensor, labels: Tensor, *, folder: Path, steps: int = 3000, batch_size: int = 100, seed: int = 0
+    x: Tensor,
+    labels: Tensor,
+    *,
+    folder: Path,
+    hidden_channels: tuple[int, int] = (16, 32),
+    num_features: int = 64,
+    steps: int = 3000,
+    batch_size: int = 100,
+    seed: int = 0,
 ) -> SmallClassifier:
     """A classifier of images (n, channels, height, width), trained once with Adam at 1e-3.
 
@@ -75,6 +83,8 @@ def trained_classifier(
         x: images.
         labels: their classes, from 0, (n,).
         folder: where the trained model is kept.
+        hidden_channels: of the two convolutions.
+        num_features: width of the last hidden layer.
         steps: of training.
         batch_size: images of a batch.
         seed: of the weights and the order of the images.
@@ -82,10 +92,12 @@ def trained_classifier(
     classes = int(labels.max()) + 1
     return trained_once(
         "classifier",
-        lambda: SmallClassifier(tuple(x.shape[1:]), classes),
+        lambda: SmallClassifier(
+            tuple(x.shape[1:]), classes, hidden_channels=hidden_channels, num_features=num_features
+        ),
         (x, labels),
         folder=folder,
-        settings={},
+        settings={"hidden_channels": hidden_channels, "num_features": num_features},
         seed=seed,
         steps=steps,
         batch_size=batch_size,

@@ -11,12 +11,17 @@ from nflows.flows import Flow
 from torch import Tensor
 from torch.nn import functional as F
 
+from classifier import SmallClassifier, trained_classifier
+from image_quality import Judge
+from inception import inception_features
 from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
 from nflows_spread.models import volume_preserving_glow
-from tasks import Folders, Task
+from tasks import Folders, Task, UnreadableDataError
 
 _HELD_OUT = 2_000
+_COMPARED = 5_000
+_CLASSIFIED = 50_000
 _CHUNK = 250
 
 Reader = Callable[[Folders], tuple[ImageSet, ImageSet]]
@@ -55,23 +60,55 @@ def colour_images(read: Reader, seed: int, folders: Folders, *, size: int = 32) 
         size: height and width; 32 leaves the images, a divisor of it takes means over blocks of pixels.
     """
     generator = torch.Generator().manual_seed(seed)
-    train, held_out = (_points(part, size, generator) for part in read(folders))
+    parts = read(folders)
+    classifier, accuracy = _classifier(parts, size, folders)
+    train, held_out = (_points(part, size, generator) for part in parts)
+    judged = partial(Judge, data=train.x, compared=min(_COMPARED, len(train.x) // 2))
+    inception = inception_features()
     return Task(
         train=train,
         held_out=Points(held_out.x[:_HELD_OUT], held_out.coordinates[:_HELD_OUT]),
         intrinsic_dimension=None,
         distance=lambda x: nearest(x, train.x)[0],
         image_shape=(3, size, size),
+        judge=judged(classifier.features, accuracy=accuracy),
+        inception=None if inception is None else judged(inception, accuracy=accuracy),
     )
 
 
-def _both_splits(read: Callable[..., ImageSet], first: str, second: str, folders: Folders) -> tuple[ImageSet, ImageSet]:
-    return read(folders.data, split=first), read(folders.data, split=second)
+def _classifier(parts: tuple[ImageSet, ImageSet], size: int, folders: Folders) -> tuple[SmallClassifier, float]:
+    """Of the classes, or where there are none of four quarter turns of the images, and its held-out accuracy.
+
+    Its data is in the order of seed 0 whatever the seed of the run, so that all runs are judged alike.
+    """
+    (x, labels), tested = (_classified(_points(part, size, torch.Generator().manual_seed(0))) for part in parts)
+    classifier = trained_classifier(x, labels, folder=folders.cache, hidden_channels=(32, 64), num_features=128)
+    return classifier, classifier.accuracy(*tested)
 
 
-cifar10 = partial(colour_images, partial(_both_splits, read_cifar10, "train", "test"))
-svhn_digits = partial(colour_images, partial(_both_splits, svhn, "train", "test"))
-celeba_faces = partial(colour_images, partial(_both_splits, celeba, "train", "test"))
+def _classified(points: Points) -> tuple[Tensor, Tensor]:
+    """Images and what to tell of them."""
+    x, classes = points.x[:_CLASSIFIED], points.coordinates[:_CLASSIFIED, 0]
+    if len(classes.unique()) > 1:
+        return x, classes
+    turns = torch.arange(len(x)) % 4
+    turned = torch.empty_like(x)
+    for quarter in range(4):
+        turned[turns == quarter] = x[turns == quarter].rot90(quarter, (2, 3))
+    return turned, turns
+
+
+def _both_splits(read: Callable[..., ImageSet], folders: Folders) -> tuple[ImageSet, ImageSet]:
+    options = {} if read is svhn else {"strict": folders.strict}  # whose images are in one file
+    try:
+        return read(folders.data, split="train", **options), read(folders.data, split="test", **options)
+    except ValueError as error:
+        raise UnreadableDataError(str(error)) from error
+
+
+cifar10 = partial(colour_images, partial(_both_splits, read_cifar10))
+svhn_digits = partial(colour_images, partial(_both_splits, svhn))
+celeba_faces = partial(colour_images, partial(_both_splits, celeba))
 
 
 def nearest(x: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,8 @@ import pictures
 from colour_images import nearest
 from nflows_spread import DegenerateGaussian, base_of, decode, plots
 from pictures import Panel
-from ranks import BY_EIGENVALUE, ORDERS, PRINCIPAL, directions_of, ranks_of, reconstructions
+from rank_quality import sampled_ranks
+from ranks import BY_EIGENVALUE, ORDERS, PRINCIPAL, directions_of, reconstructed_ranks, reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from outcomes import Outcome
 
 _COLUMNS = 8
-_SAMPLED = slice(2, None)  # of the ranks; the first ones are for reconstructions
 _TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
 
 
 def samples_by_rank(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """A row of samples for each K, from the same random numbers."""
-    ranks = ranks_of(outcome.latents.shape[1])[_SAMPLED]
+    """A row of samples for each K, from the same random numbers; a fixed prior has but one."""
+    if outcome.settings.fixed_prior:
+        pictures.sample_images(figure, place, outcome)
+        return
+    ranks = sampled_ranks(outcome)
     rows = [_samples(outcome, rank=rank) for rank in ranks]
     _grid(figure.add_subplot(place), rows, f"{outcome.name}: samples at each K", ranks)
 
@@ -62,7 +65,7 @@ def reconstructions_by_principal_energy(figure: Figure, place: SubplotSpec, outc
 def reconstruction_curve(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     """Mean squared error against K, for each way to choose the directions."""
     axes = figure.add_subplot(place)
-    ranks = ranks_of(outcome.latents.shape[1])
+    ranks = reconstructed_ranks(outcome)
     colours = (plots.REFERENCE_COLOUR, plots.DATA_COLOUR, plots.MODEL_COLOUR)
     for (order, ending), colour, style in zip(ORDERS.items(), colours, ("o-", "s--", "o-")):
         axes.plot(ranks, [outcome.numbers[f"mse_{rank}{ending}"] for rank in ranks], style, c=colour, ms=4, label=order)
@@ -75,6 +78,10 @@ def reconstruction_curve(figure: Figure, place: SubplotSpec, outcome: Outcome) -
 def whole_spectrum(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     """All eigenvalues of AAᵀ in log space, beside the invariant ones (figures 9 and 17)."""
     axes = figure.add_subplot(place)
+    if outcome.given:
+        axes.text(0.5, 0.5, f"dimension {outcome.given} was given", ha="center", va="center")
+        axes.set_axis_off()
+        return
     plots.plot_spectrum(axes, outcome.spectrum, outcome.dimension, first=len(outcome.spectrum.eigenvalues))
     for line in axes.get_lines():
         line.set_marker("")
@@ -108,7 +115,7 @@ def _samples(outcome: Outcome, *, rank: int | None = None, temperature: float = 
 
 def _reconstructed(axes: Axes, outcome: Outcome, order: str) -> None:
     x, directions = outcome.task.held_out.x[:_COLUMNS], directions_of(outcome)
-    ranks = ranks_of(x[0].numel())
+    ranks = reconstructed_ranks(outcome)
     rows = [reconstructions(outcome, directions, x, rank, order) for rank in ranks]
     _grid(axes, [x, *rows], f"{outcome.name}: by {order}", ["data", *ranks])
 

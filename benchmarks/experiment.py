@@ -9,10 +9,12 @@ from pkgutil import iter_modules
 from typing import Any
 
 from nflows.flows import Flow
+from torch import nn
 
 import experiments
 import measures as numbers
 import pictures
+from baselines.fixed_prior import NegativeLogLikelihood
 from courses import Constant, Cosine, Course, Geometric
 from measures import Measure
 from nflows_spread import IntrinsicDimension
@@ -65,6 +67,8 @@ class Experiment:
         variants: the flows that are compared, each with what it has otherwise.
         profiles: by name, what the other profiles have otherwise. A variant's changes come after these.
         fixed_prior: the traditional flow: free scales and a standard Gaussian.
+        latent_features: K of a fixed prior that is told the dimension, or None for as many latents as data has.
+        loss: what a flow with a fixed prior is trained by, given it, ``data_noise`` and ``generator``.
         steps: training steps.
         batch_size: rows of a batch.
         learning_rate: of Adam.
@@ -89,6 +93,8 @@ class Experiment:
     variants: tuple[Variant, ...] = (PAPER, OURS, FIXED_PRIOR)
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fixed_prior: bool = False
+    latent_features: int | None = None
+    loss: Callable[..., nn.Module] = NegativeLogLikelihood
     steps: int = 6000
     batch_size: int = 200
     learning_rate: Course = _RATE

@@ -58,7 +58,7 @@ class Judge:
     @cached_property
     def floor(self) -> ImageQuality:
         """What other images of the same data get."""
-        return image_quality(self._others, self._data, self.features)
+        return _compared(self.features(self._others), self._features_of_data)
 
     def __call__(self, samples: Tensor) -> ImageQuality:
         """The quality of the first samples, flat or not, as a picture would show them: clamped to [0, 1].
@@ -69,7 +69,11 @@ class Judge:
         if len(samples) < self.compared:
             raise ValueError(f"samples must be at least {self.compared}, got {len(samples)}")
         shown = samples[: self.compared].nan_to_num(nan=0.0).clamp(0.0, 1.0).view_as(self._data)
-        return image_quality(shown, self._data, self.features)
+        return _compared(self.features(shown), self._features_of_data)
+
+    @cached_property
+    def _features_of_data(self) -> Tensor:
+        return self.features(self._data)
 
 
 def sample_quality(outcome: Outcome) -> dict[str, object]:
@@ -99,9 +103,7 @@ def image_quality(samples: Tensor, data: Tensor, features: Features) -> ImageQua
         raise ValueError(
             f"samples must be as many and of the same shape as data, got {tuple(samples.shape)} and {tuple(data.shape)}"
         )
-    f, g = features(samples), features(data)
-    precision, recall = precision_and_recall(f, g)
-    return ImageQuality(frechet_distance(f, g), precision, recall)
+    return _compared(features(samples), features(data))
 
 
 def frechet_distance(samples: Tensor, data: Tensor) -> float:
@@ -138,6 +140,11 @@ def precision_and_recall(samples: Tensor, data: Tensor, *, neighbour: int = _NEI
         if len(points) <= neighbour:
             raise ValueError(f"{name} must have more than {neighbour} points, got {len(points)}")
     return _share_within(samples, data, neighbour), _share_within(data, samples, neighbour)
+
+
+def _compared(samples: Tensor, data: Tensor) -> ImageQuality:
+    """Features of samples against those of data."""
+    return ImageQuality(frechet_distance(samples, data), *precision_and_recall(samples, data))
 
 
 class _AlreadyFeatures(nn.Module):

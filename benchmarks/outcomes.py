@@ -55,21 +55,30 @@ class Outcome:
         return decide(self.spectrum, self.settings.rule)
 
     @property
+    def given(self) -> int | None:
+        """The dimension of a flow that was told it and has no spectrum, or None."""
+        return self.settings.latent_features
+
+    @property
     def rank(self) -> int:
         """At which samples are taken: what the settings make of the dimension, at least 1."""
-        return max(1, self.settings.rank(self.dimension))
+        return self.given or max(1, self.settings.rank(self.dimension))
 
     @cached_property
-    @torch.no_grad()
     def samples(self) -> Tensor:
         """Flat samples (n, D); on the manifold for a spread flow. Entries may be infinite where a flow overflows."""
-        count, generator = self.settings.samples, self.generator()
+        return self.draw(self.settings.samples, rank=self.rank)
+
+    @torch.no_grad()
+    def draw(self, count: int, *, rank: int) -> Tensor:
+        """So many flat samples (n, D) of a spread flow at rank K; a fixed prior has no rank to choose."""
+        generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
         if self.settings.fixed_prior:
             with torch.random.fork_rng(devices=[]):  # nflows takes no generator for its samples
                 torch.manual_seed(self._seed)
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
-        flow, rank = self.trained.flow, self.rank
+        flow = self.trained.flow
         return torch.cat([sample(flow, size, rank=rank, generator=generator).flatten(1) for size in sizes])
 
     @cached_property
@@ -107,23 +116,23 @@ class Outcome:
     def numbers(self) -> dict[str, object]:
         """All numbers of this flow as plain values: those that every flow has, then those of the settings' measures.
 
-        ``dimension`` is what each rule says (the fixed prior's AAᵀ is the identity), ``gap`` that of the
-        settings' rule in nats, ``held_out_nll`` −E log p of held-out points with the final data noise in nats
-        (None without data noise, where the data has no density), ``schedule_done`` the share of the steps
-        that were done.
+        ``dimension`` is what each rule says (the fixed prior's AAᵀ is the identity) or what was given, ``gap`` that
+        of the settings' rule in nats, ``held_out_nll`` −E log p of held-out points with the final data noise in nats
+        (None without data noise, where the data has no density, and for a flow to fewer dimensions, whose density
+        is of another kind), ``schedule_done`` the share of the steps that were done.
         """
         values: dict[str, object] = {
             "true_dimension": self.task.intrinsic_dimension,
-            "dimension": {rule: int(verdict) for rule, verdict in self.spectrum.verdicts.items()},
-            "gap": self.dimension.gap,
+            **({"dimension": {"given": self.given}} if self.given else self._verdicts()),
             "held_out_nll": self._negative_log_likelihood(),
             "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
         }
         for measure in self.settings.measures:
             values |= measure(self)
+        if not self.given:
+            values["eigenvalues"] = self.spectrum.eigenvalues[:_EIGENVALUES].tolist()
+            values["signal_to_noise"] = self.spectrum.signal_to_noise[:_EIGENVALUES].tolist()
         values |= {
-            "eigenvalues": self.spectrum.eigenvalues[:_EIGENVALUES].tolist(),
-            "signal_to_noise": self.spectrum.signal_to_noise[:_EIGENVALUES].tolist(),
             "data_noise": self.trained.data_noise,
             "steps": self.trained.steps,
             "schedule_done": self.trained.steps / self.settings.steps,
@@ -131,9 +140,13 @@ class Outcome:
         }
         return {name: plain(value) for name, value in values.items()}
 
+    def _verdicts(self) -> dict[str, object]:
+        verdicts = {rule: int(verdict) for rule, verdict in self.spectrum.verdicts.items()}
+        return {"dimension": verdicts, "gap": self.dimension.gap}
+
     @torch.no_grad()
     def _negative_log_likelihood(self) -> float | None:
-        if self.trained.data_noise == 0.0:
+        if self.trained.data_noise == 0.0 or self.given:
             return None
         x, generator = self.task.held_out.x, self.generator()
         noisy = x + self.trained.data_noise * torch.empty_like(x).normal_(generator=generator)

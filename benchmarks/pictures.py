@@ -57,7 +57,9 @@ def draw(
         for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
             shared(figure, place, outcomes)
     _fit_titles(figure)
-    figure.savefig(path, dpi=80)
+    aside = path.with_suffix(".tmp")  # so that no half-written picture is left
+    figure.savefig(aside, dpi=80, format="png")
+    aside.replace(path)
 
 
 def samples(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from nflows_spread import DegenerateGaussian, base_of, decode, encode, linalg
 if TYPE_CHECKING:
     from outcomes import Outcome
 
-SHARES = (1 / 48, 1 / 12, 512 / 3072, 1 / 3, 2000 / 3072, 2500 / 3072, 3000 / 3072)
-"""K over D; among them the paper's 512, 2000, 2500 and 3000 of 3072."""
+PAPERS_RANKS = (512 / 3072, 2000 / 3072, 2500 / 3072, 3000 / 3072)
+"""K over D at which the paper shows samples."""
+SHARES = tuple(sorted((1 / 48, 1 / 12, 1 / 3, *PAPERS_RANKS)))
+"""K over D for reconstructions; the paper's are among them."""
 
 BY_EIGENVALUE, BY_ENERGY, PRINCIPAL = "eigenvalue", "energy", "principal energy"
 ORDERS = {BY_EIGENVALUE: "", BY_ENERGY: "_by_energy", PRINCIPAL: "_principal"}
@@ -109,16 +112,21 @@ def reconstructions(outcome: Outcome, directions: Directions, x: Tensor, rank: i
     return decode(outcome.trained.flow, directions.mean + z @ forth @ back)
 
 
-def ranks_of(features: int) -> list[int]:
+def ranks_of(features: int, shares: Sequence[float] = SHARES) -> list[int]:
     """K for each of the shares."""
-    return [max(1, round(share * features)) for share in SHARES]
+    return [max(1, round(share * features)) for share in shares]
+
+
+def reconstructed_ranks(outcome: Outcome) -> list[int]:
+    """K of the reconstructions of one flow: those of D that are no more than its latents."""
+    return [rank for rank in ranks_of(outcome.task.held_out.x[0].numel()) if rank <= outcome.latents.shape[1]]
 
 
 def reconstruction_errors(outcome: Outcome) -> dict[str, object]:
     """Mean squared error of held-out reconstructions at each K: ``mse_K``, ``mse_K_by_energy``, ``mse_K_principal``."""
     directions, x = directions_of(outcome), outcome.task.held_out.x[:_POINTS]
     found: dict[str, object] = {}
-    for rank in ranks_of(x[0].numel()):
+    for rank in reconstructed_ranks(outcome):
         for order, ending in ORDERS.items():
             back = reconstructions(outcome, directions, x, rank, order)
             found[f"mse_{rank}{ending}"] = float((back - x).square().mean())

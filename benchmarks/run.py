@@ -16,6 +16,7 @@ import records
 import report
 from experiment import PROFILES
 from runs import Run
+from tasks import UnreadableDataError
 
 SHORT_SUITE = ("sine", "line", "s_curve", "digits")
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for run in _runs(options):
             print(records.table(run()), end="\n\n", flush=True)
-    except FileNotFoundError as error:  # data that is not on disk; the error says what to do
+    except (FileNotFoundError, ModuleNotFoundError, UnreadableDataError) as error:  # which say what to do
         parser.error(str(error))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -75,6 +76,7 @@ def _runs(options: argparse.Namespace) -> list[Run]:
             data_dir=options.data_dir,
             fresh=options.fresh,
             keep=options.keep,
+            strict=options.strict,
         )
         for name in chosen
         for seed in options.seed
@@ -111,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="start anew where an interrupted run could go on")
     parser.add_argument(
         "--keep", action="store_true", help="keep the checkpoints of a finished run, to measure it again"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="stop at an image that cannot be read, which else is named and left out"
     )
     parser.add_argument(
         "--results", type=Path, default=RESULTS / "reference", help="folder that the report is about (report only)"

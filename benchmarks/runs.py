@@ -38,6 +38,7 @@ class Run:
         data_dir: folder of real data, or None.
         fresh: start anew where an interrupted run could go on.
         keep: keep the checkpoints of a finished run.
+        strict: stop at a file of the data that cannot be read.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Run:
     data_dir: Path | None = None
     fresh: bool = False
     keep: bool = False
+    strict: bool = False
 
     @property
     def stem(self) -> str:
@@ -79,6 +81,7 @@ class Run:
         Raises:
             ValueError: there is no such experiment or profile.
             FileNotFoundError: real data is not where it was said to be.
+            UnreadableDataError: it is there and not as it should be.
             KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
         """
         declared = experiment.load(self.name).at(self.profile)
@@ -116,7 +119,7 @@ class Run:
         return record
 
     def _train(self, settings: experiment.Experiment, variant: Variant, minutes: float | None) -> Outcome:
-        task = settings.task(self.seed, Folders(data=self.data_dir, cache=self.out / "cache"))
+        task = settings.task(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
         folder = "".join(letter if letter.isalnum() else "-" for letter in variant.name)
         trained = train(
             settings,

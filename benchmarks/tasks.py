@@ -28,10 +28,16 @@ class Folders:
     Attributes:
         data: the folder of ``--data-dir`` with real data, or None; readers then ask ``NFLOWS_SPREAD_DATA``.
         cache: for what a task has to make once, such as a trained network; it need not exist.
+        strict: a file of the data that cannot be read is an error, and not left out with a warning.
     """
 
     data: Path | None
     cache: Path
+    strict: bool = False
+
+
+class UnreadableDataError(ValueError):
+    """The data is there, and not as it should be."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Task:
         manifold: the synthetic set, or None for real data.
         image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
         judge: compares sampled images with the data, or None.
+        inception: the same in the features of Inception, or None.
     """
 
     train: Points
@@ -55,6 +62,7 @@ class Task:
     manifold: Manifold | None = None
     image_shape: tuple[int, ...] | None = None
     judge: Judge | None = None
+    inception: Judge | None = None
 
 
 def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> Task:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from baselines.fixed_prior import NegativeLogLikelihood
+from baselines.cef import start_from_patches
 from experiment import Experiment
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize
 from nflows_spread.initialization import initialize_prior
@@ -70,6 +70,7 @@ def train(
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
     start_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
+    start_from_patches(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_from_data(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
@@ -125,7 +126,7 @@ def _relative(rate: Curve) -> Callable[[Optimizer], LambdaLR]:
 
 def _base(settings: Experiment, features: int) -> Distribution:
     if settings.fixed_prior:
-        return StandardNormal([features])
+        return StandardNormal([settings.latent_features or features])
     return DegenerateGaussian(
         [features],
         spread_variance=settings.spread_variance,
@@ -154,9 +155,7 @@ def _start_from_data(flow: nn.Module, x: Tensor, *, data_noise: float, seed: int
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 
-def _objective(
-    settings: Experiment, features: int, *, data_noise: float, seed: int, device: str
-) -> SpreadKLLoss | NegativeLogLikelihood:
+def _objective(settings: Experiment, features: int, *, data_noise: float, seed: int, device: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow = settings.flow(
@@ -166,5 +165,5 @@ def _objective(
         ).to(device)
     generator = torch.Generator(device).manual_seed(seed)
     if settings.fixed_prior:
-        return NegativeLogLikelihood(flow, data_noise=data_noise, generator=generator)
+        return settings.loss(flow, data_noise=data_noise, generator=generator)
     return SpreadKLLoss(flow, data_noise=data_noise, entropy=settings.entropy, generator=generator)

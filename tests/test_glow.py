@@ -109,7 +109,7 @@ def test_volume_is_preserved_in_float32_at_80_couplings_after_training():
     flow = trained(glow_flow(shape, blocks=1, layers=80, hidden_channels=8), x)
     assert max(float(step.coupling.transform_net.last.weight.detach().abs().max()) for step in steps_of(flow)) > 1e-3
     x = x[:2] + 0.01 * torch.randn(2, *shape)
-    z, logabsdet = flow._transform(x)
+    z, logabsdet = flow.eval()._transform(x)
     assert torch.equal(logabsdet, torch.zeros(2))
     assert volume_error(flow, x) <= 1e-4  # from the Jacobian that float32 gives
     wide = copy.deepcopy(flow).double()
@@ -117,14 +117,15 @@ def test_volume_is_preserved_in_float32_at_80_couplings_after_training():
     torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
 
 
-def test_the_papers_80_couplings_on_colour_images_return_in_float32_after_training():
-    shape = (3, 16, 16)
-    x = torch.rand(8, *shape, generator=torch.Generator().manual_seed(0))
-    flow = trained(glow_flow(shape, blocks=4, layers=20, hidden_channels=8), x, steps=4)
+def test_the_papers_80_couplings_on_the_papers_images_preserve_volume_in_float32_after_training():
+    shape = (3, 32, 32)
+    x = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    flow = trained(glow_flow(shape, blocks=4, layers=20, hidden_channels=4), x, steps=3).eval()
     z, logabsdet = flow._transform(x)
-    assert torch.equal(logabsdet, torch.zeros(8))
+    assert torch.equal(logabsdet, torch.zeros(4))
     torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
-    assert _rounded_log_determinant(flow, x).abs().max() <= 1e-6 * math.prod(shape)
+    assert _rounded_log_determinant(flow, x).abs().max() <= 1e-4
+    assert _rounded_log_determinant(flow.train(), x).abs().max() > 1e-4  # what rounding alone would leave
 
 
 @torch.no_grad()
@@ -136,7 +137,7 @@ def _rounded_log_determinant(flow, x):
     total = torch.zeros(len(x), dtype=torch.float64)
 
     def add(step, args):
-        kernel = step.convolution.kernel() * step.actnorm.scale
+        kernel, _ = step._kernel_and_bias()
         total.add_(args[0][0, 0].numel() * torch.linalg.slogdet(kernel.double()).logabsdet)
         hidden = step.convolution(step.actnorm(args[0])[0])[0]
         half = hidden.shape[1] // 2
@@ -250,7 +251,7 @@ def test_initial_values_survive_saving_loading_and_copying():
     fresh = glow_flow(shape, generator=torch.Generator().manual_seed(5))
     fresh.load_state_dict(torch.load(file, weights_only=True))
     for twin in (fresh, copy.deepcopy(flow)):
-        assert torch.equal(encode(twin.train(), 5.0 * x), encode(flow, 5.0 * x))
+        assert torch.equal(encode(twin.train(), 5.0 * x), encode(flow.train(), 5.0 * x))
     assert_same_state(fresh.state_dict(), flow.state_dict())
 
 

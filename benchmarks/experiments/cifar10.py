@@ -1,24 +1,44 @@
-"""CIFAR-10 (figures 8 to 10, 17 and 18): colour images with the volume-preserving Glow, whose dimension nobody knows.
+"""CIFAR-10 (figures 8 to 10, 17 and 18; table 5): colour images with the volume-preserving Glow, of unknown dimension.
 
 The paper: samples are realistic, and not consistently better than those of a traditional Glow; about half of the
-eigenvalues converge to 0 (figure 17). On dequantised data that is a statement about a threshold. ``quick`` is
-16×16 pixels and a small Glow, ``full`` 32×32 pixels and a middling one, ``paper`` the paper's network and
-schedule. The choice of directions by their energy in data space is not in the paper.
+eigenvalues converge to 0 (figure 17). On dequantised data that is a statement about a threshold. Beside ours are the
+traditional Glow and CEF, which is told K = 512 of 3072. ``quick`` and ``full`` are 16×16 pixels, where a sixth is 128
+of 768, ``paper`` 32×32 and the paper's network and schedule. Choosing directions by their energy in data space is not
+in the paper.
+
+Found on one core (profile full, seed 0; 3000 steps): the Fréchet distance of our samples is 14.5 to 14.9 at every K, of
+the traditional Glow's 20.3, of CEF's 11.0 (other training images: 0.23); the traditional Glow has the better likelihood
+by 257 nats. Every rule says 764 of 768 or more. The order by energy changes nothing; directions of principal energy
+halve the error of reconstructions at K = 500 and gain little at 16.
 """
 
 from collections.abc import Callable
 from functools import partial
 
 import colour_images
+from baselines.cef import ConformalLoss, conformal_embedding_flow
 from colour_pictures import OF_COLOURS
 from courses import Constant, Cosine, Staircase
-from experiment import FIXED_PRIOR, OURS, Experiment
+from experiment import FIXED_PRIOR, OURS, Experiment, Variant
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
+from rank_quality import quality_by_rank
 from ranks import reconstruction_errors
 from tasks import Task
 
 EPOCHS = 40
+_FASTER = Cosine(3e-3, 3e-4)
 _ANNEALED = Staircase(0.01, factor=0.9, every=1 / EPOCHS, after=19 / EPOCHS, floor=0.01 * 0.9**20)
+
+
+def cef(side: int, **network: int) -> Variant:
+    """CEF of a sixth of the dimensions of images of that many pixels a side, the paper's 512 of 3072."""
+    changes = {
+        "fixed_prior": True,
+        "latent_features": side * side // 2,
+        "flow": partial(conformal_embedding_flow, (3, side, side), **network),
+        "loss": ConformalLoss,
+    }
+    return Variant("CEF", changes)
 
 
 def experiment_on(task: Callable[..., Task]) -> Experiment:
@@ -26,7 +46,11 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
     return Experiment(
         task=partial(task, size=16),
         flow=partial(colour_images.glow_flow, (3, 16, 16), blocks=2, layers=4, hidden_channels=32),
-        variants=(OURS, FIXED_PRIOR),
+        variants=(
+            OURS,
+            FIXED_PRIOR.also({"learning_rate": _FASTER}),
+            cef(16, layers=4, hidden_channels=32).also({"learning_rate": _FASTER}),
+        ),
         steps=300,
         batch_size=100,
         learning_rate=Cosine(1e-3, 1e-4),
@@ -36,18 +60,17 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
         learn_mean=True,
         gradient_clip=500.0,
         samples=200,
-        measures=(reconstruction_errors,),
+        measures=(reconstruction_errors, quality_by_rank),
         panels=OF_COLOURS,
         profiles={
             "full": {
-                "task": task,
-                "flow": partial(colour_images.glow_flow, (3, 32, 32), blocks=3, layers=8, hidden_channels=64),
-                "factor": SpreadCholeskyFactor,
+                "flow": partial(colour_images.glow_flow, (3, 16, 16), blocks=3, layers=4, hidden_channels=32),
                 "steps": 3_000,
             },
             "paper": {
                 "task": task,
                 "flow": partial(colour_images.glow_flow, (3, 32, 32)),
+                "variants": (OURS, FIXED_PRIOR, cef(32, blocks=2, layers=20, hidden_channels=512)),
                 "factor": SpreadCholeskyFactor,
                 "steps": EPOCHS * 500,
                 "learning_rate": Constant(1e-4),

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nflows_spread.transforms.linear import LUOneByOneConvolution, check_channels, full_precision, map_pixels
 from nflows_spread.transforms.normalization import ExplicitActNorm
+from nflows_spread.transforms.rounding import with_logabsdet
 
 
 class GlowStep(Transform):
@@ -75,7 +76,7 @@ class GlowStep(Transform):
             kernel, bias = self._kernel_and_bias()
             hidden = map_pixels(inputs, kernel, bias)
         outputs, logabsdet = self.coupling(hidden, context)
-        return outputs, logabsdet + self._affine_logabsdet(inputs)
+        return outputs, logabsdet + inputs[0, 0].numel() * self._affine_logabsdet()
 
     def _decode(self, inputs: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         hidden, logabsdet = self.coupling.inverse(inputs, context)
@@ -84,16 +85,19 @@ class GlowStep(Transform):
             kernel, bias = (part.double() for part in self._kernel_and_bias())
             inverse = torch.linalg.inv(kernel)
             outputs = map_pixels(hidden.double(), inverse, -inverse @ bias).to(inputs.dtype)
-        return outputs, logabsdet - self._affine_logabsdet(inputs)
+        return outputs, logabsdet - inputs[0, 0].numel() * self._affine_logabsdet()
 
     def _kernel_and_bias(self) -> tuple[Tensor, Tensor]:
         """W diag s, (channels, channels), and W b + c, (channels,)."""
         kernel = self.convolution.kernel()
         bias = torch.addmv(self.convolution.bias, kernel, self.actnorm.shift)
-        return kernel * self.actnorm.scale, bias
+        kernel = kernel * self.actnorm.scale
+        # in training the next step changes it anyway
+        return (kernel if self.training else with_logabsdet(kernel, self._affine_logabsdet())), bias
 
-    def _affine_logabsdet(self, inputs: Tensor) -> Tensor:
-        return inputs[0, 0].numel() * (self.actnorm.logabsdet() + self.convolution.logabsdet())
+    def _affine_logabsdet(self) -> Tensor:
+        """Of the map of one pixel, a scalar."""
+        return self.actnorm.logabsdet() + self.convolution.logabsdet()
 
 
 class MultiscaleImageTransform(MultiscaleCompositeTransform):
