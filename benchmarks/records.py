@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,17 @@ def provenance(command: str) -> dict[str, Any]:
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def command_line(name: str, given: Sequence[str]) -> str:
+    """The command that makes this result again: the arguments without the folder, which is this machine's affair."""
+    kept: list[str] = []
+    skip = False
+    for argument in given:
+        if not skip and argument != "--out" and not argument.startswith("--out="):
+            kept.append(argument)
+        skip = argument == "--out"
+    return shlex.join(["python", "benchmarks/run.py", name, *kept])
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

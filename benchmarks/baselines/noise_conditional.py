@@ -18,13 +18,11 @@ from nflows.transforms import CompositeTransform, PointwiseAffineTransform
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from baselines.lidl import NOISE_LEVELS
 from nflows_spread.density import density_dimension
 from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.training import fit
 from nflows_spread.transforms import MarginalSpline
-
-NOISE_LEVELS = (0.05, 0.08, 0.126, 0.2)
-"""σ in units of the data's scale where the slope is fitted: those of LIDL's baseline."""
 
 DENOISER_NOISE = 0.05
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.5

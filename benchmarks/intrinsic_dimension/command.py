@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store.forget(cells)
     missing = [cell for cell in cells if cell not in store.cells]
     if missing:
-        _run(store, missing, options, shlex.join(["python", "benchmarks/run.py", NAME, *_said(given)]))
+        _run(store, missing, options, records.command_line(NAME, given))
     store.write(summary.as_json(summary.summarise(store)))
     picture.draw(store.path.with_suffix(".png"), store)
     print(summary.table(store))
@@ -140,17 +139,6 @@ def _cells(options: argparse.Namespace, known: dict[str, Problem]) -> list[Cell]
     if unknown:
         raise ValueError(f"--manifolds must be of the set {options.set}, {', '.join(known)}; got {unknown[0]!r}")
     return [Cell(seed, manifold, name) for seed in seeds for manifold in manifolds for name in estimators]
-
-
-def _said(given: Sequence[str]) -> list[str]:
-    """The arguments without the folder, which is this machine's affair."""
-    kept: list[str] = []
-    skip = False
-    for argument in given:
-        if not skip and argument != "--out" and not argument.startswith("--out="):
-            kept.append(argument)
-        skip = argument == "--out"
-    return kept
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,6 @@ it is the same for all and in the record. Peers that are not installed sit out.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out must be a folder that can be written, got {options.out} ({error.strerror})")
-    command = shlex.join(["python", "benchmarks/run.py", NAME, *_said(given)])
+    command = records.command_line(NAME, given)
     record = _measure(options, records.provenance(command))
     path = options.out / f"{NAME}.json"
     records.write(path, record)
@@ -99,17 +98,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _said(given: Sequence[str]) -> list[str]:
-    """The arguments without the folder, which is this machine's affair."""
-    kept: list[str] = []
-    skip = False
-    for argument in given:
-        if not skip and argument != "--out" and not argument.startswith("--out="):
-            kept.append(argument)
-        skip = argument == "--out"
-    return kept
 
 
 def _parser() -> argparse.ArgumentParser:
