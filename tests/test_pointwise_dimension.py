@@ -63,6 +63,6 @@ def test_the_benchmark_leaves_shares_and_a_map(tmp_path):
     record = json.loads((tmp_path / "pointwise-dimension-seed-0.json").read_text())
     assert set(record["results"]) == {"lollipop", "curve and surface"}
     for result in record["results"].values():
-        assert set(result["share_right"]) == {"neighbours", "gap", "above noise"}
+        assert set(result["share_right"]) == {"neighbours", "gap", "above noise", "slope"}
         assert 0.9 < result["share_right"]["neighbours"] <= 1.0
     assert (tmp_path / "pointwise-dimension-seed-0.png").stat().st_size > 10_000

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, show. Returns the exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(given)
-    provenance = records.provenance(shlex.join(["python", "benchmarks/run.py", NAME, *given]))
+    provenance = records.provenance(records.command_line(NAME, given))
     options.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
     figure = plt.figure(figsize=(14, 7), layout="constrained")
@@ -75,7 +74,7 @@ def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, T
     noise = estimator.data_noise_ / estimator.scale_
     spectra = pointwise_spectrum(estimator.flow_, unit, data_noise=noise)
     logs = torch.cat([spectra.clamp_min(noise**2).log(), spectra.new_full((len(spectra), 1), 2.0 * math.log(noise))], 1)
-    conditional = noise_conditional.trained(unit, seed=seed)
+    conditional = noise_conditional.trained(unit, seed=seed, steps=recipe.steps)
     return {
         "neighbours": estimator.pointwise_dimension(points.x),
         "gap": logs.diff().neg().argmax(1) + 1,
