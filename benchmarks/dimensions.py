@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nflows_spread import IntrinsicDimension
-from nflows_spread.consensus import Readings, consensus
-from nflows_spread.density import density_dimension
-from nflows_spread.neighbours import neighbour_dimension
+from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.density import density_dimension
+from nflows_spread.dimension.neighbours import neighbour_dimension
 
 if TYPE_CHECKING:
     from outcomes import Outcome

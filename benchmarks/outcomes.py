@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grids import Grid, grid_for
 from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
-from nflows_spread.rules import Spectrum, decide
+from nflows_spread.dimension.rules import Spectrum, decide
 from tasks import Task
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ intrinsic dimension, a representation, and samples on the manifold.
 """
 
 from nflows_spread.conversion import to_volume_preserving, volume_error
+from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
+from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize, initialize_prior
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.manifold import manifold_log_prob, project, reconstruct, sample
-from nflows_spread.rules import IntrinsicDimension, Spectrum
-from nflows_spread.spectra import intrinsic_dimension, spectrum
 
 __version__ = "0.1.0"
 

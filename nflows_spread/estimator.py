@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.chart import Chart, chart_of
-from nflows_spread.consensus import consensus
-from nflows_spread.density import density_dimension, score_of
+from nflows_spread.dimension.chart import Chart, chart_of
+from nflows_spread.dimension.consensus import consensus
+from nflows_spread.dimension.density import density_dimension, score_of
+from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
+from nflows_spread.dimension.stability import StableVerdict, readings_of
 from nflows_spread.hosts import decode, encode, log_prob
-from nflows_spread.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.recipe import Recipe, trained_by
-from nflows_spread.stability import StableVerdict, readings_of
 
 Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
@@ -171,8 +171,8 @@ class SpreadFlowEstimator:
     def pointwise_dimension(self, X: Array) -> Array:
         """The dimension around each point of a set, (n,) whole numbers, for data whose dimension varies.
 
-        By distances to neighbours within the set, see ``nflows_spread.neighbours.pointwise_dimension``;
-        ``nflows_spread.spectra.pointwise_spectrum(flow_, ...)`` has the flow's view.
+        By distances to neighbours within the set, see ``nflows_spread.dimension.neighbours.pointwise_dimension``;
+        ``nflows_spread.dimension.spectra.pointwise_spectrum(flow_, ...)`` has the flow's view.
         """
         found = pointwise_dimension(self._unit(X))
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nflows_spread.rules import IntrinsicDimension, Spectrum
+from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

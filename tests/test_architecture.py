@@ -13,41 +13,31 @@ PACKAGE = Path(nflows_spread.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "rules", "evidence"},
+    {"linalg", "validation"},
     {"distributions", "factors", "transforms"},
     {"hosts"},
-    {
-        "losses",
-        "manifold",
-        "latents",
-        "spectra",
-        "chart",
-        "density",
-        "calibration",
-        "neighbours",
-        "thickness",
-        "initialization",
-        "models",
-        "datasets",
-        "conversion",
-    },
+    {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
+    {"dimension"},
     {"training"},
-    {"consensus", "recipe", "stability"},
+    {"recipe"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {
-    ("evidence", "rules"),
     ("distributions", "factors"),
-    ("spectra", "latents"),
-    ("chart", "latents"),
-    ("neighbours", "calibration"),
-    ("thickness", "density"),
-    ("stability", "consensus"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""
+
+WITHIN_DIMENSION = [
+    {"rules", "latents", "density", "calibration"},
+    {"evidence", "spectra", "chart", "thickness", "neighbours"},
+    {"consensus"},
+    {"stability"},
+    {"__init__"},
+]
+"""The layers of the one subpackage that has some of its own."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
 OPTIONAL = ["lightning", "lightning_fabric", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "zuko", "FrEIA"]
@@ -108,6 +98,18 @@ def test_imports_point_down(file):
             continue
         assert imported in LAYER_OF, f"{imported} has no layer"
         assert LAYER_OF[imported] < LAYER_OF[part], f"{part} (layer {LAYER_OF[part]}) imports {imported}"
+
+
+def test_imports_point_down_within_the_dimension():
+    layer_of = {name: layer for layer, names in enumerate(WITHIN_DIMENSION) for name in names}
+    files = sorted((PACKAGE / "dimension").glob("*.py"))
+    assert {file.stem for file in files} == set(layer_of), "give the new module a layer in the table above"
+    for file in files:
+        for name in imports_of(file):
+            package, _, rest = name.partition("nflows_spread.dimension.")
+            if not package and rest:
+                imported = rest.partition(".")[0]
+                assert layer_of[imported] < layer_of[file.stem], f"{file.stem} imports {imported}"
 
 
 def test_every_exception_of_the_table_is_used():

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nflows_spread import Spectrum
-from nflows_spread.consensus import Readings, consensus
-from nflows_spread.density import DensityDimension
-from nflows_spread.neighbours import NeighbourDimension
+from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.neighbours import NeighbourDimension
 
 NOISE = 0.01
 

@@ -6,7 +6,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import PointwiseAffineTransform
 
-from nflows_spread.density import density_dimension, score_of
+from nflows_spread.dimension.density import density_dimension, score_of
 from nflows_spread.models import coupling_flow
 from support import randomize, refused
 

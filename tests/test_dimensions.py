@@ -11,8 +11,8 @@ from nflows.distributions import StandardNormal
 
 from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from nflows_spread.datasets import Points
+from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.models import coupling_flow
-from nflows_spread.rules import Spectrum, decide
 
 NOISE = 0.1
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nflows_spread import Spectrum
-from nflows_spread.evidence import gap_evidence, standing_out
-from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE
+from nflows_spread.dimension.evidence import gap_evidence, standing_out
+from nflows_spread.dimension.rules import CLEAR_GAP, PLAUSIBLE
 
 NOISE = 0.01
 

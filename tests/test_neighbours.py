@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nflows_spread.neighbours import neighbour_dimension
+from nflows_spread.dimension.neighbours import neighbour_dimension
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")

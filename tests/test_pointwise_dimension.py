@@ -10,8 +10,8 @@ from nflows.transforms import LULinear
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.datasets import curve_and_surface, lollipop
-from nflows_spread.neighbours import pointwise_dimension
-from nflows_spread.spectra import pointwise_spectrum
+from nflows_spread.dimension.neighbours import pointwise_dimension
+from nflows_spread.dimension.spectra import pointwise_spectrum
 from support import randomize, refused
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nflows_spread import IntrinsicDimension, Spectrum
-from nflows_spread.rules import CLEAR_GAP, RULES, decide
+from nflows_spread.dimension.rules import CLEAR_GAP, RULES, decide
 from support import refused
 
 

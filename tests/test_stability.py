@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from nflows_spread.dimension.neighbours import neighbour_dimension
+from nflows_spread.dimension.stability import StableVerdict
 from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.neighbours import neighbour_dimension
 from nflows_spread.recipe import Recipe, trained_by
-from nflows_spread.stability import StableVerdict
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_look=20, look_every=10)
 

@@ -9,7 +9,7 @@ from nflows.flows import Flow
 from nflows.transforms import PointwiseAffineTransform
 
 from nflows_spread import Spectrum
-from nflows_spread.thickness import denoised, thickness_of
+from nflows_spread.dimension.thickness import denoised, thickness_of
 
 NOISE = 0.01
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.lidl import NOISE_LEVELS
-from nflows_spread.density import density_dimension
+from nflows_spread.dimension.density import density_dimension
 from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.training import fit
 from nflows_spread.transforms import MarginalSpline

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import rules, validation
+from nflows_spread import validation
+from nflows_spread.dimension import rules
+from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.spectra import spectrum
 from nflows_spread.training.randomness import set_aside
 from nflows_spread.training.sources import Batch
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.density import score_of
-from nflows_spread.rules import CLEAR_GAP, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.density import score_of
+from nflows_spread.dimension.rules import CLEAR_GAP, Spectrum, signal_to_noise_gaps
 
 _FLAT = 3.0
 """How far, in nats, the variances of isotropic noise may lie apart as a flow sees them; a factor of 20."""

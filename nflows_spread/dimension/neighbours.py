@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.calibration import (
+from nflows_spread.dimension.calibration import (
     NEIGHBOURS,
     SHAPES,
     calibrated,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nflows_spread.rules import CLEAR_GAP, PLAUSIBLE, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.rules import CLEAR_GAP, PLAUSIBLE, Spectrum, signal_to_noise_gaps
 
 _LEAST = 0.5 * CLEAR_GAP
 
@@ -20,7 +20,7 @@ def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
 
     Args:
         spectrum: a flow's.
-        thickness: standard deviation of noise in the data, in its units, see ``nflows_spread.thickness``.
+        thickness: standard deviation of noise in the data, in its units, see ``nflows_spread.dimension.thickness``.
     """
     gaps = signal_to_noise_gaps(spectrum, thickness=thickness)
     surprise = [*standing_out(gaps[1:-1]), 0.0]

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
+from nflows_spread.dimension.latents import Latents
+from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
-from nflows_spread.latents import Latents
-from nflows_spread.rules import IntrinsicDimension, Spectrum, decide
 
 _MANY_JACOBIANS, _FEW_JACOBIANS = 128, 1024
 _STEP_OF_NOISE = 0.1
@@ -97,7 +97,7 @@ def pointwise_spectrum(
     """The signal-to-noise eigenvalues μ at each point: those of J⁻¹ S J⁻ᵀ, J the Jacobian of g at x.
 
     The variances of the data's density as the flow sees it from this point. Where the dimension varies,
-    so does the number of those that are far above σ_x²; ``nflows_spread.neighbours.pointwise_dimension``
+    so does the number of those that are far above σ_x²; ``nflows_spread.dimension.neighbours.pointwise_dimension``
     decides more surely at low dimensions.
 
     Args:
@@ -131,7 +131,7 @@ def intrinsic_dimension(
     data_noise: float | None = None,
     generator: torch.Generator | None = None,
 ) -> IntrinsicDimension:
-    """The intrinsic dimension of the data, by one of the rules of ``nflows_spread.rules``.
+    """The intrinsic dimension of the data, by one of the rules of ``nflows_spread.dimension.rules``.
 
     The result is an ``int`` with ``rule``, ``gap`` and ``spectrum`` to show how sure it is; its
     spectrum's ``verdicts`` hold what the other rules say. Arguments and errors are those of

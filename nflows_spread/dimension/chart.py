@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
+from nflows_spread.dimension.latents import Latents
 from nflows_spread.hosts import base_of
-from nflows_spread.latents import Latents
 
 
 @dataclass(frozen=True)

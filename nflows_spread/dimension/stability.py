@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.consensus import Readings, consensus
+from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.thickness import denoised, thickness_of
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.neighbours import NeighbourDimension, neighbour_dimension
-from nflows_spread.spectra import spectrum
-from nflows_spread.thickness import denoised, thickness_of
 
 _POINTS = 1000
 _DENOISED = 2

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from nflows_spread.density import DensityDimension
-from nflows_spread.evidence import gap_evidence
-from nflows_spread.neighbours import NeighbourDimension
-from nflows_spread.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.evidence import gap_evidence
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
 
 _COMPARED = ("signal_to_noise", "neighbours", "denoising")
 
@@ -56,7 +56,7 @@ class Readings:
 def consensus(readings: Readings) -> IntrinsicDimension:
     """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
 
-    The evidence of the spectrum is that of its gaps (``nflows_spread.evidence``), up to 2 nats: for gaps that are wide,
+    The evidence of the spectrum is that of its gaps (``evidence``), up to 2 nats: for gaps that are wide,
     or that stand out. That of the neighbours is the logarithm of a normal density of log K around
     theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
     gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
