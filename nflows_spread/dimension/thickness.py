@@ -8,34 +8,69 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.dimension.density import score_of
-from nflows_spread.dimension.rules import CLEAR_GAP, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.evidence import gap_evidence
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import CLEAR_GAP, Spectrum
 
 _FLAT = 3.0
 """How far, in nats, the variances of isotropic noise may lie apart as a flow sees them; a factor of 20."""
 
+_FELT = 0.1
+"""The square of the noise's share of a distance over that of the distance, from which on neighbours feel the noise."""
+
+_FALL = 0.87
+"""The factor by which the neighbours' dimension must fall for noise to explain it without a plateau."""
+
 _CHUNK = 1000
 
 
-def thickness_of(spectrum: Spectrum) -> float:
-    """The standard deviation of the noise in the data, across the manifold, or 0 where the spectrum shows none.
+def thickness_of(spectrum: Spectrum, neighbours: NeighbourDimension) -> float:
+    """The standard deviation of the noise in the data, across the manifold, or 0 where nothing shows any.
 
-    Isotropic noise of standard deviation t leaves a plateau at σ_x² + t² below the manifold's eigenvalues μ. It
-    is taken for noise where the plateau is clearly above σ_x² (``CLEAR_GAP``), no gap in it is clear, and it is farther
-    from the mean of those above it than from σ_x², in logarithms. So a thin direction of the data counts as noise when
-    it is nearer in scale to σ_x than to the others, and data of full dimension keeps its dimension.
+    The spectrum shows it by its ``plateau``. Noise that is felt by the neighbours, because it is not small beside the
+    distances between them, makes their dimension fall with their number; where noise of a third of it explains
+    that, the plateau is a curvature. Where the spectrum has no plateau, as it has none for data in pieces or where
+    there is no chart, but the dimension falls by an eighth, the noise is what explains that fall, if no μ is too
+    small for it and a gap counts between μ.
+
+    Args:
+        spectrum: a flow's.
+        neighbours: what distances say of the same data.
 
     Returns:
         t, in units of the data.
     """
+    found, features = plateau(spectrum), len(spectrum.signal_to_noise)
+    if found > 0.0:
+        curved = felt_by(neighbours, found, features) and 3.0 * neighbours.thickness < found
+        return 0.0 if curved else found
+    most = 4.0 * (float(spectrum.signal_to_noise[-1]) - spectrum.data_noise**2)
+    explained = neighbours.fall < _FALL and neighbours.thickness**2 < most and any(gap_evidence(spectrum)[:-1])
+    return neighbours.thickness if explained else 0.0
+
+
+def felt_by(neighbours: NeighbourDimension, thickness: float, features: int) -> bool:
+    """Whether noise of this standard deviation in D features matters beside the distances between neighbours."""
+    return 2.0 * features * thickness**2 > _FELT * neighbours.nearest**2
+
+
+def plateau(spectrum: Spectrum) -> float:
+    """The standard deviation of the noise that the spectrum shows in the data, or 0 where it shows none.
+
+    Isotropic noise of standard deviation t leaves a plateau at σ_x² + t² below the manifold's eigenvalues μ. It
+    is taken for noise where the plateau is clearly above σ_x² (``CLEAR_GAP``), no gap in it counts
+    (``nflows_spread.dimension.evidence``) and the one above it does, and it is farther from the mean of those above it
+    than from σ_x², in logarithms. So a thin direction of the data counts as noise when it is nearer in scale to σ_x
+    than to the others, and data of full dimension keeps its dimension.
+    """
     values, noise = spectrum.signal_to_noise, spectrum.data_noise**2
-    gaps, features = signal_to_noise_gaps(spectrum), len(spectrum.signal_to_noise)
-    clear = [k for k in range(1, features) if gaps[k] >= CLEAR_GAP]
-    if noise == 0.0 or not clear or gaps[features] < CLEAR_GAP:
+    counting = [k for k, nats in enumerate(gap_evidence(spectrum)[:-1]) if nats > 0.0]
+    if noise == 0.0 or not counting or float(values[-1]) < noise * math.exp(CLEAR_GAP):
         return 0.0
-    plateau = values[clear[-1] :].log()
-    level = float(plateau.mean())
-    above, below = float(values[: clear[-1]].log().mean()) - level, level - math.log(noise)
-    if float(plateau[0] - plateau[-1]) > _FLAT or above < below:
+    lowest = values[counting[-1] :].log()
+    level = float(lowest.mean())
+    above, below = float(values[: counting[-1]].log().mean()) - level, level - math.log(noise)
+    if float(lowest[0] - lowest[-1]) > _FLAT or above < below:
         return 0.0
     return math.sqrt(math.exp(level) - noise)
 
