@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from nflows_spread.dimension.rules import CLEAR_GAP, PLAUSIBLE, Spectrum, signal_to_noise_gaps
 
-_LEAST = 0.5 * CLEAR_GAP
+LEAST = 0.5 * CLEAR_GAP
+"""The narrowest gap, in nats, that can stand out."""
 
 
 def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
@@ -25,32 +26,20 @@ def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
     gaps = signal_to_noise_gaps(spectrum, thickness=thickness)
     surprise = [*standing_out(gaps[1:-1]), 0.0]
     worth = [
-        max(gap - CLEAR_GAP, stands_out if gap >= _LEAST else 0.0)
+        max(gap - CLEAR_GAP, stands_out if gap >= LEAST else 0.0)
         for gap, stands_out in zip(gaps[1:], surprise, strict=True)
     ]
     return [0.0, *(min(max(nats, 0.0), PLAUSIBLE) for nats in worth)]
 
 
 def standing_out(gaps: Sequence[float]) -> list[float]:
-    """−log of the probability that chance makes one of m gaps as wide as each of these.
+    """−log of the probability that chance makes one of m gaps as wide as each of these, m being their number.
 
     The spacings of independent values are exponential. With the mean unknown and n = m − 1 other gaps of sum S, one is
-    wider than g with probability (1 + g/S)⁻ⁿ, and one of m at most m times as likely. The widest is judged first and
-    set aside where that is below e⁻², so that a gap between one long direction and the rest does not hide another;
-    those that remain are judged among themselves. Negative values say nothing.
+    wider than g with probability (1 + g/S)⁻ⁿ, and one of m at most m times as likely. Negative values say nothing.
 
     Args:
         gaps: in nats, none negative.
     """
-    left, found = sorted(gaps), list[float]()
-    while left and _surprise(left[-1], left) >= PLAUSIBLE:
-        found.append(_surprise(left[-1], left))
-        left.pop()
-    aside = dict(zip(sorted(gaps, reverse=True), found))
-    return [aside[gap] if gap in aside else _surprise(gap, left) for gap in gaps]
-
-
-def _surprise(gap: float, gaps: Sequence[float]) -> float:
-    """What ``standing_out`` says of a gap that is among these."""
     others, total = len(gaps) - 1, sum(gaps)
-    return others * math.log1p(gap / (total - gap)) - math.log(others + 1) if total > gap else 0.0
+    return [others * math.log1p(gap / (total - gap)) - math.log(others + 1) if total > gap else 0.0 for gap in gaps]
