@@ -37,6 +37,11 @@ def test_every_section_leaves_a_table_a_record_and_a_picture(section, tmp_path, 
         assert not race["contenders"].keys() & race["absent"].keys()
     assert len(written["targets"]) == printed.count("  target: ") + len(command.SECTIONS[section].growth)
     assert (tmp_path / "performance.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "performance.md").read_text()
+    assert all(f"| {race['name']} | {name} |" in page for race in written["races"] for name in race["contenders"])
+    again = ["performance", "--record", str(tmp_path / "performance.json"), "--out", str(tmp_path / "again")]
+    assert run.main(again) == 0
+    assert (tmp_path / "again" / "performance.md").read_text() == page
     assert str(tmp_path) not in (tmp_path / "performance.json").read_text()
 
 
@@ -110,6 +115,12 @@ def test_a_trial_counts_only_with_the_right_end():
         found = {"seconds": seconds, "dimension": dimension}
         judged = record.run_trial(Trial("s", "t", lambda found=found: found, 5.0, {"dimension": 2}))
         assert judged["targets"][0]["met"] is good
+
+
+def test_a_record_that_cannot_be_read_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--record", str(tmp_path / "none.json")])
+    assert "--record must be the JSON file of an earlier run, got" in capsys.readouterr().err
 
 
 def test_growth_is_the_slope_in_logarithms_along_each_axis():
