@@ -173,8 +173,8 @@ def tensors(found: Any) -> Sequence[Tensor]:
 
 
 TINY = (
-    "an additive coupling where one feature is centred alone, which spares the scale; one gradient in Python for the "
-    "whole map was slower than autograd's. What is left is the time to call a split, a sum and a join"
+    "where one feature is centred alone it is only shifted, by one product that leaves out the scale, in the place of "
+    "two splits, a sum and a join. What is left is one slice, that product, a row of zeros and two calls of modules"
 )
 LARGE = (
     "one gradient for split, scale and join together: within 1 % of autograd's; powers of two in the place of "
