@@ -41,8 +41,8 @@ class _LowRankLogProb(torch.autograd.Function):
 
     The quadratic form is what ridge regression of z on A minimises. As a sum of squares it loses no
     digits, where the usual zᵀ(z − Ax) / σ_Z² subtracts two large numbers, and an error of x enters
-    to second order only. C⁻¹ = WᵀW by the inverse W of C's Cholesky factor. What is cancelled against each other is
-    in float64; the last product of the gradient, in which nothing is, has the factor's precision.
+    to second order only. C⁻¹ = WᵀW by the inverse W of C's Cholesky factor. All that cancels by orders of magnitude is
+    in float64; the last sum of ∂/∂A, which does not, has the precision of z and A.
     """
 
     @staticmethod
@@ -69,15 +69,14 @@ class _LowRankLogProb(torch.autograd.Function):
         weights = grad_outputs[0].double()
         if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
             return _gradients_with_history(weights, z, factor, spread_variance, cholesky)
-        out = torch.empty_like(z, dtype=torch.promote_types(z.dtype, factor.dtype))
-        weighted = torch.mul(rest, (weights / -spread_variance).unsqueeze(1), out=out)
+        precision = torch.promote_types(torch.promote_types(z.dtype, factor.dtype), torch.float32)
+        weighted = rest.to(precision) * (weights / -spread_variance).to(precision).unsqueeze(1)
         grad_z = weighted.type_as(z) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
-        grad = (whitening.mT @ whitening @ a).type_as(factor)
-        by_coordinates = coordinates.mT.type_as(factor)
-        grad.addmm_(by_coordinates, weighted.type_as(factor), beta=-float(weights.sum()), alpha=-1.0)
-        return grad_z, grad.mT.contiguous(), None
+        grad = (whitening.mT @ whitening @ a).to(precision)
+        grad.addmm_(coordinates.mT.to(precision), weighted, beta=-float(weights.sum()), alpha=-1.0)
+        return grad_z, grad.mT.to(factor.dtype, memory_format=torch.contiguous_format), None
 
 
 def _gradients_with_history(
