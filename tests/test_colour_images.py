@@ -161,17 +161,20 @@ def test_without_its_data_an_experiment_says_what_is_expected_and_leaves_nothing
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("profile", ["quick", "full"])
-def test_the_flows_of_a_profile_take_its_images_and_give_them_back(name: str, profile: str) -> None:
+@pytest.mark.parametrize(("profile", "side", "rank"), [("quick", 16, 128), ("full", 32, 512)])
+def test_the_flows_of_a_profile_take_its_images_and_give_them_back(
+    name: str, profile: str, side: int, rank: int
+) -> None:
     declared = experiment.load(name).at(profile)
+    assert declared.of(declared.variants[2]).latent_features == rank
     for variant in declared.variants:
         settings = declared.of(variant)
-        latents = settings.latent_features or FEATURES
-        base = DegenerateGaussian([latents])
+        latents = settings.latent_features or 3 * side * side
+        base = DegenerateGaussian([latents], factor=SpreadCholeskyFactor)
         flow = settings.flow(base=base, volume_preserving=not settings.fixed_prior).eval()
         z = torch.randn(2, latents)
         x = decode(flow, z)
-        assert x.shape == (2, 3, SIDE, SIDE)
+        assert x.shape == (2, 3, side, side)
         torch.testing.assert_close(encode(flow, x), z, rtol=0, atol=1e-4)
 
 
