@@ -41,6 +41,7 @@ def cef(side: int, **network: int) -> Variant:
         "latent_features": side * side // 2,
         "flow": partial(conformal_embedding_flow, (3, side, side), **network),
         "loss": ConformalLoss,
+        "start": initialize,  # its embedding starts from patches itself; its Glow gains nothing by them
     }
     return Variant("CEF", changes)
 
