@@ -25,6 +25,7 @@ from classifier import SmallClassifier
 from image_quality import Judge
 from inception import INCEPTION_VARIABLE, inception_features
 from nflows_spread import DegenerateGaussian, decode, encode
+from nflows_spread.datasets import CIFAR10_CLASSES
 from nflows_spread.factors import SpreadCholeskyFactor
 from tasks import Folders
 
@@ -193,6 +194,47 @@ def test_a_corrupt_image_is_named_and_left_out_or_stops_the_run(
     assert stopped.value.code == 2
     assert "000099.jpg" in capsys.readouterr().err
     assert not list(out.iterdir())
+
+
+def write_cifar10_images(folder: Path, corrupt: int) -> None:
+    """Archives of six images for each class; the first few of the training set are no images."""
+    image = pytest.importorskip("PIL.Image")
+    for split, count in {"train": 6, "test": 1}.items():
+        with zipfile.ZipFile(folder / f"{split}.zip", "w") as archive:
+            for number, pixels in enumerate(smooth_pixels(10 * count, count)):
+                file = io.BytesIO()
+                image.fromarray(pixels).save(file, "PNG")
+                good = split == "test" or number >= corrupt
+                name = f"{CIFAR10_CLASSES[number % 10]}/{number:04}.png"
+                archive.writestr(name, file.getvalue() if good else b"no image")
+
+
+def test_a_run_names_corrupt_images_and_goes_on_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar10_images(tmp_path, corrupt=2)
+    few_steps("cifar10", monkeypatch, flows=slice(1, 2))
+    with pytest.warns(UserWarning, match=r"2 of 60 images of train.zip .* left out: airplane/0000"):
+        results = results_of("cifar10", tmp_path, tmp_path / "out")
+    assert results["fixed prior"]["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "empty", "words"),
+    [
+        ("cifar10", ("train", "test"), "train must hold images (.png"),
+        ("celeba", ("img_align_celeba",), "img_align_celeba must hold images (.png"),
+    ],
+)
+def test_an_empty_folder_is_refused_and_leaves_nothing(
+    name: str, empty: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in empty:
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    (tmp_path / "data" / "list_eval_partition.txt").write_text("000001.jpg 0\n")
+    with pytest.raises(SystemExit) as stopped:
+        run.main([name, "--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
