@@ -12,9 +12,17 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, MultiscaleCompositeTransform, SqueezeTransform, Transform
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, decode, encode, initialize, sample, volume_error
+from nflows_spread import (
+    DegenerateGaussian,
+    SpreadKLLoss,
+    decode,
+    encode,
+    initialize,
+    initialize_prior,
+    sample,
+    volume_error,
+)
 from nflows_spread.factors import SpreadCholeskyFactor
-from nflows_spread.initialization import initialize_prior
 from nflows_spread.models import initialize_from_patches, volume_preserving_glow
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import (

@@ -10,8 +10,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch.nn import functional as F
 
-from nflows_spread import decode, encode, linalg, reconstruct
-from nflows_spread.initialization import initialize_prior
+from nflows_spread import decode, encode, initialize_prior, linalg, reconstruct
 from nflows_spread.models import coupling_flow, initialize_from_patches, volume_preserving_glow
 from support import assert_same_state, glow_flow, randomize, refused, steps_of
 
