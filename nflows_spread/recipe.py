@@ -31,7 +31,7 @@ class Recipe:
     """The numbers of the default recipe. Lengths are in units of the data's scale, its root mean variance a feature.
 
     Attributes:
-        layers: couplings.
+        layers: couplings, or None for ``couplings_for`` the data.
         hidden_features: width of the two hidden layers of their nets, or None for ``width_for`` the data.
         bins: of each feature's spline.
         steps: of the annealing and the settling together, at most.
@@ -52,7 +52,7 @@ class Recipe:
         gradient_clip: largest norm of the gradient.
     """
 
-    layers: int = 6
+    layers: int | None = None
     hidden_features: int | None = None
     bins: int = 32
     steps: int = 2000
@@ -79,6 +79,15 @@ def width_for(rows: int) -> int:
     as wide as they are many. A wider one learns 500 points by heart.
     """
     return min(128, max(16, 8 * round(rows / 224)))
+
+
+def couplings_for(features: int) -> int:
+    """The number of couplings for so many features: six, and as many more as twelve over the features.
+
+    A coupling moves half of the features by what the other half tells. Of three that is one by two or two by one, and a
+    helix, a roll or a knot takes ten of them; in many features more couplings change no verdict.
+    """
+    return 6 + round(12 / features)
 
 
 class Watch(Protocol):
@@ -161,10 +170,11 @@ def trained_by(
 
 def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
     width = width_for(len(x)) if recipe.hidden_features is None else recipe.hidden_features
+    layers = couplings_for(x.shape[1]) if recipe.layers is None else recipe.layers
     with drawing_from(generator):
         return density_flow(
             x,
-            layers=recipe.layers,
+            layers=layers,
             hidden_features=(width, width),
             bins=recipe.bins,
             base=DegenerateGaussian([x.shape[1]], spread_variance=recipe.spread_variance),

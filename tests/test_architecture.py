@@ -32,8 +32,8 @@ WITHIN_A_LAYER = {
 
 WITHIN_DIMENSION = [
     {"rules", "latents", "density", "calibration"},
-    {"evidence", "spectra", "chart", "thickness", "neighbours"},
-    {"consensus"},
+    {"evidence", "spectra", "chart", "neighbours"},
+    {"thickness", "consensus"},
     {"stability"},
     {"__init__"},
 ]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe, width_for
+from nflows_spread.recipe import Recipe, couplings_for, width_for
 from support import refused
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
@@ -44,8 +44,9 @@ def test_those_that_disagree_are_named(fitted):
     assert "denoising" in fitted.disagreement_  # of a flow that was hardly trained
 
 
-def test_a_net_is_no_wider_than_its_data_allow():
+def test_the_size_of_the_flow_follows_from_the_data():
     assert [width_for(rows) for rows in (50, 450, 1800, 9000, 10**6)] == [16, 16, 64, 128, 128]
+    assert [couplings_for(features) for features in (2, 3, 5, 12, 100)] == [12, 10, 8, 7, 6]
 
 
 def test_the_same_seed_gives_the_same_result():

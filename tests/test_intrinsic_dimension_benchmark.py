@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import run
-from baselines import lidl
+from baselines import density_training, lidl
 from intrinsic_dimension import command, estimators, summary
 from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, RANK_RULES, Answer, estimate
 from intrinsic_dimension.problems import problems
@@ -86,7 +86,7 @@ def test_the_slope_is_numpys():
     generator = torch.Generator().manual_seed(0)
     inputs, values = torch.rand(4, generator=generator), torch.randn(4, 6, generator=generator)
     expected = np.polyfit(inputs.double().numpy(), values.double().numpy(), 1)[0]
-    np.testing.assert_allclose(lidl.slopes(inputs.double(), values.double()).numpy(), expected)
+    np.testing.assert_allclose(density_training.slopes(inputs.double(), values.double()).numpy(), expected)
 
 
 def test_lidl_reads_the_dimension_off_the_exact_density(monkeypatch: pytest.MonkeyPatch):

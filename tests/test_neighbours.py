@@ -57,6 +57,17 @@ def test_a_density_that_varies_makes_larger_dimensions_plausible():
     assert found.below < 0.12
 
 
+def test_the_thickness_is_that_of_the_noise():
+    plane = torch.cat([ball(2000, 2), torch.zeros(2000, 8)], dim=1)
+    noise = torch.randn(plane.shape, generator=seeded(2))
+    clean, noisy = neighbour_dimension(plane), neighbour_dimension(plane + 0.02 * noise)
+    assert clean.fall > 0.95
+    assert clean.thickness < 0.01
+    assert noisy.fall < 0.7
+    assert noisy.thickness == pytest.approx(0.02, rel=0.2)
+    assert neighbour_dimension(3.0 * (plane + 0.02 * noise)).thickness == pytest.approx(3.0 * noisy.thickness, rel=1e-6)
+
+
 def test_noise_far_below_the_neighbours_does_not_count():
     x = torch.cat([ball(1000, 2), torch.zeros(1000, 3)], dim=1)
     noisy = x + 1e-4 * torch.randn(x.shape, generator=seeded(3))

@@ -87,6 +87,20 @@ def test_a_flow_without_a_spectrum_has_no_verdict_and_training_goes_on():
     assert objective.training
 
 
+def test_where_the_data_has_noise_the_verdict_is_not_stable_and_its_thickness_is_told():
+    x = curve(noise=0.1)
+    flow = trained_by(
+        Recipe(steps=300, layers=3, hidden_features=32, bins=8),
+        x,
+        nearest=0.1,
+        generator=torch.Generator().manual_seed(0),
+    )
+    watch = StableVerdict(x, neighbour_dimension(x), looks=1)
+    assert not watch(flow)
+    assert watch.verdicts == [None]
+    assert watch.thickness == pytest.approx(0.1, rel=0.5)
+
+
 @pytest.mark.slow
 def test_noise_in_the_data_is_found_and_does_not_count():
     x = curve(1000, noise=0.05)

@@ -16,25 +16,17 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.fixed_prior import NegativeLogLikelihood
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import StopOnHeldOutLoss, fit
+from nflows_spread.training import StopOnHeldOutLoss
 
 NOISE_LEVELS = (0.05, 0.08, 0.126, 0.2)
 """σ in units of the data's scale, the root of the mean variance of a feature."""
 
-_LAYERS = 8
-_HIDDEN_FEATURES = (64, 64)
-_BATCH = 200
-_LEARNING_RATE = 2e-3
-_FINAL_RATE = 0.02
-_GRADIENT_CLIP = 5.0
-_STEPS = 2000
 _EVALUATE_EVERY = 200
 _PATIENCE = 3
-_HELD_OUT_SHARE = 0.1
 _HELD_OUT_COPIES = 4
 """Each held-out point with so many draws of the noise, so that chance decides less on when to stop."""
 
@@ -44,7 +36,7 @@ def local_dimensions(
     *,
     seed: int,
     noise_levels: Sequence[float] = NOISE_LEVELS,
-    steps: int = _STEPS,
+    steps: int = STEPS,
 ) -> NDArray[np.float64]:
     """The estimate at each of the points (n, D), (n,).
 
@@ -60,12 +52,6 @@ def local_dimensions(
     levels = torch.tensor(noise_levels, dtype=torch.float64).log()
     found: NDArray[np.float64] = (data.shape[1] + slopes(levels, densities)).numpy()
     return found
-
-
-def slopes(inputs: Tensor, values: Tensor) -> Tensor:
-    """Least-squares slope of each column of values (levels, n) over the inputs (levels,), (n,)."""
-    centred = inputs - inputs.mean()
-    return centred @ values / centred.square().sum()
 
 
 def log_densities(data: Tensor, noise_levels: Sequence[float], *, seed: int, steps: int) -> Tensor:
@@ -84,8 +70,8 @@ def _new_flow(features: int, seed: int) -> Flow:
         torch.manual_seed(seed)
         return coupling_flow(
             features,
-            layers=_LAYERS,
-            hidden_features=_HIDDEN_FEATURES,
+            layers=LAYERS,
+            hidden_features=HIDDEN_FEATURES,
             permute=features > 2,
             volume_preserving=False,
             bounded_scale=True,
@@ -95,22 +81,13 @@ def _new_flow(features: int, seed: int) -> Flow:
 
 
 def _train(flow: Flow, data: Tensor, noise: float, *, steps: int, seed: int) -> None:
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    cut = round(_HELD_OUT_SHARE * len(data))
-    held_out, kept = data[order[:cut]], data[order[cut:]]
-    fit(
+    held_out, kept = held_out_and_kept(data, seed=seed)
+    train(
         NegativeLogLikelihood(flow, data_noise=noise, generator=torch.Generator().manual_seed(seed)),
         kept,
         steps=steps,
-        batch_size=min(_BATCH, len(kept)),
-        learning_rate=_LEARNING_RATE,
-        learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
-            optimizer, steps, eta_min=_FINAL_RATE * _LEARNING_RATE
-        ),
-        gradient_clip=_GRADIENT_CLIP,
+        generator=torch.Generator().manual_seed(seed),
         held_out=held_out.repeat(_HELD_OUT_COPIES, 1),
         evaluate_every=_EVALUATE_EVERY,
         early_stop=StopOnHeldOutLoss(patience=_PATIENCE),
-        generator=torch.Generator().manual_seed(seed),
-        progress=False,
     )

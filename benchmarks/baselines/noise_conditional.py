@@ -16,24 +16,15 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, PointwiseAffineTransform
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.lidl import NOISE_LEVELS
 from nflows_spread.dimension.density import density_dimension
 from nflows_spread.models.coupling import coupling_layers
-from nflows_spread.training import fit
 from nflows_spread.transforms import MarginalSpline
 
 DENOISER_NOISE = 0.05
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.5
-_LAYERS = 8
-_HIDDEN_FEATURES = (64, 64)
-_BATCH = 200
-_LEARNING_RATE = 2e-3
-_FINAL_RATE = 0.02
-_GRADIENT_CLIP = 5.0
-_STEPS = 2000
-_HELD_OUT_SHARE = 0.1
 
 
 class NoiseConditionalLikelihood(nn.Module):
@@ -65,25 +56,14 @@ def context_of(noise: Tensor) -> Tensor:
     return (2.0 * noise.log() - low - high) / (high - low)
 
 
-def trained(x: Tensor, *, seed: int, steps: int = _STEPS) -> Flow:
+def trained(x: Tensor, *, seed: int, steps: int = STEPS) -> Flow:
     """A noise-conditional flow of data (n, D) of unit scale."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow = _new_flow(x, generator)
-    fit(
-        NoiseConditionalLikelihood(flow, (_LEAST_NOISE, _MOST_NOISE), generator),
-        x,
-        steps=steps,
-        batch_size=min(_BATCH, len(x)),
-        learning_rate=_LEARNING_RATE,
-        learning_rate_schedule=lambda optimizer: CosineAnnealingLR(
-            optimizer, steps, eta_min=_FINAL_RATE * _LEARNING_RATE
-        ),
-        gradient_clip=_GRADIENT_CLIP,
-        generator=generator,
-        progress=False,
-    )
+    objective = NoiseConditionalLikelihood(flow, (_LEAST_NOISE, _MOST_NOISE), generator)
+    train(objective, x, steps=steps, generator=generator)
     return flow.eval()
 
 
@@ -92,15 +72,13 @@ def slope_dimensions(flow: Flow, x: Tensor, noise_levels: Sequence[float] = NOIS
     """D + the least-squares slope of log p(x | σ) over log σ at each of the points (n, D), (n,)."""
     levels = torch.tensor(noise_levels, dtype=torch.float64)
     densities = [flow.log_prob(x, context_of(torch.full((len(x), 1), level))).double() for level in noise_levels]
-    centred = levels.log() - levels.log().mean()
-    return x.shape[1] + centred @ torch.stack(densities) / centred.square().sum()
+    return x.shape[1] + slopes(levels.log(), torch.stack(densities))
 
 
-def dimensions(x: Tensor, *, seed: int, steps: int = _STEPS) -> dict[str, float]:
+def dimensions(x: Tensor, *, seed: int, steps: int = STEPS) -> dict[str, float]:
     """The mean slope over the points, and the denoiser's dimension on held-out points, of data (n, D)."""
     unit = in_unit_scale(x)
-    order = torch.randperm(len(unit), generator=torch.Generator().manual_seed(seed))
-    held_out, kept = unit[order].tensor_split([max(1, round(_HELD_OUT_SHARE * len(unit)))])
+    held_out, kept = held_out_and_kept(unit, seed=seed)
     flow = trained(kept, seed=seed, steps=steps)
     density = density_dimension(
         flow,
@@ -122,8 +100,8 @@ def _new_flow(x: Tensor, generator: torch.Generator) -> Flow:
     scale = x.std(0, unbiased=False).clamp_min(0.1).reciprocal()
     couplings = coupling_layers(
         x.shape[1],
-        layers=_LAYERS,
-        hidden_features=_HIDDEN_FEATURES,
+        layers=LAYERS,
+        hidden_features=HIDDEN_FEATURES,
         context_features=1,
         permute=True,
         volume_preserving=False,

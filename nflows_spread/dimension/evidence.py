@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from nflows_spread.dimension.rules import CLEAR_GAP, PLAUSIBLE, Spectrum, signal_to_noise_gaps
 
-_LEAST = 0.5 * CLEAR_GAP
+LEAST = 0.5 * CLEAR_GAP
+"""The narrowest gap, in nats, that can stand out."""
 
 
 def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
@@ -25,7 +26,7 @@ def gap_evidence(spectrum: Spectrum, *, thickness: float = 0.0) -> list[float]:
     gaps = signal_to_noise_gaps(spectrum, thickness=thickness)
     surprise = [*standing_out(gaps[1:-1]), 0.0]
     worth = [
-        max(gap - CLEAR_GAP, stands_out if gap >= _LEAST else 0.0)
+        max(gap - CLEAR_GAP, stands_out if gap >= LEAST else 0.0)
         for gap, stands_out in zip(gaps[1:], surprise, strict=True)
     ]
     return [0.0, *(min(max(nats, 0.0), PLAUSIBLE) for nats in worth)]

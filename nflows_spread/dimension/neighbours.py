@@ -32,6 +32,7 @@ _POINTS, _QUERIES = 10_000, 2_000
 _LEAST_ERROR, _LEAST_ERROR_FAR = 0.05, 0.08
 _LOCAL = 20
 _FEWEST = 50
+_SHARES = 100
 _TREND = 1.5  # the trend from the 3rd to the 40th neighbour goes on below the 3rd
 
 
@@ -49,6 +50,8 @@ class NeighbourDimension:
         nearest: median distance of a point to its nearest neighbour, in units of the data.
         neighbours: numbers of neighbours k of ``profile``.
         profile: for each shape the dimension by k neighbours, one entry for each of ``neighbours``.
+        thickness: standard deviation of isotropic noise that would explain best why ``profile`` falls, in units of the
+            data; 0 where it does not fall. A density that varies makes it fall too.
     """
 
     value: float
@@ -57,6 +60,12 @@ class NeighbourDimension:
     nearest: float
     neighbours: tuple[int, ...]
     profile: Mapping[str, tuple[float, ...]]
+    thickness: float = 0.0
+
+    @property
+    def fall(self) -> float:
+        """The dimension by the most neighbours over that by the fewest, the largest over shapes; 1 where one rises."""
+        return min(1.0, max(values[-1] / values[0] for values in self.profile.values()))
 
     def log_plausibility(self, dimension: int) -> float:
         """How well a dimension fits, in nats: 0 for the best, −½ at one standard error."""
@@ -112,7 +121,23 @@ def neighbour_dimension(
         nearest=float(logs[:, 0].median().exp()),
         neighbours=NEIGHBOURS,
         profile=profile,
+        thickness=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 else 0.0,
     )
+
+
+def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features: int) -> float:
+    """The standard deviation t of noise that makes a dimension the same for all numbers of neighbours.
+
+    Noise in the D − K directions across the manifold adds c = 2 (D − K) t² to squared distances r², so that what looks
+    like K r²/(r² − c) dimensions at distance r is K.
+    """
+    squares = torch.stack([(2.0 * logs[:, k - 1]).exp().mean() for k in NEIGHBOURS])
+    seen = torch.tensor(list(profile.values()), dtype=torch.float64).log().mean(0)
+    shares = torch.linspace(0.0, 1.0, _SHARES + 1, dtype=torch.float64)[:-1, None]  # of c in the smallest r²
+    levels = seen + (1.0 - shares * squares[0] / squares).log()
+    best = int(levels.std(1).argmin())
+    codimension = max(1.0, features - float(levels[best].mean().exp()))
+    return math.sqrt(float(shares[best] * squares[0]) / (2.0 * codimension))
 
 
 def pointwise_dimension(x: Tensor) -> Tensor:
