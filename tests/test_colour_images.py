@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from nflows.distributions import StandardNormal
 
 import colour_images
 import experiment
@@ -25,7 +26,7 @@ from classifier import SmallClassifier
 from image_quality import Judge
 from inception import INCEPTION_VARIABLE, inception_features
 from nflows_spread import DegenerateGaussian, decode, encode
-from nflows_spread.datasets import CIFAR10_CLASSES
+from nflows_spread.datasets import CIFAR10_CLASSES, Points
 from nflows_spread.factors import SpreadCholeskyFactor
 from tasks import Folders
 
@@ -380,6 +381,17 @@ def test_energies_and_principal_directions_are_those_of_the_jacobians(outcome: _
         forth, back = exact.maps(5, order)
         kept[order] = 1.0 - (exact.pulled @ (torch.eye(48) - forth @ back).mT @ root).square().sum() / whole
     assert kept[ranks.PRINCIPAL] >= kept[ranks.BY_ENERGY] >= kept[ranks.BY_EIGENVALUE] - 1e-6
+
+
+def test_held_out_images_are_not_in_the_directions_of_a_fixed_prior() -> None:
+    """Directions of the latents of a few images would give these few back exactly."""
+    flow = colour_images.glow_flow((3, 4, 4), base=StandardNormal([48]), blocks=1, layers=1, hidden_channels=4).eval()
+    x = torch.rand(330, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    outcome = _Outcome(flow, x[:30])
+    outcome.task.train = Points(x[30:], torch.zeros(300, 1))
+    directions = ranks.directions_of(outcome)
+    back = ranks.reconstructions(outcome, directions, x[:30], 30, ranks.BY_EIGENVALUE)
+    assert (back - x[:30]).square().mean() > 0.1 * x.var() * 18 / 48
 
 
 def test_the_ranks_are_the_papers_among_others(outcome: _Outcome) -> None:
