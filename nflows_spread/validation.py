@@ -66,10 +66,15 @@ def points(name: str, value: Tensor) -> Tensor:
     floating(name, value)
     if value.dim() < 2 or len(value) == 0:
         raise ValueError(f"{name} must hold at least one row, (n, ...), got shape {tuple(value.shape)}")
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(value).all()):
+    if not torch.compiler.is_compiling() and not all_finite(value):
         bad = ~torch.isfinite(value).flatten(1).all(1)
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int(bad.sum())} of {len(value)} rows, "
             f"the first at index {int(bad.nonzero()[0])}; drop or repair these rows"
         )
     return value
+
+
+def all_finite(value: Tensor) -> bool:
+    """Whether no entry is NaN or infinite, which a finite sum proves at a third of the cost of looking at each."""
+    return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from nflows_spread.linalg import dense, low_rank
+
 torch.set_num_threads(1)  # toys gain nothing from a second thread, and wait for it where the machine is busy
 
 
@@ -24,3 +26,11 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(params=["as they are", "none are small"])
+def size_of_small_priors(request, monkeypatch):
+    """Priors of few features have arithmetic of their own; without it theirs is that of many features."""
+    if request.param == "none are small":
+        for module in (dense, low_rank):
+            monkeypatch.setattr(module, "SMALL", 0)

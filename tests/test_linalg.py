@@ -12,6 +12,8 @@ FEATURES = 16
 RANKS = {"full rank": FEATURES, "rank 0": 0, "rank 1": 1, "rank D/4": FEATURES // 4}
 SCALES = [1e-3, 0.1, 1.0, 30.0]
 
+both_ways = pytest.mark.usefixtures("size_of_small_priors")
+
 
 def points_of_the_spread_prior(factor, n=8):
     factor = factor.double()
@@ -19,6 +21,7 @@ def points_of_the_spread_prior(factor, n=8):
     return z + SPREAD.sqrt() * torch.randn_like(z)
 
 
+@both_ways
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("rank", RANKS.values(), ids=RANKS.keys())
 def test_log_prob_is_scipys_to_1e_10_in_float64(rank, scale):
@@ -28,6 +31,7 @@ def test_log_prob_is_scipys_to_1e_10_in_float64(rank, scale):
     np.testing.assert_allclose(ours, scipy_log_prob(z, factor, float(SPREAD)), rtol=1e-10, atol=0)
 
 
+@both_ways
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("rank", RANKS.values(), ids=RANKS.keys())
 def test_log_prob_is_scipys_to_1e_5_in_float32(rank, scale):
@@ -46,6 +50,7 @@ def test_log_prob_is_that_of_scipys_plain_call_where_the_sum_can_be_formed():
     np.testing.assert_allclose(linalg.spread_log_prob(z, factor, SPREAD).numpy(), expected, rtol=1e-9)
 
 
+@both_ways
 @pytest.mark.parametrize("rank", [4, 2, 1])
 def test_gradients_and_their_gradients_are_those_of_finite_differences(rank):
     factor = lower_triangular(4, rank, 1.0).requires_grad_()

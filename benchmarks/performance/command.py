@@ -8,6 +8,7 @@ it is the same for all and in the record. Peers that are not installed sit out.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 import records
-from performance import couplings, glow_step, picture, prior, table, toy_loop, training_steps
+from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
 from performance.races import Race, Trial
 from performance.record import growth_of, judge_growth, run_race, run_trial
 from performance.timing import CLOCKS
@@ -35,15 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(given)
     try:
+        given_record = None if options.record is None else json.loads(options.record.read_text())
+    except (OSError, ValueError) as error:
+        parser.error(f"--record must be the JSON file of an earlier run, got {options.record} ({error})")
+    try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out must be a folder that can be written, got {options.out} ({error.strerror})")
-    command = records.command_line(NAME, given)
-    record = _measure(options, records.provenance(command))
     path = options.out / f"{NAME}.json"
-    records.write(path, record)
+    if given_record is None:
+        record = _measure(options, records.provenance(records.command_line(NAME, given)))
+        records.write(path, record)
+    else:
+        record = given_record
+    path.with_suffix(".md").write_text(markdown.page(record))
     picture.draw(path.with_suffix(".png"), record)
-    print(f"the record is in {path} and the picture beside it")
+    print(f"the record is in {options.record or path}, page and picture in {options.out}")
     return 0
 
 
@@ -112,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "--clock", choices=CLOCKS, default="wall", help="processor where other work runs on the machine (default wall)"
     )
     parser.add_argument("--small", action="store_true", help="tiny sizes and two rounds, to see that it works")
+    parser.add_argument(
+        "--record", type=Path, help="measure nothing: page and picture of this record of an earlier run"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
     )

@@ -8,10 +8,11 @@ with gradients for their inputs, as inside a flow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,6 +27,11 @@ NAME = "couplings"
 NETS, OURS, NFLOWS, NORMFLOWS = "the nets alone", "ours", "nflows", "normflows"
 GIN, ALL_IN_ONE = "FrEIA, GINCouplingBlock", "FrEIA, AllInOneBlock(gin_block=True)"
 PEERS = (NFLOWS, NORMFLOWS, GIN, ALL_IN_ONE)
+IN_SWEEPS = (NETS, OURS, NFLOWS, NORMFLOWS)
+BACKWARD = "forward + backward"
+BATCH, FEATURES = 256, 784
+SIZES, BATCHES = (196, 3136), (64, 1024)
+"""Beside the sizes above, to see how time grows."""
 Net = Callable[[int, int], nn.Module]
 
 
@@ -155,7 +161,7 @@ def step_of(build: Callable[[Net, Sequence[int]], nn.Module], net: Net, shape: S
         with torch.no_grad():
             module(x) if way == "forward" else module.inverse(x)
 
-    if way == "forward + backward":
+    if way == BACKWARD:
         x.requires_grad_()
         return backward
     return alone
@@ -167,20 +173,23 @@ def tensors(found: Any) -> Sequence[Tensor]:
 
 
 TINY = (
-    "an additive coupling where one feature is centred alone, which spares the scale; one gradient in Python for the "
-    "whole map was slower than autograd's. What is left is the time to call a split, a sum and a join"
+    "where one feature is centred alone it is only shifted, by one product that leaves out the scale, in the place of "
+    "two splits, a sum and a join. What is left is one slice, that product, a row of zeros and two calls of modules"
 )
 LARGE = (
-    "one gradient for split, scale and join together: within 1 % of autograd's; powers of two in the place of "
-    "exponentials gain 1 %. A split and a join alone, without any scale, cost 6 % on a busy machine"
+    "one gradient for split, scale and join together: within 1 % of autograd's, and so is one for the scale alone; "
+    "powers of two in the place of exponentials gain 1 %. A split and a join alone, without any scale, cost 6 % on a "
+    "busy machine"
 )
 
 
-def case(what: str, net: Net, shape: Sequence[int], limit: float) -> list[Race]:
-    """The three passes of one shape; a training step is the second."""
+def case(
+    what: str, net: Net, shape: Sequence[int], limit: float, series: Mapping[str, float] = MappingProxyType({})
+) -> list[Race]:
+    """The three passes of one shape; a training step is the second, which may be part of a series."""
     absent = missing()
     found = []
-    for way in ("forward", "forward + backward", "inverse"):
+    for way in ("forward", BACKWARD, "inverse"):
         tried = TINY if shape[1] == 2 else LARGE
         targets = [Target(OURS, NETS, limit, tried)] + [Target(OURS, peer, 1.0) for peer in PEERS if peer not in absent]
         found.append(
@@ -194,20 +203,42 @@ def case(what: str, net: Net, shape: Sequence[int], limit: float) -> list[Race]:
                     if name not in absent
                 },
                 absent=absent,
-                targets=targets if way == "forward + backward" else [],
+                targets=targets if way == BACKWARD else [],
+                series=series if way == BACKWARD else {},
             )
         )
     return found
 
 
+def sweep(features: int, batch: int, series: Mapping[str, float], hidden: Sequence[int]) -> Race:
+    """One more size for the exponents: a training step of those that could be ours, over in seconds."""
+    absent = missing()
+    build = {name: BUILDERS[name] for name in IN_SWEEPS if name not in absent}
+    net, shape = partial(Dense, hidden=hidden), (batch, features)
+    return Race(
+        section=NAME,
+        name=f"couplings, D = {features}, batch {batch}, {BACKWARD}",
+        reference=NETS,
+        contenders={name: partial(step_of, builder, net, shape, BACKWARD) for name, builder in build.items()},
+        absent={name: why for name, why in absent.items() if name in IN_SWEEPS},
+        series=series,
+        seconds=0.1,
+        rounds=5,
+    )
+
+
 def races(small: bool) -> Sequence[Race]:
-    """Vectors of 2 and 784 features, and images as table 4's first block has them."""
+    """Vectors of 2 and 784 features, images as table 4's first block has them, and two sweeps."""
     if small:
-        return case("D = 4", partial(Dense, hidden=(5,)), (3, 4), 1.1)
+        first = case("D = 4", partial(Dense, hidden=(5,)), (3, 4), 1.1, {"D": 4, "batch": 3})
+        return [*first, sweep(6, 3, {"D": 6}, (5,)), sweep(4, 5, {"batch": 5}, (5,))]
+    hidden, series = (256, 256), {"D": FEATURES, "batch": BATCH}
     return [
         *case("D = 2, batch 100", partial(Dense, hidden=(24, 24, 24)), (100, 2), 1.1),
-        *case("D = 784, batch 256", partial(Dense, hidden=(256, 256)), (256, 784), 1.1),
+        *case(f"D = {FEATURES}, batch {BATCH}", partial(Dense, hidden=hidden), (BATCH, FEATURES), 1.1, series),
         *case("4×14×14, batch 100", partial(ConvolutionalNet, hidden_channels=16), (100, 4, 14, 14), 1.2),
+        *(sweep(size, BATCH, {"D": size}, hidden) for size in SIZES),
+        *(sweep(FEATURES, batch, {"batch": batch}, hidden) for batch in BATCHES),
     ]
 
 

@@ -16,11 +16,13 @@ def draw(path: Path, record: Mapping[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     bars = [race for race in record["races"] if race["section"] != "prior"]
-    height = max(9.0, 0.17 * sum(len(race["contenders"]) + 2 for race in bars), 0.3 * len(record["targets"]))
+    axes = [(section, axis) for section, by_axis in record["growth"].items() for axis in by_axis]
+    height = max(
+        9.0, 4.0 * len(axes), 0.17 * sum(len(race["contenders"]) + 2 for race in bars), 0.3 * len(record["targets"])
+    )
     figure = Figure(figsize=(20.0, height), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1.0, 1.3, 1.3))
-    axes = [(section, axis) for section, by_axis in record["growth"].items() for axis in by_axis]
     if axes:
         for place, (section, axis) in zip(left.subplots(len(axes), 1, squeeze=False)[:, 0], axes):
             _growth(place, record["races"], section, axis)
@@ -41,7 +43,9 @@ def _growth(axes: Any, races: Sequence[Mapping[str, Any]], section: str, axis: s
             for name, found in race["contenders"].items():
                 points.setdefault(name, []).append((race["series"][axis], found["seconds"]))
     for (name, found), marker in zip(points.items(), _MARKERS):
-        ours = "Factor" in name
+        if len(found) < 2:
+            continue
+        ours = _is_ours(name)
         axes.loglog(*zip(*sorted(found)), marker=marker, label=name, linewidth=2.0 if ours else 1.0)
     axes.set_xlabel(axis)
     axes.set_ylabel("seconds, forward and backward")
@@ -59,7 +63,7 @@ def _bars(axes: Any, races: Sequence[Mapping[str, Any]]) -> None:
             place += 1.0
             ratio = found["over_reference"]
             is_reference = name == race["reference"]
-            ours = not is_reference and ("ours" in name or "Factor" in name or name.startswith("fit"))
+            ours = not is_reference and _is_ours(name)
             axes.barh(place, ratio, color=_REFERENCE if is_reference else _OURS if ours else _OTHERS)
             axes.text(ratio + 0.02, place, f"{ratio:.2f}", fontsize=7, va="center")
             labels.append(name)
@@ -69,6 +73,10 @@ def _bars(axes: Any, races: Sequence[Mapping[str, Any]]) -> None:
     axes.set_ylim(place, -1.0)
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_title("time over that of the reference", fontsize=10)
+
+
+def _is_ours(name: str) -> bool:
+    return "ours" in name or "Factor" in name or name.startswith("fit")
 
 
 def _targets(axes: Any, targets: Sequence[Mapping[str, Any]]) -> None:

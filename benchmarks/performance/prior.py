@@ -114,10 +114,13 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
 }
 CUBIC = {REFERENCE, "MultivariateNormal float32", DENSE, RUNNING_AVERAGE}
 
-TINY = "fewer calls of torch in both passes; what is left are some thirty of them, at a time that D hardly changes"
+TINY = (
+    "up to 32 features one product with the inverse of the Cholesky factor in the place of each substitution, σ_Z² and "
+    "the constants folded into products, numbers instead of tensors of one entry; what is left are some thirty calls"
+)
 HALF = (
-    "products with the long side last and an explicit r×r inverse took a quarter off; what is left is float64, "
-    "twice the work; without it flat directions are lost"
+    "the points are passed over once less, C⁻¹ is formed once, and the gradient's last product is in the factor's own "
+    "precision; what is left is float64 for all that cancels, twice the work"
 )
 TARGETS = {
     2: [Target(name, REFERENCE, 1 / 2, TINY) for name in (DENSE, SPREAD_CHOLESKY, LOW_RANK, RUNNING_AVERAGE)],

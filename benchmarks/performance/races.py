@@ -40,6 +40,7 @@ class Race:
         series: where this race stands on the axes along which growth is fitted, by the name of the axis.
         repeats: how many training steps one call does; times are given for one of them.
         seconds: how long a contender runs in a round, if it is fast.
+        rounds: the most rounds, where fewer than usual are enough.
     """
 
     section: str
@@ -51,6 +52,7 @@ class Race:
     series: Mapping[str, float] = field(default_factory=dict)
     repeats: int = 1
     seconds: float = 0.2
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)

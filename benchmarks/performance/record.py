@@ -12,6 +12,7 @@ from performance.timing import Measured, compare, exponent
 def run_race(race: Race, *, rounds: int, budget: float, clock: str) -> dict[str, Any]:
     """Build the contenders, let them take turns, judge."""
     steps = {name: build() for name, build in race.contenders.items()}
+    rounds = rounds if race.rounds is None else min(rounds, race.rounds)
     measured = compare(steps, rounds, race.seconds, budget=budget, repeats=race.repeats, clock=clock)
     reference = measured[race.reference]
     return {
@@ -62,7 +63,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
 
 
 def growth_of(races: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """By section, axis and contender, the exponent with which time grows."""
+    """By section, axis and contender, the exponent with which time grows; None for one size alone."""
     points: dict[str, dict[str, dict[str, list[tuple[float, float]]]]] = {}
     for race in races:
         for axis, place in race["series"].items():

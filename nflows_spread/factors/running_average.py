@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, distributed, nn
 
-from nflows_spread import linalg
+from nflows_spread import linalg, validation
 
 
 class RunningAverageFactor(nn.Module):
@@ -101,7 +101,8 @@ class RunningAverageFactor(nn.Module):
     def observe(self, z: Tensor) -> None:
         among_others = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
         if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
-            if bool(torch.isfinite(z).all()):
+            z = z.double()
+            if validation.all_finite(z):
                 before = float(self.rate)
                 rate = max(before / (1.0 + before), 1.0 - self.decay)
                 linalg.average_in(self.second_moment, z, rate)

@@ -16,9 +16,6 @@ from nflows_spread.linalg.dense import (
     covariance_cholesky,
     covariance_log_prob,
     log_prob_from_cholesky,
-    lower_factor_of,
-    spread_cholesky,
-    spread_covariance,
     spread_log_prob,
 )
 from nflows_spread.linalg.low_rank import low_rank_eigh, low_rank_log_prob, low_rank_of
@@ -36,6 +33,7 @@ from nflows_spread.linalg.spectra import (
     second_moment_of,
     with_fixed_signs,
 )
+from nflows_spread.linalg.spread import lower_factor_of, spread_cholesky, spread_covariance
 
 __all__ = [
     "add_to_diagonal",

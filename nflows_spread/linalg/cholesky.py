@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.dense import log_prob_of_whitened, spread_cholesky
+from nflows_spread.linalg.spread import log_prob_of_whitened, spread_cholesky
 from nflows_spread.linalg.triangular import lower_product
 
 
@@ -73,7 +73,7 @@ class _CholeskyLogProb(torch.autograd.Function):
         diagonal.square_().add_(spread_variance.double()).sqrt_()
         whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         ctx.save_for_backward(z, entries, spread_variance, cholesky, whitened)
-        return log_prob_of_whitened(whitened, cholesky).to(z.dtype)
+        return log_prob_of_whitened(whitened, cholesky).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -83,7 +83,7 @@ class _CholeskyLogProb(torch.autograd.Function):
             cholesky = spread_cholesky_of(entries, spread_variance)
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         weighted = torch.linalg.solve_triangular(cholesky.mT, whitened * weights, upper=True)
-        grad_z = -weighted.mT.to(z.dtype) if ctx.needs_input_grad[0] else None
+        grad_z = -weighted.mT.type_as(z) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
         scale = cholesky.diagonal()

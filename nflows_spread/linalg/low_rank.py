@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.dense import LOG_2PI, cholesky_or_qr, spread_solve
+from nflows_spread.linalg.small import SMALL, small_log_prob
 from nflows_spread.linalg.spectra import factor_eigh, with_fixed_signs
+from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
 
 
 def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
@@ -20,9 +22,11 @@ def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Ten
         spread_variance: σ_Z², a scalar tensor.
 
     Returns:
-        Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and
-        ``factor`` have a closed form (see ``_LowRankLogProb``) and can be differentiated again.
+        Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and ``factor`` have a
+        closed form (see ``_LowRankLogProb``, or ``small`` for few features) and can be differentiated again.
     """
+    if len(factor) <= SMALL:
+        return small_log_prob(z, factor, spread_variance, lower=False)
     log_prob: Tensor = _LowRankLogProb.apply(z, factor, spread_variance)  # type: ignore[no-untyped-call]
     return log_prob
 
@@ -37,44 +41,53 @@ class _LowRankLogProb(torch.autograd.Function):
 
     The quadratic form is what ridge regression of z on A minimises. As a sum of squares it loses no
     digits, where the usual zᵀ(z − Ax) / σ_Z² subtracts two large numbers, and an error of x enters
-    to second order only.
+    to second order only. C⁻¹ = WᵀW by the inverse W of C's Cholesky factor. All that cancels by orders of magnitude is
+    in float64; the last sum of ∂/∂A, which does not, has the precision of z and A.
     """
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
-        a, variance = factor.double(), spread_variance.double()
+        (features, rank), variance = factor.shape, float(spread_variance)
+        # (r, D): products are faster with the long side last
+        a = factor.mT.to(torch.float64, memory_format=torch.contiguous_format)
+        identity = torch.eye(rank, dtype=a.dtype, device=a.device)
+        gram = torch.addmm(identity, a, a.mT, beta=variance)
+        cholesky = cholesky_or_qr(a, gram, variance, exact=factor.dtype == torch.float64)
+        whitening = torch.linalg.solve_triangular(cholesky, identity, upper=False)
         rest = z.to(torch.float64, copy=True)
-        cholesky = cholesky_or_qr(a.mT, a.mT @ a, variance, exact=factor.dtype == torch.float64)
-        coordinates = torch.cholesky_solve((rest @ a).mT, cholesky).mT
-        rest.addmm_(coordinates, a.mT, alpha=-1.0)
-        ctx.save_for_backward(z, factor, variance, a, cholesky, coordinates, rest)
-        features, rank = a.shape
-        log_det = torch.add((features - rank) * variance.log(), cholesky.diagonal().log().sum(), alpha=2.0)
-        squares = torch.addcdiv(coordinates.square().sum(1), torch.linalg.vector_norm(rest, dim=1).square(), variance)
-        return squares.add_(log_det + features * LOG_2PI).mul_(-0.5).to(z.dtype)
+        coordinates = rest @ a.mT @ whitening.mT @ whitening
+        rest.addmm_(coordinates, a, alpha=-1.0)
+        norms = [torch.linalg.vector_norm(part, dim=1) for part in (coordinates, rest)]
+        norm = torch.hypot(norms[0], norms[1].div_(math.sqrt(variance)))
+        ctx.save_for_backward(z, factor, spread_variance, a, cholesky, whitening, coordinates, rest)
+        constant = (features - rank) * math.log(variance) + features * LOG_2PI
+        return log_prob_of(norm, cholesky, constant).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        z, factor, variance, a, cholesky, coordinates, rest = ctx.saved_tensors
-        weights = grad_outputs[0].double().unsqueeze(1)
-        twice = torch.is_grad_enabled()
-        if twice:  # the gradient is going to be differentiated: the same numbers, with their history
-            a = factor.double()
-            coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky).mT
-            rest = z.double() - coordinates @ a.mT
-        scale = weights / -variance
-        grad_z = rest.to(z.dtype) * scale.to(z.dtype) if ctx.needs_input_grad[0] else None
-        grad_factor = None
-        if ctx.needs_input_grad[1]:
-            grad = (coordinates * -scale).mT @ rest  # (r, D): the long side last is the fast way round
-            if twice:
-                grad = grad - weights.sum() * spread_solve(a.mT, a.mT, cholesky)
-            elif factor.dtype == torch.float64:
-                grad.addcmul_(torch.cholesky_solve(a.mT, cholesky), weights.sum(), value=-1.0)
-            else:  # at C's condition numbers a float32 factor leaves the explicit inverse digits to spare
-                grad.addmm_(torch.cholesky_inverse(cholesky) * -weights.sum(), a.mT)
-            grad_factor = grad.mT.to(factor.dtype, memory_format=torch.contiguous_format)
-        return grad_z, grad_factor, None
+        z, factor, spread_variance, a, cholesky, whitening, coordinates, rest = ctx.saved_tensors
+        weights = grad_outputs[0].double()
+        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+            return _gradients_with_history(weights, z, factor, spread_variance, cholesky)
+        precision = torch.promote_types(torch.promote_types(z.dtype, factor.dtype), torch.float32)
+        weighted = rest.to(precision) * (weights / -spread_variance).to(precision).unsqueeze(1)
+        grad_z = weighted.type_as(z) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return grad_z, None, None
+        grad = (whitening.mT @ whitening @ a).to(precision)
+        grad.addmm_(coordinates.mT.to(precision), weighted, beta=-float(weights.sum()), alpha=-1.0)
+        return grad_z, grad.mT.to(factor.dtype, memory_format=torch.contiguous_format), None
+
+
+def _gradients_with_history(
+    grad: Tensor, z: Tensor, factor: Tensor, spread_variance: Tensor, cholesky: Tensor
+) -> tuple[Tensor, Tensor, None]:
+    """What ``_LowRankLogProb.backward`` gives, as differentiable functions of the points and the factor, in float64."""
+    a, weights = factor.double(), grad.unsqueeze(1)
+    coordinates = spread_solve(a.mT @ z.double().mT, a.mT, cholesky).mT
+    weighted = (z.double() - coordinates @ a.mT) * (weights / spread_variance.double())
+    grad_factor = weighted.mT @ coordinates - weights.sum() * spread_solve(a.mT, a.mT, cholesky).mT
+    return -weighted.type_as(z), grad_factor.type_as(factor), None
 
 
 def low_rank_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:

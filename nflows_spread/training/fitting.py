@@ -39,6 +39,7 @@ def fit(
     gradient_clip: float | None = None,
     average: float | None = None,
     precision: Precision = "32-true",
+    compile: bool = False,
     held_out: HeldOut | None = None,
     evaluate_every: int = 500,
     early_stop: StopRule | None = None,
@@ -74,6 +75,9 @@ def fit(
         average: decay of an exponential moving average of the parameters, or None. Evaluations use it.
         precision: ``"bf16-mixed"`` runs the nets inside the transforms in bf16; the flow's own
             arithmetic stays as it is.
+        compile: pass batches through the flow's transforms by ``torch.compile``, or, where that fails, as
+            ever and with a warning. It takes seconds to minutes at the start, and pays for some image
+            models and not for small ones; see the performance guide.
         held_out: rows to evaluate on.
         evaluate_every: steps between evaluations, if there are held-out rows or a stop rule.
         early_stop: ``StopOnHeldOutLoss``, ``StopOnStableDimension``, or a rule of your own.
@@ -137,6 +141,7 @@ def fit(
         schedules={"noise": noise_schedule, "spread_variance": spread_variance_schedule},
         average=average,
         precision=precision,
+        compile=compile,
         held_out=held_out,
         early_stop=early_stop,
         checkpoints=checkpoints,

@@ -20,6 +20,7 @@ from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
 from nflows_spread.training.checkpoints import Checkpoints, check_same_shapes
+from nflows_spread.training.compilation import transforms_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
 from nflows_spread.training.files import read_archive, write_archive
@@ -52,6 +53,7 @@ class Job:
     schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None]
     average: float | None
     precision: Precision
+    compile: bool
     held_out: HeldOut | None
     early_stop: StopRule | None
     checkpoints: Checkpoints | None
@@ -101,7 +103,10 @@ def train(fabric: Fabric, job: Job) -> _Trained:
     run = Run(parts, job.limits, checkpoints=job.checkpoints, settings=settings, visible=job.progress)
     if job.checkpoints is not None:
         _prepare_folder(job.checkpoints, run, resume=job.resume)
-    with nets_in(job.precision, objective, processes.device.type):
+    with (
+        nets_in(job.precision, objective, processes.device.type),
+        transforms_compiled(objective, enabled=job.compile),
+    ):
         return _Trained(run, run())
 
 

@@ -130,6 +130,8 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
     The other arguments, shapes and errors are those of ``ExponentialAffineCouplingTransform``.
     """
 
+    _placement: Tensor
+
     def __init__(
         self,
         mask: Tensor | Sequence[int],
@@ -142,6 +144,31 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
             raise ValueError(f"centring must be 'features' or 'channels', got {centring!r}")
         super().__init__(mask, transform_net_create_fn, log_scale=log_scale)
         self.centring = centring
+
+    def _find_slices(self) -> None:
+        super()._find_slices()
+        placement = torch.zeros(2, self.features, device=self.transform_features.device)
+        placement[0, self.transform_features[0]] = 1.0
+        self.register_buffer("_placement", placement, persistent=False)  # where the shift of a lone entry goes
+
+    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._shifted(inputs, context, 1) if self._is_a_shift(inputs) else super().forward(inputs, context)
+
+    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._shifted(inputs, context, -1) if self._is_a_shift(inputs) else super().inverse(inputs, context)
+
+    def _is_a_shift(self, inputs: Tensor) -> bool:
+        """Whether all that happens to vectors is that one entry is shifted."""
+        return inputs.dim() == 2 and inputs.shape[1] == self.features and self._is_additive(inputs)
+
+    def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
+        """The shift comes to its place, and the raw scale to nought, by one product in the place of three copies."""
+        identity = inputs[:, self._identity_slice or self.identity_features]
+        parameters = self.transform_net(identity, context)
+        if parameters.dtype != inputs.dtype:
+            parameters = parameters.to(inputs.dtype)
+        outputs = torch.addmm(inputs, parameters, self._placement.type_as(inputs), alpha=sign)
+        return outputs, inputs.new_zeros(len(inputs))
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         logabsdet = x.new_zeros(len(x))
@@ -166,7 +193,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         dims = (1,) if self.centring == "channels" else tuple(range(1, s.dim()))
         exponents = torch.add(s.mean(dims, keepdim=True) * -_LOG2_E, s, alpha=_LOG2_E)
         if s.dim() > 2:  # over thousands of entries the mean's own rounding adds up: once more, at no gradient's cost
-            exponents = exponents - exponents.detach().mean(dims, keepdim=True)
+            exponents.sub_(exponents.detach().mean(dims, keepdim=True))
         return exponents.exp2_()
 
 

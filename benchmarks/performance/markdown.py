@@ -1,0 +1,60 @@
+"""The record of the performance benchmark as a page: targets, growth and peak memory, to be read beside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from performance.table import ratio_text
+
+
+def page(record: Mapping[str, Any]) -> str:
+    """All of it, in Markdown."""
+    met = sum(target["met"] for target in record["targets"])
+    machine = record["machine"]
+    head = (
+        f"`{record['command']}`, commit {record['commit']}, {machine['threads']} of {machine['cores']} cores, "
+        f"torch {record['versions']['torch']}: {met} of {len(record['targets'])} targets are met."
+    )
+    parts = ["# Performance: the reference run", head, "## Targets", _targets(record["targets"])]
+    for section, axes in record["growth"].items():
+        parts += [f"## Growth: {section}", "Exponents of time.", _growth(axes)]
+    for section in dict.fromkeys(race["section"] for race in record["races"]):
+        parts += [f"## Times and peak memory: {section}", _races(record["races"], section)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _targets(targets: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for target in targets:
+        bound, found = target["at_most"], target["found"]
+        over = {"time": f"time over that of {target.get('over')}", "growth": "exponent", "trial": "seconds"}
+        verdict = "met" if target["met"] else "**missed**"
+        rows.append(
+            [target["where"], target["contender"], over[target["kind"]], f"{bound:.3g}", f"{found:.3g}", verdict]
+        )
+    return _table(["where", "contender", "what", "at most", "found", ""], rows)
+
+
+def _growth(axes: Mapping[str, Mapping[str, float | None]]) -> str:
+    names = dict.fromkeys(name for by_name in axes.values() for name in by_name)
+    rows = [[name, *(_number(by_name.get(name)) for by_name in axes.values())] for name in names]
+    return _table(["", *(f"with {axis}" for axis in axes)], [row for row in rows if any(row[1:])])
+
+
+def _races(races: Iterable[Mapping[str, Any]], section: str) -> str:
+    rows = []
+    for race in races:
+        for name, found in race["contenders"].items() if race["section"] == section else ():
+            cells = [f"{1e3 * found['seconds']:.4g}", f"{found['peak_bytes'] / 2**20:.1f}"]
+            rows.append([race["name"], name, *cells, ratio_text(found["over_reference"])])
+    return _table(["race", "contender", "ms", "peak MiB", "against the reference"], rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

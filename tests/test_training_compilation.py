@@ -1,0 +1,172 @@
+"""``fit(..., compile=True)``: what is compiled, that it changes nothing, and what happens where it cannot be done."""
+
+import copy
+import shutil
+import warnings
+
+import pytest
+import torch
+from nflows.flows import Flow
+from nflows.transforms import CompositeTransform
+from torch import nn
+
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread.models import coupling_flow, volume_preserving_glow
+from nflows_spread.training import compilation, fit
+from nflows_spread.training.compilation import compiled_transforms, transforms_compiled
+from nflows_spread.transforms import GlowStep, VolumePreservingLULinear
+
+X = torch.randn(30, 2, generator=torch.Generator().manual_seed(5)) * torch.tensor([2.0, 0.2])
+has_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+
+
+def objective_of(*transforms):
+    """An objective whose noise comes from torch's global generator."""
+    if transforms:
+        return SpreadKLLoss(Flow(CompositeTransform(list(transforms)), DegenerateGaussian([2])), data_noise=0.1)
+    return SpreadKLLoss(coupling_flow(2, layers=1, hidden_features=(4,)), data_noise=0.1)
+
+
+def trained(objective, **options):
+    """Losses and parameters after three steps from the same start."""
+    objective = copy.deepcopy(objective)
+    torch.manual_seed(3)
+    result = fit(objective, X, steps=3, batch_size=10, learning_rate=1e-2, progress=False, **options)
+    return result.losses, [parameter.detach() for parameter in objective.parameters()], objective
+
+
+def fails_at_once(function, **options):
+    raise RuntimeError("torch.compile is not supported here\n\nand more")
+
+
+def fails_when_called(function, **options):
+    def compiled(*args, **kwargs):
+        torch.rand(7)
+        raise RuntimeError("torch.compile is not supported here")
+
+    return compiled
+
+
+def fails_backward(function, **options):
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            return z.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise RuntimeError("torch.compile is not supported here")
+
+    def compiled(*args, **kwargs):
+        z, logabsdet = function(*args, **kwargs)
+        return Failing.apply(z), logabsdet
+
+    return compiled
+
+
+class Counting(VolumePreservingLULinear):
+    """Draws random numbers and counts its batches, as dropout and batch norm do."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, inputs, context=None):
+        self.count += 1
+        return super().forward(inputs + 1e-3 * torch.randn_like(inputs), context)
+
+
+@pytest.mark.parametrize("broken", [fails_at_once, fails_when_called, fails_backward])
+@pytest.mark.parametrize("build", [objective_of, lambda: objective_of(Counting())], ids=["coupling", "counting"])
+def test_where_compiling_fails_training_goes_on_with_the_same_results_and_one_warning(broken, build, monkeypatch):
+    objective = build()
+    losses, parameters, plain = trained(objective)
+    monkeypatch.setattr(compilation.torch, "compile", broken)
+    with pytest.warns(UserWarning, match=r"got RuntimeError: torch.compile is not supported here; training") as found:
+        compiled_losses, compiled_parameters, compiled = trained(objective, compile=True)
+    assert sum("compile needs" in str(warning.message) for warning in found) == 1
+    assert compiled_losses == losses
+    assert all(map(torch.equal, compiled_parameters, parameters))
+    assert all(map(torch.equal, compiled.buffers(), plain.buffers()))
+
+
+@has_compiler
+def test_without_a_working_compiler_the_warning_says_so(tmp_path):
+    torch._dynamo.reset()
+    objective = objective_of()
+    losses, _, _ = trained(objective)
+    absent = {"cpp.cxx": (str(tmp_path / "no-such-compiler"),), "force_disable_caches": True}
+    expected = r"compile needs .* a C\+\+ compiler; got .*InvalidCxxCompiler: .* Install a compiler such as g\+\+"
+    with torch._inductor.config.patch(absent), pytest.warns(UserWarning, match=expected):
+        compiled_losses, _, _ = trained(objective, compile=True)
+    assert compiled_losses == losses
+    torch._dynamo.reset()
+
+
+@has_compiler
+def test_compiled_training_has_the_losses_and_gradients_of_plain_training():
+    torch._dynamo.reset()
+    objective = objective_of()
+    twin = copy.deepcopy(objective)
+    found = []
+    for each, enabled in ((objective, False), (twin, True)):
+        with transforms_compiled(each, enabled=enabled), warnings.catch_warnings():
+            warnings.filterwarnings("error", "compile needs")
+            torch.manual_seed(4)
+            loss = each(X)
+            loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in each.parameters())])
+    for ours, plain in zip(*found):
+        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+    assert "forward" not in vars(twin.flow._transform)
+    torch._dynamo.reset()
+
+
+def test_evaluations_and_everything_after_training_are_plain(monkeypatch):
+    calls = []
+
+    def counting(function, **options):
+        return lambda *args, **kwargs: calls.append(0) or function(*args, **kwargs)
+
+    monkeypatch.setattr(compilation.torch, "compile", counting)
+    objective = objective_of()
+    with transforms_compiled(objective, enabled=True):
+        objective(X)
+        assert len(calls) == 2  # a rehearsal, and the step
+        objective.eval()(X)
+        with torch.no_grad():
+            objective.train()(X)
+        objective(X)
+        assert len(calls) == 3
+    objective(X)
+    assert len(calls) == 3
+
+
+def test_errors_of_the_transform_itself_come_through(monkeypatch, recwarn):
+    class Refusing(Counting):
+        def forward(self, inputs, context=None):
+            raise ValueError("no such inputs")
+
+    monkeypatch.setattr(compilation.torch, "compile", lambda function, **options: function)
+    objective = objective_of(Refusing())
+    with pytest.raises(ValueError, match="no such inputs"):
+        trained(objective, compile=True)
+    assert not recwarn.list
+
+
+def test_the_steps_of_a_glow_are_compiled_one_by_one_and_other_flows_as_a_whole():
+    glow = volume_preserving_glow((1, 4, 4), blocks=1, layers=2, hidden_channels=2)
+    objective = SpreadKLLoss(Flow(glow, DegenerateGaussian([16])))
+    assert len(compiled_transforms(objective)) == 2
+    assert all(isinstance(step, GlowStep) for step in compiled_transforms(objective))
+    coupling = objective_of()
+    assert compiled_transforms(coupling) == [coupling.flow._transform]
+
+
+def test_an_objective_without_transforms_is_refused():
+    class Plain(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).square().mean()
+
+    with pytest.raises(ValueError, match="compile needs a flow with transforms of nflows, got none in Plain"):
+        fit(Plain(2, 2), X, steps=1, batch_size=5, compile=True)
