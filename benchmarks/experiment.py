@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from nflows.flows import Flow
-from torch import nn
+from torch import Tensor, nn
 
 import experiments
 import measures as numbers
@@ -17,7 +17,7 @@ import pictures
 from baselines.fixed_prior import NegativeLogLikelihood
 from courses import Constant, Cosine, Course, Geometric
 from measures import Measure
-from nflows_spread import IntrinsicDimension
+from nflows_spread import IntrinsicDimension, initialize
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.training import TrainingState
 from pictures import Panel, Together
@@ -69,6 +69,7 @@ class Experiment:
         fixed_prior: the traditional flow: free scales and a standard Gaussian.
         latent_features: K of a fixed prior that is told the dimension, or None for as many latents as data has.
         loss: what a flow with a fixed prior is trained by, given it, ``data_noise`` and ``generator``.
+        start: gives a flow its first values from 500 noisy points and returns how many layers it set.
         steps: training steps.
         batch_size: rows of a batch.
         learning_rate: of Adam.
@@ -95,6 +96,7 @@ class Experiment:
     fixed_prior: bool = False
     latent_features: int | None = None
     loss: Callable[..., nn.Module] = NegativeLogLikelihood
+    start: Callable[[Flow, Tensor], int] = initialize
     steps: int = 6000
     batch_size: int = 200
     learning_rate: Course = _RATE

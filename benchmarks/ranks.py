@@ -25,6 +25,7 @@ ORDERS = {BY_EIGENVALUE: "", BY_ENERGY: "_by_energy", PRINCIPAL: "_principal"}
 """How directions are chosen, each with the ending of its numbers' names."""
 
 _POINTS = 200
+_FOR_COVARIANCE = 12_000
 _PROBES_PER_FEATURE = 2
 _CHUNK = 256
 _FLAT = 1e-9
@@ -79,16 +80,24 @@ class Directions:
 
 @lru_cache(maxsize=1)
 def directions_of(outcome: Outcome) -> Directions:
-    """Those of AAᵀ; for a fixed prior, which has none, those of its latents' covariance."""
-    base, latents = base_of(outcome.trained.flow), outcome.latents
+    """Those of AAᵀ; for a fixed prior, which has none, those of the covariance of training latents."""
+    base = base_of(outcome.trained.flow)
     if isinstance(base, DegenerateGaussian):
         variances, vectors = base.eigh()
         mean = base.mean().flatten()
     else:
+        latents = _training_latents(outcome)
         variances, vectors = linalg.eigh_descending(linalg.covariance_of(latents))
         mean = latents.mean(0)
-    variances, vectors, mean = (part.detach().to(latents.dtype) for part in (variances, vectors, mean))
+    variances, vectors, mean = (part.detach().to(outcome.latents.dtype) for part in (variances, vectors, mean))
     return Directions(mean, variances, vectors, _pulled_back(outcome))
+
+
+@torch.no_grad()
+def _training_latents(outcome: Outcome) -> Tensor:
+    """Of more points than there are features: any few lie in the span of their own covariance."""
+    x = outcome.task.train.x[:_FOR_COVARIANCE]
+    return torch.cat([encode(outcome.trained.flow, part).flatten(1) for part in x.split(_CHUNK)])
 
 
 @torch.enable_grad()

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.cef import start_from_patches
 from experiment import Experiment
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
 from nflows_spread.initialization import initialize_prior
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
@@ -72,7 +72,7 @@ def train(
     start_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
     start_from_patches(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
-    _start_from_data(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
+    _start_from_data(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.watch else []
     result = fit(
@@ -146,12 +146,12 @@ def _start_mean(flow: nn.Module, x: Tensor) -> None:
         base.loc.copy_(encode(flow, x).mean(0))
 
 
-def _start_from_data(flow: nn.Module, x: Tensor, *, data_noise: float, seed: int) -> None:
-    """Let the actnorms of a flow that has some, and then its prior too, take their first values from noisy data."""
+def _start_from_data(settings: Experiment, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> None:
+    """Let the layers of a flow that can start from data, and then its prior too, take their first values from it."""
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
     noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
-    if initialize(flow, noisy) and isinstance(base_of(flow), DegenerateGaussian):
+    if settings.start(flow, noisy) and isinstance(base_of(flow), DegenerateGaussian):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

@@ -100,13 +100,13 @@ def observe_in_two_processes(rank, folder):
     torch.distributed.destroy_process_group()
 
 
-def initialize_in_two_processes(rank, folder):
+def initialize_in_two_processes(rank, folder, start=initialize):
     """Started by a test in each of two processes: each sets its Glow from other data, and DDP makes them agree."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     torch.manual_seed(0)  # as every process builds the same model
     transform = volume_preserving_glow((1, 4, 4), blocks=1, layers=2, hidden_channels=4)
     flow = Flow(transform, DegenerateGaussian([16]))
-    initialize(flow, torch.rand(16, 1, 4, 4) * (rank + 1) + 10.0 * rank)
+    start(flow, torch.rand(16, 1, 4, 4, generator=torch.Generator().manual_seed(rank)) * (rank + 1) + 10.0 * rank)
     wrapped = torch.nn.parallel.DistributedDataParallel(SpreadKLLoss(flow, data_noise=0.1))
     wrapped(torch.rand(8, 1, 4, 4)).backward()
     torch.save(flow.state_dict(), f"{folder}/{rank}.pt")

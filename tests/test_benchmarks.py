@@ -162,6 +162,29 @@ def test_a_finished_run_keeps_its_checkpoints_only_where_that_is_wished(tmp_path
     assert not list((tmp_path / "unfinished").rglob("step-*.pt"))
 
 
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("broken", ["matplotlib.figure.Figure.savefig", "json.dumps"])
+def test_a_result_that_cannot_be_written_is_not_half_written(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after the first bytes, and the results of an earlier run stay as they were."""
+    picture, record = (tmp_path / f"line-quick-seed-0.{ending}" for ending in ("png", "json"))
+    picture.write_bytes(b"picture")
+    record.write_text("record")
+
+    def fail(*given: object, **options: object) -> None:
+        for path in given:
+            if isinstance(path, Path):
+                path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises((OSError, SystemExit)):
+        main(["line", "--out", str(tmp_path)])
+    assert record.read_text() == "record"
+    assert picture.read_bytes() == b"picture" or broken == "json.dumps"
+
+
 def test_a_flow_that_diverges_is_reported_and_the_others_are_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from nflows.distributions import StandardNormal
 
 import colour_images
 import experiment
@@ -25,6 +26,7 @@ from classifier import SmallClassifier
 from image_quality import Judge
 from inception import INCEPTION_VARIABLE, inception_features
 from nflows_spread import DegenerateGaussian, decode, encode
+from nflows_spread.datasets import CIFAR10_CLASSES, Points
 from nflows_spread.factors import SpreadCholeskyFactor
 from tasks import Folders
 
@@ -161,17 +163,20 @@ def test_without_its_data_an_experiment_says_what_is_expected_and_leaves_nothing
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("profile", ["quick", "full"])
-def test_the_flows_of_a_profile_take_its_images_and_give_them_back(name: str, profile: str) -> None:
+@pytest.mark.parametrize(("profile", "side", "rank"), [("quick", 16, 128), ("full", 32, 512)])
+def test_the_flows_of_a_profile_take_its_images_and_give_them_back(
+    name: str, profile: str, side: int, rank: int
+) -> None:
     declared = experiment.load(name).at(profile)
+    assert declared.of(declared.variants[2]).latent_features == rank
     for variant in declared.variants:
         settings = declared.of(variant)
-        latents = settings.latent_features or FEATURES
-        base = DegenerateGaussian([latents])
+        latents = settings.latent_features or 3 * side * side
+        base = DegenerateGaussian([latents], factor=SpreadCholeskyFactor)
         flow = settings.flow(base=base, volume_preserving=not settings.fixed_prior).eval()
         z = torch.randn(2, latents)
         x = decode(flow, z)
-        assert x.shape == (2, 3, SIDE, SIDE)
+        assert x.shape == (2, 3, side, side)
         torch.testing.assert_close(encode(flow, x), z, rtol=0, atol=1e-4)
 
 
@@ -190,6 +195,47 @@ def test_a_corrupt_image_is_named_and_left_out_or_stops_the_run(
     assert stopped.value.code == 2
     assert "000099.jpg" in capsys.readouterr().err
     assert not list(out.iterdir())
+
+
+def write_cifar10_images(folder: Path, corrupt: int) -> None:
+    """Archives of six images for each class; the first few of the training set are no images."""
+    image = pytest.importorskip("PIL.Image")
+    for split, count in {"train": 6, "test": 1}.items():
+        with zipfile.ZipFile(folder / f"{split}.zip", "w") as archive:
+            for number, pixels in enumerate(smooth_pixels(10 * count, count)):
+                file = io.BytesIO()
+                image.fromarray(pixels).save(file, "PNG")
+                good = split == "test" or number >= corrupt
+                name = f"{CIFAR10_CLASSES[number % 10]}/{number:04}.png"
+                archive.writestr(name, file.getvalue() if good else b"no image")
+
+
+def test_a_run_names_corrupt_images_and_goes_on_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cifar10_images(tmp_path, corrupt=2)
+    few_steps("cifar10", monkeypatch, flows=slice(1, 2))
+    with pytest.warns(UserWarning, match=r"2 of 60 images of train.zip .* left out: airplane/0000"):
+        results = results_of("cifar10", tmp_path, tmp_path / "out")
+    assert results["fixed prior"]["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "empty", "words"),
+    [
+        ("cifar10", ("train", "test"), "train must hold images (.png"),
+        ("celeba", ("img_align_celeba",), "img_align_celeba must hold images (.png"),
+    ],
+)
+def test_an_empty_folder_is_refused_and_leaves_nothing(
+    name: str, empty: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in empty:
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    (tmp_path / "data" / "list_eval_partition.txt").write_text("000001.jpg 0\n")
+    with pytest.raises(SystemExit) as stopped:
+        run.main([name, "--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
@@ -335,6 +381,17 @@ def test_energies_and_principal_directions_are_those_of_the_jacobians(outcome: _
         forth, back = exact.maps(5, order)
         kept[order] = 1.0 - (exact.pulled @ (torch.eye(48) - forth @ back).mT @ root).square().sum() / whole
     assert kept[ranks.PRINCIPAL] >= kept[ranks.BY_ENERGY] >= kept[ranks.BY_EIGENVALUE] - 1e-6
+
+
+def test_held_out_images_are_not_in_the_directions_of_a_fixed_prior() -> None:
+    """Directions of the latents of a few images would give these few back exactly."""
+    flow = colour_images.glow_flow((3, 4, 4), base=StandardNormal([48]), blocks=1, layers=1, hidden_channels=4).eval()
+    x = torch.rand(330, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    outcome = _Outcome(flow, x[:30])
+    outcome.task.train = Points(x[30:], torch.zeros(300, 1))
+    directions = ranks.directions_of(outcome)
+    back = ranks.reconstructions(outcome, directions, x[:30], 30, ranks.BY_EIGENVALUE)
+    assert (back - x[:30]).square().mean() > 0.1 * x.var() * 18 / 48
 
 
 def test_the_ranks_are_the_papers_among_others(outcome: _Outcome) -> None:

@@ -12,9 +12,18 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, MultiscaleCompositeTransform, SqueezeTransform, Transform
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, decode, encode, initialize, sample, volume_error
+from nflows_spread import (
+    DegenerateGaussian,
+    SpreadKLLoss,
+    decode,
+    encode,
+    initialize,
+    initialize_prior,
+    sample,
+    volume_error,
+)
 from nflows_spread.factors import SpreadCholeskyFactor
-from nflows_spread.models import volume_preserving_glow
+from nflows_spread.models import initialize_from_patches, volume_preserving_glow
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import (
     ExplicitActNorm,
@@ -126,6 +135,33 @@ def test_the_papers_80_couplings_on_the_papers_images_preserve_volume_in_float32
     torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
     assert _rounded_log_determinant(flow, x).abs().max() <= 1e-4
     assert _rounded_log_determinant(flow.train(), x).abs().max() > 1e-4  # what rounding alone would leave
+
+
+@pytest.mark.slow
+def test_80_couplings_preserve_volume_and_come_back_in_float32_after_a_longer_training():
+    shape = (3, 16, 16)
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(500, 3, 4, 4, generator=generator)
+    x = nn.functional.interpolate(coarse, shape[1:], mode="bilinear", align_corners=True)
+    x = x + 0.02 * torch.randn(x.shape, generator=generator)
+    flow = glow_flow(shape, blocks=4, layers=20, hidden_channels=16)
+    initialize_from_patches(flow, x)
+    initialize_prior(flow, x, data_noise=0.01)
+    objective = SpreadKLLoss(flow, data_noise=0.01, generator=generator)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-4)  # the paper's
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        losses.append(objective(x[torch.randint(len(x), (32,), generator=generator)]))
+        losses[-1].backward()
+        nn.utils.clip_grad_norm_(objective.parameters(), 100.0)
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    x = x[:20]
+    z, logabsdet = flow.eval()._transform(x)
+    assert torch.equal(logabsdet, torch.zeros(20))
+    assert _rounded_log_determinant(flow, x).abs().max() <= 1e-4
+    torch.testing.assert_close(decode(flow, z), x, rtol=0, atol=1e-4)
 
 
 @torch.no_grad()
@@ -255,8 +291,9 @@ def test_initial_values_survive_saving_loading_and_copying():
     assert_same_state(fresh.state_dict(), flow.state_dict())
 
 
-def test_processes_that_initialise_from_their_own_data_train_with_one_set_of_values(tmp_path):
-    torch.multiprocessing.spawn(initialize_in_two_processes, args=(str(tmp_path),), nprocs=2)
+@pytest.mark.parametrize("start", [initialize, initialize_from_patches])
+def test_processes_that_initialise_from_their_own_data_train_with_one_set_of_values(start, tmp_path):
+    torch.multiprocessing.spawn(initialize_in_two_processes, args=(str(tmp_path), start), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert_same_state(first, second)
     assert any(value.abs().max() > 0.1 for name, value in first.items() if name.endswith("actnorm.shift"))

@@ -109,6 +109,7 @@ def test_samples_outside_the_unit_interval_are_brought_to_the_nearest_level():
         (lambda: quantise(torch.rand(2), levels=300), ValueError, ("between 1 and 256", "got 300")),
         (lambda: DequantisedImages(torch.zeros(0, 3, 4, 4, dtype=torch.uint8)), ValueError, ("at least one", "none")),
         (lambda: DequantisedImages(torch.rand(2, 3, 4, 4)), TypeError, ("integer dtype",)),
+        (lambda: DequantisedImages(torch.full((2, 3, 4, 4), 256)), ValueError, ("from 0 to 255", "got 256 to 256")),
         (
             lambda: DequantisedImages(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), context=torch.zeros(3, 1)),
             ValueError,
@@ -231,6 +232,14 @@ def test_cifar10_is_read_from_images_of_its_classes(packed, tmp_path):
 def test_images_of_another_size_are_no_cifar10(tmp_path):
     write(tmp_path / "train" / "frog" / "a.png", png(random_pixels(16, 16, 3)))
     with refused(ValueError, "train must hold images of 32×32", "16×16"):
+        cifar10(tmp_path)
+
+
+def test_images_of_other_classes_are_no_cifar10(tmp_path):
+    """Their numbers would not be the original's."""
+    for name in CIFAR10_CLASSES[1:]:
+        write(tmp_path / "train" / name / "a.png", png(random_pixels(32, 32, 3)))
+    with refused(ValueError, "train must hold", "a folder for each of the 10 classes", "got 9"):
         cifar10(tmp_path)
 
 

@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 
 import pytest
@@ -10,13 +11,14 @@ from nflows_spread.models.nets import LEAKY_SLOPE
 from nflows_spread.transforms import (
     CheckerboardSqueeze,
     ExponentialAffineCouplingTransform,
+    LUOneByOneConvolution,
     MeanCentredAffineCouplingTransform,
     TanhLogScale,
     VolumePreservingActNorm,
     VolumePreservingLULinear,
     VolumePreservingOneByOneConvolution,
 )
-from support import randomize
+from support import randomize, refused
 from transform_contract import (
     CASES,
     CHANNEL_MASKS,
@@ -269,6 +271,31 @@ def test_one_by_one_convolution_is_the_linear_map_of_each_pixel():
     permuted = convolution.permutation(x)[0]
     expected = torch.einsum("ij,njhw->nihw", convolution.weight(), permuted) + convolution.bias.view(-1, 1, 1)
     torch.testing.assert_close(convolution(x)[0], expected)
+
+
+@pytest.mark.parametrize("kind", [LUOneByOneConvolution, VolumePreservingOneByOneConvolution])
+@pytest.mark.parametrize("channels", [2, 12, 33])
+def test_one_by_one_convolution_takes_on_a_rotation_up_to_the_signs_of_its_rows(kind, channels):
+    rotation = torch.linalg.qr(torch.randn(channels, channels, generator=torch.Generator().manual_seed(channels)))[0]
+    convolution = randomize(kind(channels))
+    convolution.assign(rotation)
+    kernel = convolution.kernel()
+    signs = (kernel * rotation).sum(1)
+    torch.testing.assert_close(signs.abs(), torch.ones(channels))
+    torch.testing.assert_close(kernel, signs.sign().unsqueeze(1) * rotation)
+    torch.testing.assert_close(convolution.logabsdet(), torch.zeros(()), rtol=0, atol=1e-10)
+    assert not convolution.bias.any()
+
+
+def test_only_a_rotation_of_its_size_is_taken_on():
+    convolution = VolumePreservingOneByOneConvolution(4)
+    before = convolution.kernel()
+    with refused(ValueError, "rotation must have shape (4, 4), got (3, 3)"):
+        convolution.assign(torch.eye(3))
+    for matrix in (2.0 * torch.eye(4), torch.full((4, 4), math.nan)):
+        with refused(ValueError, "rotation must be orthogonal"):
+            convolution.assign(matrix)
+    assert torch.equal(convolution.kernel(), before)
 
 
 @pytest.mark.parametrize("using_cache", [False, True])

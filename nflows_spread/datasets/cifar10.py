@@ -65,6 +65,11 @@ def _read_images(path: Path, strict: bool) -> ImageSet:
             f"{path.name} must hold images of 32×32 pixels in a folder for each class, got some of "
             f"{'×'.join(map(str, found.images.shape[2:]))}{' without classes' if found.labels is None else ''}"
         )
+    classes = len(found.labels.unique())
+    if classes != len(CIFAR10_CLASSES):  # they are numbered in the order of their names
+        raise ValueError(
+            f"{path.name} must hold images in a folder for each of the {len(CIFAR10_CLASSES)} classes, got {classes}"
+        )
     return found
 
 

@@ -39,12 +39,7 @@ def dequantise(images: Tensor, *, levels: int = LEVELS, generator: torch.Generat
         TypeError: the images are not of an integer dtype.
         ValueError: a value is out of range.
     """
-    if images.is_floating_point() or images.is_complex() or images.dtype == torch.bool:
-        raise TypeError(f"images must be of an integer dtype, got {images.dtype}; bring them back by quantise")
-    if images.numel():
-        low, high = (int(bound) for bound in torch.aminmax(images))
-        if low < 0 or high >= validation.positive_int("levels", levels):
-            raise ValueError(f"images must have values from 0 to {levels - 1}, got {low} to {high}")
+    _check_levels(images, validation.positive_int("levels", levels))
     exact = images.float()
     noisy = exact + torch.empty_like(exact).uniform_(generator=generator)
     return torch.minimum(noisy, torch.nextafter(exact + 1.0, exact)) / levels  # the sum may have been rounded up
@@ -95,7 +90,7 @@ class DequantisedImages(Dataset[Any]):
             raise ValueError("images must hold at least one image, got none")
         if context is not None and len(context) != len(images):
             raise ValueError(f"context must have one row for each of the {len(images)} images, got {len(context)}")
-        dequantise(images[:0])  # refuses another dtype
+        _check_levels(images, LEVELS)
         self.images, self.context, self.generator = images, context, generator
 
     def __len__(self) -> int:
@@ -104,6 +99,15 @@ class DequantisedImages(Dataset[Any]):
     def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
         x = dequantise(self.images[index], generator=self.generator)
         return x if self.context is None else (x, self.context[index])
+
+
+def _check_levels(images: Tensor, levels: int) -> None:
+    if images.is_floating_point() or images.is_complex() or images.dtype == torch.bool:
+        raise TypeError(f"images must be of an integer dtype, got {images.dtype}; bring them back by quantise")
+    if images.numel():
+        low, high = (int(bound) for bound in torch.aminmax(images))
+        if low < 0 or high >= levels:
+            raise ValueError(f"images must have values from 0 to {levels - 1}, got {low} to {high}")
 
 
 def as_bytes(pixels: np.ndarray[Any, Any], name: str) -> Tensor:

@@ -4,6 +4,7 @@ from nflows_spread.models.convolutional import TABLE_3, TABLE_4, convolutional_f
 from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
 from nflows_spread.models.density import density_flow
 from nflows_spread.models.glow import volume_preserving_glow
+from nflows_spread.models.patches import initialize_from_patches
 
 __all__ = [
     "TABLE_1",
@@ -13,5 +14,6 @@ __all__ = [
     "convolutional_flow",
     "coupling_flow",
     "density_flow",
+    "initialize_from_patches",
     "volume_preserving_glow",
 ]

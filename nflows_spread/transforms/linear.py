@@ -7,6 +7,8 @@ from nflows.transforms import LULinear, OneByOneConvolution
 from torch import Tensor
 from torch.nn import functional as F
 
+_ORTHOGONAL = 1e-4
+
 
 class _SolvedLU(LULinear):
     """nflows' LU parametrisation W = LU, built without its NumPy indices, which stop a GPU, and inverted by solves.
@@ -93,6 +95,35 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
         """W, shape (channels, channels), the permutation included."""
         weight = self.weight()
         return torch.empty_like(weight).index_copy(1, self.permutation._permutation, weight)
+
+    @torch.no_grad()
+    def assign(self, rotation: Tensor) -> None:
+        """Take on an orthogonal matrix, each row up to its sign, and no bias; P becomes that of the pivots.
+
+        With QᵀP = L'U' by partial pivoting, Q Pᵀ = (U'ᵀ D⁻¹)(D L'ᵀ), D the diagonal of U'. The diagonal of U has to
+        be positive, which decides the signs.
+
+        Args:
+            rotation: Q, shape (channels, channels).
+
+        Raises:
+            ValueError: it has another shape or is not orthogonal.
+        """
+        square, precise = (self.features, self.features), rotation.double()
+        if tuple(rotation.shape) != square:
+            raise ValueError(f"rotation must have shape {square}, got {tuple(rotation.shape)}")
+        error = float((precise @ precise.mT - torch.eye(len(precise), dtype=torch.float64)).abs().max())
+        if not error < _ORTHOGONAL:
+            raise ValueError(f"rotation must be orthogonal, got one whose product with its transpose is off by {error}")
+        pivots, lower, upper = torch.linalg.lu(precise.mT)
+        diagonal = upper.diagonal()
+        signs = diagonal.sign()
+        self.permutation._permutation.copy_(pivots.argmax(0))
+        self.lower_entries.copy_((signs.unsqueeze(1) * upper.mT / diagonal * signs).flatten()[self._below_diagonal])
+        upper = (signs * diagonal).unsqueeze(1) * lower.mT
+        self.upper_entries.copy_(upper.flatten()[self._above_diagonal])
+        self.unconstrained_upper_diag.copy_(torch.log(torch.expm1(diagonal.abs() - self.eps)))
+        self.bias.zero_()
 
     def inverse_kernel(self) -> Tensor:
         """W⁻¹, shape (channels, channels)."""

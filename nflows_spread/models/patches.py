@@ -1,0 +1,96 @@
+"""A Glow that starts as wavelets which the data chose: its first values, from the principal coordinates of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from nflows.transforms import CompositeTransform, SqueezeTransform
+from torch import Tensor, nn
+
+from nflows_spread import linalg, validation
+from nflows_spread.hosts import encode
+from nflows_spread.models.nets import GlowNet
+from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
+
+
+@torch.no_grad()
+def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> int:
+    """In the place of ``initialize``, for a ``volume_preserving_glow``: each block starts by decorrelating its patches.
+
+    The first 1×1 convolution of a block turns patches of 2×2 pixels into their principal coordinates; all that
+    follow swap halves. So coarse and fine coordinates condition each other in turn, and it is the coarse
+    half that goes on to the next block. A volume-preserving Glow keeps the scales of its channels and starts as an
+    orthogonal map of the data, whose latents have the variances of the data; one with free scales normalises
+    them, as ``initialize`` does. The first layers of the nets start such that their inputs, multiplied by the
+    weights, count as inputs of variance 1.
+
+    Call it once, before training and before the flow is wrapped or copied to several processes. What it sets is in
+    the state dict.
+
+    Args:
+        flow: a flow of any host with such a Glow in it.
+        x: a batch of data, shape (n, channels, height, width), at least two rows, better hundreds.
+        context: conditioning inputs, one row for each row of ``x``.
+
+    Returns:
+        The number of steps that were set.
+
+    Raises:
+        TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more or does not fit the flow, or
+            the flow has no Glow in it; then nothing has changed.
+    """
+    validation.points("x", x)
+    if len(x) < 2:
+        raise ValueError(f"x must have at least two rows, got {tuple(x.shape)}")
+    encode(flow, x, context)  # what does not fit shows before anything changes
+    starts = [start for block in flow.modules() for start in _starts(block)]
+    if not starts:
+        raise ValueError(f"flow must have a volume_preserving_glow in it, got a {type(flow).__name__} without")
+    hooks = [step.register_forward_pre_hook(start) for step, start in starts]
+    try:
+        encode(flow, x, context)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return len(starts)
+
+
+def _starts(block: nn.Module) -> Iterator[tuple[GlowStep, Callable[..., None]]]:
+    """The steps of a block, and how each is to start; nothing for other modules."""
+    if not isinstance(block, CompositeTransform):
+        return
+    squeeze, *steps = block._transforms
+    if not isinstance(squeeze, SqueezeTransform):
+        return
+    for number, step in enumerate(steps):
+        # as many swaps follow the first as there are steps after it, and the coarse half has to be the second then
+        yield step, _swap if number else partial(_decorrelate, coarse_first=len(steps) % 2 == 0)
+
+
+def _decorrelate(step: GlowStep, args: tuple[Tensor, ...], *, coarse_first: bool) -> None:
+    rows = args[0].movedim(1, -1).flatten(0, 2)
+    directions = linalg.eigh_descending(linalg.covariance_of(rows))[1].mT
+    step.actnorm.log_scale.zero_()
+    step.actnorm.shift.copy_(-rows.mean(0))
+    step.convolution.assign(directions if coarse_first else directions.flip(0))
+    _see_unit_variance(step, args)
+
+
+def _swap(step: GlowStep, args: tuple[Tensor, ...]) -> None:
+    channels = step.convolution.features
+    step.actnorm.initialize(args[0])
+    if isinstance(step.actnorm, VolumePreservingActNorm):
+        step.actnorm.log_scale.zero_()
+        step.actnorm.shift.copy_(-args[0].mean((0, 2, 3)))
+    step.convolution.assign(torch.eye(channels, device=args[0].device).roll(channels // 2, 0))
+    _see_unit_variance(step, args)
+
+
+def _see_unit_variance(step: GlowStep, args: tuple[Tensor, ...]) -> None:
+    """Divide the weights of the net's first layer by the standard deviation of what it sees."""
+    net = step.coupling.transform_net
+    if isinstance(net, GlowNet):
+        seen = step.convolution(step.actnorm(args[0])[0])[0][:, : net.first.in_channels]
+        net.first.weight.div_(seen.std().clamp_min(torch.finfo(seen.dtype).eps))
