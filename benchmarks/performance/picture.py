@@ -8,6 +8,7 @@ from typing import Any
 
 _GOOD, _BAD, _OURS, _OTHERS, _REFERENCE = "#9fd3b0", "#f0a898", "#2a6f97", "#b8b8b0", "#555550"
 _MARKERS = "osv^Dx+*P"
+_FEW_LINES = 5
 
 
 def draw(path: Path, record: Mapping[str, Any]) -> None:
@@ -50,7 +51,9 @@ def _growth(axes: Any, races: Sequence[Mapping[str, Any]], section: str, axis: s
     axes.set_xlabel(axis)
     axes.set_ylabel("seconds, forward and backward")
     axes.set_title(f"{section}: growth with {axis}", fontsize=10)
-    axes.legend(fontsize=7)
+    if len(axes.lines) > _FEW_LINES:  # room above them for a long legend
+        axes.set_ylim(top=200.0 * axes.get_ylim()[1])
+    axes.legend(fontsize=7, loc="upper left")
     axes.grid(alpha=0.3)
 
 
