@@ -1,9 +1,14 @@
 """What every test shares: a seed of its own, and float64 where mathematics is meant."""
 
+import signal
+
 import pytest
 import torch
 
 from nflows_spread.linalg import dense, low_rank
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background, where the programs of tests inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # toys gain nothing from a second thread, and wait for it where the machine is busy
 

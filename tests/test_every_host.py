@@ -58,6 +58,7 @@ def test_every_promised_model_is_in_the_list():
 
 def test_every_builder_is_in_the_list():
     builders = {name for name in nflows_spread.models.__all__ if callable(getattr(nflows_spread.models, name))}
+    builders = {name for name in builders if not name.startswith("initialize")}  # those start a model that is there
     assert {f"nflows_spread: {name}" for name in builders} <= set(MODELS)
 
 
