@@ -45,6 +45,7 @@ def thickness_of(spectrum: Spectrum, neighbours: NeighbourDimension) -> float:
     if found > 0.0:
         curved = felt_by(neighbours, found, features) and 3.0 * neighbours.thickness < found
         return 0.0 if curved else found
+    # twice what the flattest direction shows, which is the smallest of many and biased low
     most = 4.0 * (float(spectrum.signal_to_noise[-1]) - spectrum.data_noise**2)
     possible = neighbours.thickness**2 < most and bool(_steps(signal_to_noise_gaps(spectrum)))
     return neighbours.thickness if possible and neighbours.fall < _FALL else 0.0
