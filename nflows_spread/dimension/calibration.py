@@ -31,11 +31,16 @@ def log_distances(points: Tensor) -> Tensor:
     return distances.topk(max(NEIGHBOURS), largest=False).values.log()
 
 
+def inverse_dimensions(logs: Tensor, k: int) -> Tensor:
+    """One over the maximum-likelihood estimate by k neighbours at each point, (m,), from ``log_distances``."""
+    return (logs[:, k - 1 : k] - logs[:, : k - 1]).sum(1) / (k - 2)
+
+
 def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
     """The estimate and its relative standard error for each number of neighbours, from ``log_distances``."""
     estimates, errors = [], []
     for k in NEIGHBOURS:
-        inverse = (logs[:, k - 1 : k] - logs[:, : k - 1]).sum(1) / (k - 2)
+        inverse = inverse_dimensions(logs, k)
         estimates.append(float(1.0 / inverse.mean()))
         # points share their neighbours, so that they count for less than as many independent ones
         errors.append(_OVERLAP * float(inverse.std() / inverse.mean()) / math.sqrt(len(inverse)))

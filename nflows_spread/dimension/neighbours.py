@@ -21,6 +21,7 @@ from nflows_spread.dimension.calibration import (
     NEIGHBOURS,
     SHAPES,
     calibrated,
+    inverse_dimensions,
     levels_of,
     log_distances,
     maximum_likelihood,
@@ -168,8 +169,7 @@ def pointwise_dimension(x: Tensor) -> Tensor:
         distances = torch.cdist(points[index], points)
         distances[torch.arange(len(index)), index] = math.inf
         nearest = distances.topk(_LOCAL, largest=False)
-        logs = nearest.values.log()
-        inverse.append((logs[:, -1:] - logs[:, :-1]).sum(1) / (_LOCAL - 2))
+        inverse.append(inverse_dimensions(nearest.values.log(), _LOCAL))
         neighbours.append(torch.cat([index.unsqueeze(1), nearest.indices], dim=1))
     estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).reciprocal()
     highest = max(1, math.ceil(2.0 * float(estimates.max())))

@@ -11,6 +11,7 @@ import torch
 from nflows.transforms import Transform
 from torch import Tensor, nn
 
+from nflows_spread.training.forwards import forwards_replaced
 from nflows_spread.transforms import GlowStep
 
 Forward = Callable[..., Any]
@@ -35,13 +36,8 @@ def transforms_compiled(objective: nn.Module, *, enabled: bool) -> Iterator[None
         raise ValueError(
             f"compile needs a flow with transforms of nflows, got none in {type(objective).__name__}; leave compile out"
         )
-    for transform in transforms:
-        cast(Any, transform).forward = CompiledInTraining(transform, transform.forward)
-    try:
+    with forwards_replaced(transforms, lambda transform: CompiledInTraining(transform, transform.forward)):
         yield
-    finally:
-        for transform in transforms:
-            del cast(Any, transform).forward  # what the class defines is found again
 
 
 def compiled_transforms(objective: nn.Module) -> list[nn.Module]:

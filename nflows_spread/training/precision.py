@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Literal, cast
+from functools import partial, wraps
+from typing import Any, Literal
 
 import torch
 from nflows.transforms import Transform
 from torch import Tensor, nn
+
+from nflows_spread.training.forwards import forwards_replaced
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -41,13 +43,8 @@ def nets_in(precision: Precision, objective: nn.Module, device_type: str) -> Ite
         raise ValueError(
             f"precision 'bf16-mixed' needs transforms with one of {', '.join(_NET_ATTRIBUTES)}, got none; use '32-true'"
         )
-    for net in nets:
-        cast(Any, net).forward = _autocast(net, device_type)
-    try:
+    with forwards_replaced(nets, partial(_autocast, device_type=device_type)):
         yield
-    finally:
-        for net in nets:
-            del cast(Any, net).forward  # what the class defines is found again
 
 
 def nets_of(objective: nn.Module) -> list[nn.Module]:
