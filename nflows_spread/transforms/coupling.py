@@ -78,11 +78,13 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
                 f"got {tuple(inputs.shape)}"
             )
         identity, transformed = self._split(inputs)
-        parameters = self.transform_net(identity, context)
-        if parameters.dtype != inputs.dtype:  # a net under autocast returns 16 bits
-            parameters = parameters.to(inputs.dtype)
-        shift, raw_scale = parameters.split(self.num_transform_features, dim=1)
+        shift, raw_scale = self._said_by_net(identity, context).split(self.num_transform_features, dim=1)
         return identity, transformed, shift, raw_scale
+
+    def _said_by_net(self, identity: Tensor, context: Tensor | None) -> Tensor:
+        """Shift and raw scale, in the dtype of the input; a net under autocast returns 16 bits."""
+        parameters = self.transform_net(identity, context)
+        return parameters if parameters.dtype == identity.dtype else parameters.to(identity.dtype)
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         """x ⊙ exp(s) + t and the sum of s per row, (n,)."""
@@ -164,10 +166,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
     def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
         """The shift comes to its place, and the raw scale to nought, by one product in the place of three copies."""
         identity = inputs[:, self._identity_slice or self.identity_features]
-        parameters = self.transform_net(identity, context)
-        if parameters.dtype != inputs.dtype:
-            parameters = parameters.to(inputs.dtype)
-        outputs = torch.addmm(inputs, parameters, self._placement.type_as(inputs), alpha=sign)
+        outputs = torch.addmm(inputs, self._said_by_net(identity, context), self._placement.type_as(inputs), alpha=sign)
         return outputs, inputs.new_zeros(len(inputs))
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -112,7 +112,7 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
         square, precise = (self.features, self.features), rotation.double()
         if tuple(rotation.shape) != square:
             raise ValueError(f"rotation must have shape {square}, got {tuple(rotation.shape)}")
-        error = float((precise @ precise.mT - torch.eye(len(precise), dtype=torch.float64)).abs().max())
+        error = float((precise @ precise.mT - torch.eye(len(precise)).to(precise)).abs().max())
         if not error < _ORTHOGONAL:
             raise ValueError(f"rotation must be orthogonal, got one whose product with its transpose is off by {error}")
         pivots, lower, upper = torch.linalg.lu(precise.mT)
