@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from outcomes import Outcome
 
 Features = Callable[[Tensor], Tensor]
 
@@ -74,18 +70,6 @@ class Judge:
     @cached_property
     def _features_of_data(self) -> Tensor:
         return self.features(self._data)
-
-
-def sample_quality(outcome: Outcome) -> dict[str, object]:
-    """A measure: the numbers of ``ImageQuality`` for the samples, and ``floor_…`` for other training data.
-
-    ``classifier_accuracy`` is that of the classifier whose features they are taken in.
-    """
-    judge = outcome.task.judge
-    if judge is None:
-        raise ValueError("the quality of samples needs a task with a judge, got none")
-    floor = {f"floor_{name}": value for name, value in asdict(judge.floor).items()}
-    return {**asdict(judge(outcome.samples)), **floor, "classifier_accuracy": judge.accuracy}
 
 
 def image_quality(samples: Tensor, data: Tensor, features: Features) -> ImageQuality:

@@ -1,4 +1,4 @@
-"""Numbers that say how good a flow is: distance to the manifold, density on it, representation.
+"""Numbers that say how good a flow is: distance to the manifold, density on it, representation, quality of images.
 
 A measure is a function of an ``Outcome`` that gives numbers by name; an experiment lists those it wants.
 """
@@ -6,6 +6,7 @@ A measure is a function of an ``Outcome`` that gives numbers by name; an experim
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,6 +57,18 @@ def energy_off_square(outcome: Outcome) -> dict[str, object]:
         "energy_off_square": float(off.sum() / energy.sum()),
         "median_energy_off_square": float((off / energy.sum(1)).median()),
     }
+
+
+def sample_quality(outcome: Outcome) -> dict[str, object]:
+    """The numbers of ``ImageQuality`` for the samples, and ``floor_…`` for other training data.
+
+    ``classifier_accuracy`` is that of the classifier whose features they are taken in.
+    """
+    judge = outcome.task.judge
+    if judge is None:
+        raise ValueError("the quality of samples needs a task with a judge, got none")
+    floor = {f"floor_{name}": value for name, value in asdict(judge.floor).items()}
+    return {**asdict(judge(outcome.samples)), **floor, "classifier_accuracy": judge.accuracy}
 
 
 ON_MANIFOLD: tuple[Measure, ...] = (sample_distance, density_on_manifold, kept_coordinates)

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from image_quality import Judge
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
-
-if TYPE_CHECKING:
-    from image_quality import Judge
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000

@@ -23,7 +23,7 @@ import pictures
 from courses import Cosine, Geometric, Staircase
 from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
-from image_quality import sample_quality
+from measures import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow
 from principal import principal_flow
