@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from nflows.flows import Flow
 from torch import Tensor, nn
 
-import experiments
 import measures as numbers
 import pictures
 from baselines.fixed_prior import NegativeLogLikelihood
@@ -133,32 +130,3 @@ class Experiment:
     def rows(self) -> int:
         """Rows of data that the schedule visits."""
         return self.steps * self.batch_size
-
-
-def names() -> list[str]:
-    """The experiments there are, the modules of ``experiments``, in the paper's order."""
-    found = {module.name for module in iter_modules(experiments.__path__)}
-    known = [name for name in experiments.IN_ORDER if name in found]
-    return known + sorted(found - set(known))
-
-
-def load(name: str) -> Experiment:
-    """The declaration of an experiment.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
-    if name not in names():
-        raise ValueError(f"experiment must be one of {', '.join(names())}, got {name!r}")
-    experiment: Experiment = import_module(f"experiments.{name}").EXPERIMENT
-    return experiment
-
-
-def description(name: str) -> str:
-    """An experiment's docstring: figure, what the paper reports, and what was found."""
-    return (import_module(f"experiments.{name}").__doc__ or "").strip()
-
-
-def summary(name: str) -> str:
-    """The first line of it."""
-    return description(name).splitlines()[0]

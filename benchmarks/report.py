@@ -10,8 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import experiment
+import experiments
 import records
+from experiment import PROFILES
 
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 1600px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -37,7 +38,7 @@ def write(path: Path, folder: Path) -> Path:
     found = [record | {"stem": file.stem} for file in sorted(folder.glob("*.json")) if (record := _record(file))]
     if not found:
         raise ValueError(f"--results must be a folder with records of experiments, got {folder}")
-    by_name = {name: [r for r in found if r["experiment"] == name] for name in experiment.names()}
+    by_name = {name: [r for r in found if r["experiment"] == name] for name in experiments.names()}
     sections = [_section(name, runs, folder) for name, runs in by_name.items() if runs]
     title = "Spread flows: the paper and the runs"
     path.write_text(
@@ -60,9 +61,9 @@ def _contents(by_name: Mapping[str, Sequence[object]]) -> str:
 
 def _section(name: str, runs: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """What the paper reports and what was found on the left, the runs on the right, the longest first."""
-    order = {profile: i for i, profile in enumerate(reversed(experiment.PROFILES))}
+    order = {profile: i for i, profile in enumerate(reversed(PROFILES))}
     shown = [_run(name, run, folder) for run in sorted(runs, key=lambda run: (order[run["profile"]], run["seed"]))]
-    paragraphs = "".join(f"<p>{_prose(part)}</p>" for part in experiment.description(name).split("\n\n"))
+    paragraphs = "".join(f"<p>{_prose(part)}</p>" for part in experiments.description(name).split("\n\n"))
     claim = f"<div class='claim'><h2>{name}</h2>{paragraphs}</div>"
     return f"<section id='{name}'>{claim}<div>{''.join(shown)}</div></section>"
 
@@ -87,7 +88,7 @@ def _facts(run: Mapping[str, Any]) -> str:
     seconds = sum(result.get("seconds", 0.0) for result in run["results"].values())
     accelerator = run["machine"]["accelerator"] or f"{run['machine']['cores']} cores"
     facts = f"commit {run['commit']}, {accelerator}, {seconds / 60.0:.0f} minutes of training"
-    if run["share_of_paper"] and "paper" in experiment.load(run["experiment"]).profiles:
+    if run["share_of_paper"] and "paper" in experiments.load(run["experiment"]).profiles:
         shares = ", ".join(f"{flow} {share:.0%}" for flow, share in run["share_of_paper"].items())
         facts += f"; rows of data as a share of the paper's schedule: {shares}"
     return f"<p class='run'><code>{escape(run['command'])}</code><br>{escape(facts)}</p>"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-import experiment
+import experiments
 import records
 import report
 from experiment import PROFILES
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(given)
     if options.experiment == "list":
-        for name in experiment.names():
-            print(f"{name:18} {experiment.summary(name)}")
+        for name in experiments.names():
+            print(f"{name:18} {experiments.summary(name)}")
         return 0
     try:
         if options.experiment not in (None, "report"):
-            experiment.load(options.experiment)
+            experiments.load(options.experiment)
         torch.empty(0, device=options.device)
         _ensure_writable(options.out)
         if options.experiment == "report":

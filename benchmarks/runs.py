@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import experiment
+import experiments
 import pictures
 import records
 from declarations import digest, settings_of
-from experiment import Variant
+from experiment import Experiment, Variant
 from nflows_spread.training import NotFiniteError
 from outcomes import Outcome
 from tasks import Folders
@@ -84,7 +84,7 @@ class Run:
             UnreadableDataError: it is there and not as it should be.
             KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
         """
-        declared = experiment.load(self.name).at(self.profile)
+        declared = experiments.load(self.name).at(self.profile)
         if self.fresh:
             shutil.rmtree(self.unfinished, ignore_errors=True)
         outcomes: list[Outcome] = []
@@ -118,7 +118,7 @@ class Run:
             shutil.rmtree(self.unfinished, ignore_errors=True)
         return record
 
-    def _train(self, settings: experiment.Experiment, variant: Variant, minutes: float | None) -> Outcome:
+    def _train(self, settings: Experiment, variant: Variant, minutes: float | None) -> Outcome:
         task = settings.task(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
         folder = "".join(letter if letter.isalnum() else "-" for letter in variant.name)
         trained = train(
@@ -150,7 +150,7 @@ class _Budget:
 
 def _share_of_paper(name: str, outcomes: Sequence[Outcome]) -> dict[str, float]:
     """For each flow, the rows of data it saw as a share of the paper's; none where the paper has no schedule."""
-    declared = experiment.load(name)
+    declared = experiments.load(name)
     if "paper" not in declared.profiles:
         return {}
     paper = declared.at("paper")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import experiment
+import experiments
 from courses import Constant, Cosine, Course, Geometric, Staircase
 from declarations import digest, settings_of
 from experiment import OURS, PROFILES, Experiment, Variant
@@ -29,20 +29,20 @@ RULES = {"signal_to_noise", "gap", "rank"}
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every experiment with a handful of steps and samples, at each profile."""
-    load = experiment.load
+    load = experiments.load
 
     def shortened(name: str) -> Experiment:
         declared = load(name)
         variants = tuple(variant.also({"steps": 5, "samples": 200}) for variant in declared.variants)
         return replace(declared, variants=variants, profiles={})
 
-    monkeypatch.setattr(experiment, "load", shortened)
+    monkeypatch.setattr(experiments, "load", shortened)
 
 
 def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == experiment.names()
+    assert [line.split()[0] for line in lines] == experiments.names()
     assert all(len(line.split()) > 3 for line in lines)
 
 
@@ -51,16 +51,16 @@ def test_the_readme_has_a_line_for_every_experiment() -> None:
     if not readme.exists():
         pytest.skip("the README is in the source tree, and this is not one")
     text = readme.read_text(encoding="utf-8")
-    assert [name for name in experiment.names() if f"`{name}`" not in text] == []
+    assert [name for name in experiments.names() if f"`{name}`" not in text] == []
 
 
 def test_the_short_suite_is_made_of_experiments() -> None:
-    assert set(SHORT_SUITE) <= set(experiment.names())
+    assert set(SHORT_SUITE) <= set(experiments.names())
 
 
 def test_every_profile_of_every_experiment_is_a_declaration() -> None:
-    for name in experiment.names():
-        declared = experiment.load(name)
+    for name in experiments.names():
+        declared = experiments.load(name)
         assert set(declared.profiles) <= set(PROFILES)
         for profile in PROFILES:
             at = declared.at(profile)
@@ -73,7 +73,7 @@ def test_every_profile_of_every_experiment_is_a_declaration() -> None:
 
 def test_an_unknown_profile_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError, match="quick, full, paper, got 'long'"):
-        experiment.load("line").at("long")
+        experiments.load("line").at("long")
 
 
 @pytest.mark.usefixtures("short")
@@ -136,9 +136,9 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
             signal.raise_signal(signal.SIGINT)
         return 0.0
 
-    load = experiment.load
+    load = experiments.load
     for watch in ({"interrupts": interrupt}, {"looks": lambda state: 0.0}):
-        monkeypatch.setattr(experiment, "load", lambda name, watch=watch: replace(load(name), watch=watch))
+        monkeypatch.setattr(experiments, "load", lambda name, watch=watch: replace(load(name), watch=watch))
         status = main(["line", "--out", str(tmp_path)])
         assert status == (130 if "interrupts" in watch else 0)
     assert "the same command goes on" in capsys.readouterr().err
@@ -188,10 +188,10 @@ def test_a_result_that_cannot_be_written_is_not_half_written(
 def test_a_flow_that_diverges_is_reported_and_the_others_are_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = experiment.load
+    load = experiments.load
     short = {"steps": 5, "samples": 200}
     flows = (Variant("diverging", {"learning_rate": Constant(1e30), **short}), OURS.also(short))
-    monkeypatch.setattr(experiment, "load", lambda name: replace(load(name), variants=flows))
+    monkeypatch.setattr(experiments, "load", lambda name: replace(load(name), variants=flows))
     assert main(["line", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
     assert "must stay finite" in results["diverging"]["failed"]

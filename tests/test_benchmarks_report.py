@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import entropy_estimate
-import experiment
+import experiments
 from experiment import OURS
 from measures import energy_off_square
 from nflows_spread.datasets import FadingSquare
@@ -26,10 +26,10 @@ pytest.importorskip("sklearn")
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one short run of the line, and a file of another kind."""
-    load = experiment.load
+    load = experiments.load
     short = OURS.also({"steps": 5, "samples": 200})
     monkeypatch.setattr(
-        experiment, "load", lambda name: replace(load(name), variants=(short,), profiles={"paper": {"steps": 10}})
+        experiments, "load", lambda name: replace(load(name), variants=(short,), profiles={"paper": {"steps": 10}})
     )
     assert main(["line", "--out", str(tmp_path / "results")]) == 0
     (tmp_path / "results" / "timings.json").write_text('{"seconds": 1.0}')
@@ -41,7 +41,7 @@ def test_the_page_holds_claims_numbers_and_pictures_and_needs_no_other_file(resu
     page = (tmp_path / "report.html").read_text()
     assert "``" not in page
     text = page.replace("<code>", "").replace("</code>", "")
-    for paragraph in experiment.description("line").split("\n\n"):
+    for paragraph in experiments.description("line").split("\n\n"):
         assert f"<p>{escape(paragraph.replace('``', ''))}</p>" in text
     assert page.count("data:image/png;base64,") == 1
     assert "http" not in page

@@ -18,7 +18,7 @@ import torch
 from nflows.distributions import StandardNormal
 
 import colour_images
-import experiment
+import experiments
 import rank_quality
 import ranks
 import run
@@ -98,7 +98,7 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
     """The experiment with small nets, a few steps, and those of its flows."""
-    declared = experiment.load(name)
+    declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     ours, fixed, cef = declared.variants
     monkeypatch.setattr(
@@ -167,7 +167,7 @@ def test_without_its_data_an_experiment_says_what_is_expected_and_leaves_nothing
 def test_the_flows_of_a_profile_take_its_images_and_give_them_back(
     name: str, profile: str, side: int, rank: int
 ) -> None:
-    declared = experiment.load(name).at(profile)
+    declared = experiments.load(name).at(profile)
     assert declared.of(declared.variants[2]).latent_features == rank
     for variant in declared.variants:
         settings = declared.of(variant)

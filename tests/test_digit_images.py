@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 
 import digit_images
-import experiment
+import experiments
 from classifier import SmallClassifier
+from experiment import PROFILES
 from nflows_spread.datasets.digits import MNIST_FILES
 from nflows_spread.datasets.places import DATA_VARIABLE
 from run import main
@@ -78,9 +80,9 @@ def test_missing_files_are_named_with_where_they_are_published(
 
 
 @pytest.mark.parametrize("name", ["mnist", *SYNTHETIC])
-@pytest.mark.parametrize("profile", experiment.PROFILES)
+@pytest.mark.parametrize("profile", PROFILES)
 def test_the_flows_of_every_profile_take_the_images(name: str, profile: str) -> None:
-    declared = experiment.load(name).at(profile)
+    declared = experiments.load(name).at(profile)
     assert [variant.name for variant in declared.variants][:1] == ["paper's setting"]
     for variant in declared.variants:
         settings = declared.of(variant)
@@ -90,7 +92,7 @@ def test_the_flows_of_every_profile_take_the_images(name: str, profile: str) -> 
 
 def test_the_paper_profile_is_the_papers_schedule() -> None:
     for name in ("mnist", *SYNTHETIC):
-        settings = experiment.load(name).at("paper")
+        settings = experiments.load(name).at("paper")
         paper = settings.of(settings.variants[0])
         rate, noise = paper.learning_rate.over(paper.steps), paper.data_noise.over(paper.steps)
         assert (paper.steps, paper.batch_size) == (300_000, 100)
@@ -105,9 +107,9 @@ def test_the_paper_profile_is_the_papers_schedule() -> None:
 def test_a_few_steps_on_the_real_digits_leave_a_picture_and_a_judgement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mnist = experiment.load("mnist").at("quick")
-    few = experiment.replace(mnist, steps=3, variants=mnist.variants[-1:])
-    monkeypatch.setattr(experiment, "load", lambda name: few)
+    mnist = experiments.load("mnist").at("quick")
+    few = replace(mnist, steps=3, variants=mnist.variants[-1:])
+    monkeypatch.setattr(experiments, "load", lambda name: few)
     assert main(["mnist", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "mnist-quick-seed-0.png").exists()
     assert (tmp_path / "mnist-quick-seed-0.json").exists()

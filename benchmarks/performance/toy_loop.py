@@ -26,7 +26,8 @@ from nflows.transforms import AffineCouplingTransform, CompositeTransform
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-import experiment
+import experiments
+from experiment import OURS
 from nflows_spread import SpreadKLLoss, intrinsic_dimension
 from nflows_spread.datasets import Sine
 from nflows_spread.models import TABLE_1, coupling_flow
@@ -176,7 +177,7 @@ def races(small: bool) -> Sequence[Race]:
 
 def s_curve(steps: int | None = None) -> Mapping[str, Any]:
     """The flow "our default" of ``run.py s_curve``, and the dimension that the default rule reads off it."""
-    settings = experiment.load("s_curve").of(experiment.OURS)
+    settings = experiments.load("s_curve").of(OURS)
     settings = settings if steps is None else replace(settings, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         task = settings.task(0, Folders(data=None, cache=Path(folder)))
