@@ -10,6 +10,7 @@ from torch import Tensor
 import pictures
 from colour_images import nearest
 from nflows_spread import DegenerateGaussian, base_of, decode, plots
+from outcomes import Outcome
 from pictures import Panel
 from rank_quality import sampled_ranks
 from ranks import BY_EIGENVALUE, ORDERS, PRINCIPAL, directions_of, reconstructed_ranks, reconstructions
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
-
-    from outcomes import Outcome
 
 _COLUMNS = 8
 _TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)

@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 
-from experiment import Experiment
+from settings import Settings
 
-_COMPARISON = {"variants", "profiles", "measures", "panels", "together", "samples", "rule", "rank", "watch"}
-
-
-def settings_of(experiment: Experiment) -> dict[str, object]:
-    """What decides the parameters of one of its flows, as JSON has it."""
-    return {f.name: _plain(getattr(experiment, f.name)) for f in fields(experiment) if f.name not in _COMPARISON}
+_READ_OUT = {"samples", "rule", "rank", "watch"}
+"""Settings that say what to look at, and change no parameter."""
 
 
-def digest(experiment: Experiment) -> str:
+def settings_of(settings: Settings) -> dict[str, object]:
+    """What decides the parameters of a flow, as JSON has it."""
+    return {f.name: _plain(getattr(settings, f.name)) for f in fields(Settings) if f.name not in _READ_OUT}
+
+
+def digest(settings: Settings) -> str:
     """Eight letters that are others as soon as one of the settings is."""
-    return hashlib.sha256(json.dumps(settings_of(experiment), sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(settings_of(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _plain(value: object) -> object:

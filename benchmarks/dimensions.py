@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nflows_spread import IntrinsicDimension
 from nflows_spread.dimension.consensus import Readings, consensus
 from nflows_spread.dimension.density import density_dimension
 from nflows_spread.dimension.neighbours import neighbour_dimension
-
-if TYPE_CHECKING:
-    from outcomes import Outcome
-
+from outcomes import Outcome
 
 _POINTS = 2_000
 

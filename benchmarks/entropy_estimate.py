@@ -16,13 +16,12 @@ from torch import Tensor
 
 from nflows_spread import SpreadKLLoss, encode, linalg
 from nflows_spread.training import TrainingState
+from outcomes import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
-
-    from outcomes import Outcome
 
 _BATCH = 100
 _MANY = 2000

@@ -5,20 +5,14 @@ A measure is a function of an ``Outcome`` that gives numbers by name; an experim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare
-
-if TYPE_CHECKING:
-    from outcomes import Outcome
-
-Measure = Callable[["Outcome"], Mapping[str, object]]
+from outcomes import Measure, Outcome
 
 _COMPARED = 1000
 _NEIGHBOURS = 10

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,11 +12,12 @@ from torch import Tensor
 from grids import Grid, grid_for
 from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
 from nflows_spread.dimension.rules import Spectrum, decide
+from settings import Settings
 from tasks import Task
+from training_runs import Trained
 
-if TYPE_CHECKING:
-    from experiment import Experiment
-    from training_runs import Trained
+Measure = Callable[["Outcome"], Mapping[str, object]]
+"""A function of a trained flow that gives numbers by name."""
 
 _SPECTRUM_POINTS = 2000
 _FEW_FEATURES = 1024
@@ -33,12 +33,15 @@ class Outcome:
         settings: that it was trained with.
         task: its data.
         trained: the flow, and what its training took.
+        measures: what to take of it beyond the numbers that every flow has.
         seed: of samples and noise.
     """
 
-    def __init__(self, name: str, settings: Experiment, task: Task, trained: Trained, *, seed: int) -> None:
+    def __init__(
+        self, name: str, settings: Settings, task: Task, trained: Trained, *, measures: Sequence[Measure], seed: int
+    ) -> None:
         self.name, self.settings, self.task, self.trained = name, settings, task, trained
-        self._seed = seed
+        self._measures, self._seed = measures, seed
 
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, the same one each time."""
@@ -116,7 +119,7 @@ class Outcome:
 
     @cached_property
     def numbers(self) -> dict[str, object]:
-        """All numbers of this flow as plain values: those that every flow has, then those of the settings' measures.
+        """All numbers of this flow as plain values: those that every flow has, then those of the measures.
 
         ``dimension`` is what each rule says (the fixed prior's AAᵀ is the identity) or what was given, ``gap`` that
         of the settings' rule in nats, ``held_out_nll`` −E log p of held-out points with the final data noise in nats
@@ -129,7 +132,7 @@ class Outcome:
             "held_out_nll": self._negative_log_likelihood(),
             "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
         }
-        for measure in self.settings.measures:
+        for measure in self._measures:
             values |= measure(self)
         if not self.given:
             values["eigenvalues"] = self.spectrum.eigenvalues[:_EIGENVALUES].tolist()

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from nflows_spread import plots
+from outcomes import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
 
-    from outcomes import Outcome
-
-Panel = Callable[["Figure", "SubplotSpec", "Outcome"], None]
-Together = Callable[["Figure", "SubplotSpec", "Sequence[Outcome]"], None]
+Panel = Callable[["Figure", "SubplotSpec", Outcome], None]
+Together = Callable[["Figure", "SubplotSpec", Sequence[Outcome]], None]
 
 _SHOWN = 1000
 _IMAGES = 48

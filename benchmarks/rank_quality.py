@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from image_quality import ImageQuality
+from outcomes import Outcome
 from ranks import PAPERS_RANKS, ranks_of
-
-if TYPE_CHECKING:
-    from outcomes import Outcome
 
 
 def sampled_ranks(outcome: Outcome) -> list[int]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nflows_spread import DegenerateGaussian, base_of, decode, encode, linalg
-
-if TYPE_CHECKING:
-    from outcomes import Outcome
+from outcomes import Outcome
 
 PAPERS_RANKS = (512 / 3072, 2000 / 3072, 2500 / 3072, 3000 / 3072)
 """K over D at which the paper shows samples."""

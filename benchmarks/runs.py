@@ -129,7 +129,7 @@ class Run:
             max_minutes=minutes,
             folder=self.unfinished / f"{folder}-{digest(settings)}",
         )
-        return Outcome(variant.name, settings, task, trained, seed=self.seed)
+        return Outcome(variant.name, settings, task, trained, measures=settings.measures, seed=self.seed)
 
 
 class _Budget:

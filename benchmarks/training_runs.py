@@ -16,12 +16,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.cef import start_from_patches
-from experiment import Experiment
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
 from nflows_spread.initialization import initialize_prior
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
 from principal import start_from_principal_coordinates
+from settings import Settings
 from watching import Recorder
 
 _SECONDS_BETWEEN_LINES = 60.0
@@ -51,9 +51,7 @@ class Trained:
     watched: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
-def train(
-    settings: Experiment, x: Tensor, *, seed: int, device: str, max_minutes: float | None, folder: Path
-) -> Trained:
+def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes: float | None, folder: Path) -> Trained:
     """Train on points (n, ...). All variants get the same weights at the start, order of the data, and schedule.
 
     Args:
@@ -124,7 +122,7 @@ def _relative(rate: Curve) -> Callable[[Optimizer], LambdaLR]:
     return lambda optimizer: LambdaLR(optimizer, lambda step: rate(step) / rate(0))
 
 
-def _base(settings: Experiment, features: int) -> Distribution:
+def _base(settings: Settings, features: int) -> Distribution:
     if settings.fixed_prior:
         return StandardNormal([settings.latent_features or features])
     return DegenerateGaussian(
@@ -146,7 +144,7 @@ def _start_mean(flow: nn.Module, x: Tensor) -> None:
         base.loc.copy_(encode(flow, x).mean(0))
 
 
-def _start_from_data(settings: Experiment, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> None:
+def _start_from_data(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> None:
     """Let the layers of a flow that can start from data, and then its prior too, take their first values from it."""
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
@@ -155,7 +153,7 @@ def _start_from_data(settings: Experiment, flow: Flow, x: Tensor, *, data_noise:
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 
-def _objective(settings: Experiment, features: int, *, data_noise: float, seed: int, device: str) -> nn.Module:
+def _objective(settings: Settings, features: int, *, data_noise: float, seed: int, device: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow = settings.flow(

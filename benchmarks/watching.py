@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from nflows_spread import SpreadKLLoss
 from nflows_spread.training import TrainingState
 
-if TYPE_CHECKING:
-    from experiment import Watch
+Watch = Callable[[TrainingState], float]
 
 
 def eigenvalue(place: int, state: TrainingState) -> float:
