@@ -1,4 +1,4 @@
-"""The layers of DESIGN: imports point down, hosts alone know hosts, training alone knows the engine."""
+"""The layers of the library and of the benchmarks: imports point down, hosts alone know hosts, training alone the engine."""
 
 import ast
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 import nflows_spread
 
 PACKAGE = Path(nflows_spread.__file__).parent
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
@@ -38,6 +39,21 @@ WITHIN_DIMENSION = [
     {"__init__"},
 ]
 """The layers of the one subpackage that has some of its own."""
+
+OF_THE_BENCHMARKS = [
+    {"courses", "grids", "image_quality", "principal", "records", "trained_once", "watching"},
+    {"baselines", "classifier", "inception", "tasks"},
+    {"settings", "colour_images", "digit_images", "intrinsic_dimension"},
+    {"declarations", "training_runs"},
+    {"outcomes"},
+    {"dimensions", "entropy_estimate", "measures", "pictures", "ranks"},
+    {"experiment", "rank_quality"},
+    {"colour_pictures"},
+    {"experiments"},
+    {"performance", "report", "runs"},
+    {"run"},
+]
+"""The layers of ``benchmarks/``: what a flow is trained by, what it turned out to be, and what compares flows."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
 OPTIONAL = ["lightning", "lightning_fabric", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "zuko", "FrEIA"]
@@ -69,7 +85,7 @@ def imports_of(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name_of(file)}:{node.lineno} has a relative import, which the table cannot read"
+            assert node.level == 0, f"{file}:{node.lineno} has a relative import, which the table cannot read"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -110,6 +126,18 @@ def test_imports_point_down_within_the_dimension():
             if not package and rest:
                 imported = rest.partition(".")[0]
                 assert layer_of[imported] < layer_of[file.stem], f"{file.stem} imports {imported}"
+
+
+def test_imports_point_down_within_the_benchmarks():
+    """Those for annotations alone too, and each folder as one module."""
+    layer_of = {name: layer for layer, names in enumerate(OF_THE_BENCHMARKS) for name in names}
+    part_of_file = {
+        file: file.relative_to(BENCHMARKS).parts[0].removesuffix(".py") for file in BENCHMARKS.rglob("*.py")
+    }
+    assert set(part_of_file.values()) == set(layer_of), "give the new module a layer in the table above"
+    for file, part in part_of_file.items():
+        for imported in {name.partition(".")[0] for name in imports_of(file)} & set(layer_of) - {part}:
+            assert layer_of[imported] < layer_of[part], f"{part} (layer {layer_of[part]}) imports {imported}"
 
 
 def test_every_exception_of_the_table_is_used():
