@@ -1,4 +1,4 @@
-"""The layers of the library and of the benchmarks: imports point down, hosts alone know hosts, training alone the engine."""
+"""The layers of the library and of the benchmarks: imports point down, hosts know hosts, training knows the engine."""
 
 import ast
 import subprocess
