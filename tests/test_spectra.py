@@ -151,6 +151,23 @@ def test_the_error_of_a_spectrum_is_what_it_varies_by(features):
     assert float(signal.median()) == pytest.approx(expected, rel=0.3)
 
 
+@pytest.mark.parametrize("features", [4, LARGE])
+def test_the_error_is_that_of_a_bootstrap_over_points_for_heavy_tails_too(features):
+    scale = torch.ones(features).index_copy(0, torch.arange(2), torch.tensor([20.0, 5.0]))
+    x = scale * torch.distributions.StudentT(5.0).sample((400, features))
+    flow = identity_flow(features)
+    resamples = torch.stack(
+        [
+            spectrum(flow, x[torch.randint(400, (400,))], data_noise=0.01, jacobians=1).signal_to_noise[:2].log()
+            for _ in range(200)
+        ]
+    )
+    found = spectrum(flow, x, data_noise=0.01, generator=seeded()).errors[:2]
+    torch.testing.assert_close(found, resamples.std(0), rtol=0.3, atol=0.0)
+    gaussian = math.sqrt(2.0 / len(x))
+    assert float(found.mean()) > 1.3 * gaussian
+
+
 def test_beyond_a_thousand_features_the_mean_response_still_finds_the_directions_above_the_noise():
     x = torch.zeros(2000, HUGE)
     x[:, :7] = 3.0 * torch.randn(2000, 7, generator=seeded())

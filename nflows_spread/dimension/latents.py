@@ -39,15 +39,20 @@ class Latents:
         scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
         self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
-    def covariance(self) -> Tensor:
-        """Cov(g(x̃)), shape (D, D), from as many noisy copies of the data as it takes to fill all directions."""
+    def covariance(self) -> tuple[Tensor, Tensor]:
+        """S = Cov(g(x̃)), (D, D), from as many noisy copies of the data as it takes to fill all directions, and latents.
+
+        The latents are those of the first rows, one for each and at most 2048, less the mean: (n, D).
+        """
         origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
         first, second = self._zeros(self.features), self._zeros(self.features, self.features)
+        kept: list[Tensor] = []
         for noisy, index in self._noisy(self.rows):
             z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
             first += z.sum(0) / self.rows
             second += linalg.second_moment_of(z) * (len(z) / self.rows)
-        return second - torch.outer(first, first)
+            kept.append(z[: max(0, min(_ERROR_ROWS, len(self.x)) - sum(map(len, kept)))])
+        return second - torch.outer(first, first), torch.cat(kept) - first
 
     def jacobians(self, points: int) -> Tensor:
         """The Jacobian of g at noisy points by central differences, shape (points, D, D), every direction at once."""
@@ -136,3 +141,21 @@ class Latents:
 
     def _normal_like(self, x: Tensor) -> Tensor:
         return torch.empty_like(x).normal_(generator=self.generator)
+
+
+def sampling_errors(latents: Tensor, signal: Tensor, response: Tensor, *, rows: int) -> Tensor:
+    """Relative standard error of each μ of S v = μ N v from the finite number of points, (D,), in the order of μ.
+
+    That of a bootstrap over points to first order, without its resamples: a μ is the mean over points of
+    (vᵀ(z − m))², so its error is what these vary by over the root of their number. It holds for latents of heavy tails.
+    In directions of pure noise it is an upper bound where points have several noisy copies.
+
+    Args:
+        latents: z − m of some of the points, (n, D).
+        signal: S, (D, D).
+        response: N, (D, D), or a multiple of it.
+        rows: the number of all points.
+    """
+    _, vectors = linalg.generalised_eigh(response, signal)  # S is known to have a root
+    powers = (latents @ vectors.flip(1)).square()
+    return (powers.var(0) / rows).sqrt()

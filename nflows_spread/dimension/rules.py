@@ -33,8 +33,8 @@ class Spectrum:
             directions. No linear gauge changes them; in pure noise directions μ ≈ σ_x².
         spread_variance: σ_Z².
         data_noise: σ_x, the noise on the data behind ``signal_to_noise``.
-        errors: relative standard error of each μ, (D,), from the finite number of points, or None where
-            nobody estimated it.
+        errors: relative standard error of each μ, (D,), from the finite number of points, as a bootstrap over points
+            has it to first order, or None where nobody estimated it.
     """
 
     eigenvalues: Tensor

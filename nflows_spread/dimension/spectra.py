@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
-from nflows_spread.dimension.latents import Latents
+from nflows_spread.dimension.latents import Latents, sampling_errors
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
@@ -67,11 +67,14 @@ def spectrum(
     if latents.features <= _FEW_JACOBIANS:
         points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
         points = points if jacobians is None else validation.positive_int("jacobians", jacobians)
-        signal = linalg.add_to_diagonal(latents.covariance(), added)
-        logs = linalg.log_pointwise_signal_to_noise(signal, latents.jacobians(points))
-        # J varies from point to point, and S as the variance of as many Gaussian points does
+        covariance, centred = latents.covariance()
+        signal, responses = linalg.add_to_diagonal(covariance, added), latents.jacobians(points)
+        logs = linalg.log_pointwise_signal_to_noise(signal, responses)
         signal_to_noise = logs.mean(0).exp()
-        errors = (logs.var(0) / len(logs) + 2.0 / len(x)).sqrt()
+        # S varies with the points, and J from point to point
+        columns = responses.mT.flatten(0, 1)
+        of_signal = sampling_errors(centred, signal, linalg.second_moment_of(columns), rows=len(x))
+        errors = (logs.var(0, correction=min(1, len(logs) - 1)) / len(logs) + of_signal.square()).sqrt()
     else:
         _, covariance, response = latents.moments_and_response()
         signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
@@ -116,7 +119,7 @@ def pointwise_spectrum(
     base = base_of(flow)
     noise = _data_noise(base, data_noise)
     all_of_it = validation.points("x", x) if data is None else validation.points("data", data)
-    signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()
+    signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()[0]
     here = Latents(flow, base, x, None, 0.0, generator)
     here.step = max(_STEP_OF_NOISE * noise, here.step)
     return linalg.log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
