@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.arrays import Array, like, rows_of
 from nflows_spread.dimension.chart import Chart, chart_of
 from nflows_spread.dimension.consensus import consensus
 from nflows_spread.dimension.density import density_dimension, score_of
@@ -18,21 +19,19 @@ from nflows_spread.dimension.stability import StableVerdict, readings_of
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.recipe import Recipe, trained_by
 
-Array = TypeVar("Array", bound=Any)
-"""A NumPy array or a tensor: what comes in decides what goes out."""
-
 _FEWEST = 50
 _SPECTRUM_POINTS = 1000
 _FARTHEST = 3.0
+_RESOLUTION = 4.0
 
 
 class SpreadFlowEstimator:
     """Fit a spread flow to points by one recipe for all data, and read everything off it.
 
     Args:
-        random_state: seed of all randomness; by default a new one each time.
+        random_state: seed of all randomness, an integer of at least 0; by default a new one each time.
         recipe: the numbers of the training, see ``nflows_spread.recipe.Recipe``.
-        max_minutes: stop training after so long.
+        max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
 
     Attributes:
@@ -69,27 +68,38 @@ class SpreadFlowEstimator:
         self.max_minutes = max_minutes
         self.progress = progress
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit(self, X: Array, y: None = None) -> Self:
         """Train on points and read the dimension off.
 
         Args:
-            X: NumPy array or tensor, shape (n, D), n at least 50 and D at least 2.
+            X: NumPy array or tensor, shape (n, D), n at least 50 and D at least 2; at least 50 rows are distinct.
             y: ignored, for pipelines.
 
         Raises:
-            TypeError: ``X`` is no numeric array.
-            ValueError: ``X`` has another shape, is not finite, or does not vary.
+            TypeError: ``X`` is no array of real numbers, or a setting of the constructor is of another type.
+            ValueError: ``X`` has another shape, is not finite, or does not vary, or a setting is out of range.
         """
-        x = _as_rows(X)
+        x = rows_of("X", X)
         if len(x) < _FEWEST or x.shape[1] < 2:
             raise ValueError(f"X must have at least {_FEWEST} rows and 2 columns, got shape {tuple(x.shape)}")
-        recipe = self.recipe or Recipe()
+        recipe = Recipe() if self.recipe is None else self.recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
+        if self.max_minutes is not None:
+            validation.positive("max_minutes", self.max_minutes)
         generator = torch.Generator()
-        generator.manual_seed(generator.seed() if self.random_state is None else self.random_state)
+        seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
+        generator.manual_seed(seed)
         center = x.double().mean(0)
         scale = float((x.double() - center).square().mean().sqrt())
-        if not scale > 1e-6 * float(x.abs().max()):
-            raise ValueError(f"X must vary, got {len(x)} rows that are all about the same; is the data constant?")
+        largest = float(x.abs().max())
+        if not scale > _RESOLUTION * torch.finfo(x.dtype).eps * largest:
+            raise ValueError(
+                f"X must vary, got {len(x)} rows that are the same to the precision of {x.dtype}: a standard deviation "
+                f"of {scale:.3g} in values of up to {largest:.3g}; drop a constant array, or subtract a large offset"
+            )
         unit = ((x.double() - center) / scale).float()
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
@@ -108,15 +118,18 @@ class SpreadFlowEstimator:
         readings = replace(
             found,
             spectrum=found.spectrum.in_units_of(scale),
-            density=density_dimension(flow, held_out, data_noise=noise, generator=generator),
+            neighbours=found.neighbours.in_units_of(scale),
+            density=density_dimension(flow, held_out, data_noise=noise, generator=generator).in_units_of(scale),
             thickness=found.thickness * scale,
         )
+        chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+        # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         self.intrinsic_dimension_ = consensus(readings)
         self.readings_, self.spectrum_ = readings, readings.spectrum
         self.disagreement_ = readings.against(self.intrinsic_dimension_)
         self.flow_, self.data_noise_ = flow, noise * scale
         self.center_, self.scale_, self.n_features_in_ = center, scale, x.shape[1]
-        self._chart: Chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+        self._chart: Chart = chart
         self._like, self._generator = X[:0], generator
         return self
 
@@ -127,7 +140,7 @@ class SpreadFlowEstimator:
         """
         unit = self._unit(X)
         with torch.no_grad():
-            return _like(X, self._chart.coordinates(encode(self.flow_, unit), self.intrinsic_dimension_))
+            return like(X, self._chart.coordinates(encode(self.flow_, unit), self.intrinsic_dimension_))
 
     def fit_transform(self, X: Array, y: None = None) -> Array:
         """``fit(X).transform(X)``."""
@@ -136,13 +149,15 @@ class SpreadFlowEstimator:
     def inverse_transform(self, coordinates: Array) -> Array:
         """Points of the data's space, (n, D), at coordinates (n, K) as ``transform`` gives them."""
         self._ensure_fitted()
-        rows = _as_rows(coordinates)
-        if rows.shape[1] > self.n_features_in_:
-            raise ValueError(f"coordinates must have at most {self.n_features_in_} columns, got {rows.shape[1]}")
+        rows = rows_of("coordinates", coordinates)
+        if not 1 <= rows.shape[1] <= self.n_features_in_:
+            raise ValueError(f"coordinates must have 1 to {self.n_features_in_} columns, got {rows.shape[1]}")
         with torch.no_grad():
             unit = decode(self.flow_, self._chart.latents(rows))
-        return _like(coordinates, unit.double() * self.scale_ + self.center_)
+        return like(coordinates, unit.double() * self.scale_ + self.center_)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def sample(self, n_samples: int = 1) -> Any:
         """Points on the manifold, shape (n_samples, D), in the kind of array that ``fit`` was given.
 
@@ -152,21 +167,21 @@ class SpreadFlowEstimator:
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
         noise = math.hypot(self.data_noise_, self.readings_.thickness) / self.scale_
-        latents = torch.randn(count, self.n_features_in_, generator=self._generator)
+        latents = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
         with torch.no_grad():
             noisy = decode(self.flow_, self._chart.latents(latents))
         step = noise**2 * score_of(self.flow_, noisy)
         # noise is never much longer than this; a longer step would be an error of the flow's
         longest = _FARTHEST * noise * self.n_features_in_**0.5
         step = step * (longest / step.norm(dim=1, keepdim=True).clamp_min(longest))
-        return _like(self._like, (noisy + step).double() * self.scale_ + self.center_)
+        return like(self._like, (noisy + step).double() * self.scale_ + self.center_)
 
     def score_samples(self, X: Array) -> Array:
         """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,)."""
         unit = self._unit(X)
         with torch.no_grad():
             values = log_prob(self.flow_, unit).double()
-        return _like(X, values - self.n_features_in_ * torch.tensor(self.scale_, dtype=torch.float64).log())
+        return like(X, values - self.n_features_in_ * torch.tensor(self.scale_, dtype=torch.float64).log())
 
     def pointwise_dimension(self, X: Array) -> Array:
         """The dimension around each point of a set, (n,) whole numbers, for data whose dimension varies.
@@ -180,7 +195,7 @@ class SpreadFlowEstimator:
     def _unit(self, X: Array) -> Tensor:
         """Points as the flow knows them."""
         self._ensure_fitted()
-        x = _as_rows(X)
+        x = rows_of("X", X)
         if x.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
         return ((x.double() - self.center_) / self.scale_).float()
@@ -188,21 +203,3 @@ class SpreadFlowEstimator:
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):
             raise RuntimeError("the estimator must be fitted first, got one that is not; call fit(X)")
-
-
-def _as_rows(X: Array) -> Tensor:
-    """A finite matrix as a floating tensor on the CPU."""
-    x = X.detach().cpu() if isinstance(X, Tensor) else torch.as_tensor(X)
-    x = x if x.is_floating_point() else x.double()
-    if x.dim() != 2:
-        raise ValueError(f"X must be a matrix, one row a point, got shape {tuple(x.shape)}")
-    return validation.points("X", x)
-
-
-def _like(example: Array, result: Tensor) -> Array:
-    """The result as a tensor, or as a NumPy array, in the floating dtype of the example."""
-    if isinstance(example, Tensor):
-        return cast(Array, result.to(example.dtype if example.is_floating_point() else result.dtype))
-    values = result.numpy()
-    kept = getattr(example, "dtype", values.dtype)
-    return cast(Array, values.astype(kept) if kept.kind == "f" else values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
-from nflows_spread.training import GeometricNoise, TrainingState, fit
+from nflows_spread.training import Callback, GeometricNoise, TrainingState, fit
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.transforms import MarginalSpline
 
@@ -24,6 +26,13 @@ _OF_THICKNESS = 1.0 / 3.0
 
 _LAST_RATE = 1.0 / 11.0
 """The learning rate at the end over that at the start."""
+
+
+_COUNTS = ("bins", "steps", "first_look", "look_every", "looks", "batch_size")
+_POSITIVE = (
+    *("learning_rate", "spline_rate", "gradient_clip", "spread_variance"),
+    *("first_noise", "last_noise", "least_noise"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,10 @@ class Recipe:
         spread_variance: σ_Z², far below all else in latents of unit scale.
         held_out: share of the rows kept for the density's read-out, which memory would flatter.
         gradient_clip: largest norm of the gradient.
+
+    Raises:
+        TypeError: a count is no integer.
+        ValueError: a number is out of range.
     """
 
     layers: int | None = None
@@ -70,6 +83,18 @@ class Recipe:
     spread_variance: float = 1e-6
     held_out: float = 0.1
     gradient_clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden_features", *_COUNTS):
+            value = getattr(self, name)
+            if value is not None or name in _COUNTS:
+                validation.positive_int(name, value)
+        for name in _POSITIVE:
+            validation.positive(name, getattr(self, name))
+        validation.non_negative("weight_decay", self.weight_decay)
+        validation.share("annealed", self.annealed)
+        if validation.share("held_out", self.held_out) == 1.0:
+            raise ValueError("held_out must be below 1, got 1.0: no row would be left to train on")
 
 
 def width_for(rows: int) -> int:
@@ -120,7 +145,7 @@ def trained_by(
         nearest: median distance of a row to its nearest neighbour.
         generator: source of the weights, the noise and the order of the rows.
         watch: asked from time to time.
-        max_minutes: stop after so long.
+        max_minutes: stop after so long, with a warning.
         progress: show a bar.
     """
     began, allowed = time.monotonic(), math.inf if max_minutes is None else 60.0 * max_minutes
@@ -135,11 +160,12 @@ def trained_by(
         if watch is not None and due and watch(objective):
             state.stop_reason = "the verdict is stable"
 
-    def train(steps: int, noise: GeometricNoise, falling: LRScheduler) -> None:
+    def train(steps: int, noise: GeometricNoise, falling: LRScheduler, callbacks: list[Callback]) -> bool:
+        """Whether there was time for it."""
         left = allowed - (time.monotonic() - began)
-        if steps < 1 or left <= 0.0:
-            return
-        fit(
+        if left <= 0.0:
+            return False
+        result = fit(
             objective,
             x,
             steps=steps,
@@ -149,22 +175,29 @@ def trained_by(
             noise_schedule=noise,
             gradient_clip=recipe.gradient_clip,
             max_minutes=None if left == math.inf else left / 60.0,
-            callbacks=[look] if steps == annealing else [],
+            callbacks=callbacks,
             generator=generator,
             progress=progress,
         )
+        return result.stopped != "max_minutes"
 
     rate = PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))
-    train(annealing, GeometricNoise(objective, start=recipe.first_noise, end=end, steps=annealing), rate)
+    annealing_noise = GeometricNoise(objective, start=recipe.first_noise, end=end, steps=annealing)
+    in_time = train(annealing, annealing_noise, rate, [look])
     if watch is not None:
         end = max(end, _OF_THICKNESS * watch.thickness)
     now = objective.data_noise
-    ratio = recipe.learning_rate * _LAST_RATE / optimizer.param_groups[0]["lr"]
-    train(
-        settling,
-        GeometricNoise(objective, start=now, end=min(now, end), steps=max(1, settling // 2)),
-        LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=max(1, settling)),
-    )
+    if settling > 0:
+        ratio = recipe.learning_rate * _LAST_RATE / optimizer.param_groups[0]["lr"]
+        settling_noise = GeometricNoise(objective, start=now, end=min(now, end), steps=max(1, settling // 2))
+        falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
+        in_time = train(settling, settling_noise, falling, []) and in_time
+    if not in_time:
+        warnings.warn(
+            f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "
+            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes",
+            stacklevel=2,
+        )
     return objective.eval()
 
 
@@ -172,7 +205,7 @@ def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
     width = width_for(len(x)) if recipe.hidden_features is None else recipe.hidden_features
     layers = couplings_for(x.shape[1]) if recipe.layers is None else recipe.layers
     with drawing_from(generator):
-        return density_flow(
+        flow = density_flow(
             x,
             layers=layers,
             hidden_features=(width, width),
@@ -180,6 +213,7 @@ def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
             base=DegenerateGaussian([x.shape[1]], spread_variance=recipe.spread_variance),
             generator=generator,
         )
+    return flow.to(x.dtype)  # whatever torch's default dtype is
 
 
 def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:

@@ -33,6 +33,22 @@ def positive_int(name: str, value: int) -> int:
     return number
 
 
+def share(name: str, value: float) -> float:
+    """``value`` as a float if it is above 0 and at most 1, else ``ValueError``."""
+    number = float(value)
+    if not 0.0 < number <= 1.0:
+        raise ValueError(f"{name} must be above 0 and at most 1, got {value}")
+    return number
+
+
+def seed(name: str, value: int) -> int:
+    """``value`` as a plain int if it is an integer of 64 bits and no sign, else ``TypeError`` or ``ValueError``."""
+    number = _integer(name, value)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"{name} must be between 0 and 2^64 − 1, got {number}")
+    return number
+
+
 def rank_within(rank: int, features: int) -> int:
     """``rank`` as a plain int if 1 ≤ rank ≤ features, else ``TypeError`` or ``ValueError``."""
     number = _integer("rank", rank)

@@ -119,7 +119,11 @@ def test_coordinates_lead_back_to_their_points(fitted_well):
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.zeros((100, 3)), ValueError, "X must vary, got 100 rows that are all about the same"),
+        (
+            np.zeros((100, 3)),
+            ValueError,
+            "X must vary, got 100 rows that are the same to the precision of torch.float64",
+        ),
         (np.zeros((10, 3)), ValueError, "X must have at least 50 rows and 2 columns, got shape (10, 3)"),
         (np.zeros((100, 1)), ValueError, "X must have at least 50 rows and 2 columns, got shape (100, 1)"),
         (np.zeros(100), ValueError, "X must be a matrix, one row a point, got shape (100,)"),
@@ -141,3 +145,127 @@ def test_points_of_another_width_are_refused(fitted):
 def test_an_estimator_that_is_not_fitted_says_so():
     with refused(RuntimeError, "the estimator must be fitted first"):
         SpreadFlowEstimator().transform(np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"random_state": -1}, ValueError, "random_state must be between 0 and 2^64 − 1, got -1"),
+        ({"random_state": 0.5}, TypeError, "random_state must be an integer, got 0.5"),
+        ({"max_minutes": 0}, ValueError, "max_minutes must be a finite number above 0, got 0"),
+        ({"recipe": {"steps": 3}}, TypeError, "recipe must be a Recipe, got dict"),
+    ],
+)
+def test_bad_settings_are_refused(settings, error, message):
+    with refused(error, message):
+        SpreadFlowEstimator(**settings).fit(arc())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+        ({"steps": 2.5}, TypeError, "steps must be an integer, got 2.5"),
+        ({"hidden_features": 0}, ValueError, "hidden_features must be at least 1, got 0"),
+        ({"look_every": 0}, ValueError, "look_every must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate must be a finite number above 0"),
+        ({"annealed": 1.5}, ValueError, "annealed must be above 0 and at most 1, got 1.5"),
+        ({"held_out": 1.0}, ValueError, "held_out must be below 1"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(numbers, error, message):
+    with refused(error, message):
+        Recipe(**numbers)
+
+
+@pytest.mark.parametrize("numbers", [{"steps": 1}, {"annealed": 1.0}, {"annealed": 0.5}])
+def test_the_ends_of_a_recipe_work(numbers):
+    recipe = Recipe(**{"steps": 20, "layers": 2, "hidden_features": 8, "bins": 4, **numbers})
+    assert SpreadFlowEstimator(random_state=np.int64(1), recipe=recipe).fit(arc()).intrinsic_dimension_ >= 1
+
+
+def test_a_fit_that_ran_out_of_time_says_so():
+    with pytest.warns(UserWarning, match="training stopped after max_minutes=1e-06, at σ_x"):
+        SpreadFlowEstimator(random_state=0, recipe=SHORT, max_minutes=1e-6).fit(arc())
+
+
+def test_an_interrupted_fit_leaves_the_last_one_whole(monkeypatch):
+    estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+    before = dict(vars(estimator))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nflows_spread.estimator.chart_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(np.random.default_rng(0).normal(size=(100, 5)))
+    assert vars(estimator) == before
+
+
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda x: x[::-1][::-1][:, ::-1][:, ::-1],
+        lambda x: x.astype(">f8"),
+        lambda x: x.astype(np.longdouble),
+        lambda x: np.ma.MaskedArray(x),
+        lambda x: x.tolist(),
+        torch.as_tensor,
+    ],
+)
+def test_points_come_in_any_layout(fitted, as_given):
+    expected = fitted.transform(arc(5))
+    np.testing.assert_array_equal(np.asarray(fitted.transform(as_given(arc(5))), dtype=float), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (None, "X must hold real numbers, got dtype object"),
+        (arc(5) + 1j, "X must hold real numbers, got dtype complex128"),
+        (torch.zeros(5, 3, dtype=torch.complex64), "X must hold real numbers, got torch.complex64"),
+        (np.ma.masked_greater(arc(5), 110.0), "X must have no masked entries"),
+        (np.full((5, 3), "a"), "X must hold real numbers, got dtype <U1"),
+    ],
+)
+def test_what_is_no_matrix_of_real_numbers_is_refused_by_name(fitted, x, message):
+    with refused(TypeError, message):
+        fitted.transform(x)
+
+
+def test_coordinates_of_no_dimension_are_refused(fitted):
+    with refused(ValueError, "coordinates must have 1 to 3 columns, got 0"):
+        fitted.inverse_transform(np.zeros((4, 0)))
+
+
+def test_a_large_offset_is_no_constant():
+    moved = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc() + 1e7)
+    assert moved.intrinsic_dimension_ == 1
+
+
+def test_readings_are_in_units_of_the_data(fitted):
+    larger = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(1024.0 * arc())
+    for name in ("nearest", "thickness"):
+        there, here = getattr(larger.readings_.neighbours, name), getattr(fitted.readings_.neighbours, name)
+        assert there == pytest.approx(1024.0 * here, rel=1e-3)
+    assert larger.readings_.density.data_noise == pytest.approx(larger.data_noise_)
+
+
+def test_points_that_are_all_equally_far_apart_have_a_dimension():
+    found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(np.eye(60))
+    assert 1 <= found.intrinsic_dimension_ <= 60
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_works_where_gradients_are_off(fitted, mode):
+    with mode():
+        found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+        assert found.sample(3).shape == (3, 3)
+    np.testing.assert_array_equal(found.transform(arc(5)), fitted.transform(arc(5)))
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_default_dtype_is_no_part_of_it():
+    found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+    assert found.sample(5).shape == (5, 3)
+    assert found.inverse_transform(found.transform(arc(5))).shape == (5, 3)

@@ -42,9 +42,19 @@ def test_a_full_dimension_is_the_highest_answer():
     assert set(pointwise_dimension(torch.randn(300, 2, generator=seeded())).tolist()) <= {1, 2}
 
 
-def test_repeated_points_are_refused():
-    with refused(ValueError, "all distinct"):
+def test_too_few_distinct_points_are_refused():
+    with refused(ValueError, "x must have at least 50 distinct points, got 1 among 100"):
         pointwise_dimension(torch.ones(100, 2))
+
+
+def test_repeated_points_count_once():
+    x = torch.randn(300, 2, generator=seeded())
+    once, twice = pointwise_dimension(x), pointwise_dimension(x.repeat(2, 1))
+    assert torch.equal(twice, once.repeat(2))
+
+
+def test_points_that_are_all_equally_far_apart_have_the_highest_dimension():
+    assert set(pointwise_dimension(torch.eye(60)).tolist()) == {60}
 
 
 def test_the_pointwise_spectrum_of_a_linear_flow_is_the_covariance_of_the_data_everywhere():

@@ -14,6 +14,9 @@ from torch import Tensor
 NEIGHBOURS = (3, 5, 10, 20, 40)
 """The numbers of neighbours k for which there is an estimate each."""
 
+LEAST_INVERSE = 1e-9
+"""One over a dimension is taken for this where it is less, as it is 0 for points that are all equally far apart."""
+
 _QUERIES = 2_000
 _SEED = 20_000
 _GRID = (1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 21, 26, 35, 50, 70, 100, 140, 200, 300)
@@ -41,9 +44,10 @@ def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
     estimates, errors = [], []
     for k in NEIGHBOURS:
         inverse = inverse_dimensions(logs, k)
-        estimates.append(float(1.0 / inverse.mean()))
+        mean = inverse.mean().clamp_min(LEAST_INVERSE)
+        estimates.append(float(1.0 / mean))
         # points share their neighbours, so that they count for less than as many independent ones
-        errors.append(_OVERLAP * float(inverse.std() / inverse.mean()) / math.sqrt(len(inverse)))
+        errors.append(_OVERLAP * float(inverse.std() / mean) / math.sqrt(len(inverse)))
     return estimates, errors
 
 
@@ -65,7 +69,7 @@ def calibrated(levels: Levels, estimates: list[float], features: int) -> tuple[f
     Args:
         levels: of the shape.
         estimates: of the data, one for each number of neighbours.
-        features: D; a shape is not asked for a dimension above 2D.
+        features: D; a shape is not asked for a dimension above 2D, and none above it is an answer.
     """
     return tuple(_dimension_at(levels, place, estimate, features) for place, estimate in enumerate(estimates))
 
@@ -78,7 +82,7 @@ def _dimension_at(levels: Levels, k: int, estimate: float, features: int) -> flo
         place += 1
         lower, upper = upper, (levels(_GRID[place])[k], float(_GRID[place]))
     slope = (upper[1] - lower[1]) / (upper[0] - lower[0])
-    return max(lower[1] + slope * (estimate - lower[0]), _LEAST)
+    return min(max(lower[1] + slope * (estimate - lower[0]), _LEAST), 2.0 * features)
 
 
 def _normal(points: int, dimension: int, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,10 @@ class DensityDimension:
     denoising_error: float
     score_error: float
     data_noise: float
+
+    def in_units_of(self, scale: float) -> DensityDimension:
+        """The same for data that is ``scale`` times larger."""
+        return replace(self, data_noise=self.data_noise * scale)
 
 
 def density_dimension(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.dimension.calibration import (
+    LEAST_INVERSE,
     NEIGHBOURS,
     SHAPES,
     calibrated,
@@ -63,6 +64,10 @@ class NeighbourDimension:
     profile: Mapping[str, tuple[float, ...]]
     thickness: float = 0.0
 
+    def in_units_of(self, scale: float) -> NeighbourDimension:
+        """The same for data that is ``scale`` times larger."""
+        return replace(self, nearest=self.nearest * scale, thickness=self.thickness * scale)
+
     @property
     def fall(self) -> float:
         """The dimension by the most neighbours over that by the fewest, the largest over shapes; 1 where one rises."""
@@ -103,10 +108,7 @@ def neighbour_dimension(
         E. Levina, P. Bickel, Maximum likelihood estimation of intrinsic dimension, NeurIPS 2004.
         C. Ceruti et al., DANCo: an intrinsic dimensionality estimator, Pattern Recognition 47, 2014.
     """
-    validation.points("x", x)
-    points = x.flatten(1).double().unique(dim=0)
-    if len(points) < _FEWEST:
-        raise ValueError(f"x must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
+    points, _ = _distinct(x)
     order = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
     logs = log_distances(points[order])
     estimates, errors = maximum_likelihood(logs)
@@ -150,19 +152,16 @@ def pointwise_dimension(x: Tensor) -> Tensor:
     at dimensions beyond about 5 so few neighbours leave an error of one or more.
 
     Args:
-        x: points, shape (n, ...), n at least 50.
+        x: points, shape (n, ...), at least 50 of them distinct. Repeated points count once.
 
     Returns:
         Shape (n,), int64.
 
     Raises:
         TypeError: ``x`` is not of a floating dtype.
-        ValueError: ``x`` is not finite, or has fewer than 50 points, or some that are equal.
+        ValueError: ``x`` is not finite, or has fewer than 50 distinct points.
     """
-    validation.points("x", x)
-    points = x.flatten(1).double()
-    if len(points) < _FEWEST or len(points.unique(dim=0)) < len(points):
-        raise ValueError(f"x must have at least {_FEWEST} points, all distinct, got {len(points)} with repetitions")
+    points, which = _distinct(x)
     place = NEIGHBOURS.index(_LOCAL)
     inverse, neighbours = [], []
     for index in torch.arange(len(points)).split(_QUERIES):
@@ -171,12 +170,22 @@ def pointwise_dimension(x: Tensor) -> Tensor:
         nearest = distances.topk(_LOCAL, largest=False)
         inverse.append(inverse_dimensions(nearest.values.log(), _LOCAL))
         neighbours.append(torch.cat([index.unsqueeze(1), nearest.indices], dim=1))
-    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).reciprocal()
-    highest = max(1, math.ceil(2.0 * float(estimates.max())))
+    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).clamp_min(LEAST_INVERSE).reciprocal()
+    # an answer is at most D, and so is what it takes to find it
+    highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
     levels = [
         sum(levels_of(shape, min(len(points), _POINTS))(dimension)[place] for shape in SHAPES) / len(SHAPES)
         for dimension in range(1, highest + 1)
     ]
     # the dimension whose level is nearest: between two levels the middle decides
     middles = torch.tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)], dtype=torch.float64)
-    return (torch.bucketize(estimates, middles) + 1).clamp_max(points.shape[1])
+    return (torch.bucketize(estimates, middles) + 1)[which]
+
+
+def _distinct(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
+    validation.points("x", x)
+    points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
+    if len(points) < _FEWEST:
+        raise ValueError(f"x must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
+    return points, which
