@@ -15,6 +15,7 @@ import experiments
 import records
 import report
 from experiment import PROFILES
+from options import minutes
 from runs import Run
 from tasks import UnreadableDataError
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.experiment == "report":
             print(f"the page is {report.write(options.out / 'report.html', options.results)}")
             return 0
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, AssertionError) as error:
         parser.error(str(error).splitlines()[0])
     try:
         for run in _runs(options):
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one or more seeds, each a run (default 0)")
     parser.add_argument("--device", default="cpu", help="where to train (default cpu)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
-    parser.add_argument("--max-minutes", type=float, help="stop the training of a run after so long")
+    parser.add_argument("--max-minutes", type=minutes, help="stop the training of a run after so long")
     parser.add_argument("--data-dir", type=Path, help="folder of real data (default: NFLOWS_SPREAD_DATA)")
     parser.add_argument("--fresh", action="store_true", help="start anew where an interrupted run could go on")
     parser.add_argument(

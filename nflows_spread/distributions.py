@@ -53,6 +53,8 @@ class DegenerateGaussian(Distribution):
         learn_mean: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(shape, Sequence):
+            raise TypeError(f"shape must be a sequence of sizes, got {shape!r}; write [{shape!r}] for one feature axis")
         self.shape = torch.Size(shape)
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"shape must have at least one entry and all entries at least 1, got {tuple(self.shape)}")

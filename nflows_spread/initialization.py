@@ -75,6 +75,7 @@ def initialize_prior(
     if not isinstance(base, DegenerateGaussian):
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     _two_points(x)
+    validation.context_of(len(x), context)
     noise = validation.non_negative("data_noise", data_noise)
     first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
     second = torch.zeros(base.features, base.features, dtype=torch.float64, device=x.device)

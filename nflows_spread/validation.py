@@ -91,6 +91,12 @@ def points(name: str, value: Tensor) -> Tensor:
     return value
 
 
+def context_of(rows: int, context: Tensor | None) -> None:
+    """``ValueError`` unless there is no context, or one row of it for each of the inputs."""
+    if context is not None and len(context) != rows:
+        raise ValueError(f"context must have one row for each of the {rows} inputs, got {len(context)} rows")
+
+
 def all_finite(value: Tensor) -> bool:
     """Whether no entry is NaN or infinite, which a finite sum proves at a third of the cost of looking at each."""
     return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())

@@ -41,7 +41,7 @@ WITHIN_DIMENSION = [
 """The layers of the one subpackage that has some of its own."""
 
 OF_THE_BENCHMARKS = [
-    {"courses", "grids", "image_quality", "principal", "records", "trained_once", "watching"},
+    {"courses", "grids", "image_quality", "options", "principal", "records", "trained_once", "watching"},
     {"baselines", "classifier", "inception", "tasks"},
     {"settings", "colour_images", "digit_images", "intrinsic_dimension"},
     {"declarations", "training_runs"},

@@ -295,3 +295,17 @@ def test_the_histogram_of_true_points_is_the_true_density(manifold: Manifold) ->
     assert total_variation(found, grid.truth, grid.cell) < 0.04
     width = float(grid.position[1] - grid.position[0])
     assert float(grid.marginal(found).sum()) * width == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "soon"])
+def test_minutes_that_are_none_are_refused(minutes, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["line", "--out", str(tmp_path), "--max-minutes", minutes])
+    assert "--max-minutes" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
+def test_a_device_that_is_not_there_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["line", "--out", str(tmp_path), "--device", "cuda"])
+    assert "CUDA" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import torch
 from nflows.distributions import Distribution, StandardNormal
 
 from nflows_spread import DegenerateGaussian
-from support import assert_same_state, lower_triangular, randomize, scipy_log_prob
+from support import assert_same_state, lower_triangular, randomize, refused, scipy_log_prob
 
 SHAPES = [(3,), (2, 3), (2, 2, 2)]
 
@@ -213,3 +213,8 @@ def test_another_factor_takes_the_place_of_the_dense_one():
 def test_signature_keeps_options_keyword_only():
     parameters = inspect.signature(DegenerateGaussian).parameters.values()
     assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == ["shape"]
+
+
+def test_a_number_is_no_shape():
+    with refused(TypeError, "shape must be a sequence of sizes, got 4; write [4]"):
+        DegenerateGaussian(4)

@@ -285,9 +285,13 @@ def test_another_mat_file_is_refused_by_name(content, words, tmp_path):
 
 
 def test_a_damaged_mat_file_is_refused_by_name(tmp_path):
-    write(tmp_path / "train_32x32.mat", b"no MATLAB" * 40)
-    with refused(ValueError, "train_32x32.mat must be a .mat file"):
-        svhn(tmp_path)
+    path = tmp_path / "train_32x32.mat"
+    scipy.io.savemat(path, {"X": random_pixels(32, 32, 3, 2), "y": [1, 1]}, do_compression=True)
+    whole = path.read_bytes()
+    for damaged in (b"no MATLAB" * 40, b"", whole[: len(whole) // 2], whole[:300] + b"damage" * 20 + whole[420:]):
+        write(path, damaged)
+        with refused(ValueError, "train_32x32.mat must be a .mat file"):
+            svhn(tmp_path)
 
 
 # CelebA
@@ -372,10 +376,29 @@ def test_a_folder_that_cannot_serve_is_refused(tmp_path):
         image_folder(tmp_path)
     with refused(ValueError, "crop must be between 1 and 4", "a.png", "got 5"):
         image_folder(tmp_path, crop=5)
+    with refused(TypeError, "crop must be an integer, got 1.5"):
+        image_folder(tmp_path, crop=1.5)
+    with refused(ValueError, "channels must be 1 for grey levels or 3 for RGB, got 2"):
+        image_folder(tmp_path, channels=2)
     with refused(ValueError, "limit must be at least 1"):
         image_folder(tmp_path, limit=0)
     with refused(ValueError, "size must be at least 1"):
         image_folder(tmp_path, size=0)
+
+
+def test_sixteen_bits_of_grey_keep_their_upper_eight(tmp_path):
+    pixels = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
+    pytest.importorskip("PIL.Image").fromarray(pixels).save(tmp_path / "a.png")
+    assert torch.equal(
+        image_folder(tmp_path, channels=1).images[0, 0], torch.from_numpy((pixels >> 8).astype(np.uint8))
+    )
+
+
+def test_a_dangling_link_is_named(tmp_path):
+    write(tmp_path / "a.png", png(random_pixels(4, 4, 3)))
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.warns(UserWarning, match=r"1 of 2 images .* left out: b\.png"):
+        assert len(image_folder(tmp_path).images) == 1
 
 
 # what is missing

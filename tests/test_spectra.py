@@ -190,3 +190,8 @@ def test_a_colour_image_takes_a_bounded_number_of_passes(features):
     assert int(found) == 20
     assert sum(passed) <= 4 * features + 4097  # each row and its mirror image, twice D of them; 2048 for the errors
     assert max(passed) * features <= 2**20
+
+
+def test_a_context_of_another_length_is_refused():
+    with refused(ValueError, "context must have one row for each of the 50 inputs, got 49 rows"):
+        spectrum(identity_flow(4), curve(50), context=torch.zeros(49, 2))

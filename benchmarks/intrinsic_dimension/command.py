@@ -19,6 +19,7 @@ from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, estimate
 from intrinsic_dimension.problems import SETS, Problem, problems
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
+from options import minutes
 
 NAME = "intrinsic-dimension"
 _SIX = ("M1_Sphere", "M5b_Helix2d", "M7_Roll", "M9_Affine", "M13a_Scurve", "Mp1_Paraboloid")
@@ -160,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--manifolds", nargs="+", metavar="NAME", help="of the set")
     parser.add_argument("--jobs", type=_positive_int, default=_cores(), help="processes (default: the cores)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for one estimate (default 600)")
-    parser.add_argument("--max-minutes", type=float, help="stop after so long; what is there is kept")
+    parser.add_argument("--max-minutes", type=minutes, help="stop after so long; what is there is kept")
     parser.add_argument("--fresh", action="store_true", help="make estimates again that are there")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"

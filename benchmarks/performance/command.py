@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import records
+from options import minutes
 from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
 from performance.races import Race, Trial
 from performance.record import growth_of, judge_growth, run_race, run_trial
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="parts of it (default: all)"
     )
-    parser.add_argument("--max-minutes", type=float, default=9.0, help="rounds are fitted into so long (default 9)")
+    parser.add_argument("--max-minutes", type=minutes, default=9.0, help="rounds are fitted into so long (default 9)")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="processor where other work runs on the machine (default wall)"
     )

@@ -44,15 +44,18 @@ def image_folder(
             Pillow's bilinear filter; None leaves them, and then all must have one size.
         crop: side of the centred square that is cut out first, in pixels of the file; by default the
             largest one if there is a ``size``.
-        channels: 3 for RGB, 1 for grey levels; files of another kind are converted.
+        channels: 3 for RGB, 1 for grey levels; files of another kind are converted, 16 bits to the upper 8.
         only: names, without folders, of the files to read; None reads them all.
         limit: read no more than the first so many.
         strict: a file that cannot be read is an error; by default it is left out and named in a warning.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: there is no image in it, none can be read, or they differ in size.
+        ValueError: there is no image in it, none can be read, they differ in size, or an argument is out of range.
     """
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 for grey levels or 3 for RGB, got {channels!r}")
+    crop = None if crop is None else validation.positive_int("crop", crop)
     path = Path(folder)
     if not path.exists():
         raise FileNotFoundError(f"folder must be a folder or .zip file of images, got {path}, which does not exist")
@@ -66,7 +69,7 @@ def image_folder(
 def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
     """The names of the images of a folder or archive, relative to it and in order, and what reads one."""
     if path.is_dir():
-        files = (file for file in path.rglob("*") if file.is_file())
+        files = (file for file in path.rglob("*") if file.is_file() or file.is_symlink())  # a dangling link is named
         yield _images_of(file.relative_to(path).as_posix() for file in files), lambda name: (path / name).read_bytes()
         return
     try:
@@ -129,6 +132,10 @@ def _read(
 def _decoded(content: bytes, channels: int) -> Any:
     """The image of a file, in Pillow's form."""
     with pillow_image().open(io.BytesIO(content)) as image:
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers of no known range")
+        if image.mode.startswith("I"):  # 16 bits of grey, of which Pillow would clip and not scale
+            image = pillow_image().fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
         return image.convert("RGB" if channels == 3 else "L")
 
 

@@ -67,6 +67,7 @@ def density_dimension(
         ValueError: ``x`` is empty or not finite, or ``data_noise`` is not positive.
     """
     validation.points("x", x)
+    validation.context_of(len(x), context)
     sigma = validation.positive("data_noise", data_noise)
     denoising, score = [], []
     for index in torch.arange(len(x), device=x.device).split(_CHUNK):

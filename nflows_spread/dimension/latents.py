@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg
+from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import encode
 
@@ -31,6 +31,7 @@ class Latents:
         noise: float,
         generator: torch.Generator | None,
     ) -> None:
+        validation.context_of(len(x), context)
         self.flow, self.base, self.x, self.context = flow, base, x, context
         self.noise, self.generator = noise, generator
         self.features = x[0].numel()

@@ -12,6 +12,8 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
+from nflows_spread import validation
+
 _MODULES = {"nflows": "nflows_spread.hosts.nflows", "normflows": "nflows_spread.hosts.normflows"}
 
 
@@ -73,7 +75,7 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 
 def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
-    _check_context(len(x), context)
+    validation.context_of(len(x), context)
     return host_of(flow).encode(flow, x, context)
 
 
@@ -88,7 +90,7 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     Returns:
         Data, shape (n, ...).
     """
-    _check_context(len(z), context)
+    validation.context_of(len(z), context)
     return host_of(flow).decode(flow, z, context)
 
 
@@ -122,8 +124,3 @@ def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
     is given stays as it is.
     """
     return host_of(flow).swap_base(flow, base)
-
-
-def _check_context(rows: int, context: Tensor | None) -> None:
-    if context is not None and len(context) != rows:
-        raise ValueError(f"context must have one row for each of the {rows} inputs, got {len(context)} rows")
