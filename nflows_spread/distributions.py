@@ -58,6 +58,8 @@ class DegenerateGaussian(Distribution):
         self.shape = torch.Size(shape)
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"shape must have at least one entry and all entries at least 1, got {tuple(self.shape)}")
+        if isinstance(factor, nn.Module):
+            raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         variance = validation.positive("spread_variance", spread_variance)
         self.features = math.prod(self.shape)
         # float64, so that a later .double() finds the value that was set and not its float32 rounding

@@ -32,7 +32,7 @@ def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> 
         TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more, or does not
             fit the flow; then no layer has changed.
     """
-    _two_points(x)
+    validation.two_points("x", x)
     encode(flow, x, context)  # what does not fit shows before the first layer changes
     layers = [module for module in flow.modules() if isinstance(module, ExplicitActNorm | GlowStep)]
     hooks = [layer.register_forward_pre_hook(_initialize_from_input) for layer in layers]
@@ -74,7 +74,7 @@ def initialize_prior(
     base = base_of(flow)
     if not isinstance(base, DegenerateGaussian):
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
-    _two_points(x)
+    validation.two_points("x", x)
     validation.context_of(len(x), context)
     noise = validation.non_negative("data_noise", data_noise)
     first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
@@ -91,12 +91,6 @@ def initialize_prior(
         base.loc.copy_(first.view(base.shape))
     root = torch.linalg.cholesky(linalg.add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
     base.factor.assign(root, base.spread_variance)
-
-
-def _two_points(x: Tensor) -> None:
-    validation.points("x", x)
-    if len(x) < 2:
-        raise ValueError(f"x must have at least two rows, got {tuple(x.shape)}")
 
 
 def _initialize_from_input(layer: nn.Module, args: tuple[Tensor, ...]) -> None:

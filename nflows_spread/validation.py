@@ -91,6 +91,13 @@ def points(name: str, value: Tensor) -> Tensor:
     return value
 
 
+def two_points(name: str, value: Tensor) -> Tensor:
+    """``value`` if it is a batch of at least two rows, as for ``points``, else ``TypeError`` or ``ValueError``."""
+    if len(points(name, value)) < 2:
+        raise ValueError(f"{name} must have at least two rows, got {tuple(value.shape)}")
+    return value
+
+
 def context_of(rows: int, context: Tensor | None) -> None:
     """``ValueError`` unless there is no context, or one row of it for each of the inputs."""
     if context is not None and len(context) != rows:

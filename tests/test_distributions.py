@@ -8,6 +8,7 @@ import torch
 from nflows.distributions import Distribution, StandardNormal
 
 from nflows_spread import DegenerateGaussian
+from nflows_spread.factors import LowerTriangularFactor
 from support import assert_same_state, lower_triangular, randomize, refused, scipy_log_prob
 
 SHAPES = [(3,), (2, 3), (2, 2, 2)]
@@ -218,3 +219,8 @@ def test_signature_keeps_options_keyword_only():
 def test_a_number_is_no_shape():
     with refused(TypeError, "shape must be a sequence of sizes, got 4; write [4]"):
         DegenerateGaussian(4)
+
+
+def test_a_factor_that_is_built_already_is_refused():
+    with refused(TypeError, "got a LowerTriangularFactor itself; pass its class"):
+        DegenerateGaussian([4], factor=LowerTriangularFactor(4))

@@ -108,3 +108,9 @@ def test_swapping_the_base_keeps_the_transform_and_the_flow_that_was_given(flow_
     assert torch.equal(encode(twin, x, context), encode(flow, x, context))
     shared = {id(p) for p in flow.parameters()} & {id(p) for p in twin.parameters()}
     assert len(shared) == len(list(twin.parameters())) - 1  # all but the new factor
+
+
+@pytest.mark.parametrize("base", ["abc", DegenerateGaussian])
+def test_a_base_that_is_no_module_is_refused(base):
+    with refused(TypeError, "base must be a distribution that is an nn.Module"):
+        swap_base(coupling_flow(3, layers=2), base)

@@ -99,6 +99,7 @@ def test_samples_outside_the_unit_interval_are_brought_to_the_nearest_level():
     ("call", "error", "words"),
     [
         (lambda: dequantise(torch.rand(3)), TypeError, ("integer dtype", "torch.float32", "quantise")),
+        (lambda: dequantise(np.zeros(3, np.uint8)), TypeError, ("must be a torch.Tensor", "got ndarray")),
         (lambda: dequantise(torch.tensor([True])), TypeError, ("integer dtype", "torch.bool")),
         (lambda: dequantise(torch.tensor([0, 256])), ValueError, ("from 0 to 255", "got 0 to 256")),
         (lambda: dequantise(torch.tensor([-1, 4])), ValueError, ("from 0 to 255", "got -1 to 4")),

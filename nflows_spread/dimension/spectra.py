@@ -48,10 +48,10 @@ def spectrum(
 
     Raises:
         TypeError: ``x`` is not of a floating dtype, or the base is of another kind.
-        ValueError: ``x`` is empty or not finite, ``data_noise`` is negative, or the latents' covariance
-            is singular.
+        ValueError: ``x`` has fewer than two rows or is not finite, ``data_noise`` is negative, or the latents'
+            covariance is singular.
     """
-    validation.points("x", x)
+    validation.two_points("x", x)
     base = base_of(flow)
     eigenvalues = base.eigenvalues if isinstance(base, DegenerateGaussian) else variances_of_base(flow)
     if eigenvalues is None:

@@ -122,5 +122,10 @@ def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
     ``MultiscaleFlow``, which becomes a ``NormalizingFlow`` of one multiscale layer and one base over all
     levels. Class labels belong to the bases of a class-conditional flow and go with them. The flow that
     is given stays as it is.
+
+    Raises:
+        TypeError: ``flow`` is of no known host, or ``base`` is no module.
     """
+    if not isinstance(base, nn.Module):
+        raise TypeError(f"base must be a distribution that is an nn.Module, got {base!r}; build it first")
     return host_of(flow).swap_base(flow, base)

@@ -41,9 +41,7 @@ def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | Non
         TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more or does not fit the flow, or
             the flow has no Glow in it; then nothing has changed.
     """
-    validation.points("x", x)
-    if len(x) < 2:
-        raise ValueError(f"x must have at least two rows, got {tuple(x.shape)}")
+    validation.two_points("x", x)
     encode(flow, x, context)  # what does not fit shows before anything changes
     starts = [start for block in flow.modules() for start in _starts(block)]
     if not starts:
