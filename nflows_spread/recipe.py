@@ -85,10 +85,11 @@ class Recipe:
     gradient_clip: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "hidden_features", *_COUNTS):
-            value = getattr(self, name)
-            if value is not None or name in _COUNTS:
-                validation.positive_int(name, value)
+        for name in _COUNTS:
+            validation.positive_int(name, getattr(self, name))
+        for name in ("layers", "hidden_features"):
+            if getattr(self, name) is not None:
+                validation.positive_int(name, getattr(self, name))
         for name in _POSITIVE:
             validation.positive(name, getattr(self, name))
         validation.non_negative("weight_decay", self.weight_decay)

@@ -64,11 +64,16 @@ def _integer(name: str, value: SupportsIndex) -> int:
     return int(value)
 
 
-def floating(name: str, value: Tensor) -> Tensor:
-    """``value`` if it is a floating-point tensor, else ``TypeError``."""
+def tensor(name: str, value: Tensor) -> Tensor:
+    """``value`` if it is a tensor, else ``TypeError``."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
-    if not value.is_floating_point():
+    return value
+
+
+def floating(name: str, value: Tensor) -> Tensor:
+    """``value`` if it is a floating-point tensor, else ``TypeError``."""
+    if not tensor(name, value).is_floating_point():
         raise TypeError(f"{name} must be of a floating dtype, got {value.dtype}; convert it with .float()")
     return value
 

@@ -102,8 +102,7 @@ class DequantisedImages(Dataset[Any]):
 
 
 def _check_levels(images: Tensor, levels: int) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a torch.Tensor, got {type(images).__name__}; convert it with torch.as_tensor")
+    validation.tensor("images", images)
     if images.is_floating_point() or images.is_complex() or images.dtype == torch.bool:
         raise TypeError(f"images must be of an integer dtype, got {images.dtype}; bring them back by quantise")
     if images.numel():

@@ -43,11 +43,19 @@ def svhn(folder: str | Path | None = None, *, split: Literal["train", "test", "e
 
 def _read(path: Path) -> ImageSet:
     """X is (32, 32, 3, n) and y (n, 1), with 10 for the digit 0."""
-    damaged = scipy_io().matlab.MatReadError
+    reader = scipy_io()
     try:
-        content = scipy_io().loadmat(str(path), variable_names=["X", "y"])
+        content = reader.loadmat(str(path), variable_names=["X", "y"])
         pixels, labels = np.asarray(content["X"]), np.asarray(content["y"]).reshape(-1)
-    except (ValueError, TypeError, KeyError, OSError, NotImplementedError, zlib.error, damaged) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        NotImplementedError,
+        zlib.error,
+        reader.matlab.MatReadError,
+    ) as error:
         raise ValueError(f"{path.name} must be a .mat file with X and y, got something else: {error}") from error
     if pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or pixels.shape[3] != len(labels):
         raise ValueError(

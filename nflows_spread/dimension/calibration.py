@@ -14,14 +14,12 @@ from torch import Tensor
 NEIGHBOURS = (3, 5, 10, 20, 40)
 """The numbers of neighbours k for which there is an estimate each."""
 
-LEAST_INVERSE = 1e-9
-"""One over a dimension is taken for this where it is less, as it is 0 for points that are all equally far apart."""
-
 _QUERIES = 2_000
 _SEED = 20_000
 _GRID = (1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 21, 26, 35, 50, 70, 100, 140, 200, 300)
 _OVERLAP = 1.3
 _LEAST = 0.1
+_LEAST_INVERSE = 1e-9
 
 Levels = Callable[[int], tuple[float, ...]]
 """K to the estimates, one for each number of neighbours, that a set of dimension K gives."""
@@ -35,8 +33,11 @@ def log_distances(points: Tensor) -> Tensor:
 
 
 def inverse_dimensions(logs: Tensor, k: int) -> Tensor:
-    """One over the maximum-likelihood estimate by k neighbours at each point, (m,), from ``log_distances``."""
-    return (logs[:, k - 1 : k] - logs[:, : k - 1]).sum(1) / (k - 2)
+    """One over the maximum-likelihood estimate by k neighbours at each point, (m,), from ``log_distances``.
+
+    Never 0, which it would be where all neighbours are equally far.
+    """
+    return ((logs[:, k - 1 : k] - logs[:, : k - 1]).sum(1) / (k - 2)).clamp_min(_LEAST_INVERSE)
 
 
 def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
@@ -44,10 +45,9 @@ def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
     estimates, errors = [], []
     for k in NEIGHBOURS:
         inverse = inverse_dimensions(logs, k)
-        mean = inverse.mean().clamp_min(LEAST_INVERSE)
-        estimates.append(float(1.0 / mean))
+        estimates.append(float(1.0 / inverse.mean()))
         # points share their neighbours, so that they count for less than as many independent ones
-        errors.append(_OVERLAP * float(inverse.std() / mean) / math.sqrt(len(inverse)))
+        errors.append(_OVERLAP * float(inverse.std() / inverse.mean()) / math.sqrt(len(inverse)))
     return estimates, errors
 
 

@@ -47,13 +47,14 @@ class Latents:
         """
         origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
         first, second = self._zeros(self.features), self._zeros(self.features, self.features)
-        kept: list[Tensor] = []
+        limit, kept = min(_ERROR_ROWS, len(self.x)), self._zeros(0, self.features)
         for noisy, index in self._noisy(self.rows):
             z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
             first += z.sum(0) / self.rows
             second += linalg.second_moment_of(z) * (len(z) / self.rows)
-            kept.append(z[: max(0, min(_ERROR_ROWS, len(self.x)) - sum(map(len, kept)))])
-        return second - torch.outer(first, first), torch.cat(kept) - first
+            if len(kept) < limit:
+                kept = torch.cat([kept, z])[:limit]
+        return second - torch.outer(first, first), kept - first
 
     def jacobians(self, points: int) -> Tensor:
         """The Jacobian of g at noisy points by central differences, shape (points, D, D), every direction at once."""

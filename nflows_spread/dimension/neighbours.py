@@ -18,7 +18,6 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.dimension.calibration import (
-    LEAST_INVERSE,
     NEIGHBOURS,
     SHAPES,
     calibrated,
@@ -170,7 +169,7 @@ def pointwise_dimension(x: Tensor) -> Tensor:
         nearest = distances.topk(_LOCAL, largest=False)
         inverse.append(inverse_dimensions(nearest.values.log(), _LOCAL))
         neighbours.append(torch.cat([index.unsqueeze(1), nearest.indices], dim=1))
-    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).clamp_min(LEAST_INVERSE).reciprocal()
+    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).reciprocal()
     # an answer is at most D, and so is what it takes to find it
     highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
     levels = [
