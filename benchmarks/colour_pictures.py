@@ -9,11 +9,13 @@ from torch import Tensor
 
 import pictures
 from colour_images import nearest
+from directions import BY_EIGENVALUE, directions_of
+from fitted_directions import FITTED
 from nflows_spread import DegenerateGaussian, base_of, decode, plots
 from outcomes import Outcome
 from pictures import Panel
 from rank_quality import sampled_ranks
-from ranks import BY_EIGENVALUE, ORDERS, PRINCIPAL, directions_of, reconstructed_ranks, reconstructions
+from ranks import ORDERS, reconstructed_ranks, reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,17 +58,17 @@ def reconstructions_by_eigenvalue(figure: Figure, place: SubplotSpec, outcome: O
     _reconstructed(figure.add_subplot(place), outcome, BY_EIGENVALUE)
 
 
-def reconstructions_by_principal_energy(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
-    """The same from the directions that keep most energy in data space."""
-    _reconstructed(figure.add_subplot(place), outcome, PRINCIPAL)
+def reconstructions_by_fitted_directions(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The same from directions that are fitted to the error, for each K that they are fitted at."""
+    _reconstructed(figure.add_subplot(place), outcome, FITTED)
 
 
 def reconstruction_curve(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
     """Mean squared error against K, for each way to choose the directions."""
     axes = figure.add_subplot(place)
-    ranks = reconstructed_ranks(outcome)
-    colours = (plots.REFERENCE_COLOUR, plots.DATA_COLOUR, plots.MODEL_COLOUR)
-    for (order, ending), colour, style in zip(ORDERS.items(), colours, ("o-", "s--", "o-")):
+    colours = (plots.REFERENCE_COLOUR, plots.DATA_COLOUR, plots.MODEL_COLOUR, "black")
+    for (order, ending), colour, style in zip(ORDERS.items(), colours, ("o-", "s--", "o-", "v-")):
+        ranks = reconstructed_ranks(outcome, order)
         axes.plot(ranks, [outcome.numbers[f"mse_{rank}{ending}"] for rank in ranks], style, c=colour, ms=4, label=order)
     axes.set_yscale("log")
     axes.set_xlabel("K")
@@ -93,7 +95,7 @@ OF_COLOURS: tuple[Panel, ...] = (
     samples_by_temperature,
     nearest_training_images,
     reconstructions_by_eigenvalue,
-    reconstructions_by_principal_energy,
+    reconstructions_by_fitted_directions,
     reconstruction_curve,
     whole_spectrum,
 )
@@ -113,10 +115,9 @@ def _samples(outcome: Outcome, *, rank: int | None = None, temperature: float = 
 
 
 def _reconstructed(axes: Axes, outcome: Outcome, order: str) -> None:
-    x, directions = outcome.task.held_out.x[:_COLUMNS], directions_of(outcome)
-    ranks = reconstructed_ranks(outcome)
-    rows = [reconstructions(outcome, directions, x, rank, order) for rank in ranks]
-    _grid(axes, [x, *rows], f"{outcome.name}: by {order}", ["data", *ranks])
+    x, ranks = outcome.task.held_out.x[:_COLUMNS], reconstructed_ranks(outcome, order)
+    rows = [reconstructions(outcome, x, rank, order) for rank in ranks]
+    _grid(axes, [x, *rows], f"{outcome.name}: {order}", ["data", *ranks])
 
 
 def _grid(axes: Axes, rows: list[Tensor], title: str, labels: list[object] | tuple[object, ...]) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from nflows.distributions import StandardNormal
 
 import colour_images
 import experiments
@@ -26,7 +25,7 @@ from classifier import SmallClassifier
 from image_quality import Judge
 from inception import INCEPTION_VARIABLE, inception_features
 from nflows_spread import DegenerateGaussian, decode, encode
-from nflows_spread.datasets import CIFAR10_CLASSES, Points
+from nflows_spread.datasets import CIFAR10_CLASSES
 from nflows_spread.factors import SpreadCholeskyFactor
 from tasks import Folders
 
@@ -98,6 +97,7 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
     """The experiment with small nets, a few steps, and those of its flows."""
+    monkeypatch.setattr("fitted_directions._STEPS", 2)
     declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     ours, fixed, cef = declared.variants
@@ -328,74 +328,3 @@ def test_images_are_shuffled_shrunk_by_means_and_dequantised(data: Path, tmp_pat
     assert (blocks.amax(4) - blocks.amin(4)).max() <= 1.0 / 256
     with pytest.raises(ValueError, match="must divide the images' 32 pixels, got 12"):
         colour_images.cifar10(0, folders, size=12)
-
-
-class _Outcome:
-    """A trained flow as far as ``ranks`` asks for it."""
-
-    def __init__(self, flow: torch.nn.Module, x: torch.Tensor) -> None:
-        self.trained, self.latents = type("Trained", (), {"flow": flow}), encode(flow, x).detach()
-        self.task = type("Task", (), {"held_out": type("Points", (), {"x": x})})
-
-    def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def outcome() -> _Outcome:
-    base = DegenerateGaussian([48], factor=SpreadCholeskyFactor)
-    flow = colour_images.glow_flow((3, 4, 4), base=base, blocks=1, layers=1, hidden_channels=4)
-    with torch.no_grad():
-        base.factor.entries.add_(0.3 * torch.randn(48, 48).tril())
-        for name, parameter in flow.named_parameters():
-            if "_transform" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return _Outcome(flow.eval(), torch.rand(300, 3, 4, 4))
-
-
-@pytest.mark.parametrize("order", ranks.ORDERS)
-def test_reconstructions_at_full_rank_are_the_images_however_directions_are_chosen(
-    order: str, outcome: _Outcome
-) -> None:
-    directions, x = ranks.directions_of(outcome), outcome.task.held_out.x[:5]
-    back = ranks.reconstructions(outcome, directions, x, 48, order)
-    torch.testing.assert_close(back, x, rtol=0, atol=1e-3)
-    forth, back = directions.maps(3, order)
-    torch.testing.assert_close(back @ forth, torch.eye(3), rtol=0, atol=1e-4)  # a projection
-
-
-def test_energies_and_principal_directions_are_those_of_the_jacobians(outcome: _Outcome) -> None:
-    directions, flow = ranks.directions_of(outcome), outcome.trained.flow
-    assert (directions.variances.diff() <= 0).all()
-    pulled = [
-        torch.func.jacrev(lambda row: decode(flow, row.unsqueeze(0)).flatten())(z).detach()
-        for z in outcome.latents[:60]
-    ]
-    exact = replace(directions, pulled=torch.cat(pulled) * 48**0.5)
-    torch.testing.assert_close(directions.energies, exact.energies, rtol=0.8, atol=1e-3)
-    assert float(directions.energies.sum() / exact.energies.sum()) == pytest.approx(1.0, abs=0.1)
-    root = exact.vectors * exact.variances.sqrt()
-    whole = (exact.pulled @ root).square().sum()
-    kept = {}
-    for order in ranks.ORDERS:
-        forth, back = exact.maps(5, order)
-        kept[order] = 1.0 - (exact.pulled @ (torch.eye(48) - forth @ back).mT @ root).square().sum() / whole
-    assert kept[ranks.PRINCIPAL] >= kept[ranks.BY_ENERGY] >= kept[ranks.BY_EIGENVALUE] - 1e-6
-
-
-def test_held_out_images_are_not_in_the_directions_of_a_fixed_prior() -> None:
-    """Directions of the latents of a few images would give these few back exactly."""
-    flow = colour_images.glow_flow((3, 4, 4), base=StandardNormal([48]), blocks=1, layers=1, hidden_channels=4).eval()
-    x = torch.rand(330, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    outcome = _Outcome(flow, x[:30])
-    outcome.task.train = Points(x[30:], torch.zeros(300, 1))
-    directions = ranks.directions_of(outcome)
-    back = ranks.reconstructions(outcome, directions, x[:30], 30, ranks.BY_EIGENVALUE)
-    assert (back - x[:30]).square().mean() > 0.1 * x.var() * 18 / 48
-
-
-def test_the_ranks_are_the_papers_among_others(outcome: _Outcome) -> None:
-    assert ranks.ranks_of(3072) == [64, 256, 512, 1024, 2000, 2500, 3000]
-    found = ranks.reconstruction_errors(outcome)
-    assert set(found) == {f"mse_{rank}{end}" for rank in ranks.ranks_of(48) for end in ranks.ORDERS.values()}
-    assert found["mse_47"] < found["mse_1"]
