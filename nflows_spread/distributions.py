@@ -12,7 +12,7 @@ import torch
 from nflows.distributions import Distribution
 from torch import Tensor, nn
 
-from nflows_spread import validation
+from nflows_spread import linalg, validation
 from nflows_spread.factors import Factor, LowerTriangularFactor
 
 
@@ -200,7 +200,8 @@ class DegenerateGaussian(Distribution):
         draws = []
         for size in [chunk] * (total // chunk) + [total % chunk] * (total % chunk > 0):
             noise = torch.empty(size, root.shape[1], dtype=root.dtype, device=root.device).normal_(generator=generator)
-            draws.append(noise @ root.mT)
+            with linalg.full_precision(noise):
+                draws.append(noise @ root.mT)
         samples = self.unflatten(torch.cat(draws))
         return samples if context is None else samples.unflatten(0, (len(context), num_samples))
 
@@ -228,7 +229,8 @@ class DegenerateGaussian(Distribution):
     def covariance(self) -> Tensor:
         """AAᵀ, shape (D, D), of the flattened latent; differentiable for factors that parametrise A itself."""
         factor = self.factor.matrix(self.spread_variance)
-        return factor @ factor.mT
+        with linalg.full_precision(factor):
+            return factor @ factor.mT
 
     def eigh(self) -> tuple[Tensor, Tensor]:
         """Λ (D,) and E (D, D, in columns) of AAᵀ in descending order, float64, at one decomposition's cost."""

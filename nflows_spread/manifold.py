@@ -23,7 +23,7 @@ def project(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = N
         Shape (n, K), in the dtype of ``x``.
     """
     base = _degenerate_base_of(flow)
-    return _rows(flow, base, x, context) @ _leading(base, rank)[1].to(x.dtype)
+    return _coordinates(_rows(flow, base, x, context), _leading(base, rank)[1])
 
 
 def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
@@ -33,8 +33,9 @@ def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None
     """
     base = _degenerate_base_of(flow)
     rows = _rows(flow, base, x, context)
-    directions = _leading(base, rank)[1].to(rows.dtype)
-    return decode(flow, base.unflatten(rows @ directions @ directions.mT), context)
+    directions = _leading(base, rank)[1]
+    kept = _coordinates(_coordinates(rows, directions), directions.mT)
+    return decode(flow, base.unflatten(kept), context)
 
 
 def sample(
@@ -75,12 +76,18 @@ def manifold_log_prob(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor 
     variances, directions = _leading(base, rank)
     if float(variances[-1]) <= 0.0:
         raise ValueError(f"rank must be at most the rank of AAᵀ, {int((variances > 0.0).sum())}, got {rank}")
-    return linalg.diagonal_log_prob(_rows(flow, base, x, context) @ directions.to(x.dtype), variances)
+    return linalg.diagonal_log_prob(_coordinates(_rows(flow, base, x, context), directions), variances)
 
 
 def _rows(flow: nn.Module, base: DegenerateGaussian, x: Tensor, context: Tensor | None) -> Tensor:
     """g(x) − m as rows (n, D)."""
     return base.flatten(encode(flow, validation.points("x", x), context))
+
+
+def _coordinates(rows: Tensor, directions: Tensor) -> Tensor:
+    """Rows (n, D) in directions (D, K), in the dtype of the rows."""
+    with linalg.full_precision(rows):
+        return rows @ directions.to(rows.dtype)
 
 
 def _leading(base: DegenerateGaussian, rank: int) -> tuple[Tensor, Tensor]:

@@ -121,6 +121,17 @@ def test_the_converted_layer_preserves_volume_in_both_directions(name):
 
 
 @every_layer
+def test_autocast_does_not_round_what_the_converted_layer_passes_on(name):
+    layer, x = original(name)
+    converted, x = randomize(to_volume_preserving(layer)).float(), x.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        z, _ = upwards(converted)(x)
+        back, _ = converted(z.clone())
+    assert z.dtype == back.dtype == torch.float32
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-4)
+
+
+@every_layer
 def test_the_original_stays_and_shares_no_tensor(name):
     layer, x = original(name)
     before, state = upwards(layer)(x)[0], copy.deepcopy(layer.state_dict())

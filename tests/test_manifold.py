@@ -17,7 +17,7 @@ from nflows_spread import (
     sample,
 )
 from nflows_spread.models import coupling_flow
-from nflows_spread.transforms import CheckerboardSqueeze, MeanCentredAffineCouplingTransform
+from nflows_spread.transforms import CheckerboardSqueeze, MeanCentredAffineCouplingTransform, VolumePreservingLULinear
 from support import lower_triangular, randomize, refused
 from swapped_flows import FEATURES, FLOWS, context_for, swapped
 from transform_contract import PIXELS
@@ -66,6 +66,23 @@ def test_coordinates_are_the_latents_along_the_leading_eigenvectors(case, rank):
     coordinates = project(flow, x, rank=rank, context=context).detach()
     assert coordinates.shape == (7, rank)
     torch.testing.assert_close(coordinates.abs(), (rows @ eigh(base_of(flow))[1][:, :rank]).abs())
+
+
+def test_autocast_rounds_neither_prior_nor_read_outs():
+    flow = randomize(Flow(VolumePreservingLULinear(5), DegenerateGaussian([5]))).float()  # without a net to round
+    base, x = base_of(flow), torch.randn(7, 5, dtype=torch.float32)
+    for read_out in (
+        lambda: base.sample(5, generator=torch.Generator().manual_seed(0)),
+        lambda: base.covariance,
+        lambda: base.log_prob(x),
+        lambda: sample(flow, 5, rank=2, generator=torch.Generator().manual_seed(0)),
+        lambda: project(flow, x, rank=2),
+        lambda: reconstruct(flow, x, rank=2),
+        lambda: manifold_log_prob(flow, x, rank=2),
+    ):
+        expected = read_out()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(read_out(), expected)
 
 
 @pytest.mark.parametrize("rank", RANKS)

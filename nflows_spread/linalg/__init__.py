@@ -6,6 +6,7 @@ AAᵀ + σ_Z² I in float32 loses exactly the flat directions that the method is
 returned in the dtype of the points.
 """
 
+from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.cholesky import (
     cholesky_entries_of,
     cholesky_log_prob,
@@ -47,6 +48,7 @@ __all__ = [
     "diagonal_log_prob",
     "eigh_descending",
     "factor_eigh",
+    "full_precision",
     "generalised_eigh",
     "kernel_negative_entropy",
     "log_pointwise_signal_to_noise",

@@ -160,8 +160,9 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         return self._shifted(inputs, context, -1) if self._is_a_shift(inputs) else super().inverse(inputs, context)
 
     def _is_a_shift(self, inputs: Tensor) -> bool:
-        """Whether all that happens to vectors is that one entry is shifted."""
-        return inputs.dim() == 2 and inputs.shape[1] == self.features and self._is_additive(inputs)
+        """Whether all that happens to vectors is that one entry is shifted, by a product that nobody rounds."""
+        vectors = inputs.dim() == 2 and inputs.shape[1] == self.features
+        return vectors and self._is_additive(inputs) and not torch.is_autocast_enabled(inputs.device.type)
 
     def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
         """The shift comes to its place, and the raw scale to nought, by one product in the place of three copies."""

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import torch
 from nflows.transforms import LULinear, OneByOneConvolution
+from nflows.transforms.linear import Linear
 from torch import Tensor
 from torch.nn import functional as F
+
+from nflows_spread.linalg import full_precision
 
 _ORTHOGONAL = 1e-4
 
 
-class _SolvedLU(LULinear):
+class FullPrecisionLinear(Linear):
+    """One of nflows' linear maps that keeps the dtype of its inputs under ``torch.autocast``."""
+
+    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        with full_precision(inputs):
+            result: tuple[Tensor, Tensor] = super().forward(inputs, context)
+        return result
+
+    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        with full_precision(inputs):
+            result: tuple[Tensor, Tensor] = super().inverse(inputs, context)
+        return result
+
+
+class _SolvedLU(FullPrecisionLinear, LULinear):
     """nflows' LU parametrisation W = LU, built without its NumPy indices, which stop a GPU, and inverted by solves.
 
     nflows still calls the deprecated ``torch.triangular_solve``.
@@ -169,8 +186,3 @@ def check_channels(inputs: Tensor, channels: int) -> None:
     """``ValueError`` unless these are images (n, channels, height, width)."""
     if inputs.dim() != 4 or inputs.shape[1] != channels:
         raise ValueError(f"inputs must have shape (n, {channels}, height, width), got {tuple(inputs.shape)}")
-
-
-def full_precision(inputs: Tensor) -> torch.autocast:
-    """The dtype of the inputs and parameters inside, also where ``torch.autocast`` reigns outside."""
-    return torch.autocast(inputs.device.type, enabled=False)

@@ -15,6 +15,8 @@ from normflows.flows import AffineConstFlow, AffineCoupling, Flow, Invertible1x1
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nflows_spread.linalg import full_precision
+
 
 class TransformFlow(Flow):
     """An nflows transform, data → latent, as a normflows flow.
@@ -67,7 +69,7 @@ class VolumePreservingAffineCoupling(AffineCoupling):
         return [z[0], (z[1] - shift) * torch.exp(-s)], z[1].new_zeros(len(z[1]))
 
     def _shift_and_log_scale(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        parameters = self.param_map(condition)
+        parameters = self.param_map(condition).to(condition.dtype)  # a net under autocast returns 16 bits
         shift, s = parameters[:, 0::2], parameters[:, 1::2]
         if self.scale_map != "exp":
             s = F.logsigmoid(s + 2.0) * (-1.0 if self.scale_map == "sigmoid" else 1.0)
@@ -105,9 +107,9 @@ class VolumePreservingMaskedAffineFlow(MaskedAffineFlow):
     def _shift_and_log_scale(self, z: Tensor) -> tuple[Tensor, Tensor]:
         fixed = self.b * z
         free = (self.b == 0).to(z.dtype)
-        s = self.s(fixed) * free
+        shift, s = self.t(fixed).to(z.dtype), self.s(fixed).to(z.dtype) * free
         dims = tuple(range(1, s.dim()))
-        return self.t(fixed), (s - s.sum(dims, keepdim=True) / free.sum(dims, keepdim=True)) * free
+        return shift, (s - s.sum(dims, keepdim=True) / free.sum(dims, keepdim=True)) * free
 
 
 class VolumePreservingAffineConst(AffineConstFlow):
@@ -154,10 +156,12 @@ class VolumePreservingInvertible1x1Conv(Invertible1x1Conv):
     """
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return F.conv2d(z, _inverted(unit_weight(self))[:, :, None, None]), z.new_zeros(len(z))
+        with full_precision(z):
+            return F.conv2d(z, _inverted(unit_weight(self))[:, :, None, None]), z.new_zeros(len(z))
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return F.conv2d(z, unit_weight(self)[:, :, None, None]), z.new_zeros(len(z))
+        with full_precision(z):
+            return F.conv2d(z, unit_weight(self)[:, :, None, None]), z.new_zeros(len(z))
 
 
 class VolumePreservingInvertibleAffine(InvertibleAffine):
@@ -172,10 +176,12 @@ class VolumePreservingInvertibleAffine(InvertibleAffine):
     """
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z @ _inverted(unit_weight(self)), z.new_zeros(len(z))
+        with full_precision(z):
+            return z @ _inverted(unit_weight(self)), z.new_zeros(len(z))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return z @ unit_weight(self), z.new_zeros(len(z))
+        with full_precision(z):
+            return z @ unit_weight(self), z.new_zeros(len(z))
 
 
 def _inverted(weight: Tensor) -> Tensor:

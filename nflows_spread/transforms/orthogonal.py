@@ -6,8 +6,10 @@ import torch
 from nflows.transforms import QRLinear, SVDLinear
 from torch import Tensor
 
+from nflows_spread.transforms.linear import FullPrecisionLinear
 
-class VolumePreservingQRLinear(QRLinear):
+
+class VolumePreservingQRLinear(FullPrecisionLinear, QRLinear):
     """Linear map y = QRx + b with Q a product of reflections and the logarithm of R's diagonal centred.
 
     The inverse uses ``torch.linalg.solve_triangular`` where nflows still calls the deprecated
@@ -42,7 +44,7 @@ class VolumePreservingQRLinear(QRLinear):
         return zero
 
 
-class VolumePreservingSVDLinear(SVDLinear):
+class VolumePreservingSVDLinear(FullPrecisionLinear, SVDLinear):
     """Linear map y = USVᵀx + b with U and V products of reflections and the logarithm of S centred.
 
     Args:
