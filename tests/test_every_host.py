@@ -90,6 +90,30 @@ def test_decode_inverts_encode_in_both_orders(name):
 
 
 @every_model
+def test_doubles_for_a_float32_flow_are_refused_with_the_remedy_or_taken(name):
+    flow, (x, context) = spread_flow(name, torch.float32), inputs_for(name, 5)
+    context = None if context is None else context.float()
+    z = encode(flow, x.float(), context).double()
+    for name, passed in (("x", partial(encode, flow, x, context)), ("z", partial(decode, flow, z, context))):
+        remedy = f"got torch.float64 on cpu; pass {name}.to(torch.float32)"
+        assert remedy in type_error_of(passed) or not type_error_of(passed)
+
+
+def type_error_of(call):
+    try:
+        call()
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+def test_what_else_torch_cannot_compute_keeps_its_message():
+    flow = nflows.flows.Flow(LULinear(3), DegenerateGaussian([3]))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        encode(flow, torch.randn(4, 5))
+
+
+@every_model
 def test_the_log_determinant_is_that_of_autograds_jacobian_of_the_encoder(name):
     flow, (x, context) = spread_flow(name), inputs_for(name, 3)
     logabsdet = encode_with_logabsdet(flow, x, context)[1]

@@ -69,6 +69,10 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 
     Returns:
         Latents, shape (n, ...).
+
+    Raises:
+        TypeError: ``x`` has another dtype than the flow, or is on another device.
+        ValueError: ``context`` has another number of rows than ``x``.
     """
     return encode_with_logabsdet(flow, x, context)[0]
 
@@ -76,7 +80,11 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
     validation.context_of(len(x), context)
-    return host_of(flow).encode(flow, x, context)
+    try:
+        return host_of(flow).encode(flow, x, context)
+    except RuntimeError as error:
+        _explain("x", x, flow, error)
+        raise
 
 
 def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -91,7 +99,22 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
         Data, shape (n, ...).
     """
     validation.context_of(len(z), context)
-    return host_of(flow).decode(flow, z, context)
+    try:
+        return host_of(flow).decode(flow, z, context)
+    except RuntimeError as error:
+        _explain("z", z, flow, error)
+        raise
+
+
+def _explain(name: str, value: Tensor, flow: nn.Module, error: RuntimeError) -> None:
+    """``TypeError`` if what torch did not compute has another dtype than the flow, or is on another device."""
+    parameter = next((p for p in flow.parameters() if p.is_floating_point()), None)
+    if parameter is None or (value.dtype, value.device) == (parameter.dtype, parameter.device):
+        return
+    raise TypeError(
+        f"{name} must have the dtype of the flow and be on its device, {parameter.dtype} on {parameter.device}, "
+        f"got {value.dtype} on {value.device}; pass {name}.to({parameter.dtype}), or move the flow"
+    ) from error
 
 
 def log_prob(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
