@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from image_quality import Judge
+from judging.quality import Judge
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
 
 _TRAINING_POINTS = 10_000

@@ -41,16 +41,14 @@ WITHIN_DIMENSION = [
 """The layers of the one subpackage that has some of its own."""
 
 OF_THE_BENCHMARKS = [
-    {"courses", "grids", "image_quality", "options", "principal", "records", "trained_once", "watching"},
-    {"baselines", "classifier", "inception", "tasks"},
-    {"settings", "colour_images", "digit_images", "intrinsic_dimension"},
+    {"courses", "grids", "options", "principal", "records", "trained_once", "watching"},
+    {"baselines", "judging"},
+    {"tasks"},
+    {"settings", "images", "intrinsic_dimension"},
     {"declarations", "training_runs"},
     {"outcomes"},
-    {"dimensions", "directions", "entropy_estimate", "measures", "pictures"},
-    {"fitted_directions"},
+    {"dimensions", "entropy_estimate", "measures", "pictures"},
     {"experiment", "ranks"},
-    {"rank_quality"},
-    {"colour_pictures"},
     {"experiments"},
     {"performance", "report", "runs"},
     {"run"},

@@ -16,17 +16,17 @@ import pytest
 import scipy.io
 import torch
 
-import colour_images
 import experiments
-import rank_quality
-import ranks
 import run
-from classifier import SmallClassifier
-from image_quality import Judge
-from inception import INCEPTION_VARIABLE, inception_features
+from images import colour
+from judging.classifier import SmallClassifier
+from judging.inception import INCEPTION_VARIABLE, inception_features
+from judging.quality import Judge
 from nflows_spread import DegenerateGaussian, decode, encode
 from nflows_spread.datasets import CIFAR10_CLASSES
 from nflows_spread.factors import SpreadCholeskyFactor
+from ranks.quality import quality_by_rank
+from ranks.reconstructions import ranks_of
 from tasks import Folders
 
 pytest.importorskip("torchmetrics")
@@ -71,7 +71,7 @@ def write_celeba(folder: Path) -> None:
 
 
 WRITERS = {"cifar10": write_cifar10, "svhn": write_svhn, "celeba": write_celeba}
-TASKS = {"cifar10": colour_images.cifar10, "svhn": colour_images.svhn_digits, "celeba": colour_images.celeba_faces}
+TASKS = {"cifar10": colour.cifar10, "svhn": colour.svhn_digits, "celeba": colour.celeba_faces}
 
 
 @pytest.fixture
@@ -92,12 +92,12 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.manual_seed(0)
         return SmallClassifier(tuple(x.shape[1:]), int(labels.max()) + 1, num_features=8)
 
-    monkeypatch.setattr(colour_images, "trained_classifier", untrained)
+    monkeypatch.setattr(colour, "trained_classifier", untrained)
 
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
     """The experiment with small nets, a few steps, and those of its flows."""
-    monkeypatch.setattr("fitted_directions._STEPS", 2)
+    monkeypatch.setattr("ranks.fitted._STEPS", 2)
     declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     ours, fixed, cef = declared.variants
@@ -129,7 +129,7 @@ def test_one_command_leaves_pictures_and_table_5(
     few_steps("cifar10", monkeypatch)
     results = results_of("cifar10", data, tmp_path)
     table = capsys.readouterr().out
-    assert all(f"mse {rank}" in table for rank in ranks.ranks_of(FEATURES))
+    assert all(f"mse {rank}" in table for rank in ranks_of(FEATURES))
     assert list(results) == ["our default", "fixed prior", "CEF"]
     reported = {
         flow: [int(key.removeprefix("frechet_")) for key in numbers if key.startswith("frechet_")]
@@ -188,7 +188,7 @@ def test_a_corrupt_image_is_named_and_left_out_or_stops_the_run(
     with open(data / "list_eval_partition.txt", "a") as splits:
         splits.write("000099.jpg 0\n")
     with pytest.warns(UserWarning, match=r"1 of 61 images .* left out: img_align_celeba/000099.jpg"):
-        assert len(colour_images.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x) == TRAINED
+        assert len(colour.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x) == TRAINED
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as stopped:
         run.main(["celeba", "--data-dir", str(data), "--out", str(out), "--strict"])
@@ -247,13 +247,13 @@ def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
         seen.append((x, labels))
         return SmallClassifier(tuple(x.shape[1:]), 4)
 
-    monkeypatch.setattr(colour_images, "trained_classifier", remembered)
+    monkeypatch.setattr(colour, "trained_classifier", remembered)
     for seed in (0, 1):
-        colour_images.celeba_faces(seed, Folders(data, tmp_path), size=SIDE)
+        colour.celeba_faces(seed, Folders(data, tmp_path), size=SIDE)
     (x, turns), again = seen
     assert torch.equal(x, again[0]), "all runs are judged alike"
     assert turns.bincount().tolist() == [15, 15, 15, 15]
-    upright = colour_images.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x
+    upright = colour.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x
     turned_back = torch.stack([image.rot90(-int(turn), (1, 2)) for image, turn in zip(x, turns)])
     assert torch.equal(turned_back, upright), "seed 0 has the order of the classifier"
 
@@ -276,7 +276,7 @@ class _Sampler:
 def test_quality_is_measured_at_the_papers_ranks_and_at_all_of_them() -> None:
     data = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     outcome = _Sampler(data)
-    found = rank_quality.quality_by_rank(outcome)
+    found = quality_by_rank(outcome)
     assert outcome.asked == [32, 125, 156, 188, 192]
     distances = [found[f"frechet_{rank}"] for rank in outcome.asked]
     assert distances == sorted(distances, reverse=True)
@@ -284,10 +284,10 @@ def test_quality_is_measured_at_the_papers_ranks_and_at_all_of_them() -> None:
     assert 0.0 < found["floor_frechet"] < distances[0]
     assert found["classifier_accuracy"] == 0.5
     fixed = _Sampler(data, fixed_prior=True)
-    assert "frechet_192" in rank_quality.quality_by_rank(fixed)
+    assert "frechet_192" in quality_by_rank(fixed)
     assert fixed.asked == [192]
     outcome.task.inception = outcome.task.judge
-    both = rank_quality.quality_by_rank(outcome)
+    both = quality_by_rank(outcome)
     assert both["inception_frechet_32"] == both["frechet_32"]
     assert both["inception_floor_recall"] == both["floor_recall"]
 
@@ -306,7 +306,7 @@ def test_inception_is_used_where_it_is_and_its_absence_is_said(
     monkeypatch.delenv(INCEPTION_VARIABLE, raising=False)
     assert inception_features() is None
     monkeypatch.setenv(INCEPTION_VARIABLE, str(given(tmp_path)))
-    monkeypatch.setattr("inception.find_spec", lambda name: None)
+    monkeypatch.setattr("judging.inception.find_spec", lambda name: None)
     with pytest.raises(error, match=words):
         inception_features()
 
@@ -318,7 +318,7 @@ def write_nothing(path: Path) -> Path:
 
 def test_images_are_shuffled_shrunk_by_means_and_dequantised(data: Path, tmp_path: Path) -> None:
     folders = Folders(data, tmp_path)
-    task, same, other = (colour_images.cifar10(seed, folders, size=SIDE) for seed in (0, 0, 1))
+    task, same, other = (colour.cifar10(seed, folders, size=SIDE) for seed in (0, 0, 1))
     assert task.train.x.shape == (60, 3, SIDE, SIDE)
     assert task.held_out.x.shape == (12, 3, SIDE, SIDE)
     assert torch.equal(task.train.x, same.train.x)
@@ -327,4 +327,4 @@ def test_images_are_shuffled_shrunk_by_means_and_dequantised(data: Path, tmp_pat
     blocks = task.train.x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4)  # of one colour, but for the dequantisation
     assert (blocks.amax(4) - blocks.amin(4)).max() <= 1.0 / 256
     with pytest.raises(ValueError, match="must divide the images' 32 pixels, got 12"):
-        colour_images.cifar10(0, folders, size=12)
+        colour.cifar10(0, folders, size=12)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import digit_images
 import experiments
-from classifier import SmallClassifier
 from experiment import PROFILES
+from images import digits
+from judging.classifier import SmallClassifier
 from nflows_spread.datasets.digits import MNIST_FILES
 from nflows_spread.datasets.places import DATA_VARIABLE
 from run import main
@@ -35,18 +35,18 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
         (tmp_path / images).write_bytes(struct.pack(">4I", 0x0803, n, 28, 28) + pixels.numpy().tobytes())
         classes = (torch.arange(n) * 10 // n).to(torch.uint8)  # sorted by class, as some copies are
         (tmp_path / labels).write_bytes(struct.pack(">2I", 0x0801, n) + classes.numpy().tobytes())
-    monkeypatch.setattr(digit_images, "trained_classifier", lambda x, labels, folder: SmallClassifier(x.shape[1:]))
+    monkeypatch.setattr(digits, "trained_classifier", lambda x, labels, folder: SmallClassifier(x.shape[1:]))
     return Folders(data=tmp_path, cache=tmp_path / "cache")
 
 
 def test_mnist_is_shuffled_images_with_their_classes_and_a_judge(folders: Folders) -> None:
-    task = digit_images.mnist(0, folders)
+    task = digits.mnist(0, folders)
     assert task.train.x.shape == (10_000, 1, 28, 28)
     assert task.held_out.x.shape == (20, 1, 28, 28)
     assert task.image_shape == (28, 28)
     assert task.intrinsic_dimension is None
     assert len(task.train.coordinates[:100].unique()) == 10
-    other = digit_images.mnist(1, folders)
+    other = digits.mnist(1, folders)
     assert not torch.equal(task.train.x, other.train.x)
     assert torch.equal(task.train.x.flatten().sort().values, other.train.x.flatten().sort().values)
     assert task.judge is not None
@@ -55,7 +55,7 @@ def test_mnist_is_shuffled_images_with_their_classes_and_a_judge(folders: Folder
 
 
 def test_synthetic_mnist_has_the_latents_as_its_coordinates(folders: Folders) -> None:
-    make = partial(digit_images.synthetic_mnist_5, steps=3, learning_rate=1e-3)
+    make = partial(digits.synthetic_mnist_5, steps=3, learning_rate=1e-3)
     task = make(0, folders)
     assert task.intrinsic_dimension == 5
     assert task.train.x.shape == (60_000, 1, 28, 28)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from image_quality import Judge, frechet_distance, image_quality, precision_and_recall
+from judging.quality import Judge, frechet_distance, image_quality, precision_and_recall
 
 pytest.importorskip("torchmetrics")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 
-import colour_images
-import fitted_directions
-import ranks
-from directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, directions_of
-from fitted_directions import FITTED, LatentBottleneck
+from images.colour import glow_flow
 from nflows_spread import DegenerateGaussian, decode, encode
 from nflows_spread.datasets import Points
 from nflows_spread.factors import SpreadCholeskyFactor
+from ranks import fitted
+from ranks import reconstructions as ranks
+from ranks.directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, directions_of
+from ranks.fitted import FITTED, LatentBottleneck
 
 
 class _Outcome:
@@ -32,7 +32,7 @@ class _Outcome:
 @pytest.fixture
 def outcome() -> _Outcome:
     base = DegenerateGaussian([48], factor=SpreadCholeskyFactor)
-    flow = colour_images.glow_flow((3, 4, 4), base=base, blocks=1, layers=1, hidden_channels=4)
+    flow = glow_flow((3, 4, 4), base=base, blocks=1, layers=1, hidden_channels=4)
     with torch.no_grad():
         base.factor.entries.add_(0.3 * torch.randn(48, 48).tril())
         for name, parameter in flow.named_parameters():
@@ -73,7 +73,7 @@ def test_energies_and_principal_directions_are_those_of_the_jacobians(outcome: _
 
 def test_held_out_images_are_not_in_the_directions_of_a_fixed_prior() -> None:
     """Directions of the latents of a few images would give these few back exactly."""
-    flow = colour_images.glow_flow((3, 4, 4), base=StandardNormal([48]), blocks=1, layers=1, hidden_channels=4).eval()
+    flow = glow_flow((3, 4, 4), base=StandardNormal([48]), blocks=1, layers=1, hidden_channels=4).eval()
     x = torch.rand(330, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     outcome = _Outcome(flow, x[:30])
     outcome.task.train = Points(x[30:], torch.zeros(300, 1))
@@ -98,7 +98,7 @@ def test_there_is_an_error_for_each_rank_and_each_choice(outcome: _Outcome, few_
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitted_directions, "_STEPS", 2)
+    monkeypatch.setattr(fitted, "_STEPS", 2)
 
 
 def bent(outcome: _Outcome) -> None:
@@ -132,7 +132,7 @@ def test_the_error_that_directions_are_fitted_to_is_that_of_reconstructions(outc
 def test_a_fit_that_makes_nothing_better_leaves_the_directions_of_principal_energy(
     rate: float, outcome: _Outcome, monkeypatch: pytest.MonkeyPatch, few_steps: None
 ) -> None:
-    monkeypatch.setattr(fitted_directions, "_RATE", rate)
+    monkeypatch.setattr(fitted, "_RATE", rate)
     outcome.task.train = Points(torch.rand(600, 3, 4, 4), torch.zeros(600, 1))
     for found, expected in zip(ranks.maps(outcome, 4, FITTED), ranks.maps(outcome, 4, PRINCIPAL)):
         assert torch.equal(found, expected)

@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 import trained_once
 from baselines.vae import VariationalAutoencoder, trained_autoencoder
-from classifier import SmallClassifier, trained_classifier
+from judging.classifier import SmallClassifier, trained_classifier
 
 IMAGES = torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -6,7 +6,7 @@ samples grows with K, from 44.8 at 512 to 63.1 at 3000. The data is not free for
 hand, with the list of its splits; the profiles are those of CIFAR-10.
 """
 
-import colour_images
 from experiments.cifar10 import experiment_on
+from images import colour
 
-EXPERIMENT = experiment_on(colour_images.celeba_faces)
+EXPERIMENT = experiment_on(colour.celeba_faces)

@@ -16,16 +16,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import colour_images
 from baselines.cef import ConformalLoss, conformal_embedding_flow
-from colour_pictures import OF_COLOURS
 from courses import Constant, Cosine, Staircase
 from experiment import FIXED_PRIOR, OURS, Experiment, Variant
+from images import colour
 from nflows_spread import initialize
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import initialize_from_patches
-from rank_quality import quality_by_rank
-from ranks import reconstruction_errors
+from ranks.pictures import OF_COLOURS
+from ranks.quality import quality_by_rank
+from ranks.reconstructions import reconstruction_errors
 from tasks import Task
 
 EPOCHS = 40
@@ -49,7 +49,7 @@ def cef(side: int, **network: int) -> Variant:
 def _at(side: int, *, blocks: int, decay: float) -> dict[str, Any]:
     """The three flows, small, on images of so many pixels a side; the prior remembers 1 / (1 − decay) steps."""
     return {
-        "flow": partial(colour_images.glow_flow, (3, side, side), blocks=blocks, **_SMALL),
+        "flow": partial(colour.glow_flow, (3, side, side), blocks=blocks, **_SMALL),
         "variants": (
             OURS,
             FIXED_PRIOR.also({"learning_rate": _FASTER}),
@@ -79,7 +79,7 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
             "full": {"task": task, "steps": 3_000, **_at(32, blocks=4, decay=0.997)},
             "paper": {
                 "task": task,
-                "flow": partial(colour_images.glow_flow, (3, 32, 32)),
+                "flow": partial(colour.glow_flow, (3, 32, 32)),
                 "variants": (OURS, FIXED_PRIOR, cef(32, blocks=2, layers=20, hidden_channels=512)),
                 "start": initialize,
                 "factor": SpreadCholeskyFactor,
@@ -92,4 +92,4 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
     )
 
 
-EXPERIMENT = experiment_on(colour_images.cifar10)
+EXPERIMENT = experiment_on(colour.cifar10)

@@ -18,11 +18,11 @@ real digits (164, recall 0.29).
 
 from functools import partial
 
-import digit_images
 import pictures
 from courses import Cosine, Geometric, Staircase
 from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
+from images import digits
 from measures import sample_quality
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow
@@ -55,7 +55,7 @@ PAPER_SCHEDULE = {
 }
 
 EXPERIMENT = Experiment(
-    task=digit_images.mnist,
+    task=digits.mnist,
     flow=partial(convolutional_flow, **TABLE_4),
     **table_4(300, principal=1000),
     batch_size=100,

@@ -4,7 +4,7 @@ The paper: samples are realistic, and about half of the eigenvalues converge to 
 for every use and has to be fetched by hand; the profiles are those of CIFAR-10.
 """
 
-import colour_images
 from experiments.cifar10 import experiment_on
+from images import colour
 
-EXPERIMENT = experiment_on(colour_images.svhn_digits)
+EXPERIMENT = experiment_on(colour.svhn_digits)

@@ -16,14 +16,14 @@ nothing.
 from dataclasses import replace
 from functools import partial
 
-import digit_images
 import pictures
 from experiments import mnist
+from images import digits
 
 EXPERIMENT = replace(
     mnist.EXPERIMENT,
     **mnist.principal(1500, paper=100),
-    task=partial(digit_images.synthetic_mnist_10, steps=12_000, learning_rate=1e-3),
+    task=partial(digits.synthetic_mnist_10, steps=12_000, learning_rate=1e-3),
     panels=(
         pictures.data_images,
         pictures.sample_images,
@@ -32,7 +32,6 @@ EXPERIMENT = replace(
     ),
     profiles={
         "full": mnist.principal(10_000, paper=300),
-        "paper": mnist.PAPER_SCHEDULE
-        | {"task": partial(digit_images.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
+        "paper": mnist.PAPER_SCHEDULE | {"task": partial(digits.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
     },
 )

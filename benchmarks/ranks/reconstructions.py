@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, Maps, directions_of
-from fitted_directions import FITTED, fitted_maps
 from nflows_spread import decode, encode
 from outcomes import Outcome
+from ranks.directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, Maps, directions_of
+from ranks.fitted import FITTED, fitted_maps
 
 PAPERS_RANKS = (512 / 3072, 2000 / 3072, 2500 / 3072, 3000 / 3072)
 """K over D at which the paper shows samples."""

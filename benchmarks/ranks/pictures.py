@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 import pictures
-from colour_images import nearest
-from directions import BY_EIGENVALUE, directions_of
-from fitted_directions import FITTED
+from images.colour import nearest
 from nflows_spread import DegenerateGaussian, base_of, decode, plots
 from outcomes import Outcome
 from pictures import Panel
-from rank_quality import sampled_ranks
-from ranks import ORDERS, reconstructed_ranks, reconstructions
+from ranks.directions import BY_EIGENVALUE, directions_of
+from ranks.fitted import FITTED
+from ranks.quality import sampled_ranks
+from ranks.reconstructions import ORDERS, reconstructed_ranks, reconstructions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from image_quality import ImageQuality
+from judging.quality import ImageQuality
 from outcomes import Outcome
-from ranks import PAPERS_RANKS, ranks_of
+from ranks.reconstructions import PAPERS_RANKS, ranks_of
 
 
 def sampled_ranks(outcome: Outcome) -> list[int]:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LinearLR
 
-from directions import PRINCIPAL, Directions, Maps, directions_of
 from nflows_spread import decode, encode
 from nflows_spread.training import NotFiniteError, fit
 from outcomes import Outcome
+from ranks.directions import PRINCIPAL, Directions, Maps, directions_of
 
 FITTED = "fitted"
 

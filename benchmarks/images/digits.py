@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from baselines.vae import trained_autoencoder
-from classifier import trained_classifier
-from image_quality import Judge
+from judging.classifier import trained_classifier
+from judging.quality import Judge
 from nflows_spread.datasets import Points
 from nflows_spread.datasets import mnist as read_mnist
 from tasks import Folders, Task

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from image_quality import Features
+from judging.quality import Features
 
 INCEPTION_VARIABLE = "NFLOWS_SPREAD_INCEPTION"
 WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"

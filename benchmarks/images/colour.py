@@ -11,9 +11,9 @@ from nflows.flows import Flow
 from torch import Tensor
 from torch.nn import functional as F
 
-from classifier import SmallClassifier, trained_classifier
-from image_quality import Judge
-from inception import inception_features
+from judging.classifier import SmallClassifier, trained_classifier
+from judging.inception import inception_features
+from judging.quality import Judge
 from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
 from nflows_spread.models import volume_preserving_glow

@@ -1,0 +1,1 @@
+"""Images as tasks of the experiments: digits, and colour images with the Glow."""

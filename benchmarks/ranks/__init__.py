@@ -1,0 +1,1 @@
+"""What flows of colour images keep at each rank K: directions, reconstructions, samples and their pictures."""
