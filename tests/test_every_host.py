@@ -34,6 +34,7 @@ from nflows_spread import (
     reconstruct,
     sample,
     spectrum,
+    volume_error,
 )
 from nflows_spread.hosts import encode_with_logabsdet
 from support import assert_same_state, randomize
@@ -87,6 +88,21 @@ def test_decode_inverts_encode_in_both_orders(name):
     z = encode(flow, x, context)
     torch.testing.assert_close(decode(flow, z, context), x, rtol=0, atol=1e-7)
     torch.testing.assert_close(encode(flow, decode(flow, z + 0.1, context), context), z + 0.1, rtol=0, atol=1e-7)
+
+
+@every_model
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_read_outs_are_the_same_where_gradients_are_off(name, mode):
+    flow, (x, context) = spread_flow(name), inputs_for(name, 12)
+    for read_out in (
+        lambda: spectrum(flow, x, context=context, data_noise=0.1, generator=generator()).signal_to_noise,
+        lambda: reconstruct(flow, x, rank=2, context=context),
+        lambda: manifold_log_prob(flow, x, rank=2, context=context),
+        lambda: torch.tensor(volume_error(flow, x, context=context)),
+    ):
+        expected = read_out().detach()
+        with mode():
+            torch.testing.assert_close(read_out(), expected)
 
 
 @every_model

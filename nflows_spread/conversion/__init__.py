@@ -112,9 +112,10 @@ def _rules_for(module: object) -> Rules | None:
     return None
 
 
+@torch.inference_mode(False)
 def _jacobians(flow: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     """The Jacobian of the encoder at each point by automatic differentiation, shape (n, D, D), float64."""
-    inputs = x.detach().clone().requires_grad_(True)
+    inputs, context = x.detach().clone().requires_grad_(True), None if context is None else context.clone()
     with torch.enable_grad():
         z = encode(flow, inputs, context).flatten(1)
         rows = [torch.autograd.grad(column.sum(), inputs, retain_graph=True)[0].flatten(1) for column in z.unbind(1)]
