@@ -123,6 +123,7 @@ FAST = {
     "vectors": ([0, 0, 0, 1, 1, 1, 1], DENSE, (7,)),
     "one feature": ([0, 1], DENSE, (2,)),
     "one feature of four": ([0, 0, 1, 0], DENSE, (4,)),
+    "one feature of forty": ([0] * 39 + [1], DENSE, (40,)),
     "one feature, tanh": ([1, 0], DENSE, (2,)),
     "images": ([0, 0, 1, 1], PIXELS, (4, 6, 6)),
     "one channel": ([0, 1], PIXELS, (2, 6, 6)),

@@ -62,6 +62,7 @@ VECTOR_MASKS = {
     "the middle": [0, 0, 1, 1, 1, 0],
     "irregular": [1, 0, 0, 1, 0, 1, 1],
     "one of them": [0, 0, 0, 1, 0],
+    "one of many": [0] * 39 + [1],
     "all but one": [1, 1, 0, 1, 1],
 }
 CHANNEL_MASKS = {"halves": [0, 0, 1, 1], "alternating": [1, 0, 1, 0], "irregular": [1, 0, 0, 1, 1]}

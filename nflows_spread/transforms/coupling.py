@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 Centring = Literal["features", "channels"]
 _LOG2_E = 1.0 / math.log(2.0)
+_FEW = 32
 
 
 class ExponentialAffineCouplingTransform(AffineCouplingTransform):
@@ -133,6 +134,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
     """
 
     _placement: Tensor
+    _selection: Tensor
 
     def __init__(
         self,
@@ -149,9 +151,13 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
 
     def _find_slices(self) -> None:
         super()._find_slices()
-        placement = torch.zeros(2, self.features, device=self.transform_features.device)
-        placement[0, self.transform_features[0]] = 1.0
-        self.register_buffer("_placement", placement, persistent=False)  # where the shift of a lone entry goes
+        self._alone = self.num_transform_features == 1
+        self._by_products = self._alone and self.features <= _FEW
+        if self._by_products:
+            unit = torch.eye(self.features, device=self.transform_features.device)
+            placement = unit[self.transform_features] * unit[:2, :1]  # of the shift; the raw scale goes nowhere
+            self.register_buffer("_selection", unit[:, self.identity_features], persistent=False)
+            self.register_buffer("_placement", placement, persistent=False)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._shifted(inputs, context, 1) if self._is_a_shift(inputs) else super().forward(inputs, context)
@@ -160,15 +166,20 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         return self._shifted(inputs, context, -1) if self._is_a_shift(inputs) else super().inverse(inputs, context)
 
     def _is_a_shift(self, inputs: Tensor) -> bool:
-        """Whether all that happens to vectors is that one entry is shifted, by a product that nobody rounds."""
-        vectors = inputs.dim() == 2 and inputs.shape[1] == self.features
-        return vectors and self._is_additive(inputs) and not torch.is_autocast_enabled(inputs.device.type)
+        """Whether all that happens to vectors is that one entry of a few is shifted, by products that nobody rounds."""
+        return (
+            self._by_products
+            and inputs.dim() == 2
+            and inputs.shape[1] == self.features
+            and inputs.dtype == self._placement.dtype
+            and self._is_additive(inputs)
+            and not torch.is_autocast_enabled(inputs.device.type)
+        )
 
     def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
-        """The shift comes to its place, and the raw scale to nought, by one product in the place of three copies."""
-        identity = inputs[:, self._identity_slice or self.identity_features]
-        outputs = torch.addmm(inputs, self._said_by_net(identity, context), self._placement.type_as(inputs), alpha=sign)
-        return outputs, inputs.new_zeros(len(inputs))
+        """Two products in the place of copies: the net's entries are selected, and its shift comes to its place."""
+        said = self._said_by_net(inputs @ self._selection, context)
+        return torch.addmm(inputs, said, self._placement, alpha=sign), inputs.new_zeros(len(inputs))
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         logabsdet = x.new_zeros(len(x))
@@ -184,7 +195,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
 
     def _is_additive(self, x: Tensor) -> bool:
         """Whether one entry is centred alone, so that its scale is 1 whatever the net says, and none learns of it."""
-        alone = self.num_transform_features == 1 and (x.dim() == 2 or self.centring == "channels")
+        alone = self._alone and (x.dim() == 2 or self.centring == "channels")
         return alone and isinstance(self.log_scale, nn.Identity)  # others may have parameters, which expect a gradient
 
     def _scale(self, raw_scale: Tensor) -> Tensor:
