@@ -101,6 +101,14 @@ def test_autocast_reaches_the_nets_and_not_the_arithmetic_of_the_flow(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_shapes_can_be_asked_for_on_a_device_without_numbers(name):
+    transform, inputs, context = built(name)
+    expected = transform(inputs, context)
+    found = transform.to("meta")(inputs.to("meta"), None if context is None else context.to("meta"))
+    assert [part.shape for part in found] == [part.shape for part in expected]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_copies_and_pickles_give_the_same_results(name):
     transform, inputs, context = built(name)
     expected = transform(inputs, context)[0]

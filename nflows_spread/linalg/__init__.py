@@ -6,7 +6,7 @@ AAᵀ + σ_Z² I in float32 loses exactly the flat directions that the method is
 returned in the dtype of the points.
 """
 
-from nflows_spread.linalg.autocast import full_precision
+from nflows_spread.linalg.autocast import full_precision, under_autocast
 from nflows_spread.linalg.cholesky import (
     cholesky_entries_of,
     cholesky_log_prob,
@@ -63,5 +63,6 @@ __all__ = [
     "spread_cholesky_of",
     "spread_covariance",
     "spread_log_prob",
+    "under_autocast",
     "with_fixed_signs",
 ]

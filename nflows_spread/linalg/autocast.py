@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 
+def under_autocast(inputs: Tensor) -> bool:
+    """Whether ``torch.autocast`` reigns where the inputs are; not every device has it."""
+    place = inputs.device.type
+    return torch.amp.is_autocast_available(place) and torch.is_autocast_enabled(place)
+
+
 def full_precision(inputs: Tensor) -> AbstractContextManager[object]:
     """The dtype of the inputs and parameters inside, also where ``torch.autocast`` reigns outside."""
-    place = inputs.device.type
-    return torch.autocast(place, enabled=False) if torch.is_autocast_enabled(place) else nullcontext()
+    return torch.autocast(inputs.device.type, enabled=False) if under_autocast(inputs) else nullcontext()

@@ -10,6 +10,8 @@ import torch
 from nflows.transforms import AffineCouplingTransform
 from torch import Tensor, nn
 
+from nflows_spread.linalg import under_autocast
+
 Centring = Literal["features", "channels"]
 _LOG2_E = 1.0 / math.log(2.0)
 _FEW = 32
@@ -173,7 +175,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
             and inputs.shape[1] == self.features
             and inputs.dtype == self._placement.dtype
             and self._is_additive(inputs)
-            and not torch.is_autocast_enabled(inputs.device.type)
+            and not under_autocast(inputs)
         )
 
     def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
