@@ -156,7 +156,8 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         self._alone = self.num_transform_features == 1
         self._by_products = self._alone and self.features <= _FEW
         if self._by_products:
-            unit = torch.eye(self.features, device=self.transform_features.device)
+            dtype = self._placement.dtype if hasattr(self, "_placement") else None  # found again, it is what it was
+            unit = torch.eye(self.features, dtype=dtype, device=self.transform_features.device)
             placement = unit[self.transform_features] * unit[:2, :1]  # of the shift; the raw scale goes nowhere
             self.register_buffer("_selection", unit[:, self.identity_features], persistent=False)
             self.register_buffer("_placement", placement, persistent=False)
