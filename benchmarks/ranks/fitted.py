@@ -24,7 +24,7 @@ _STEPS = 300
 _BATCH = 50
 _COMPARED = 500
 _RATE = 5e-4
-_KEPT = 8
+_KEPT = 16  # of three flows, which are measured one after the other and drawn together
 
 
 class LatentBottleneck(nn.Module):
