@@ -201,7 +201,10 @@ def test_another_factor_takes_the_place_of_the_dense_one():
             return torch.distributions.Normal(0.0, (self.scale**2 + spread_variance).sqrt()).log_prob(z).sum(1)
 
         def eigh(self, spread_variance):
-            return self.scale.detach().double().square().expand(self.features), torch.eye(self.features).double()
+            return self.eigenvalues(spread_variance), torch.eye(self.features).double()
+
+        def eigenvalues(self, spread_variance):
+            return self.scale.detach().double().square().expand(self.features)
 
     base = DegenerateGaussian([3], factor=Isotropic)
     z = torch.randn(4, 3)

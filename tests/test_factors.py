@@ -18,7 +18,7 @@ every_pair = pytest.mark.parametrize(("source", "target"), [(a, b) for a in FACT
 
 
 def test_the_dictionary_of_kinds_is_complete():
-    asked = {"log_prob", "matrix", "eigh", "assign", "observe", "options"}
+    asked = {"log_prob", "matrix", "eigh", "eigenvalues", "assign", "observe", "options"}
     found = {
         name
         for name, value in vars(factors).items()
@@ -37,6 +37,7 @@ def test_eigenvalues_eigenvectors_covariance_and_samples_fit_together(kind, gene
     assert values.shape == (FEATURES,)
     assert values.dtype == vectors.dtype == torch.float64
     assert (values.diff() <= 0).all()
+    torch.testing.assert_close(base.eigenvalues, values)
     assert (values[RANK:] < 1e-12).all()
     torch.testing.assert_close(vectors.T @ vectors, torch.eye(FEATURES, dtype=torch.float64))
     torch.testing.assert_close(vectors * values @ vectors.T, root @ root.T)

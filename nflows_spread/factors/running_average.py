@@ -90,6 +90,10 @@ class RunningAverageFactor(nn.Module):
         return linalg.eigh_descending(self.second_moment)
 
     @torch.no_grad()
+    def eigenvalues(self, spread_variance: Tensor) -> Tensor:
+        return linalg.eigenvalues_descending(self.second_moment)
+
+    @torch.no_grad()
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         """Take on RRᵀ, as an average that is past its first steps."""
         self.second_moment.copy_(root.double() @ root.double().mT)

@@ -48,6 +48,11 @@ class LowerTriangularFactor(_Trained):
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
         return linalg.factor_eigh(self.matrix(spread_variance))
 
+    @torch.no_grad()
+    def eigenvalues(self, spread_variance: Tensor) -> Tensor:
+        a = self.matrix(spread_variance).double()
+        return linalg.eigenvalues_descending(a @ a.mT)
+
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         self._set(linalg.lower_factor_of(root.detach()))
 
@@ -83,6 +88,10 @@ class SpreadCholeskyFactor(_Trained):
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
         return linalg.eigh_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+
+    @torch.no_grad()
+    def eigenvalues(self, spread_variance: Tensor) -> Tensor:
+        return linalg.eigenvalues_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
 
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         self._set(linalg.cholesky_entries_of(root.detach(), spread_variance))
@@ -121,6 +130,10 @@ class LowRankFactor(_Trained):
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
         return linalg.low_rank_eigh(self.entries)
+
+    @torch.no_grad()
+    def eigenvalues(self, spread_variance: Tensor) -> Tensor:
+        return linalg.low_rank_eigenvalues(self.entries)
 
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         self._set(linalg.low_rank_of(root.detach(), self.entries.shape[1]))

@@ -19,12 +19,13 @@ from nflows_spread.linalg.dense import (
     log_prob_from_cholesky,
     spread_log_prob,
 )
-from nflows_spread.linalg.low_rank import low_rank_eigh, low_rank_log_prob, low_rank_of
+from nflows_spread.linalg.low_rank import low_rank_eigenvalues, low_rank_eigh, low_rank_log_prob, low_rank_of
 from nflows_spread.linalg.spectra import (
     add_to_diagonal,
     average_in,
     covariance_of,
     diagonal_log_prob,
+    eigenvalues_descending,
     eigh_descending,
     factor_eigh,
     generalised_eigh,
@@ -46,6 +47,7 @@ __all__ = [
     "covariance_log_prob",
     "covariance_of",
     "diagonal_log_prob",
+    "eigenvalues_descending",
     "eigh_descending",
     "factor_eigh",
     "full_precision",
@@ -53,6 +55,7 @@ __all__ = [
     "kernel_negative_entropy",
     "log_pointwise_signal_to_noise",
     "log_prob_from_cholesky",
+    "low_rank_eigenvalues",
     "low_rank_eigh",
     "low_rank_log_prob",
     "low_rank_of",

@@ -103,6 +103,12 @@ def low_rank_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.pad(singular.square(), (0, features - rank)), with_fixed_signs(vectors)
 
 
+def low_rank_eigenvalues(factor: Tensor) -> Tensor:
+    """The eigenvalues Λ (D,) of ``low_rank_eigh`` alone."""
+    singular = torch.linalg.svdvals(factor.double())
+    return torch.nn.functional.pad(singular.square(), (0, len(factor) - len(singular)))
+
+
 def low_rank_of(root: Tensor, rank: int) -> Tensor:
     """The A of shape (D, rank), in float64, for which AAᵀ is RRᵀ or its best approximation of that rank."""
     if root.shape[1] <= rank:
