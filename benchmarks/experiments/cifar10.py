@@ -6,11 +6,12 @@ traditional Glow and CEF, which is told K = 512 of 3072. ``quick`` is 16×16 pix
 ``full`` 32×32 with small nets, ``paper`` the paper's network and schedule. Choosing directions by their energy in data
 space is not in the paper, and neither is the start from patches.
 
-Found on one core (profile full, seeds 0, 1 and 2; 3000 steps): the Fréchet distance of our samples is 38.8, 41.9 and 50.1
-at K = 512 and 45.6, 41.0 and 43.1 at 3072, of CEF's 43.0, 41.2 and 39.9, of the traditional Glow's 41.2, 38.8 and 42.5
-(other training images: 1.0), so that nobody is ahead; the traditional Glow has the better likelihood by 410 to 440 nats. The
-order by energy changes nothing; directions of principal energy halve the error of reconstructions at K = 512 and make it
-up to a fifth larger at 64; those fitted to the error have the smallest at every K, half of it at 64. Every rule says 3072.
+Found on one core (profile full, seeds 0, 1 and 2; 3000 steps): the Fréchet distance of our samples is 38.8, 41.9 and
+50.1 at K = 512 and 45.6, 41.0 and 43.1 at 3072, of CEF's 43.0, 41.2 and 39.9, of the traditional Glow's 41.2, 38.8 and
+42.5 (other training images: 1.0), so that nobody is ahead; the traditional Glow has the better likelihood by 410 to
+440 nats. The order by energy changes nothing; directions of principal energy halve the error of reconstructions at K =
+512 and make it up to a fifth larger at 64; those fitted to the error have the smallest at every K, half of it at 64.
+Every rule says 3072.
 """
 
 from collections.abc import Callable
