@@ -92,7 +92,7 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         """x ⊙ exp(s) + t and the sum of s per row, (n,)."""
         s = self.log_scale(raw_scale)
-        return torch.addcmul(shift, x, torch.exp(s)), s.flatten(1).sum(1)
+        return (x * torch.exp(s)).add_(shift), s.flatten(1).sum(1)
 
     def _decode(self, y: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         s = self.log_scale(raw_scale)
@@ -188,24 +188,26 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         logabsdet = x.new_zeros(len(x))
         if self._is_additive(x):
             return x + shift, logabsdet
-        return torch.addcmul(shift, x, self._scale(raw_scale)), logabsdet
+        return (x * self._scale(raw_scale)).add_(shift), logabsdet  # addcmul takes two passes more on its way back
 
     def _decode(self, y: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         logabsdet = y.new_zeros(len(y))
         if self._is_additive(y):
             return y - shift, logabsdet
-        return (y - shift) / self._scale(raw_scale), logabsdet
+        return (y - shift).mul_(self._scale(raw_scale, sign=-1)), logabsdet
 
     def _is_additive(self, x: Tensor) -> bool:
         """Whether one entry is centred alone, so that its scale is 1 whatever the net says, and none learns of it."""
         alone = self._alone and (x.dim() == 2 or self.centring == "channels")
         return alone and isinstance(self.log_scale, nn.Identity)  # others may have parameters, which expect a gradient
 
-    def _scale(self, raw_scale: Tensor) -> Tensor:
-        """exp(s̃), taken as 2 to the power of s̃ / log 2, for which torch needs a third of the exponential's time."""
+    def _scale(self, raw_scale: Tensor, sign: int = 1) -> Tensor:
+        """exp(± s̃), taken as 2 to the power of ± s̃ / log 2, for which torch needs a third of the exponential's time."""
         s = self.log_scale(raw_scale)
         dims = (1,) if self.centring == "channels" else tuple(range(1, s.dim()))
-        exponents = torch.add(s.mean(dims, keepdim=True) * -_LOG2_E, s, alpha=_LOG2_E)
+        centred = math.prod(s.shape[dim] for dim in dims)
+        per_unit = sign * _LOG2_E  # a sum and not a mean, which on its way back would be written out for each entry
+        exponents = torch.add(s.sum(dims, keepdim=True) * (-per_unit / centred), s, alpha=per_unit)
         if s.dim() > 2:  # over thousands of entries the mean's own rounding adds up: once more, at no gradient's cost
             exponents.sub_(exponents.detach().mean(dims, keepdim=True))
         return exponents.exp2_()
