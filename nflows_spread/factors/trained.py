@@ -114,7 +114,8 @@ class LowRankFactor(_Trained):
 
     def __init__(self, features: int, rank: int) -> None:
         super().__init__()
-        self.entries = nn.Parameter(torch.eye(features, validation.rank_within(rank, features)))
+        # by columns in memory, as its products want it
+        self.entries = nn.Parameter(torch.eye(validation.rank_within(rank, features), features).mT)
 
     @classmethod
     def of_rank(cls, rank: int) -> Callable[[int], LowRankFactor]:

@@ -48,7 +48,7 @@ class _LowRankLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
         (features, rank), variance = factor.shape, float(spread_variance)
-        # (r, D): products are faster with the long side last
+        # (r, D): products are faster with the long side last, as ``LowRankFactor`` has it in memory
         a = factor.mT.to(torch.float64, memory_format=torch.contiguous_format)
         identity = torch.eye(rank, dtype=a.dtype, device=a.device)
         gram = torch.addmm(identity, a, a.mT, beta=variance)
@@ -70,13 +70,13 @@ class _LowRankLogProb(torch.autograd.Function):
         if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
             return _gradients_with_history(weights, z, factor, spread_variance, cholesky)
         precision = torch.promote_types(torch.promote_types(z.dtype, factor.dtype), torch.float32)
-        weighted = rest.to(precision) * (weights / -spread_variance).to(precision).unsqueeze(1)
+        weighted = rest.to(precision, copy=True).mul_((weights / -spread_variance).to(precision).unsqueeze(1))
         grad_z = weighted.type_as(z) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
         grad = (whitening.mT @ whitening @ a).to(precision)
         grad.addmm_(coordinates.mT.to(precision), weighted, beta=-float(weights.sum()), alpha=-1.0)
-        return grad_z, grad.mT.to(factor.dtype, memory_format=torch.contiguous_format), None
+        return grad_z, grad.mT.to(factor.dtype), None
 
 
 def _gradients_with_history(
