@@ -86,7 +86,10 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
 
     def _said_by_net(self, identity: Tensor, context: Tensor | None) -> Tensor:
         """Shift and raw scale, in the dtype of the input; a net under autocast returns 16 bits."""
-        parameters = self.transform_net(identity, context)
+        net = cast(
+            nn.Module, self._modules["transform_net"]
+        )  # by attribute it takes a module as long as a small product
+        parameters = net(identity, context)
         return parameters if parameters.dtype == identity.dtype else parameters.to(identity.dtype)
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,7 +157,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
     def _find_slices(self) -> None:
         super()._find_slices()
         self._alone = self.num_transform_features == 1
-        self._by_products = self._alone and self.features <= _FEW
+        self._by_products = self._alone and self.features <= _FEW and isinstance(self.log_scale, nn.Identity)
         if self._by_products:
             dtype = self._placement.dtype if hasattr(self, "_placement") else None  # found again, it is what it was
             unit = torch.eye(self.features, dtype=dtype, device=self.transform_features.device)
@@ -174,15 +177,18 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
             self._by_products
             and inputs.dim() == 2
             and inputs.shape[1] == self.features
-            and inputs.dtype == self._placement.dtype
-            and self._is_additive(inputs)
+            and inputs.dtype == self._buffers["_placement"].dtype
             and not under_autocast(inputs)
         )
 
     def _shifted(self, inputs: Tensor, context: Tensor | None, sign: int) -> tuple[Tensor, Tensor]:
-        """Two products in the place of copies: the net's entries are selected, and its shift comes to its place."""
-        said = self._said_by_net(inputs @ self._selection, context)
-        return torch.addmm(inputs, said, self._placement, alpha=sign), inputs.new_zeros(len(inputs))
+        """Two products in the place of copies: the net's entries are selected, and its shift comes to its place.
+
+        The buffers, as the net, are not asked for by attribute.
+        """
+        selection, placement = self._buffers["_selection"], self._buffers["_placement"]
+        said = self._said_by_net(torch.mm(inputs, selection), context)
+        return torch.addmm(inputs, said, placement, alpha=sign), inputs.new_zeros(inputs.shape[0])
 
     def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
         logabsdet = x.new_zeros(len(x))
