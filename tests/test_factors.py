@@ -189,3 +189,12 @@ def test_options_out_of_range_are_refused():
     for decay in (1.0, -0.1, float("nan")):
         with refused(ValueError, "decay must be at least 0 and below 1", f"got {decay}"):
             RunningAverageFactor(4, decay=decay)
+
+
+def test_the_entries_of_a_low_rank_factor_and_their_gradients_lie_by_columns():
+    base = DegenerateGaussian([40], factor=LowRankFactor.of_rank(3))
+    for prior in (base, copy.deepcopy(base).double()):
+        entries = prior.factor.entries
+        prior.log_prob(torch.randn(5, 40, dtype=entries.dtype)).sum().backward()
+        assert entries.mT.is_contiguous()
+        assert entries.grad.mT.is_contiguous()
