@@ -174,8 +174,8 @@ def tensors(found: Any) -> Sequence[Tensor]:
 
 TINY = (
     "where one feature is centred alone it is only shifted, by one product that leaves out the scale, and another "
-    "one selects what the net sees, in the place of two splits, a sum and a join. What is left is those products, a "
-    "row of zeros and two calls of modules"
+    "one selects what the net sees, in the place of two splits, a sum and a join. The same products written out by "
+    "hand, without modules around them, take 1.10"
 )
 LARGE = (
     "one gradient for split, scale and join together: within 1 % of autograd's, and so is one for the scale alone; "
