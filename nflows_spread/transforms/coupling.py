@@ -86,9 +86,8 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
 
     def _said_by_net(self, identity: Tensor, context: Tensor | None) -> Tensor:
         """Shift and raw scale, in the dtype of the input; a net under autocast returns 16 bits."""
-        net = cast(
-            nn.Module, self._modules["transform_net"]
-        )  # by attribute it takes a module as long as a small product
+        # asked for by attribute, it would take a module as long as a small product
+        net = cast(nn.Module, self._modules["transform_net"])
         parameters = net(identity, context)
         return parameters if parameters.dtype == identity.dtype else parameters.to(identity.dtype)
 
@@ -212,7 +211,8 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         s = self.log_scale(raw_scale)
         dims = (1,) if self.centring == "channels" else tuple(range(1, s.dim()))
         centred = math.prod(s.shape[dim] for dim in dims)
-        per_unit = sign * _LOG2_E  # a sum and not a mean, which on its way back would be written out for each entry
+        per_unit = sign * _LOG2_E
+        # a sum and not a mean, which on its way back would be written out for each entry
         exponents = torch.add(s.sum(dims, keepdim=True) * (-per_unit / centred), s, alpha=per_unit)
         if s.dim() > 2:  # over thousands of entries the mean's own rounding adds up: once more, at no gradient's cost
             exponents.sub_(exponents.detach().mean(dims, keepdim=True))
