@@ -210,7 +210,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         """exp(± s̃), taken as 2 to the power of ± s̃ / log 2, for which torch needs a third of the exponential's time."""
         s = self.log_scale(raw_scale)
         dims = (1,) if self.centring == "channels" else tuple(range(1, s.dim()))
-        centred = math.prod(s.shape[dim] for dim in dims)
+        centred = math.prod([s.shape[dim] for dim in dims])  # of a list: torch.compile breaks its graph at a generator
         per_unit = sign * _LOG2_E
         # a sum and not a mean, which on its way back would be written out for each entry
         exponents = torch.add(s.sum(dims, keepdim=True) * (-per_unit / centred), s, alpha=per_unit)
