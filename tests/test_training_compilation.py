@@ -3,6 +3,7 @@
 import copy
 import shutil
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -90,6 +91,108 @@ def test_where_compiling_fails_training_goes_on_with_the_same_results_and_one_wa
     assert all(map(torch.equal, compiled.buffers(), plain.buffers()))
 
 
+def answers_wrongly(function, **options):
+    def compiled(*args, **kwargs):
+        z, logabsdet = function(*args, **kwargs)
+        return 1.2 * z, logabsdet
+
+    return compiled
+
+
+def learns_wrongly(function, **options):
+    def compiled(*args, **kwargs):
+        z, logabsdet = function(*args, **kwargs)
+        return z.detach() + 0.5 * (z - z.detach()), logabsdet
+
+    return compiled
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [(answers_wrongly, r"its outputs differ .* by 20\.0%"), (learns_wrongly, "its gradients differ")],
+)
+def test_what_does_not_do_what_the_plain_pass_does_is_left_alone(wrong, expected, monkeypatch):
+    objective = objective_of()
+    losses, _, _ = trained(objective)
+    monkeypatch.setattr(compilation.torch, "compile", wrong)
+    with pytest.warns(UserWarning, match=f"RuntimeError: {expected}"):
+        compiled_losses, _, _ = trained(objective, compile=True)
+    assert compiled_losses == losses
+
+
+@pytest.mark.parametrize("failing", [fails_at_once, fails_when_called, fails_backward, answers_wrongly])
+def test_where_cuda_graphs_fail_training_goes_on_compiled_and_says_so(failing, monkeypatch):
+    objective = objective_of(Counting())
+    losses, _, plain = trained(objective)
+    asked = []
+
+    def compiling(function, **options):
+        asked.append(options["options"].get("triton.cudagraphs", False))
+        return failing(function) if asked[-1] else function
+
+    monkeypatch.setattr(compilation.torch, "compile", compiling)
+    monkeypatch.setattr(compilation, "ways_for", lambda transforms: [compilation.GRAPHED, compilation.COMPILED])
+    expected = (
+        "compile with CUDA graphs needs .*; got RuntimeError: .*; training goes on compiled without CUDA graphs, with"
+    )
+    with pytest.warns(UserWarning, match=expected) as found:
+        graphed_losses, _, graphed = trained(objective, compile=True)
+    assert sum("training goes on" in str(warning.message) for warning in found) == 1
+    assert asked == [True, False]
+    assert graphed_losses == losses
+    assert all(map(torch.equal, graphed.buffers(), plain.buffers()))
+
+
+def test_cuda_graphs_are_rehearsed_until_they_are_replayed(monkeypatch):
+    """The first pass warms up, the second records, and the third is what training will see."""
+    calls = []
+
+    def counting(function, **options):
+        return lambda *args, **kwargs: calls.append(0) or function(*args, **kwargs)
+
+    monkeypatch.setattr(compilation.torch, "compile", counting)
+    monkeypatch.setattr(compilation, "ways_for", lambda transforms: [compilation.GRAPHED])
+    objective = objective_of()
+    with transforms_compiled(objective, enabled=True, graphs=True):
+        objective(X)
+    assert len(calls) == 3 + 1
+
+
+def test_cuda_graphs_are_for_one_transform_that_is_on_a_gpu():
+    on_cpu, on_gpu = objective_of().flow._transform, SimpleNamespace(parameters=lambda: [parameter])
+    parameter = SimpleNamespace(device=torch.device("cuda"))
+    assert compilation.ways_for([on_cpu]) == compilation.ways_for([on_gpu, on_gpu]) == [compilation.COMPILED]
+    assert compilation.ways_for([on_gpu]) == [compilation.GRAPHED, compilation.COMPILED]
+
+
+def small_glow():
+    glow = volume_preserving_glow((1, 4, 4), blocks=1, layers=2, hidden_channels=2)
+    return SpreadKLLoss(Flow(glow, DegenerateGaussian([16])))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("build", "shape"), [(objective_of, (2,)), (small_glow, (1, 4, 4))], ids=["coupling", "glow"])
+def test_on_a_gpu_compiled_training_has_the_losses_of_plain_training(build, shape):
+    objective, x = build(), torch.randn(40, *shape, generator=torch.Generator().manual_seed(5))
+    found = []
+    for enabled in (False, True):
+        twin = copy.deepcopy(objective)
+        torch.manual_seed(3)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "compile")
+            result = fit(twin, x, steps=20, batch_size=10, progress=False, device="cuda", compile=enabled)
+        found.append(result.losses)
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, True), ({"accumulate": 2}, False)], ids=str)
+def test_cuda_graphs_are_not_asked_for_where_gradients_accumulate(options, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(compilation, "ways_for", lambda transforms: asked.append(True) or [])
+    trained(objective_of(), compile=True, **options)
+    assert bool(asked) == expected
+
+
 @has_compiler
 def test_without_a_working_compiler_the_warning_says_so(tmp_path):
     torch._dynamo.reset()
@@ -155,8 +258,7 @@ def test_errors_of_the_transform_itself_come_through(monkeypatch, recwarn):
 
 
 def test_the_steps_of_a_glow_are_compiled_one_by_one_and_other_flows_as_a_whole():
-    glow = volume_preserving_glow((1, 4, 4), blocks=1, layers=2, hidden_channels=2)
-    objective = SpreadKLLoss(Flow(glow, DegenerateGaussian([16])))
+    objective = small_glow()
     assert len(compiled_transforms(objective)) == 2
     assert all(isinstance(step, GlowStep) for step in compiled_transforms(objective))
     coupling = objective_of()

@@ -76,8 +76,9 @@ def fit(
         precision: ``"bf16-mixed"`` runs the nets inside the transforms in bf16; the flow's own
             arithmetic stays as it is.
         compile: pass batches through the flow's transforms by ``torch.compile``, or, where that fails, as
-            ever and with a warning. It takes seconds to minutes at the start, and pays for some image
-            models and not for small ones; see the performance guide.
+            ever and with a warning. On a GPU a transform that is compiled as a whole is replayed as CUDA
+            graphs. It takes seconds to minutes at the start, and on a CPU pays for some image models and
+            not for small ones; see the performance guide.
         held_out: rows to evaluate on.
         evaluate_every: steps between evaluations, if there are held-out rows or a stop rule.
         early_stop: ``StopOnHeldOutLoss``, ``StopOnStableDimension``, or a rule of your own.

@@ -103,9 +103,10 @@ def train(fabric: Fabric, job: Job) -> _Trained:
     run = Run(parts, job.limits, checkpoints=job.checkpoints, settings=settings, visible=job.progress)
     if job.checkpoints is not None:
         _prepare_folder(job.checkpoints, run, resume=job.resume)
+    graphs = processes.count == 1 and job.limits.accumulate == 1
     with (
         nets_in(job.precision, objective, processes.device.type),
-        transforms_compiled(objective, enabled=job.compile),
+        transforms_compiled(objective, enabled=job.compile, graphs=graphs),
     ):
         return _Trained(run, run())
 
