@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spread import log_prob_of_whitened, spread_cholesky
-from nflows_spread.linalg.triangular import lower_product
+from nflows_spread.linalg.triangular import in_double, lower_product, solve_lower, solve_lower_transposed
 
 
 def spread_cholesky_of(entries: Tensor, spread_variance: Tensor) -> Tensor:
@@ -68,29 +68,33 @@ class _CholeskyLogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, entries: Tensor, spread_variance: Tensor) -> Tensor:
-        cholesky = entries.to(torch.float64, copy=True)
-        diagonal = cholesky.diagonal()
-        diagonal.square_().add_(spread_variance.double()).sqrt_()
-        whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
-        ctx.save_for_backward(z, entries, spread_variance, cholesky, whitened)
-        return log_prob_of_whitened(whitened, cholesky).type_as(z)
+        diagonal = entries.diagonal().double().square().add_(spread_variance.double()).sqrt_()
+        lower = in_double(entries, diagonal)
+        whitened = solve_lower(lower, diagonal, z.double().mT)
+        ctx.save_for_backward(z, entries, spread_variance, lower, diagonal, whitened)
+        return log_prob_of_whitened(whitened, diagonal).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        z, entries, spread_variance, cholesky, whitened = ctx.saved_tensors
+        z, entries, spread_variance, lower, diagonal, whitened = ctx.saved_tensors
         weights, twice = grad_outputs[0].double(), torch.is_grad_enabled()
         if twice:  # the gradient is going to be differentiated: the same numbers, with their history
             cholesky = spread_cholesky_of(entries, spread_variance)
+            diagonal = cholesky.diagonal()
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
-        weighted = torch.linalg.solve_triangular(cholesky.mT, whitened * weights, upper=True)
+            weighted = torch.linalg.solve_triangular(cholesky.mT, whitened * weights, upper=True)
+        else:
+            weighted = solve_lower_transposed(lower, diagonal, whitened * weights)
         grad_z = -weighted.mT.type_as(z) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return grad_z, None, None
-        scale = cholesky.diagonal()
-        on_diagonal = ((weighted * whitened).sum(1) - weights.sum() / scale) * entries.diagonal().double() / scale
+        excess = (weighted * whitened).sum(1) - weights.sum() / diagonal
+        on_diagonal = excess * entries.diagonal().double() / diagonal
         if twice:
             grad = (weighted @ whitened.mT).tril(-1) + on_diagonal.diag_embed()
             return grad_z, grad.to(entries.dtype), None
-        grad_entries = lower_product(weighted, whitened, entries.dtype)
+        # a sum of products with nothing to cancel: float32 keeps all the digits that a gradient in float32 has
+        dtype = torch.promote_types(entries.dtype, torch.float32)
+        grad_entries = lower_product(weighted.to(dtype), whitened.to(dtype), entries.dtype)
         grad_entries.diagonal().copy_(on_diagonal)
         return grad_z, grad_entries, None

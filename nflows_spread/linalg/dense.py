@@ -55,7 +55,7 @@ class _SpreadLogProb(torch.autograd.Function):
         cholesky = cholesky_or_qr(a, spread, float(spread_variance), exact=factor.dtype == torch.float64)
         whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         ctx.save_for_backward(z, factor, a, cholesky, whitened)
-        return log_prob_of_whitened(whitened, cholesky).type_as(z)
+        return log_prob_of_whitened(whitened, cholesky.diagonal()).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -104,7 +104,7 @@ class _LogProbFromCholesky(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, cholesky: Tensor) -> Tensor:
         whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         ctx.save_for_backward(z, cholesky, whitened)
-        return log_prob_of_whitened(whitened, cholesky).type_as(z)
+        return log_prob_of_whitened(whitened, cholesky.diagonal()).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:

@@ -61,7 +61,7 @@ class _LowRankLogProb(torch.autograd.Function):
         norm = torch.hypot(norms[0], norms[1].div_(math.sqrt(variance)))
         ctx.save_for_backward(z, factor, spread_variance, a, cholesky, whitening, coordinates, rest)
         constant = (features - rank) * math.log(variance) + features * LOG_2PI
-        return log_prob_of(norm, cholesky, constant).type_as(z)
+        return log_prob_of(norm, cholesky.diagonal(), constant).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

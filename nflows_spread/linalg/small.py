@@ -48,7 +48,7 @@ class _SmallLogProb(torch.autograd.Function):
         whitened = z.double() @ whitening.mT
         ctx.save_for_backward(z, factor, a, cholesky, identity, whitening, whitened)
         ctx.lower = lower
-        return log_prob_of(torch.linalg.vector_norm(whitened, dim=1), cholesky, len(a) * LOG_2PI).type_as(z)
+        return log_prob_of(torch.linalg.vector_norm(whitened, dim=1), cholesky.diagonal(), len(a) * LOG_2PI).type_as(z)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

@@ -101,12 +101,12 @@ def spread_gradients(weights: Tensor, z: Tensor, factor: Tensor, cholesky: Tenso
     return -weighted.mT.type_as(z), grad.type_as(factor)
 
 
-def log_prob_of_whitened(whitened: Tensor, cholesky: Tensor) -> Tensor:
-    """log N(z; 0, LLᵀ), (n,), from L⁻¹zᵀ, (D, n)."""
-    return log_prob_of(torch.linalg.vector_norm(whitened, dim=0), cholesky, len(cholesky) * LOG_2PI)
+def log_prob_of_whitened(whitened: Tensor, diagonal: Tensor) -> Tensor:
+    """log N(z; 0, LLᵀ), (n,), from L⁻¹zᵀ, (D, n), and the diagonal of L."""
+    return log_prob_of(torch.linalg.vector_norm(whitened, dim=0), diagonal, len(diagonal) * LOG_2PI)
 
 
-def log_prob_of(norms: Tensor, cholesky: Tensor, constant: float) -> Tensor:
+def log_prob_of(norms: Tensor, diagonal: Tensor, constant: float) -> Tensor:
     """−½ (norms² + log det LLᵀ + constant), of the shape of ``norms``, without waiting for the device."""
-    at_most = torch.rsub(cholesky.diagonal().log().sum(), -0.5 * constant)
+    at_most = torch.rsub(diagonal.log().sum(), -0.5 * constant)
     return torch.addcmul(at_most, norms, norms, value=-0.5)

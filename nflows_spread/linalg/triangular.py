@@ -14,6 +14,8 @@ _SMALLEST = 128
 """Below this size one call for the whole costs less than several for its parts."""
 _ROWS = 256
 """So many rows of a product are formed at a time."""
+_WHOLE = 1024
+"""Up to this size, and on accelerators, a factor is best written out in float64 and handed to one substitution."""
 
 
 def lower_double(matrix: Tensor) -> Tensor:
@@ -104,8 +106,61 @@ def _divide(x: Tensor, triangle: Tensor, *, upper: bool) -> None:
     x.mT.copy_(torch.linalg.solve_triangular(triangle, x.mT, upper=upper, left=False))
 
 
+def in_double(lower: Tensor, diagonal: Tensor) -> Tensor:
+    """What the substitutions want of L, given its strict lower triangle and its diagonal in float64.
+
+    That is L itself in float64, unless it is large: then it is the lower triangle as it was given, of which the
+    substitutions convert a block when they come to it, so that no copy of all of it goes through the memory.
+    """
+    if _by_blocks(lower):
+        return lower
+    whole = lower.to(torch.float64, copy=True)
+    whole.diagonal().copy_(diagonal)
+    return whole
+
+
+def solve_lower(lower: Tensor, diagonal: Tensor, rhs: Tensor) -> Tensor:
+    """L⁻¹B in float64 for B (D, n) in float64, given L as ``in_double`` leaves it and its diagonal."""
+    if not _by_blocks(lower):
+        return torch.linalg.solve_triangular(lower, rhs, upper=False)
+    x = rhs.clone()
+    blocks = _blocks(lower)
+    for i, columns in enumerate(blocks):
+        x[columns] = torch.linalg.solve_triangular(_on_diagonal(lower, diagonal, columns), x[columns], upper=False)
+        for rows in blocks[i + 1 :]:
+            x[rows].addmm_(lower[rows, columns].double(), x[columns], alpha=-1.0)
+    return x
+
+
+def solve_lower_transposed(lower: Tensor, diagonal: Tensor, rhs: Tensor) -> Tensor:
+    """L⁻ᵀB in float64 for B (D, n) in float64, given L as ``in_double`` leaves it and its diagonal."""
+    if not _by_blocks(lower):
+        return torch.linalg.solve_triangular(lower.mT, rhs, upper=True)
+    x = rhs.clone()
+    blocks = _blocks(lower)
+    for i, rows in reversed(list(enumerate(blocks))):
+        x[rows] = torch.linalg.solve_triangular(_on_diagonal(lower, diagonal, rows).mT, x[rows], upper=True)
+        for columns in blocks[:i]:
+            x[columns].addmm_(lower[rows, columns].double().mT, x[rows], alpha=-1.0)
+    return x
+
+
+def _by_blocks(lower: Tensor) -> bool:
+    return len(lower) > _WHOLE and lower.device.type == "cpu"
+
+
+def _blocks(lower: Tensor) -> list[slice]:
+    return [slice(start, min(start + _ROWS, len(lower))) for start in range(0, len(lower), _ROWS)]
+
+
+def _on_diagonal(lower: Tensor, diagonal: Tensor, block: slice) -> Tensor:
+    out = lower[block, block].to(torch.float64, copy=True)
+    out.diagonal().copy_(diagonal[block])
+    return out
+
+
 def lower_product(left: Tensor, right: Tensor, dtype: torch.dtype, less: Tensor | None = None) -> Tensor:
-    """tril(left @ rightᵀ − less), (D, D) with zeros above the diagonal, in this dtype; the product is in float64."""
+    """tril(left @ rightᵀ − less), (D, D) with zeros above the diagonal, in this dtype, from a product in that of both."""
     if _half(left) == 0:
         product = left @ right.mT if less is None else torch.addmm(less, left, right.mT, beta=-1.0)
         return product.tril_().to(dtype)
