@@ -16,6 +16,8 @@ import torch
 
 import nflows_spread
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 def provenance(command: str) -> dict[str, Any]:
     """Command, commit, versions and machine of this run."""
@@ -29,12 +31,24 @@ def provenance(command: str) -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "machine": {
-            "processor": platform.machine(),
+            "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def _processor() -> str:
+    """Name, family and model where the system tells them: ratios of times depend on them; else the architecture."""
+    try:
+        lines = _CPUINFO.read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    if "model name" not in facts:
+        return platform.machine()
+    return f"{facts['model name']}, family {facts.get('cpu family')}, model {facts.get('model')}"
 
 
 def command_line(name: str, given: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 import entropy_estimate
 import experiments
+import records
 from experiment import OURS
 from measures import energy_off_square
 from nflows_spread.datasets import FadingSquare
@@ -103,3 +105,14 @@ def test_what_is_watched_outlives_an_interruption_without_gaps_or_repeats(tmp_pa
         second(SimpleNamespace(step=step))
     assert second.series() == {"twice": [(step, 2.0 * step) for step in (1, 2, 4, 6, 8, 10)]}
     assert Recorder(watched, path, every=2).series() == second.series()
+
+
+def test_a_record_names_the_processor_and_where_the_system_does_not_tell_the_architecture(tmp_path, monkeypatch):
+    told = tmp_path / "cpuinfo"
+    told.write_text("model\t: 85\nmodel name\t: Fast\ncpu family\t: 6\n\nmodel\t: 85\nmodel name\t: Fast\n")
+    monkeypatch.setattr(records, "_CPUINFO", told)
+    assert records.provenance("x")["machine"]["processor"] == "Fast, family 6, model 85"
+    told.write_text("processor\t: 0\n")
+    assert records.provenance("x")["machine"]["processor"] == platform.machine()
+    told.unlink()
+    assert records.provenance("x")["machine"]["processor"] in (platform.processor(), platform.machine())

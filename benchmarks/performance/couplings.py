@@ -178,9 +178,9 @@ TINY = (
     "hand, without modules around them, take 1.10"
 )
 LARGE = (
-    "one gradient for split, scale and join together: within 1 % of autograd's, and so is one for the scale alone; "
-    "powers of two in the place of exponentials gain 1 %. A split and a join alone, without any scale, cost 6 % on a "
-    "busy machine"
+    "one gradient for split, scale and join together: 1 to 4 % by the machine, and none on images; one for the scale "
+    "alone less than 1 %; powers of two in the place of exponentials 1 %. A split and a join alone, without any scale, "
+    "cost 6 to 8 %, and with a scale that is neither an exponential nor centred 11 %, on a machine where ours takes 17"
 )
 
 

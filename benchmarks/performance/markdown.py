@@ -13,8 +13,8 @@ def page(record: Mapping[str, Any]) -> str:
     met = sum(target["met"] for target in record["targets"])
     machine = record["machine"]
     head = (
-        f"`{record['command']}`, commit {record['commit']}, {machine['threads']} of {machine['cores']} cores, "
-        f"torch {record['versions']['torch']}: {met} of {len(record['targets'])} targets are met."
+        f"`{record['command']}`, commit {record['commit']}, {machine['threads']} of {machine['cores']} cores "
+        f"({machine['processor']}), torch {record['versions']['torch']}: {met} of {len(record['targets'])} targets are met."
     )
     parts = ["# Performance: the reference run", head, "## Targets", _targets(record["targets"])]
     for section, axes in record["growth"].items():

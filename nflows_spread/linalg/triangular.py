@@ -160,7 +160,7 @@ def _on_diagonal(lower: Tensor, diagonal: Tensor, block: slice) -> Tensor:
 
 
 def lower_product(left: Tensor, right: Tensor, dtype: torch.dtype, less: Tensor | None = None) -> Tensor:
-    """tril(left @ rightᵀ − less), (D, D) with zeros above the diagonal, in this dtype, from a product in that of both."""
+    """tril(left @ rightᵀ − less), (D, D) with zeros above the diagonal, in this dtype; the product is in theirs."""
     if _half(left) == 0:
         product = left @ right.mT if less is None else torch.addmm(less, left, right.mT, beta=-1.0)
         return product.tril_().to(dtype)

@@ -15,6 +15,7 @@ from nflows_spread.linalg import under_autocast
 Centring = Literal["features", "channels"]
 _LOG2_E = 1.0 / math.log(2.0)
 _FEW = 32
+_MANY = 1024
 
 
 class ExponentialAffineCouplingTransform(AffineCouplingTransform):
@@ -214,7 +215,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         per_unit = sign * _LOG2_E
         # a sum and not a mean, which on its way back would be written out for each entry
         exponents = torch.add(s.sum(dims, keepdim=True) * (-per_unit / centred), s, alpha=per_unit)
-        if s.dim() > 2:  # over thousands of entries the mean's own rounding adds up: once more, at no gradient's cost
+        if centred > _MANY:  # the mean's own rounding adds up: once more, at no gradient's cost
             exponents.sub_(exponents.detach().mean(dims, keepdim=True))
         return exponents.exp2_()
 
