@@ -14,7 +14,8 @@ def page(record: Mapping[str, Any]) -> str:
     machine = record["machine"]
     head = (
         f"`{record['command']}`, commit {record['commit']}, {machine['threads']} of {machine['cores']} cores "
-        f"({machine['processor']}), torch {record['versions']['torch']}: {met} of {len(record['targets'])} targets are met."
+        f"({machine['processor']}), torch {record['versions']['torch']}: "
+        f"{met} of {len(record['targets'])} targets are met."
     )
     parts = ["# Performance: the reference run", head, "## Targets", _targets(record["targets"])]
     for section, axes in record["growth"].items():
