@@ -178,7 +178,7 @@ def _rounded_log_determinant(flow, x):
         hidden = step.convolution(step.actnorm(args[0])[0])[0]
         half = hidden.shape[1] // 2
         raw = step.coupling.transform_net(hidden[:, :half], None)[:, half:]
-        scale = step.coupling._scale(raw)
+        scale, _ = step.coupling._scale(raw, 1)
         total.add_(scale.double().log().flatten(1).sum(1))
 
     hooks = [step.register_forward_pre_hook(add) for step in steps_of(flow)]

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from nflows.transforms import AffineCouplingTransform, Transform
+from nflows.transforms import AffineCouplingTransform, InverseTransform, Transform
 
 import nflows_spread.transforms as public
 from nflows_spread.models.nets import LEAKY_SLOPE
@@ -67,6 +67,41 @@ def test_log_determinant_is_that_of_autograds_jacobian(name):
     transform, inputs, context = built(name)
     _, logabsdet = transform(inputs, context)
     torch.testing.assert_close(jacobian_logabsdet(transform, inputs, context), logabsdet, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+def test_without_gradients_everything_is_what_it_is_with_them(name, way):
+    transform, inputs, context = built(name)
+    if way == "inverse":
+        inputs = transform(inputs, context)[0].detach()
+    given = inputs.clone()
+    expected = getattr(transform, way)(inputs, context)
+    with torch.no_grad():
+        found = getattr(transform, way)(inputs, context)
+    for mine, other in zip(found, expected):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+    assert torch.equal(inputs, given)
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@pytest.mark.parametrize("mask", [[0, 0, 1, 1], [1, 1, 0, 0]], ids=str)
+def test_an_ensemble_of_couplings_evaluates_under_vmap_as_one_by_one(mask, way):
+    """With parameters in a batch and inputs that are in none, of which nothing can be written over."""
+    couplings = [randomize(MeanCentredAffineCouplingTransform(mask, DENSE)) for _ in range(3)]
+    inputs = torch.randn(5, 4)
+    parameters, buffers = torch.func.stack_module_state(couplings)
+
+    def evaluated(parameters, buffers):
+        module = couplings[0] if way == "forward" else InverseTransform(couplings[0])
+        prefix = "" if way == "forward" else "_transform."
+        state = {prefix + name: value for name, value in {**parameters, **buffers}.items()}
+        return torch.func.functional_call(module, state, (inputs,))[0]
+
+    with torch.no_grad():
+        found = torch.vmap(evaluated)(parameters, buffers)
+        expected = torch.stack([getattr(coupling, way)(inputs)[0] for coupling in couplings])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", VOLUME_PRESERVING)

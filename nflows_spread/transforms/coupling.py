@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard, cast
 
 import torch
 from nflows.transforms import AffineCouplingTransform
@@ -65,14 +65,27 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
         self._transform_slice = _as_slice(self.transform_features)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        identity, transformed, shift, raw_scale = self._ask(inputs, context)
-        outputs, logabsdet = self._encode(transformed, shift, raw_scale)
-        return self._join(identity, outputs, inputs), logabsdet
+        identity, x, shift, raw_scale = self._ask(inputs, context)
+        scale, logabsdet = self._scale(raw_scale, 1)
+        if self._in_place(scale):
+            outputs = self._join(identity, shift, inputs)
+            outputs[:, self._transform_slice].addcmul_(x, scale)
+            return outputs, logabsdet
+        # with a gradient addcmul takes two passes more on its way back
+        return self._join(identity, x + shift if scale is None else (x * scale).add_(shift), inputs), logabsdet
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        identity, transformed, shift, raw_scale = self._ask(inputs, context)
-        outputs, logabsdet = self._decode(transformed, shift, raw_scale)
-        return self._join(identity, outputs, inputs), logabsdet
+        identity, y, shift, raw_scale = self._ask(inputs, context)
+        scale, logabsdet = self._scale(raw_scale, -1)
+        if self._in_place(scale):
+            outputs = self._join(identity, shift, inputs)
+            outputs[:, self._transform_slice].sub_(y).mul_(scale.neg_())
+            return outputs, logabsdet
+        return self._join(identity, y - shift if scale is None else (y - shift).mul_(scale), inputs), logabsdet
+
+    def _in_place(self, scale: Tensor | None) -> TypeGuard[Tensor]:
+        """Whether the outputs are formed where the shift lies in them: no gradient will ask for what was there."""
+        return scale is not None and self._transform_slice is not None and not torch.is_grad_enabled()
 
     def _ask(self, inputs: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The two parts of the input, and what the net says about the second: shift and raw scale."""
@@ -92,14 +105,10 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
         parameters = net(identity, context)
         return parameters if parameters.dtype == identity.dtype else parameters.to(identity.dtype)
 
-    def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """x ⊙ exp(s) + t and the sum of s per row, (n,)."""
+    def _scale(self, raw_scale: Tensor, sign: int) -> tuple[Tensor | None, Tensor]:
+        """exp(± s), or None where it is 1, and the sum of ± s per row, (n,)."""
         s = self.log_scale(raw_scale)
-        return (x * torch.exp(s)).add_(shift), s.flatten(1).sum(1)
-
-    def _decode(self, y: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
-        s = self.log_scale(raw_scale)
-        return (y - shift) / torch.exp(s), -s.flatten(1).sum(1)
+        return torch.exp(s if sign > 0 else -s), sign * s.flatten(1).sum(1)
 
     def _split(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The untransformed and the transformed entries; two blocks by a split, whose backward pass is cheaper."""
@@ -190,25 +199,11 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         said = self._said_by_net(torch.mm(inputs, selection), context)
         return torch.addmm(inputs, said, placement, alpha=sign), inputs.new_zeros(inputs.shape[0])
 
-    def _encode(self, x: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
-        logabsdet = x.new_zeros(len(x))
-        if self._is_additive(x):
-            return x + shift, logabsdet
-        return (x * self._scale(raw_scale)).add_(shift), logabsdet  # addcmul takes two passes more on its way back
-
-    def _decode(self, y: Tensor, shift: Tensor, raw_scale: Tensor) -> tuple[Tensor, Tensor]:
-        logabsdet = y.new_zeros(len(y))
-        if self._is_additive(y):
-            return y - shift, logabsdet
-        return (y - shift).mul_(self._scale(raw_scale, sign=-1)), logabsdet
-
-    def _is_additive(self, x: Tensor) -> bool:
-        """Whether one entry is centred alone, so that its scale is 1 whatever the net says, and none learns of it."""
-        alone = self._alone and (x.dim() == 2 or self.centring == "channels")
-        return alone and isinstance(self.log_scale, nn.Identity)  # others may have parameters, which expect a gradient
-
-    def _scale(self, raw_scale: Tensor, sign: int = 1) -> Tensor:
+    def _scale(self, raw_scale: Tensor, sign: int) -> tuple[Tensor | None, Tensor]:
         """exp(± s̃), taken as 2 to the power of ± s̃ / log 2, for which torch needs a third of the exponential's time."""
+        logabsdet = raw_scale.new_zeros(len(raw_scale))
+        if self._is_additive(raw_scale):
+            return None, logabsdet
         s = self.log_scale(raw_scale)
         dims = (1,) if self.centring == "channels" else tuple(range(1, s.dim()))
         centred = math.prod([s.shape[dim] for dim in dims])  # of a list: torch.compile breaks its graph at a generator
@@ -217,7 +212,12 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
         exponents = torch.add(s.sum(dims, keepdim=True) * (-per_unit / centred), s, alpha=per_unit)
         if centred > _MANY:  # the mean's own rounding adds up: once more, at no gradient's cost
             exponents.sub_(exponents.detach().mean(dims, keepdim=True))
-        return exponents.exp2_()
+        return exponents.exp2_(), logabsdet
+
+    def _is_additive(self, raw_scale: Tensor) -> bool:
+        """Whether one entry is centred alone, so that its scale is 1 whatever the net says, and none learns of it."""
+        alone = self._alone and (raw_scale.dim() == 2 or self.centring == "channels")
+        return alone and isinstance(self.log_scale, nn.Identity)  # others may have parameters, which expect a gradient
 
 
 class TanhLogScale(nn.Module):
