@@ -10,6 +10,7 @@ from torch import Tensor
 from nflows_spread.linalg.small import SMALL, small_log_prob
 from nflows_spread.linalg.spectra import positive_root
 from nflows_spread.linalg.spread import (
+    cholesky_of,
     cholesky_or_qr,
     log_prob_of_whitened,
     plus_noise,
@@ -85,7 +86,7 @@ def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) 
 def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of S + σ_Z² I in float64, (D, D), for a positive semi-definite S."""
     spread = plus_noise(covariance.to(torch.float64, copy=True), spread_variance)
-    cholesky, info = torch.linalg.cholesky_ex(spread.mT)  # symmetric, and by columns, as LAPACK wants it
+    cholesky, info = cholesky_of(spread.mT)  # symmetric, and by columns
     if int(info) != 0:  # rounding in S has outgrown σ_Z²
         cholesky = spread_cholesky(positive_root(covariance), spread_variance)
     return cholesky

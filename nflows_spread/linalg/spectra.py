@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.spread import cholesky_of
+
 _LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -118,7 +120,7 @@ def _scaled_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
     So latents of very different scale do not cost precision.
     """
     scale = covariance.double().diagonal().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
-    cholesky, info = torch.linalg.cholesky_ex(scale.unsqueeze(1) * covariance.double() * scale)
+    cholesky, info = cholesky_of((scale.unsqueeze(1) * covariance.double() * scale).mT)
     if int(info) != 0:
         raise ValueError(
             f"the latents' covariance and response must be positive definite, got a singular matrix of size "

@@ -26,17 +26,33 @@ def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
     against σ_Z that the sum would lose more than six digits of them.
     """
     a = factor.double()
-    spread = plus_noise(a @ a.mT, spread_variance)
+    spread = plus_noise(a @ a.mT, spread_variance).mT  # symmetric, and by columns
     return cholesky_or_qr(a, spread, float(spread_variance), exact=factor.dtype == torch.float64)
 
 
 def cholesky_or_qr(a: Tensor, spread: Tensor, spread_variance: float, *, exact: bool) -> Tensor:
-    """``spread_cholesky`` given AAᵀ + σ_Z² I, whose lower triangle is read; ``exact`` where six digits are too few."""
-    cholesky, info = torch.linalg.cholesky_ex(spread)
+    """``spread_cholesky`` given AAᵀ + σ_Z² I, whose lower triangle is read; ``exact`` where six digits are too few.
+
+    The sum may be written over.
+    """
+    cholesky, info = cholesky_of(spread)
     if int(info) == 0 and (not exact or _keeps_flat_directions(cholesky)):
         return cholesky
     noise = math.sqrt(spread_variance) * torch.eye(len(a), dtype=a.dtype, device=a.device)
     return lower_factor_of(torch.cat([a, noise], dim=1))
+
+
+def cholesky_of(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower Cholesky factor of a positive definite matrix, (D, D), whose lower triangle is read, and LAPACK's info.
+
+    A matrix that lies by columns, as LAPACK wants it, is written over where nobody differentiates. For a new one
+    torch would copy the triangle, which takes as long by columns as the decomposition.
+    """
+    if not matrix.mT.is_contiguous() or (matrix.requires_grad and torch.is_grad_enabled()):
+        return torch.linalg.cholesky_ex(matrix)
+    info = torch.empty((), dtype=torch.int32, device=matrix.device)
+    torch.linalg.cholesky_ex(matrix, out=(matrix, info))
+    return matrix, info
 
 
 def lower_factor_of(root: Tensor) -> Tensor:
