@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 
 from nflows_spread import linalg
-from nflows_spread.linalg import triangular
+from nflows_spread.linalg import spread, triangular
 from support import kernel_entropy, lower_triangular, scipy_log_prob
 
 SPREAD = torch.tensor(1e-4, dtype=torch.float64)
@@ -162,6 +162,35 @@ def test_eigendecomposition_is_numpys_in_descending_order_with_fixed_signs():
 def random_pair(features):
     root, other = torch.randn(2, features, features, dtype=torch.float64)
     return root @ root.T, other @ other.T + 0.1 * torch.eye(features, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("features", [1, 5, 200])
+def test_cholesky_factors_are_scipys_and_lie_where_a_matrix_by_columns_lay(features):
+    root = torch.randn(features, features + 1, dtype=torch.float64)
+    by_rows = root @ root.mT
+    by_columns, before = by_rows.clone().mT, by_rows.clone()
+    expected = scipy.linalg.cholesky(by_rows.numpy(), lower=True)
+    for matrix in (by_rows, by_columns):
+        cholesky, info = spread.cholesky_of(matrix)
+        np.testing.assert_allclose(cholesky, expected, rtol=1e-9, atol=1e-12)
+        assert int(info) == 0
+    assert cholesky.data_ptr() == by_columns.data_ptr()
+    assert features == 1 or torch.equal(by_rows, before)
+    assert int(spread.cholesky_of((-before).mT)[1]) > 0
+
+
+def test_a_cholesky_factor_whose_matrix_has_a_gradient_is_made_apart():
+    entries = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: spread.cholesky_of((a @ a.mT + torch.eye(4)).mT)[0], entries)
+
+
+def test_densities_leave_the_covariance_they_are_given_alone():
+    root = torch.randn(40, 40, dtype=torch.float64)
+    for covariance in (root @ root.mT, (root @ root.mT).mT):
+        before = covariance.clone()
+        linalg.covariance_log_prob(torch.randn(3, 40), covariance, SPREAD)
+        linalg.generalised_eigh(covariance, covariance)
+        assert torch.equal(covariance, before)
 
 
 def test_generalised_eigenvalues_are_scipys():
