@@ -21,7 +21,6 @@ import torch
 import records
 from options import minutes
 from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
-from performance.races import Race, Trial
 from performance.record import growth_of, judge_growth, run_race, run_trial
 from performance.timing import CLOCKS
 
@@ -61,26 +60,23 @@ def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[st
     torch.manual_seed(0)
     start = time.perf_counter()
     chosen = [SECTIONS[name] for name in options.sections]
-    work: list[Race | Trial] = [
-        part for section in chosen for part in (*section.races(options.small), *section.trials(options.small))
-    ]
     for name in PEERS:
         provenance["versions"][name] = _version(name)
     print(table.header())
-    races, trials, left_out = [], [], []
-    for done, part in enumerate(work):
-        reserved = sum(other.at_most for other in work[done:] if isinstance(other, Trial))
-        left = 60.0 * options.max_minutes - (time.perf_counter() - start) - reserved
-        if isinstance(part, Race) and left <= 0.0 and not options.small:
-            left_out.append(part.name)
-        elif isinstance(part, Race):
-            share = left / sum(isinstance(other, Race) for other in work[done:])
-            rounds = SMALL_ROUNDS if options.small else ROUNDS
-            races.append(run_race(part, rounds=rounds, budget=share, clock=options.clock))
-            print(table.of_race(races[-1]), flush=True)
-        else:
-            trials.append(run_trial(part))
-            print(table.of_trial(trials[-1]), flush=True)
+    trials = []
+    for trial in (trial for section in chosen for trial in section.trials(options.small)):
+        trials.append(run_trial(trial))
+        print(table.of_trial(trials[-1]), flush=True)
+    waiting = [race for section in chosen for race in section.races(options.small)]
+    races, left_out = [], []
+    for done, race in enumerate(waiting):
+        left = 60.0 * options.max_minutes - (time.perf_counter() - start)
+        if left <= 0.0 and not options.small:
+            left_out.append(race.name)
+            continue
+        rounds = SMALL_ROUNDS if options.small else ROUNDS
+        races.append(run_race(race, rounds=rounds, budget=left / (len(waiting) - done), clock=options.clock))
+        print(table.of_race(races[-1]), flush=True)
     growth = growth_of(races)
     targets = [target for part in (*races, *trials) for target in part["targets"]]
     targets += judge_growth([target for section in chosen for target in section.growth], growth)
