@@ -2,7 +2,8 @@
 
 A library's product of two triangular matrices costs as much as that of two full ones. Split into
 halves, A = [[A₁, 0], [A₂₁, A₂]], all but the off-diagonal quarter is two problems of half the size,
-and the work falls to a third (product) or a half (solve) of that.
+and the work falls to a third (product) or a half (solve) of that. A large factor in float32 is converted block by
+block, when its turn comes.
 """
 
 from __future__ import annotations
