@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform
+from nflows.transforms import ActNorm, CompositeTransform
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
@@ -222,6 +222,19 @@ def test_compiled_training_has_the_losses_and_gradients_of_plain_training():
     for ours, plain in zip(*found):
         torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
     assert "forward" not in vars(twin.flow._transform)
+    torch._dynamo.reset()
+
+
+@has_compiler
+def test_layers_that_start_from_their_first_batch_start_from_it_once():
+    torch._dynamo.reset()
+    objective = objective_of(ActNorm(2), VolumePreservingLULinear(2))
+    losses, _, _ = trained(objective)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "compile")
+        compiled_losses, _, compiled = trained(objective, compile=True)
+    assert compiled_losses == pytest.approx(losses, rel=1e-5)
+    assert all(flag for name, flag in compiled.named_buffers() if name.endswith("initialized"))
     torch._dynamo.reset()
 
 

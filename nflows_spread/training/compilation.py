@@ -113,8 +113,9 @@ class CompiledInTraining:
     """A forward pass in training mode by the first way that works, or the plain one; each failure is one warning.
 
     A batch of a shape that has not been met is passed forward and backward as a rehearsal, plainly and by the way in
-    question, and the two must agree. Random numbers and buffers are afterwards what they were: what fails then has
-    changed nothing, and training goes on as it would have without.
+    question, and the two must agree. Random numbers and buffers are afterwards what they were, and layers that start
+    from their first batch have started from this one: what fails then has changed nothing, and training goes on as it
+    would have without.
     """
 
     def __init__(self, module: nn.Module, plain: Forward, ways: Sequence[Way]) -> None:
@@ -152,20 +153,38 @@ class CompiledInTraining:
 
     def _pass(self, forward: Forward, *args: Any, **kwargs: Any) -> list[Tensor]:
         """Copies of the outputs, and of the gradients of the parameters, each as one vector in float64."""
-        buffers = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        gradients: tuple[Tensor | None, ...] = ()
-        try:
-            with torch.random.fork_rng(range(torch.cuda.device_count())):
-                z, logabsdet = forward(*args, **kwargs)
-                if parameters:
-                    energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
-                    gradients = torch.autograd.grad(energy, parameters, allow_unused=True)
-        finally:
-            with torch.no_grad():
-                for name, buffer in self.module.named_buffers():
-                    buffer.copy_(buffers[name])
-        return [_copied([z, logabsdet]), _copied([each for each in gradients if each is not None])]
+        gradients: Sequence[Tensor] = ()
+        with torch.random.fork_rng(range(torch.cuda.device_count())), _buffers_restored(self.module):
+            z, logabsdet = forward(*args, **kwargs)
+            if parameters:
+                energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
+                gradients = torch.autograd.grad(energy, parameters, allow_unused=True, materialize_grads=True)
+        return [_copied([z, logabsdet]), _copied(gradients)]
+
+
+@contextmanager
+def _buffers_restored(module: nn.Module) -> Iterator[None]:
+    """Afterwards buffers are what they were, but for those of layers that have changed their own parameters.
+
+    nflows' ``ActNorm`` starts from the first batch that it meets. It has now met it.
+    """
+    before = [
+        (
+            layer,
+            [parameter.detach().clone() for parameter in layer.parameters(recurse=False)],
+            {name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)},
+        )
+        for layer in module.modules()
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for layer, parameters, buffers in before:
+                if all(map(torch.equal, layer.parameters(recurse=False), parameters)):
+                    for name, buffer in layer.named_buffers(recurse=False):
+                        buffer.copy_(buffers[name])
 
 
 def _copied(tensors: Sequence[Tensor]) -> Tensor:
