@@ -60,6 +60,13 @@ def scipy_log_prob(z: torch.Tensor, factor: torch.Tensor, spread_variance: float
     return np.atleast_1d(scipy.stats.multivariate_normal(mean, covariance).logpdf(z.detach().double().numpy()))
 
 
+def log_prob_by_autograd(z: torch.Tensor, root: torch.Tensor) -> torch.Tensor:
+    """log N(z; 0, RRᵀ) for a lower-triangular R, whose diagonal may have either sign, as plainly as can be."""
+    whitened = torch.linalg.solve_triangular(root, z.mT, upper=False)
+    log_det = root.diagonal().abs().log().sum()
+    return -0.5 * whitened.square().sum(0) - log_det - 0.5 * z.shape[1] * math.log(2 * math.pi)
+
+
 def kernel_entropy(z: torch.Tensor, variance: float) -> torch.Tensor:
     """Equation 39 with torch.distributions: the mean log-density of a mixture of Gaussians at its own centres."""
     mixture = torch.distributions.MixtureSameFamily(

@@ -9,7 +9,7 @@ import torch
 from factor_kinds import FACTORS, FEATURES, RANK, base_of_kind, every_kind, points_of, random_root
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
-from support import scipy_log_prob
+from support import log_prob_by_autograd, scipy_log_prob
 
 both_ways = pytest.mark.usefixtures("size_of_small_priors")
 
@@ -81,10 +81,8 @@ def plain_log_prob(base, z, entries):
     else:
         a = entries.tril() if isinstance(base.factor, LowerTriangularFactor) else entries
         upper = torch.linalg.qr(torch.cat([a, spread * torch.eye(len(a), dtype=a.dtype)], 1).mT).R
-        cholesky = (upper * upper.diagonal().sign().unsqueeze(1)).mT
-    whitened = torch.linalg.solve_triangular(cholesky, z.mT, upper=False)
-    log_det = cholesky.diagonal().log().sum()
-    return -0.5 * whitened.square().sum(0) - log_det - 0.5 * z.shape[1] * math.log(2 * math.pi)
+        cholesky = upper.mT
+    return log_prob_by_autograd(z, cholesky)
 
 
 def ridge_log_prob(z, root, spread_variance):

@@ -6,7 +6,7 @@ import torch
 
 from nflows_spread import linalg
 from nflows_spread.linalg import spread, triangular
-from support import kernel_entropy, lower_triangular, scipy_log_prob
+from support import kernel_entropy, log_prob_by_autograd, lower_triangular, scipy_log_prob
 
 SPREAD = torch.tensor(1e-4, dtype=torch.float64)
 FEATURES = 16
@@ -68,10 +68,7 @@ def test_gradients_and_their_gradients_are_those_of_finite_differences(rank):
 def log_prob_by_qr(z, factor, spread_variance):
     """The same density through autograd and [A, σI]ᵀ = QR, in which no flat direction is lost."""
     stacked = torch.cat([factor, spread_variance.sqrt() * torch.eye(len(factor), dtype=factor.dtype)], dim=1)
-    upper = torch.linalg.qr(stacked.mT).R
-    whitened = torch.linalg.solve_triangular(upper.mT, z.mT, upper=False)
-    log_det = upper.diagonal().abs().log().sum()
-    return -0.5 * whitened.square().sum(0) - log_det - 0.5 * z.shape[1] * np.log(2 * np.pi)
+    return log_prob_by_autograd(z, torch.linalg.qr(stacked.mT).R.mT)
 
 
 @pytest.mark.parametrize(("features", "tolerance"), [(64, 1e-4), (1024, 1e-3)])
@@ -92,10 +89,7 @@ def test_large_rank_deficient_factors_neither_fail_nor_lose_their_gradient_in_fl
 
 def by_autograd(z, entries, spread_variance):
     """The density of ``cholesky_log_prob`` through autograd."""
-    cholesky = entries.tril(-1) + (entries.diagonal().square() + spread_variance).sqrt().diag()
-    whitened = torch.linalg.solve_triangular(cholesky, z.mT, upper=False)
-    log_det = cholesky.diagonal().log().sum()
-    return -0.5 * whitened.square().sum(0) - log_det - 0.5 * z.shape[1] * np.log(2 * np.pi)
+    return log_prob_by_autograd(z, entries.tril(-1) + (entries.diagonal().square() + spread_variance).sqrt().diag())
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=str)

@@ -14,7 +14,7 @@ from torch import Tensor
 _SMALLEST = 128
 """Below this size one call for the whole costs less than several for its parts."""
 _ROWS = 256
-"""So many rows of a product are formed at a time."""
+"""So many rows of a product or of a solution are formed at a time."""
 _WHOLE = 1024
 """Up to this size, and on accelerators, a factor is best written out in float64 and handed to one substitution."""
 
@@ -24,10 +24,9 @@ def lower_double(matrix: Tensor) -> Tensor:
     if _half(matrix) == 0:
         return matrix.tril().double()
     out = torch.zeros(matrix.shape, dtype=torch.float64, device=matrix.device)
-    for start in range(0, len(out), _ROWS):
-        stop = min(start + _ROWS, len(out))
-        out[start:stop, :stop] = matrix[start:stop, :stop]
-        out[start:stop, start:stop].tril_()
+    for rows in _blocks(out):
+        out[rows, : rows.stop] = matrix[rows, : rows.stop]
+        out[rows, rows].tril_()
     return out
 
 
@@ -150,10 +149,6 @@ def _by_blocks(lower: Tensor) -> bool:
     return len(lower) > _WHOLE and lower.device.type == "cpu"
 
 
-def _blocks(lower: Tensor) -> list[slice]:
-    return [slice(start, min(start + _ROWS, len(lower))) for start in range(0, len(lower), _ROWS)]
-
-
 def _on_diagonal(lower: Tensor, diagonal: Tensor, block: slice) -> Tensor:
     out = lower[block, block].to(torch.float64, copy=True)
     out.diagonal().copy_(diagonal[block])
@@ -166,15 +161,19 @@ def lower_product(left: Tensor, right: Tensor, dtype: torch.dtype, less: Tensor 
         product = left @ right.mT if less is None else torch.addmm(less, left, right.mT, beta=-1.0)
         return product.tril_().to(dtype)
     out = left.new_zeros(len(left), len(right), dtype=dtype)
-    for start in range(0, len(out), _ROWS):
-        stop = min(start + _ROWS, len(out))
-        rows = left[start:stop] @ right[:stop].mT
+    for rows in _blocks(out):
+        product = left[rows] @ right[: rows.stop].mT
         if less is not None:
-            rows -= less[start:stop, :stop]
-        out[start:stop, :stop] = rows.tril_(start)
+            product -= less[rows, : rows.stop]
+        out[rows, : rows.stop] = product.tril_(rows.start)
     return out
 
 
 def _half(matrix: Tensor) -> int:
     """Where to cut, or 0 for a matrix that is not worth it."""
     return 0 if len(matrix) <= _SMALLEST else len(matrix) // 2
+
+
+def _blocks(matrix: Tensor) -> list[slice]:
+    """Its rows, so many at a time."""
+    return [slice(start, min(start + _ROWS, len(matrix))) for start in range(0, len(matrix), _ROWS)]
