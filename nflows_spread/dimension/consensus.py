@@ -11,6 +11,7 @@ from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.evidence import gap_evidence
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.variation import Part
 
 _COMPARED = ("signal_to_noise", "neighbours", "denoising")
 
@@ -28,12 +29,16 @@ class Readings:
             nobody asked.
         thickness: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
             The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
+        parts: the two parts of data whose dimension varies from place to place, or none.
+        path: whether the rows, in their order, follow a path and so are no independent draws.
     """
 
     spectrum: Spectrum
     neighbours: NeighbourDimension
     density: DensityDimension | None = None
     thickness: float = 0.0
+    parts: tuple[Part, ...] = ()
+    path: bool = False
 
     @property
     def verdicts(self) -> dict[str, float]:
@@ -44,13 +49,34 @@ class Readings:
             found |= {"denoising": self.density.denoising, "score": self.density.score}
         return found
 
+    @property
+    def compared(self) -> dict[str, float]:
+        """The verdicts of the spectrum's default rule, the neighbours and, where it is known, the denoiser."""
+        return {name: value for name, value in self.verdicts.items() if name in _COMPARED}
+
     def against(self, dimension: int) -> dict[str, float]:
         """The verdicts of the spectrum, the neighbours and the density that do not round to this dimension."""
-        return {
-            name: value
-            for name, value in self.verdicts.items()
-            if name in _COMPARED and math.floor(value + 0.5) != dimension
-        }
+        return {name: value for name, value in self.compared.items() if _rounded(value) != dimension}
+
+    def reservations(self, dimension: int) -> list[str]:
+        """What speaks against taking one number for the dimension of the data, a sentence each."""
+        found = []
+        if self.parts:
+            lower, upper = self.parts
+            found.append(
+                f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
+                f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
+            )
+        if self.path:
+            found.append(
+                "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
+                "space are those in order and tell the path's dimension; take rows farther apart, and more of them"
+            )
+        otherwise = self.against(dimension)
+        if len(otherwise) == len(self.compared):
+            said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
+            found.append(f"no reading by itself says {dimension}: {said}; take the interval, more rows or less noise")
+        return found
 
 
 def consensus(readings: Readings) -> IntrinsicDimension:
@@ -63,13 +89,31 @@ def consensus(readings: Readings) -> IntrinsicDimension:
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
-        whose evidence is within 2 nats of the best.
+        whose evidence is within 2 nats of the best. It covers what every reading says where none says K, and the
+        dimensions of the parts where the dimension varies from place to place.
+
+    Raises:
+        ValueError: the readings are not finite.
     """
     gaps = signal_to_noise_gaps(readings.spectrum, thickness=readings.thickness)
     worth = gap_evidence(readings.spectrum, thickness=readings.thickness)
     likely = [worth[k] + readings.neighbours.log_plausibility(k) for k in range(1, len(gaps))]
     evidence = torch.tensor([-math.inf, *likely])
+    if not bool(evidence[1:].isfinite().all()):
+        raise ValueError(
+            f"the readings must be finite, got μ = {readings.spectrum.signal_to_noise.tolist()} and a dimension by "
+            f"neighbours of {readings.neighbours.value}; train longer, or look for outliers in the data"
+        )
     best = int(evidence.argmax())
-    plausible = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten()
-    interval = (int(plausible[0]), int(plausible[-1]))
+    covered: list[int] = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten().tolist()
+    if len(otherwise := readings.against(best)) == len(readings.compared):
+        covered += map(_rounded, otherwise.values())
+    covered += (part.dimension for part in readings.parts)
+    highest = len(gaps) - 1
+    interval = (max(1, min(covered)), min(highest, max(covered)))
     return IntrinsicDimension(best, "consensus", gaps[best], readings.spectrum, interval)
+
+
+def _rounded(value: float) -> int:
+    """The nearest whole number, the larger one in the middle."""
+    return math.floor(value + 0.5)

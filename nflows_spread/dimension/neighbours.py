@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nflows_spread import validation
+from nflows_spread import linalg, validation
 from nflows_spread.dimension.calibration import (
     NEIGHBOURS,
     SHAPES,
@@ -26,12 +26,14 @@ from nflows_spread.dimension.calibration import (
     log_distances,
     maximum_likelihood,
 )
+from nflows_spread.dimension.independence import evenly_spaced, smeared, without_near_repeats
 
 _NEAR = slice(0, 2)  # the nearest decide: farther ones feel curvature
 _FAR = slice(3, 5)  # but noise less
-_POINTS, _QUERIES = 10_000, 2_000
-_LEAST_ERROR, _LEAST_ERROR_FAR = 0.05, 0.08
+_POINTS = 10_000
+_LEAST_ERROR, _LEAST_ERROR_FAR, _LEAST_ERROR_EVEN = 0.05, 0.08, 0.08
 _LOCAL = 20
+_SMEARED = 4  # times that evenly spaced points are moved
 _FEWEST = 50
 _SHARES = 100
 _TREND = 1.5  # the trend from the 3rd to the 40th neighbour goes on below the 3rd
@@ -53,6 +55,8 @@ class NeighbourDimension:
         profile: for each shape the dimension by k neighbours, one entry for each of ``neighbours``.
         thickness: standard deviation of isotropic noise that would explain best why ``profile`` falls, in units of the
             data; 0 where it does not fall. A density that varies makes it fall too.
+        even: whether the points are spaced more evenly than independent draws, as on a mesh, or rounded. Then
+            ``profile`` is that of points moved along the manifold, and ``above`` and ``below`` cover all of it.
     """
 
     value: float
@@ -62,6 +66,7 @@ class NeighbourDimension:
     neighbours: tuple[int, ...]
     profile: Mapping[str, tuple[float, ...]]
     thickness: float = 0.0
+    even: bool = False
 
     def in_units_of(self, scale: float) -> NeighbourDimension:
         """The same for data that is ``scale`` times larger."""
@@ -109,22 +114,49 @@ def neighbour_dimension(
     """
     points, _ = _distinct(x)
     order = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
-    logs = log_distances(points[order])
-    estimates, errors = maximum_likelihood(logs)
-    profile = {shape: calibrated(levels_of(shape, len(order)), estimates, points.shape[1]) for shape in SHAPES}
+    points, _ = without_near_repeats(points[order])
+    logs = log_distances(points)
+    profile, error = _profile(logs, len(points), points.shape[1])
+    even = evenly_spaced(logs)
+    if even:
+        profile, error = _profile_of_draws(points, profile, generator)
     deciding = torch.tensor([values[_FAR if noisy else _NEAR] for values in profile.values()]).log()
     trends = [0.0] if noisy else [math.log(values[-1] / values[0]) for values in profile.values()]
     spread = 0.5 * float(deciding.mean(1).max() - deciding.mean(1).min())
-    error = math.hypot(_LEAST_ERROR_FAR if noisy else _LEAST_ERROR, spread, errors[0])
+    least = _LEAST_ERROR_FAR if noisy else _LEAST_ERROR_EVEN if even else _LEAST_ERROR
+    error = math.hypot(least, spread, error)
     return NeighbourDimension(
         value=float(deciding.mean().exp()),
         below=error + _TREND * max(0.0, min(trends)),
-        above=error + _TREND * max(0.0, -max(trends)),
+        # a mesh that is finer along one axis is a bundle of curves at the scale of its nearest points
+        above=error + max(_TREND * max(0.0, -max(trends)), max(0.0, min(trends)) if even else 0.0),
         nearest=float(logs[:, 0].median().exp()),
         neighbours=NEIGHBOURS,
         profile=profile,
-        thickness=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 else 0.0,
+        thickness=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 and not even else 0.0,
+        even=even,
     )
+
+
+def _profile(logs: Tensor, points: int, features: int) -> tuple[dict[str, tuple[float, ...]], float]:
+    """The dimension by each number of neighbours for each shape, and the relative standard error of the first."""
+    estimates, errors = maximum_likelihood(logs)
+    return {shape: calibrated(levels_of(shape, points), estimates, features) for shape in SHAPES}, errors[0]
+
+
+def _profile_of_draws(
+    points: Tensor, even: Mapping[str, tuple[float, ...]], generator: torch.Generator | None
+) -> tuple[dict[str, tuple[float, ...]], float]:
+    """``_profile`` of evenly spaced points after they were moved along the manifold, where that lowers it.
+
+    An even spacing brings the distances to neighbours close to each other, which looks like many dimensions; a
+    step that leaves a curved manifold does too, so that the lower of the two is nearer to the truth.
+    """
+    dimension = round(min(value for values in even.values() for value in values[_FAR]))
+    dimension = min(max(1, dimension), (len(points) - 1) // 2)
+    logs = torch.cat([log_distances(smeared(points, dimension, generator)) for _ in range(_SMEARED)])
+    moved, error = _profile(logs, len(points), points.shape[1])
+    return {shape: tuple(map(min, values, even[shape])) for shape, values in moved.items()}, error
 
 
 def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features: int) -> float:
@@ -142,7 +174,7 @@ def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features
     return math.sqrt(float(shares[best] * squares[0]) / (2.0 * codimension))
 
 
-def pointwise_dimension(x: Tensor) -> Tensor:
+def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
     """The dimension around each point, for data whose dimension varies from place to place.
 
     The estimate for 20 neighbours, averaged over a point and its 20 nearest and calibrated as in
@@ -150,41 +182,69 @@ def pointwise_dimension(x: Tensor) -> Tensor:
     from the joints, where counting the eigenvalues of a flow's pointwise spectrum was right at 92 to 98 %;
     at dimensions beyond about 5 so few neighbours leave an error of one or more.
 
+    Time grows with n times m, memory with n and m only.
+
     Args:
-        x: points, shape (n, ...), at least 50 of them distinct. Repeated points count once.
+        x: points, shape (n, ...).
+        data: the set in which neighbours are sought, shape (m, ...), at least 50 of them distinct; by default ``x``
+            itself. Repeated points count once, and a point that is in the set is no neighbour of its own, so that
+            a part of the data gets the dimensions that it gets together with the rest.
 
     Returns:
         Shape (n,), int64.
 
     Raises:
-        TypeError: ``x`` is not of a floating dtype.
-        ValueError: ``x`` is not finite, or has fewer than 50 distinct points.
+        TypeError: ``x`` or ``data`` is not of a floating dtype.
+        ValueError: one is not finite or has other features than the other, or the set has fewer than 50 distinct
+            points.
     """
-    points, which = _distinct(x)
-    place = NEIGHBOURS.index(_LOCAL)
-    inverse, neighbours = [], []
-    for index in torch.arange(len(points)).split(_QUERIES):
-        distances = torch.cdist(points[index], points)
-        distances[torch.arange(len(index)), index] = math.inf
-        nearest = distances.topk(_LOCAL, largest=False)
-        inverse.append(inverse_dimensions(nearest.values.log(), _LOCAL))
-        neighbours.append(torch.cat([index.unsqueeze(1), nearest.indices], dim=1))
-    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).reciprocal()
+    if data is None:
+        points, which = _distinct(x)
+        inverse, neighbours = _around(points, points)
+        of_neighbours = inverse[neighbours]
+    else:
+        if validation.points("x", x).shape[1:] != validation.points("data", data).shape[1:]:
+            raise ValueError(f"x must have the shape of data, (n, *{tuple(data.shape[1:])}), got {tuple(x.shape)}")
+        points, _ = _distinct(data, "data")
+        queries, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
+        inverse, neighbours = _around(queries, points)
+        asked, place_of = neighbours.unique(return_inverse=True)
+        of_neighbours = _around(points[asked], points)[0][place_of]
+    estimates = torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1).mean(1).reciprocal()
+    return whole_dimensions(estimates, points)[which]
+
+
+def local_estimates(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The estimates around points behind ``pointwise_dimension``, not calibrated, and the distinct points, in order."""
+    points, _ = _distinct(x)
+    inverse, neighbours = _around(points, points)
+    return torch.cat([inverse.unsqueeze(1), inverse[neighbours]], dim=1).mean(1).reciprocal(), points
+
+
+def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
+    """The whole dimensions, (n,) int64, at which sets of as many points have the estimates (n,), at most D."""
     # an answer is at most D, and so is what it takes to find it
     highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
+    place = NEIGHBOURS.index(_LOCAL)
     levels = [
         sum(levels_of(shape, min(len(points), _POINTS))(dimension)[place] for shape in SHAPES) / len(SHAPES)
         for dimension in range(1, highest + 1)
     ]
     # the dimension whose level is nearest: between two levels the middle decides
-    middles = torch.tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)], dtype=torch.float64)
-    return (torch.bucketize(estimates, middles) + 1)[which]
+    middles = estimates.new_tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)])
+    return torch.bucketize(estimates, middles) + 1
 
 
-def _distinct(x: Tensor) -> tuple[Tensor, Tensor]:
+def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
+    """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
+    nearest = linalg.nearest_neighbours(points, data, _LOCAL, skip_equal=True)
+    return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
+
+
+def _distinct(x: Tensor, name: str = "x") -> tuple[Tensor, Tensor]:
     """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
-    validation.points("x", x)
+    validation.points(name, x)
     points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
     if len(points) < _FEWEST:
-        raise ValueError(f"x must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
+        raise ValueError(f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
     return points, which

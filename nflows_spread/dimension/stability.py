@@ -79,9 +79,11 @@ class StableVerdict:
                 jacobians=max(_FEWEST_JACOBIANS, _LOOKING_ROWS // self._x.shape[1]),
                 generator=torch.Generator().manual_seed(len(self.verdicts)),
             )
+            thickness = thickness_of(found, self._neighbours)
+            verdict = int(consensus(Readings(found, self._neighbours))) if thickness == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has no verdict
             return None
         finally:
             objective.train(was_training)
-        self.thickness = thickness_of(found, self._neighbours)
-        return int(consensus(Readings(found, self._neighbours))) if self.thickness == 0.0 else None
+        self.thickness = thickness
+        return verdict

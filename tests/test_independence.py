@@ -1,0 +1,141 @@
+"""Points that are no independent draws: meshes, even times, rounding, rows repeated up to rounding, rows in order."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread.dimension.independence import along_a_path, without_near_repeats
+from nflows_spread.dimension.neighbours import neighbour_dimension
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+PLANE = torch.tensor([[1.0, 0.3, 0.2], [0.0, 1.0, 0.5]], dtype=torch.float64)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def square(n, seed=0):
+    return torch.rand(n, 2, generator=seeded(seed)) @ PLANE
+
+
+def mesh(*sides):
+    return torch.cartesian_prod(*(torch.linspace(0.0, 1.0, side) for side in sides)).view(math.prod(sides), -1)
+
+
+def wave(t):
+    return torch.stack([t.sin(), (1.7 * t).cos(), (2.3 * t).sin()], dim=1)
+
+
+def helix(t):
+    return torch.stack([t.cos(), t.sin(), t], dim=1)
+
+
+def fibonacci_sphere(n):
+    height = 1.0 - (2.0 * torch.arange(n) + 1.0) / n
+    angle = math.pi * (1.0 + 5.0**0.5) * torch.arange(n)
+    radius = (1.0 - height.square()).sqrt()
+    return torch.stack([radius * angle.cos(), radius * angle.sin(), height], dim=1)
+
+
+EVEN = {
+    "a segment": (lambda: torch.linspace(0.0, 1.0, 1000)[:, None] * torch.tensor([1.0, 2.0, 3.0]), 1),
+    "a short segment": (lambda: torch.linspace(-3.0, 2.0, 73)[:, None] * torch.tensor([0.1, -1.0]), 1),
+    "a wave at even times": (lambda: wave(torch.linspace(0.0, 20.0, 1000)), 1),
+    "half a helix": (lambda: helix(torch.linspace(0.0, math.pi, 500)), 1),
+    "a circle": (lambda: helix(torch.linspace(0.0, 2.0 * math.pi, 201)[:-1])[:, :2], 1),
+    "a mesh": (lambda: mesh(32, 32) @ PLANE, 2),
+    "a mesh of triangles": (lambda: (mesh(30, 30) @ torch.tensor([[1.0, 0.0], [0.5, 0.75**0.5]])) @ PLANE, 2),
+    "a Fibonacci sphere": (lambda: fibonacci_sphere(900), 2),
+    "a mesh in space": (lambda: mesh(10, 10, 10), 3),
+    "a mesh in four dimensions": (lambda: mesh(6, 6, 6, 6), 4),
+    "a rounded line": (lambda: (1000.0 * torch.rand(1000, 1, generator=seeded())).round() * torch.tensor([1.0, 2.0, 3.0]), 1),
+    "rounded coordinates": (lambda: (25.0 * torch.rand(2000, 2, generator=seeded())).round() @ PLANE, 2),
+    "a rounded Gaussian": (lambda: (10.0 * torch.randn(2000, 3, generator=seeded())).round(), 3),
+}
+
+
+@pytest.mark.parametrize(("draw", "dimension"), EVEN.values(), ids=EVEN)
+def test_evenly_spaced_points_have_the_dimension_of_their_manifold(draw, dimension):
+    found = neighbour_dimension(draw(), generator=seeded())
+    assert found.even
+    assert found.value == pytest.approx(dimension, rel=0.15)
+    assert found.log_plausibility(dimension) > max(found.log_plausibility(k) for k in (dimension - 1, dimension + 1) if k)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])
+def test_an_even_spacing_is_found_at_every_scale_and_in_float32(scale):
+    x = (scale * mesh(32, 32) @ PLANE).float()
+    assert neighbour_dimension(x, generator=seeded()).value == pytest.approx(2.0, rel=0.12)
+
+
+def test_a_mesh_that_is_finer_along_one_axis_leaves_the_dimension_open():
+    found = neighbour_dimension(mesh(20, 80) @ PLANE, generator=seeded())
+    assert found.log_plausibility(1) > -1.0
+    assert found.log_plausibility(2) > -2.0
+    assert found.log_plausibility(4) < -2.0
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 6, 15])
+@pytest.mark.parametrize("n", [100, 1500])
+def test_independent_draws_are_not_taken_for_evenly_spaced(dimension, n):
+    x = torch.rand(n, dimension, generator=seeded(dimension)) @ torch.randn(dimension, 15, generator=seeded(1))
+    found = neighbour_dimension(x, generator=seeded())
+    assert not found.even
+    assert len(without_near_repeats(x)[0]) == n
+
+
+@pytest.mark.parametrize("distance", [1e-12, 1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("share", [0.005, 0.05, 0.4, 1.0])
+def test_rows_repeated_up_to_a_small_difference_count_once(distance, share):
+    x = square(1000)
+    repeated = x[: int(share * len(x))]
+    both = torch.cat([x, repeated + distance * torch.randn(repeated.shape, generator=seeded(1))])
+    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, both))
+    few = share < 0.1 and distance > 1e-6  # so few and so far that they are not told from neighbours by chance
+    assert found.value == pytest.approx(alone.value, rel=0.12 if few else 0.05)
+    assert found.nearest == pytest.approx(alone.nearest, rel=0.1)
+
+
+def test_the_last_bit_of_five_rows_changes_nothing():
+    x = square(60).float()
+    twin = x[:5].clone()
+    twin[:, 0] = torch.nextafter(twin[:, 0], torch.tensor(9.0, dtype=torch.float32))
+    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, torch.cat([x, twin])))
+    assert found.value == pytest.approx(alone.value, rel=0.1)
+
+
+def test_near_repeats_are_grouped_with_the_first_of_them():
+    x = square(300)
+    twice, thrice = x[:20] + 1e-9, x[20:40] - 1e-9
+    rows = torch.cat([x, twice, thrice, thrice + 3e-9])
+    kept, which = without_near_repeats(rows)
+    assert torch.equal(kept, x)
+    assert torch.equal(which, torch.cat([torch.arange(300), torch.arange(20), *[torch.arange(20, 40)] * 2]))
+
+
+def test_a_dense_curve_is_no_group_of_near_repeats():
+    lines = torch.cartesian_prod(torch.linspace(0.0, 1.0, 400), torch.tensor([0.0, 5.0, 9.0]))
+    assert len(without_near_repeats(lines)[0]) == len(lines)
+
+
+@pytest.mark.parametrize("curve", [wave, helix], ids=["wave", "helix"])
+def test_rows_along_a_path_are_told_from_the_same_rows_in_another_order(curve):
+    x = curve(torch.linspace(0.0, 20.0, 800))
+    assert along_a_path(x)
+    assert along_a_path(1e4 + 1e-3 * x)
+    assert not along_a_path(x[torch.randperm(len(x), generator=seeded())])
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (20, 80), (10, 10, 10)])
+def test_the_lines_of_a_mesh_are_no_path(sides):
+    assert not along_a_path(mesh(*sides))
+
+
+def test_draws_sorted_by_a_column_are_no_path():
+    x = square(1000)
+    assert not along_a_path(x[x[:, 0].argsort()])
+    line = x[:, :1] * torch.tensor([1.0, 2.0])
+    assert not along_a_path(line[line[:, 0].argsort()])

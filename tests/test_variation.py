@@ -1,0 +1,53 @@
+"""Data whose dimension varies from place to place has two parts, other data has none."""
+
+import pytest
+import torch
+
+from nflows_spread.dimension.variation import parts_of
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def cube(dimension, n, seed, features=12):
+    x = 2.0 * torch.rand(n, dimension, generator=seeded(seed)) - 1.0
+    rotation = torch.linalg.qr(torch.randn(features, features, generator=seeded(seed + 100))).Q[:dimension]
+    return x @ rotation + seed * torch.randn(features, generator=seeded(seed + 200))
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "share"), [(1, 4, 0.5), (1, 2, 0.5), (2, 4, 0.8), (1, 3, 0.85), (2, 5, 0.2), (3, 5, 0.5), (2, 6, 0.5)]
+)
+def test_both_dimensions_and_their_shares_are_found(lower, upper, share):
+    x = torch.cat([cube(lower, int(1000 * share), 1), cube(upper, int(1000 * (1.0 - share)), 2)])
+    first, second = parts_of(x[torch.randperm(len(x), generator=seeded())])
+    assert first.dimension == lower
+    assert second.dimension == pytest.approx(upper, abs=1 if upper > 3 else 0)
+    assert first.share == pytest.approx(share, abs=0.03)
+    assert first.share + second.share == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 4, 8])
+@pytest.mark.parametrize("n", [150, 1500])
+def test_a_manifold_of_one_dimension_has_no_parts(dimension, n):
+    assert parts_of(cube(dimension, n, 3)) == ()
+
+
+def test_a_density_that_varies_is_no_dimension_that_varies():
+    uneven = torch.randn(1500, 6, generator=seeded()) ** 3
+    heavy = torch.randn(1500, 3, generator=seeded(1)) / torch.randn(1500, 1, generator=seeded(2))
+    assert parts_of(uneven) == ()
+    assert parts_of(heavy) == ()
+
+
+def test_two_parts_of_the_same_dimension_are_one():
+    assert parts_of(torch.cat([cube(2, 600, 1), cube(2, 600, 2)])) == ()
+
+
+def test_of_many_points_some_are_looked_at():
+    x = torch.cat([cube(1, 4000, 1), cube(3, 4000, 2)])
+    found = parts_of(x, generator=seeded())
+    assert [part.dimension for part in found] == [1, 3]
