@@ -13,21 +13,27 @@ from nflows_spread import validation
 Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
 
+_REAL = "buif"
+_NAMED = 10
+
 
 def rows_of(name: str, value: Any) -> Tensor:
     """A matrix of finite real numbers, one row a point, as a float32 or float64 tensor (n, D) on the CPU.
 
     Args:
         name: of the argument, for messages.
-        value: a tensor, a NumPy array of any layout and byte order, or what ``numpy.asarray`` takes, as data frames.
+        value: a tensor, a NumPy array of any layout and byte order, a data frame whose columns hold numbers or truth
+            values, of nullable dtypes too, or what ``numpy.asarray`` takes.
 
     Raises:
-        TypeError: the entries are no real numbers, or some are masked.
+        TypeError: the entries are no real numbers, some are masked, or the matrix is sparse.
         ValueError: another shape, no rows, or entries that are not finite.
     """
     if isinstance(value, Tensor):
         if value.is_complex():
             raise TypeError(f"{name} must hold real numbers, got {value.dtype}; pass .real, or both parts as features")
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} must be dense, got a tensor of layout {value.layout}; pass {name}.to_dense()")
         rows = value.detach().cpu()
         rows = rows if rows.dtype == torch.float32 else rows.double()
     else:
@@ -42,8 +48,31 @@ def like(example: Array, result: Tensor) -> Array:
     if isinstance(example, Tensor):
         return cast(Array, result.to(example.dtype if example.is_floating_point() else result.dtype))
     values = result.numpy()
-    kept = getattr(example, "dtype", values.dtype)
-    return cast(Array, values.astype(kept) if kept.kind == "f" else values)
+    kept = getattr(example, "dtype", None)  # of a data frame a column, where one has this name
+    return cast(Array, values.astype(kept) if isinstance(kept, np.dtype) and kept.kind == "f" else values)
+
+
+def labels_of(value: Any) -> list[Any] | None:
+    """The labels of a data frame's columns, or None where it is none."""
+    return list(value.columns) if _is_frame(value) else None
+
+
+def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -> None:
+    """``ValueError`` if a data frame's columns are not those of the data frame of the fit, in their order.
+
+    An array has no labels and is compared with neither.
+    """
+    if labels is None or fitted is None or labels == fitted:
+        return
+    missing = [label for label in fitted if label not in labels]
+    if missing:
+        got = f"no {_listed(missing)}, but {_listed([label for label in labels if label not in fitted] or labels)}"
+        remedy = f"give the columns these names, or pass {name}.to_numpy() if they are in this order"
+    else:
+        named = all(isinstance(label, str) for label in fitted)
+        got = _listed(labels)
+        remedy = f"pass {name}[list(estimator.feature_names_in_)]" if named else "pass these columns in this order"
+    raise ValueError(f"{name} must have the columns of fit in their order, {_listed(fitted)}, got {got}; {remedy}")
 
 
 def _from_numpy(name: str, value: Any) -> Tensor:
@@ -51,8 +80,57 @@ def _from_numpy(name: str, value: Any) -> Tensor:
         raise TypeError(
             f"{name} must have no masked entries, got {int(np.sum(value.mask))}; fill them or drop their rows"
         )
-    array = np.asarray(value)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it with .astype(float)")
+    if hasattr(value, "nnz") and not isinstance(value, np.ndarray):
+        dense = "toarray" if hasattr(value, "toarray") else "todense"
+        raise TypeError(
+            f"{name} must be dense, got a sparse {type(value).__name__} of shape {tuple(value.shape)}; "
+            f"pass {name}.{dense}(), or fewer columns, as sklearn.decomposition.TruncatedSVD makes them"
+        )
+    array = _of_frame(name, value) if _is_frame(value) else np.asarray(value)
+    if array.dtype.kind not in _REAL:
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {_remedy_for(array.dtype)}")
     # a copy: tensors know no negative strides, no other byte order, and would warn of read-only memory
     return torch.from_numpy(np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"))
+
+
+def _is_frame(value: Any) -> bool:
+    """Whether it has labelled columns, each of a dtype of its own, as pandas and polars have them."""
+    return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
+
+
+def _of_frame(name: str, frame: Any) -> Any:
+    """The entries of a data frame; those that are missing are NaN."""
+    if any(not hasattr(dtype, "kind") for dtype in frame.dtypes):  # dtypes that are not NumPy's or pandas', as polars'
+        columns = [np.asarray(frame[label]) for label in frame.columns]
+        dtypes = [column.dtype for column in columns]
+    else:
+        columns, dtypes = [], list(frame.dtypes)
+    strange = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
+    if strange:
+        label, dtype = strange[0]
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {dtype} in column {label!r}, one of {len(strange)} such; "
+            f"{_remedy_for(dtype)}"
+        )
+    if columns:
+        return np.stack(columns, axis=1)
+    if all(dtype == np.float32 for dtype in dtypes):
+        return np.asarray(frame)
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _remedy_for(dtype: Any) -> str:
+    """How entries of a dtype that holds no real numbers become some."""
+    if dtype.kind == "c":
+        return "pass .real, or both parts as features"
+    if dtype.kind in "mM":
+        return "take the time since some moment as a float, such as (t - t.min()) / numpy.timedelta64(1, 's')"
+    if dtype.kind == "V":
+        return "unpack it with numpy.lib.recfunctions.structured_to_unstructured"
+    return "convert numbers with .astype(float), and encode categories, with pandas.get_dummies for example"
+
+
+def _listed(labels: list[Any]) -> str:
+    """The first labels, and how many there are beside them."""
+    more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+    return ", ".join(repr(label) for label in labels[:_NAMED]) + more

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.arrays import Array, like, rows_of
-from nflows_spread.dimension.chart import Chart, chart_of
+from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
+from nflows_spread.dimension.chart import chart_of
 from nflows_spread.dimension.consensus import consensus
 from nflows_spread.dimension.density import density_dimension, score_of
 from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.dimension.stability import StableVerdict, readings_of
+from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread.units import Units
 
 _FEWEST = 50
 _SPECTRUM_POINTS = 1000
 _FARTHEST = 3.0
-_RESOLUTION = 4.0
+
+Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
 
 class SpreadFlowEstimator:
@@ -33,6 +37,8 @@ class SpreadFlowEstimator:
         recipe: the numbers of the training, see ``nflows_spread.recipe.Recipe``.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
+        standardize: divide each column by its standard deviation, for columns in different units. By default one scale
+            serves all columns, which keeps distances what they are.
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
@@ -43,8 +49,13 @@ class SpreadFlowEstimator:
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
         data_noise_: σ_x at the end of training, in units of the data.
         center_: mean of the data, (D,).
-        scale_: root of the data's mean variance a feature.
+        scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
+            1 where a column does not vary.
         n_features_in_: D.
+        feature_names_in_: the names of the columns, (D,), only after a data frame whose names are all strings.
+
+    With ``standardize`` the spectrum, the readings and ``data_noise_`` are in standard deviations of the columns, as a
+    direction across several has no other unit. Points and densities are in units of the data always.
 
     Example:
         >>> import numpy as np
@@ -62,24 +73,30 @@ class SpreadFlowEstimator:
         recipe: Recipe | None = None,
         max_minutes: float | None = None,
         progress: bool = False,
+        standardize: bool = False,
     ) -> None:
         self.random_state = random_state
         self.recipe = recipe
         self.max_minutes = max_minutes
         self.progress = progress
+        self.standardize = standardize
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def fit(self, X: Array, y: None = None) -> Self:
+    def fit(self: Fitted, X: Array, y: None = None) -> Fitted:
         """Train on points and read the dimension off.
 
         Args:
-            X: NumPy array or tensor, shape (n, D), n at least 50 and D at least 2; at least 50 rows are distinct.
+            X: NumPy array, tensor or data frame of numbers, shape (n, D), n at least 50 and D at least 2; at least 50
+                rows are distinct.
             y: ignored, for pipelines.
 
         Raises:
             TypeError: ``X`` is no array of real numbers, or a setting of the constructor is of another type.
             ValueError: ``X`` has another shape, is not finite, or does not vary, or a setting is out of range.
+
+        Warns:
+            UserWarning: the training ran out of time, or columns vary no more than a few σ_x, which are named.
         """
         x = rows_of("X", X)
         if len(x) < _FEWEST or x.shape[1] < 2:
@@ -92,15 +109,8 @@ class SpreadFlowEstimator:
         generator = torch.Generator()
         seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
         generator.manual_seed(seed)
-        center = x.double().mean(0)
-        scale = float((x.double() - center).square().mean().sqrt())
-        largest = float(x.abs().max())
-        if not scale > _RESOLUTION * torch.finfo(x.dtype).eps * largest:
-            raise ValueError(
-                f"X must vary, got {len(x)} rows that are the same to the precision of {x.dtype}: a standard deviation "
-                f"of {scale:.3g} in values of up to {largest:.3g}; drop a constant array, or subtract a large offset"
-            )
-        unit = ((x.double() - center) / scale).float()
+        units = Units.of(x, standardize=validation.switch("standardize", self.standardize))
+        unit = units.to_flow(x)
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
@@ -117,20 +127,26 @@ class SpreadFlowEstimator:
         found = readings_of(flow, torch.cat([kept, held_out]), neighbours, data_noise=noise, generator=generator)
         readings = replace(
             found,
-            spectrum=found.spectrum.in_units_of(scale),
-            neighbours=found.neighbours.in_units_of(scale),
-            density=density_dimension(flow, held_out, data_noise=noise, generator=generator).in_units_of(scale),
-            thickness=found.thickness * scale,
+            spectrum=found.spectrum.in_units_of(units.length),
+            neighbours=found.neighbours.in_units_of(units.length),
+            density=density_dimension(flow, held_out, data_noise=noise, generator=generator).in_units_of(units.length),
+            thickness=found.thickness * units.length,
         )
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
+        labels = labels_of(X)
+        units.warn_of_thin_columns(noise, labels)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         self.intrinsic_dimension_ = consensus(readings)
         self.readings_, self.spectrum_ = readings, readings.spectrum
         self.disagreement_ = readings.against(self.intrinsic_dimension_)
-        self.flow_, self.data_noise_ = flow, noise * scale
-        self.center_, self.scale_, self.n_features_in_ = center, scale, x.shape[1]
-        self._chart: Chart = chart
+        self.flow_, self.data_noise_, self.n_features_in_ = flow, noise * units.length, x.shape[1]
+        self.center_, self.scale_ = units.center, units.length if units.scale.dim() == 0 else units.scale
+        self._chart, self._units, self._labels = chart, units, labels
         self._like, self._generator = X[:0], generator
+        if labels is not None and all(isinstance(label, str) for label in labels):
+            self.feature_names_in_ = np.array(labels, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         return self
 
     def transform(self, X: Array) -> Array:
@@ -154,7 +170,7 @@ class SpreadFlowEstimator:
             raise ValueError(f"coordinates must have 1 to {self.n_features_in_} columns, got {rows.shape[1]}")
         with torch.no_grad():
             unit = decode(self.flow_, self._chart.latents(rows))
-        return like(coordinates, unit.double() * self.scale_ + self.center_)
+        return like(coordinates, self._units.to_data(unit))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -166,7 +182,7 @@ class SpreadFlowEstimator:
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        noise = math.hypot(self.data_noise_, self.readings_.thickness) / self.scale_
+        noise = math.hypot(self.data_noise_, self.readings_.thickness) / self._units.length
         latents = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
         with torch.no_grad():
             noisy = decode(self.flow_, self._chart.latents(latents))
@@ -174,14 +190,17 @@ class SpreadFlowEstimator:
         # noise is never much longer than this; a longer step would be an error of the flow's
         longest = _FARTHEST * noise * self.n_features_in_**0.5
         step = step * (longest / step.norm(dim=1, keepdim=True).clamp_min(longest))
-        return like(self._like, (noisy + step).double() * self.scale_ + self.center_)
+        return like(self._like, self._units.to_data(noisy + step))
 
     def score_samples(self, X: Array) -> Array:
-        """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,)."""
+        """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,).
+
+        With ``standardize`` σ_x is that many standard deviations of each column; the density is in units of the data.
+        """
         unit = self._unit(X)
         with torch.no_grad():
             values = log_prob(self.flow_, unit).double()
-        return like(X, values - self.n_features_in_ * torch.tensor(self.scale_, dtype=torch.float64).log())
+        return like(X, values - self._units.log_volume)
 
     def pointwise_dimension(self, X: Array) -> Array:
         """The dimension around each point of a set, (n,) whole numbers, for data whose dimension varies.
@@ -195,11 +214,12 @@ class SpreadFlowEstimator:
     def _unit(self, X: Array) -> Tensor:
         """Points as the flow knows them."""
         self._ensure_fitted()
+        same_labels("X", labels_of(X), self._labels)
         x = rows_of("X", X)
         if x.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
-        return ((x.double() - self.center_) / self.scale_).float()
+        return self._units.to_flow(x)
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):
-            raise RuntimeError("the estimator must be fitted first, got one that is not; call fit(X)")
+            raise not_fitted_error()("the estimator must be fitted first, got one that is not; call fit(X)")

@@ -49,6 +49,13 @@ def seed(name: str, value: int) -> int:
     return number
 
 
+def switch(name: str, value: bool) -> bool:
+    """``value`` as a plain bool if it is one, NumPy's included, else ``TypeError``."""
+    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's is no subclass, and has two names
+        raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
+
+
 def rank_within(rank: int, features: int) -> int:
     """``rank`` as a plain int if 1 ≤ rank ≤ features, else ``TypeError`` or ``ValueError``."""
     number = _integer("rank", rank)

@@ -20,7 +20,7 @@ LAYERS = [
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"training"},
-    {"arrays", "recipe"},
+    {"arrays", "exceptions", "recipe", "units"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]

@@ -11,8 +11,8 @@ from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import encode
 
-_LARGE = 1024
-_ROWS_PER_FEATURE, _ROWS_PER_FEATURE_OF_LARGE = 32, 2
+_LARGE = 128
+_ROWS_PER_FEATURE, _PAIRS_PER_FEATURE_OF_LARGE = 32, 2
 _ERROR_ROWS = 2048
 _CHUNK_ENTRIES = 2**20
 _STEP_OF_NOISE = 0.1
@@ -35,8 +35,10 @@ class Latents:
         self.flow, self.base, self.x, self.context = flow, base, x, context
         self.noise, self.generator = noise, generator
         self.features = x[0].numel()
-        per_feature = _ROWS_PER_FEATURE if self.features <= _LARGE else _ROWS_PER_FEATURE_OF_LARGE
-        self.rows = max(len(x), per_feature * self.features)
+        self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
+        # of pairs S and σ_x² N have the same sampling error, so that few do where many cost more than a training step
+        few = self.features > _LARGE
+        self.pairs = max(len(x), _PAIRS_PER_FEATURE_OF_LARGE * self.features) if few else self.rows
         scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
         self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
@@ -80,11 +82,11 @@ class Latents:
         origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
         first = self._zeros(self.features)
         second, response = self._zeros(self.features, self.features), self._zeros(self.features, self.features)
-        for upper, lower in self._pairs(self.rows):
+        for upper, lower in self._pairs(self.pairs):
             middle, half = 0.5 * (upper + lower) - origin, 0.5 * (upper - lower)
-            first += middle.sum(0) / self.rows
-            second += linalg.second_moment_of(middle) * (len(middle) / self.rows)
-            response += linalg.second_moment_of(half / self._pair_step) * (len(half) / self.rows)
+            first += middle.sum(0) / self.pairs
+            second += linalg.second_moment_of(middle) * (len(middle) / self.pairs)
+            response += linalg.second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 
@@ -99,7 +101,7 @@ class Latents:
             signal_to_noise: μ, (D,).
         """
         middles, halves = [], []
-        for upper, lower in self._pairs(min(self.rows, _ERROR_ROWS)):
+        for upper, lower in self._pairs(min(self.pairs, _ERROR_ROWS)):
             middles.append(0.5 * (upper + lower) @ vectors)
             halves.append(0.5 * (upper - lower) @ vectors)
         middle, response = torch.cat(middles), (torch.cat(halves) / self._pair_step).square()
@@ -107,7 +109,7 @@ class Latents:
         power = (middle - middle.mean(0)).square() / scale
         share = 1.0 - self.noise**2 / scale
         # noisy copies of a point are new noise, but no new point
-        return (power.var(0) / min(self.rows, len(self.x)) + share.square() * response.var(0) / self.rows).sqrt()
+        return (power.var(0) / min(self.pairs, len(self.x)) + share.square() * response.var(0) / self.pairs).sqrt()
 
     @property
     def _pair_step(self) -> float:

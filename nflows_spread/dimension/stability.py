@@ -14,6 +14,7 @@ from nflows_spread.losses import SpreadKLLoss
 _POINTS = 1000
 _DENOISED = 4
 _LOOKING_ROWS, _FEWEST_JACOBIANS = 2**13, 16
+_WIDE = 512
 
 
 def readings_of(
@@ -59,6 +60,8 @@ class StableVerdict:
 
     def __init__(self, x: Tensor, neighbours: NeighbourDimension, *, looks: int) -> None:
         self._x, self._neighbours, self._looks = x, neighbours, looks
+        # those of wide data would take longer than the training between two looks
+        self._jacobians = max(_FEWEST_JACOBIANS, _LOOKING_ROWS // x.shape[1]) if x.shape[1] <= _WIDE else 0
         self.verdicts: list[int | None] = []
         self.thickness = 0.0
 
@@ -76,7 +79,7 @@ class StableVerdict:
                 objective.flow,
                 self._x[:_POINTS],
                 data_noise=objective.data_noise,
-                jacobians=max(_FEWEST_JACOBIANS, _LOOKING_ROWS // self._x.shape[1]),
+                jacobians=self._jacobians,
                 generator=torch.Generator().manual_seed(len(self.verdicts)),
             )
             thickness = thickness_of(found, self._neighbours)
