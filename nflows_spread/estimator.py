@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -15,10 +16,13 @@ from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
 from nflows_spread.dimension.chart import chart_of
 from nflows_spread.dimension.consensus import consensus
 from nflows_spread.dimension.density import density_dimension, score_of
+from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.dimension.stability import StableVerdict, readings_of
+from nflows_spread.dimension.variation import parts_of
 from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
+from nflows_spread.outliers import check_outliers
 from nflows_spread.recipe import Recipe, trained_by
 from nflows_spread.units import Units
 
@@ -93,10 +97,13 @@ class SpreadFlowEstimator:
 
         Raises:
             TypeError: ``X`` is no array of real numbers, or a setting of the constructor is of another type.
-            ValueError: ``X`` has another shape, is not finite, or does not vary, or a setting is out of range.
+            ValueError: ``X`` has another shape, is not finite, does not vary, or only by a few rows far from all
+                others, or a setting is out of range.
 
         Warns:
-            UserWarning: the training ran out of time, or columns vary no more than a few σ_x, which are named.
+            UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
+                rows set the scale of all; the dimension varies from place to place, the rows follow a path, or no
+                reading by itself says what all together do.
         """
         x = rows_of("X", X)
         if len(x) < _FEWEST or x.shape[1] < 2:
@@ -111,6 +118,7 @@ class SpreadFlowEstimator:
         generator.manual_seed(seed)
         units = Units.of(x, standardize=validation.switch("standardize", self.standardize))
         unit = units.to_flow(x)
+        check_outliers(unit, data_noise=recipe.least_noise)
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
@@ -131,12 +139,18 @@ class SpreadFlowEstimator:
             neighbours=found.neighbours.in_units_of(units.length),
             density=density_dimension(flow, held_out, data_noise=noise, generator=generator).in_units_of(units.length),
             thickness=found.thickness * units.length,
+            # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
+            parts=() if neighbours.even else parts_of(unit),
+            path=along_a_path(unit),
         )
+        dimension = consensus(readings)
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
         labels = labels_of(X)
         units.warn_of_thin_columns(noise, labels)
+        for reservation in readings.reservations(dimension):
+            warnings.warn(f"{dimension!r} says less than it seems: {reservation}", stacklevel=4)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
-        self.intrinsic_dimension_ = consensus(readings)
+        self.intrinsic_dimension_ = dimension
         self.readings_, self.spectrum_ = readings, readings.spectrum
         self.disagreement_ = readings.against(self.intrinsic_dimension_)
         self.flow_, self.data_noise_, self.n_features_in_ = flow, noise * units.length, x.shape[1]

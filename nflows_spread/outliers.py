@@ -11,7 +11,7 @@ _BULK = 0.9
 
 _HIDDEN = 0.1
 """The standard deviation of the bulk, in units of all rows', below which they are hidden: ten times the σ_x at the end
-of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t with 1.5 degrees of freedom, 0.06 with one."""
+of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t of 1.5 degrees of freedom, 0.06 of 1."""
 
 _FAR = 10.0
 """Rows so many times farther from the median than the farthest of the bulk are named."""
@@ -40,9 +40,9 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
         return
     rows = ", ".join(map(str, far[:_NAMED].tolist())) + (f" and {len(far) - _NAMED} more" if len(far) > _NAMED else "")
     told = (
-        f"nine tenths of the rows must vary beside the scale of all of X, got a standard deviation of {deviation:.2g} of "
-        f"it: {len(far)} rows set the scale, the farthest first: {rows}; drop them if they hold fill values or errors, "
-        "or take a transform of heavy tails, such as a logarithm, first"
+        f"nine tenths of the rows must vary beside the scale of all of X, got a standard deviation of {deviation:.2g} "
+        f"of it: {len(far)} rows set the scale, the farthest first: {rows}; drop them if they hold fill values or "
+        "errors, or take a transform of heavy tails, such as a logarithm, first"
     )
     if deviation < data_noise:
         raise ValueError(told)

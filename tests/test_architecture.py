@@ -20,7 +20,7 @@ LAYERS = [
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"training"},
-    {"arrays", "exceptions", "recipe", "units"},
+    {"arrays", "exceptions", "recipe", "units", "outliers"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
@@ -33,8 +33,10 @@ WITHIN_A_LAYER = {
 
 WITHIN_DIMENSION = [
     {"rules", "latents", "density", "calibration"},
-    {"evidence", "spectra", "chart", "neighbours"},
-    {"thickness", "consensus"},
+    {"evidence", "spectra", "chart", "independence"},
+    {"neighbours"},
+    {"thickness", "variation"},
+    {"consensus"},
     {"stability"},
     {"__init__"},
 ]

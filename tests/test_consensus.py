@@ -1,5 +1,6 @@
 """How read-outs that disagree become one dimension."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,8 @@ from nflows_spread import Spectrum
 from nflows_spread.dimension.consensus import Readings, consensus
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.variation import Part
+from support import refused
 
 NOISE = 0.01
 
@@ -64,3 +67,48 @@ def test_noise_in_the_data_takes_the_evidence_from_the_floor():
     noisy = replace(readings([0.5, 5.0, 0.1, 3.0], 3.2, below=0.3, above=0.3), thickness=NOISE * 4.4)
     assert int(consensus(replace(noisy, thickness=0.0))) == 4
     assert int(consensus(noisy)) == 2
+
+
+def test_the_interval_covers_every_reading_where_none_says_the_dimension():
+    """Half a curve and half a blob of four dimensions, as a fit once read them."""
+    found = replace(
+        readings([0.1, 2.1, 0.1, 3.9, 0.1, 0.1], 1.6, below=0.07, above=0.07),
+        density=DensityDimension(6.4, 5.0, 0.1, 0.1, NOISE),
+    )
+    verdict = consensus(found)
+    assert int(verdict) == 2
+    assert found.against(2) == {"signal_to_noise": 4.0, "denoising": 6.4}  # 1.6 rounds to 2
+    lower = replace(found, neighbours=replace(found.neighbours, value=2.55, below=0.2))
+    assert int(consensus(lower)) == 2
+    assert consensus(lower).interval[0] <= 2
+    assert consensus(lower).interval[1] >= 6
+    (told,) = lower.reservations(2)
+    assert "no reading by itself says 2: signal_to_noise 4, neighbours 2.55, denoising 6.4" in told
+
+
+def test_an_interval_stays_between_one_and_the_number_of_features():
+    found = replace(
+        readings([0.1, 2.1, 0.1, 3.9], 2.55, below=0.2), density=DensityDimension(4e7, -4e7, 1.0, 1.0, NOISE)
+    )
+    assert consensus(found).interval[1] == 4
+
+
+def test_parts_of_other_dimensions_widen_the_interval_and_are_told():
+    whole = readings([0.1, 6.0, 0.1, 0.1, 0.1], 2.1)
+    assert consensus(whole).interval == (2, 2)
+    assert whole.reservations(2) == []
+    found = replace(whole, parts=(Part(1, 0.4), Part(4, 0.6)))
+    assert consensus(found).interval == (1, 4)
+    assert "about 1 at 40% of the points and 4 at 60%" in found.reservations(2)[0]
+
+
+def test_rows_along_a_path_are_told():
+    (told,) = replace(readings([0.1, 6.0, 0.1], 2.1), path=True).reservations(2)
+    assert "follow each other along a path" in told
+    assert replace(readings([6.0, 0.1, 0.1], 1.05), path=True).reservations(1) == []  # the path is all there is
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_readings_that_are_not_finite_are_refused(value):
+    with refused(ValueError, "the readings must be finite, got μ = ", f"neighbours of {value}", "outliers"):
+        consensus(readings([0.1, 6.0, 0.1], value))

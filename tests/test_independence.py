@@ -51,7 +51,10 @@ EVEN = {
     "a Fibonacci sphere": (lambda: fibonacci_sphere(900), 2),
     "a mesh in space": (lambda: mesh(10, 10, 10), 3),
     "a mesh in four dimensions": (lambda: mesh(6, 6, 6, 6), 4),
-    "a rounded line": (lambda: (1000.0 * torch.rand(1000, 1, generator=seeded())).round() * torch.tensor([1.0, 2.0, 3.0]), 1),
+    "a rounded line": (
+        lambda: (1000.0 * torch.rand(1000, 1, generator=seeded())).round() * torch.tensor([1.0, 2.0, 3.0]),
+        1,
+    ),
     "rounded coordinates": (lambda: (25.0 * torch.rand(2000, 2, generator=seeded())).round() @ PLANE, 2),
     "a rounded Gaussian": (lambda: (10.0 * torch.randn(2000, 3, generator=seeded())).round(), 3),
 }
@@ -62,7 +65,9 @@ def test_evenly_spaced_points_have_the_dimension_of_their_manifold(draw, dimensi
     found = neighbour_dimension(draw(), generator=seeded())
     assert found.even
     assert found.value == pytest.approx(dimension, rel=0.15)
-    assert found.log_plausibility(dimension) > max(found.log_plausibility(k) for k in (dimension - 1, dimension + 1) if k)
+    assert found.log_plausibility(dimension) > max(
+        found.log_plausibility(k) for k in (dimension - 1, dimension + 1) if k
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])

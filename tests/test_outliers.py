@@ -29,7 +29,9 @@ def filled(value, rows=(7,), n=1000, features=3):
 @pytest.mark.parametrize("value", [1e5, -1e6, 1e9, 1e30])
 @pytest.mark.parametrize("features", [2, 30])
 def test_a_fill_value_that_hides_all_other_rows_is_refused_with_its_row(value, features):
-    with refused(ValueError, "nine tenths of the rows must vary", "1 rows set the scale, the farthest first: 7;", "drop them"):
+    with refused(
+        ValueError, "nine tenths of the rows must vary", "1 rows set the scale, the farthest first: 7;", "drop them"
+    ):
         check_outliers(filled(value, features=features), data_noise=0.003)
 
 

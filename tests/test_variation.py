@@ -19,7 +19,8 @@ def cube(dimension, n, seed, features=12):
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "share"), [(1, 4, 0.5), (1, 2, 0.5), (2, 4, 0.8), (1, 3, 0.85), (2, 5, 0.2), (3, 5, 0.5), (2, 6, 0.5)]
+    ("lower", "upper", "share"),
+    [(1, 4, 0.5), (1, 2, 0.5), (2, 4, 0.8), (1, 3, 0.85), (2, 5, 0.2), (3, 5, 0.5), (2, 6, 0.5)],
 )
 def test_both_dimensions_and_their_shares_are_found(lower, upper, share):
     x = torch.cat([cube(lower, int(1000 * share), 1), cube(upper, int(1000 * (1.0 - share)), 2)])
@@ -49,5 +50,5 @@ def test_two_parts_of_the_same_dimension_are_one():
 
 def test_of_many_points_some_are_looked_at():
     x = torch.cat([cube(1, 4000, 1), cube(3, 4000, 2)])
-    found = parts_of(x, generator=seeded())
+    found = parts_of(x)
     assert [part.dimension for part in found] == [1, 3]

@@ -67,7 +67,7 @@ class Readings:
                 f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
                 f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
             )
-        if self.path:
+        if self.path and self.compared["signal_to_noise"] > 1.0:  # or the path is all there is
             found.append(
                 "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
                 "space are those in order and tell the path's dimension; take rows farther apart, and more of them"

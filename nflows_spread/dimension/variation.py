@@ -1,4 +1,4 @@
-"""Whether the dimension varies from place to place: a curve beside a blob has two, and their mean belongs to neither."""
+"""Whether the dimension varies from place to place: a curve beside a blob has two, whose mean fits neither."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from nflows_spread.dimension.neighbours import local_estimates, whole_dimensions
 
 _POINTS = 2_000
-"""Points that are looked at."""
+"""Points that are looked at, at even distances in their order."""
 
 _SMALLEST = 0.1
 """The smallest share of the points that counts as a part of its own."""
@@ -37,7 +37,7 @@ class Part:
     share: float
 
 
-def parts_of(x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Part, ...]:
+def parts_of(x: Tensor) -> tuple[Part, ...]:
     """The two parts of a data set whose dimension varies, the lower dimension first; none where it does not.
 
     The points are split in two by the logarithm of their local dimension, with the largest variance between the parts
@@ -45,14 +45,12 @@ def parts_of(x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Pa
     curvature make local estimates vary too, but not in two heaps.
 
     Args:
-        x: points, shape (n, D), at least 50 of them distinct.
-        generator: source of the choice among more than 2 000 points.
+        x: points, shape (n, D), at least 50 of them distinct, and of those that are looked at.
 
     References:
         N. Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9, 1979.
     """
-    chosen = x[torch.randperm(len(x), generator=generator)[:_POINTS].to(x.device)] if len(x) > _POINTS else x
-    estimates, points = local_estimates(chosen)
+    estimates, points = local_estimates(x[:: math.ceil(len(x) / _POINTS)])
     logs, order = estimates.log().sort()
     n, least = len(logs), max(1, int(_SMALLEST * len(logs)))
     below = torch.arange(1, n, dtype=logs.dtype, device=logs.device)
