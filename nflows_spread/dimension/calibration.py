@@ -11,6 +11,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from nflows_spread import linalg
+
 NEIGHBOURS = (3, 5, 10, 20, 40)
 """The numbers of neighbours k for which there is an estimate each."""
 
@@ -27,9 +29,7 @@ Levels = Callable[[int], tuple[float, ...]]
 
 def log_distances(points: Tensor) -> Tensor:
     """Logarithms of the distances of up to 2 000 points to their nearest neighbours among all, (m, 40), from (n, D)."""
-    distances = torch.cdist(points[:_QUERIES], points)
-    distances.fill_diagonal_(math.inf)
-    return distances.topk(max(NEIGHBOURS), largest=False).values.log()
+    return linalg.nearest_neighbours(points[:_QUERIES], points, max(NEIGHBOURS), skip_equal=True).distances.log()
 
 
 def inverse_dimensions(logs: Tensor, k: int) -> Tensor:

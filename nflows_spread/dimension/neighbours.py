@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nflows_spread import validation
+from nflows_spread import linalg, validation
 from nflows_spread.dimension.calibration import (
     NEIGHBOURS,
     SHAPES,
@@ -29,7 +29,7 @@ from nflows_spread.dimension.calibration import (
 
 _NEAR = slice(0, 2)  # the nearest decide: farther ones feel curvature
 _FAR = slice(3, 5)  # but noise less
-_POINTS, _QUERIES = 10_000, 2_000
+_POINTS = 10_000
 _LEAST_ERROR, _LEAST_ERROR_FAR = 0.05, 0.08
 _LOCAL = 20
 _FEWEST = 50
@@ -142,7 +142,7 @@ def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features
     return math.sqrt(float(shares[best] * squares[0]) / (2.0 * codimension))
 
 
-def pointwise_dimension(x: Tensor) -> Tensor:
+def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
     """The dimension around each point, for data whose dimension varies from place to place.
 
     The estimate for 20 neighbours, averaged over a point and its 20 nearest and calibrated as in
@@ -150,41 +150,59 @@ def pointwise_dimension(x: Tensor) -> Tensor:
     from the joints, where counting the eigenvalues of a flow's pointwise spectrum was right at 92 to 98 %;
     at dimensions beyond about 5 so few neighbours leave an error of one or more.
 
+    Time grows with n times m, memory with n and m only.
+
     Args:
-        x: points, shape (n, ...), at least 50 of them distinct. Repeated points count once.
+        x: points, shape (n, ...).
+        data: the set in which neighbours are sought, shape (m, ...), at least 50 of them distinct; by default ``x``
+            itself. Repeated points count once, and a point that is in the set is no neighbour of its own, so that
+            a part of the data gets the dimensions that it gets together with the rest.
 
     Returns:
         Shape (n,), int64.
 
     Raises:
-        TypeError: ``x`` is not of a floating dtype.
-        ValueError: ``x`` is not finite, or has fewer than 50 distinct points.
+        TypeError: ``x`` or ``data`` is not of a floating dtype.
+        ValueError: one is not finite or has other features than the other, or the set has fewer than 50 distinct
+            points.
     """
-    points, which = _distinct(x)
-    place = NEIGHBOURS.index(_LOCAL)
-    inverse, neighbours = [], []
-    for index in torch.arange(len(points)).split(_QUERIES):
-        distances = torch.cdist(points[index], points)
-        distances[torch.arange(len(index)), index] = math.inf
-        nearest = distances.topk(_LOCAL, largest=False)
-        inverse.append(inverse_dimensions(nearest.values.log(), _LOCAL))
-        neighbours.append(torch.cat([index.unsqueeze(1), nearest.indices], dim=1))
-    estimates = torch.cat(inverse)[torch.cat(neighbours)].mean(1).reciprocal()
+    if data is None:
+        points, which = _distinct(x, remedy="; give data=, in which neighbours are sought")
+        inverse, neighbours = _around(points, points)
+        of_neighbours = inverse[neighbours]
+    else:
+        if validation.points("x", x).shape[1:] != validation.points("data", data).shape[1:]:
+            raise ValueError(f"x must have the features of data, {tuple(data.shape[1:])}, got {tuple(x.shape[1:])}")
+        points, _ = _distinct(data, name="data")
+        queries, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
+        inverse, neighbours = _around(queries, points)
+        asked, place_of = neighbours.unique(return_inverse=True)
+        of_neighbours = _around(points[asked], points)[0][place_of]
+    estimates = torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1).mean(1).reciprocal()
     # an answer is at most D, and so is what it takes to find it
     highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
+    place = NEIGHBOURS.index(_LOCAL)
     levels = [
         sum(levels_of(shape, min(len(points), _POINTS))(dimension)[place] for shape in SHAPES) / len(SHAPES)
         for dimension in range(1, highest + 1)
     ]
     # the dimension whose level is nearest: between two levels the middle decides
-    middles = torch.tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)], dtype=torch.float64)
+    middles = estimates.new_tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)])
     return (torch.bucketize(estimates, middles) + 1)[which]
 
 
-def _distinct(x: Tensor) -> tuple[Tensor, Tensor]:
+def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
+    """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
+    nearest = linalg.nearest_neighbours(points, data, _LOCAL, skip_equal=True)
+    return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
+
+
+def _distinct(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
     """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
-    validation.points("x", x)
+    validation.points(name, x)
     points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
     if len(points) < _FEWEST:
-        raise ValueError(f"x must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
+        raise ValueError(
+            f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}{remedy}"
+        )
     return points, which

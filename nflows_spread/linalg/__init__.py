@@ -3,7 +3,7 @@
 The spread prior N(0, AAᵀ + σ_Z² I) of equation 12 and the degenerate prior N(0, AAᵀ), for each way
 to give AAᵀ. Inputs may be of any floating dtype; the arithmetic is done in float64, because forming
 AAᵀ + σ_Z² I in float32 loses exactly the flat directions that the method is about, and densities are
-returned in the dtype of the points.
+returned in the dtype of the points. Distances between points, for the same reason, are here too.
 """
 
 from nflows_spread.linalg.autocast import full_precision, under_autocast
@@ -19,6 +19,7 @@ from nflows_spread.linalg.dense import (
     log_prob_from_cholesky,
     spread_log_prob,
 )
+from nflows_spread.linalg.distances import Neighbours, distances_between, nearest_neighbours
 from nflows_spread.linalg.low_rank import low_rank_eigenvalues, low_rank_eigh, low_rank_log_prob, low_rank_of
 from nflows_spread.linalg.spectra import (
     add_to_diagonal,
@@ -38,6 +39,7 @@ from nflows_spread.linalg.spectra import (
 from nflows_spread.linalg.spread import lower_factor_of, spread_cholesky, spread_covariance
 
 __all__ = [
+    "Neighbours",
     "add_to_diagonal",
     "average_in",
     "cholesky_entries_of",
@@ -47,6 +49,7 @@ __all__ = [
     "covariance_log_prob",
     "covariance_of",
     "diagonal_log_prob",
+    "distances_between",
     "eigenvalues_descending",
     "eigh_descending",
     "factor_eigh",
@@ -60,6 +63,7 @@ __all__ = [
     "low_rank_log_prob",
     "low_rank_of",
     "lower_factor_of",
+    "nearest_neighbours",
     "positive_root",
     "second_moment_of",
     "spread_cholesky",

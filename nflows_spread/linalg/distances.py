@@ -1,0 +1,88 @@
+"""Euclidean distances and nearest neighbours that do not cancel far from the origin, in blocks of bounded memory.
+
+|a|² + |b|² − 2ab, which ``torch.cdist`` takes beyond 25 rows, has an error of about ε (|a|² + |b|²): in seconds since
+1970 it makes the distance of distinct points 0. Here it serves only about a centre of the data, in float64, and not
+for pairs that are near each other for their distance from that centre, whose differences are taken first.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_DIFFERENCES, _PRODUCTS = "donot_use_mm_for_euclid_dist", "use_mm_for_euclid_dist"
+_FEW_FEATURES = 32  # up to which differences cost no more than products
+_CANCELLED = 1e-6  # squared distances below this share of |a|² are taken again: the others are right to 1e-9
+_MANY = 16  # differences for all pairs of a block cost less than for one in so many, one by one
+_FOR_CENTER = 1000
+_ENTRIES, _ROWS = 2**21, 2**16  # of a block, and of the set at a time
+
+
+class Neighbours(NamedTuple):
+    """Distances to the nearest neighbours, nearest first, (n, k) in float64, and their indices, (n, k), int64."""
+
+    distances: Tensor
+    indices: Tensor
+
+
+def distances_between(x: Tensor, others: Tensor) -> Tensor:
+    """Distances between all points (n, D) and (m, D), shape (n, m), float64, 0 only for equal points."""
+    center = _center_of(others)
+    others = others.double()
+    return _distances(x.double(), others, center, others - center)
+
+
+def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = False) -> Neighbours:
+    """The k points of a set that are nearest to each of the given points.
+
+    Beyond the points themselves and the result it takes about 100 MB, whatever n and m.
+
+    Args:
+        x: points, shape (n, D).
+        others: the set, shape (m, D), of at least k points.
+        k: how many.
+        skip_equal: leave out those at distance 0, as a point's own entry in the set; the last distances are
+            infinite where fewer than k are left.
+    """
+    center = _center_of(others)
+    # made once and filled: small results between large blocks would leave holes in the heap
+    best = x.new_full((len(x), k), math.nan, dtype=torch.float64)  # any distance is below NaN
+    indices = x.new_zeros(len(x), k, dtype=torch.int64)
+    width = max(k, min(_ROWS, _ENTRIES // x.shape[1]))
+    for start in range(0, len(others), width):
+        part = others[start : start + width].double()
+        centred = part - center
+        height = max(1, _ENTRIES // max(len(part), x.shape[1]))
+        for rows in (slice(first, first + height) for first in range(0, len(x), height)):
+            distances = _distances(x[rows].double(), part, center, centred)
+            if skip_equal:
+                distances.masked_fill_(distances == 0.0, math.inf)
+            found = distances.topk(min(k, len(part)), largest=False)
+            best[rows], order = torch.cat([best[rows], found.values], dim=1).topk(k, largest=False)
+            indices[rows] = torch.cat([indices[rows], found.indices + start], dim=1).gather(1, order)
+    return Neighbours(best, indices)
+
+
+def _center_of(points: Tensor) -> Tensor:
+    """The mean of some of them, as a copy of all in float64 may be large."""
+    return points[:: max(1, len(points) // _FOR_CENTER)].double().mean(0)
+
+
+def _distances(x: Tensor, others: Tensor, center: Tensor, centred: Tensor) -> Tensor:
+    """Of points in float64, with the others about a centre too, which decides what is fast and not what is right."""
+    if x.shape[1] <= _FEW_FEATURES:
+        return torch.cdist(x, others, compute_mode=_DIFFERENCES)
+    moved = x - center
+    found = torch.cdist(moved, centred, compute_mode=_PRODUCTS)
+    # where |b| is much larger than |a| so is the distance, and nothing cancels; "not above" catches overflow too
+    least = _CANCELLED**0.5 * moved.norm(dim=1, keepdim=True)
+    rows, columns = (~(found > least)).nonzero(as_tuple=True)
+    if len(rows) > found.numel() // _MANY:
+        return torch.cdist(x, others, compute_mode=_DIFFERENCES)
+    pairs = max(1, _ENTRIES // x.shape[1])
+    for i, j in zip(rows.split(pairs), columns.split(pairs), strict=True):
+        found[i, j] = (x[i] - others[j]).norm(dim=1)
+    return found
