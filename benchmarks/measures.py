@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare
+from nflows_spread.linalg import distances_between
 from outcomes import Measure, Outcome
 
 _COMPARED = 1000
@@ -88,6 +88,7 @@ def representation_quality(representation: Tensor, coordinates: Tensor) -> dict[
     if y.shape[1] == 2:
         from sklearn.manifold import trustworthiness
 
+        x, y = x - x.mean(0), y - y.mean(0)  # scikit-learn's distances cancel far from the origin
         return {
             "trustworthiness": float(trustworthiness(y.numpy(), x.numpy(), n_neighbors=_NEIGHBOURS)),
             "distance_correlation": distance_correlation(x, y),
@@ -100,7 +101,7 @@ def distance_correlation(x: Tensor, y: Tensor) -> float:
 
     Reference: G. Székely et al., Measuring and testing dependence by correlation of distances, 2007.
     """
-    a, b = (_doubly_centred(torch.cdist(points, points)) for points in (x, y))
+    a, b = (_doubly_centred(distances_between(points, points)) for points in (x, y))
     return float((a * b).mean() / ((a * a).mean() * (b * b).mean()).sqrt()) ** 0.5
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from judging.quality import Judge
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
+from nflows_spread.linalg import nearest_neighbours
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000
@@ -95,6 +96,6 @@ def digits(seed: int, folders: Folders) -> Task:
         train=train,
         held_out=held_out,
         intrinsic_dimension=None,
-        distance=lambda x: torch.cdist(x, train.x).amin(1),
+        distance=lambda x: nearest_neighbours(x, train.x, 1).distances.squeeze(1),
         image_shape=(8, 8),
     )

@@ -216,13 +216,19 @@ class SpreadFlowEstimator:
             values = log_prob(self.flow_, unit).double()
         return like(X, values - self._units.log_volume)
 
-    def pointwise_dimension(self, X: Array) -> Array:
-        """The dimension around each point of a set, (n,) whole numbers, for data whose dimension varies.
+    def pointwise_dimension(self, X: Array, *, data: Array | None = None) -> Array:
+        """The dimension around each point, (n,) whole numbers, for data whose dimension varies.
 
-        By distances to neighbours within the set, see ``nflows_spread.dimension.neighbours.pointwise_dimension``;
+        By distances to neighbours, see ``nflows_spread.dimension.neighbours.pointwise_dimension``, which are sought
+        among ``X`` itself or, for a few new points, among ``data``: the estimator keeps no data that it was fitted to.
         ``nflows_spread.dimension.spectra.pointwise_spectrum(flow_, ...)`` has the flow's view.
+
+        Args:
+            X: points, shape (n, D).
+            data: the set in which neighbours are sought, shape (m, D), such as what ``fit`` was given; at least 50 of
+                its rows, or of those of ``X`` without it, are distinct.
         """
-        found = pointwise_dimension(self._unit(X))
+        found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data))
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())
 
     def _unit(self, X: Array) -> Tensor:

@@ -13,6 +13,7 @@ import scipy.stats
 import torch
 from nflows.flows import Flow
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, initialize
 from nflows_spread.models import volume_preserving_glow
@@ -124,3 +125,16 @@ def initialize_in_two_processes(rank, folder, start=initialize):
     torch.save(flow.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()
+
+
+class LargestResult(TorchDispatchMode):
+    """The number of bytes of the largest tensor that an operation returns."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return result

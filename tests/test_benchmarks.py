@@ -271,6 +271,16 @@ def test_the_distance_correlation_of_a_straight_line_with_its_square_is_known() 
     assert distance_correlation(x, x.square()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("coordinates", [1, 2])
+def test_a_representation_far_from_the_origin_is_as_good_as_one_near_it(coordinates: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(300, coordinates, generator=generator, dtype=torch.float64)
+    found = truth + 0.05 * torch.rand(300, coordinates, generator=generator, dtype=torch.float64)
+    here, there = representation_quality(found, truth), representation_quality(found + 1e9, truth - 1e9)
+    assert here
+    assert there == pytest.approx(here, rel=1e-6)
+
+
 def _distance_correlation_by_sums(x: list[float], y: list[float]) -> float:
     """Székely's second form, dCov² = S1 + S2 − 2 S3, with plain sums."""
 

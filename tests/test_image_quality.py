@@ -105,3 +105,16 @@ def test_a_judge_refuses_too_few_images() -> None:
         Judge(lambda x: x, torch.zeros(9, 1, 4, 4), accuracy=1.0, compared=5)
     with pytest.raises(ValueError, match="samples must be at least 90, got 89"):
         judge(torch.Generator().manual_seed(0))(torch.zeros(89, 16))
+
+
+@pytest.mark.parametrize("offset", [1e4, -1e5])
+@pytest.mark.parametrize("features", [2, 64])
+def test_features_far_from_the_origin_are_compared_as_those_near_it(offset: float, features: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(200, features, generator=generator) + offset
+    near, far = data[torch.randperm(200, generator=generator)[:100]], data[:100] + 100.0
+    assert precision_and_recall(far, data) == (0.0, 0.0)
+    assert precision_and_recall(near, data)[0] == 1.0
+    assert precision_and_recall(near, data) == precision_and_recall(near - offset, data - offset)
+    here = frechet_distance(far.double() - offset, data.double() - offset)
+    assert frechet_distance(far, data) == pytest.approx(here, rel=1e-9)

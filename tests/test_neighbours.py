@@ -77,3 +77,24 @@ def test_noise_far_below_the_neighbours_does_not_count():
 def test_few_distinct_points_are_refused():
     with refused(ValueError, "x must have at least 50 distinct points, got 10 among 100"):
         neighbour_dimension(ball(10, 2).repeat(10, 1))
+
+
+@pytest.mark.parametrize("features", [2, 50])  # with constant columns, whose squares cancel too
+@pytest.mark.parametrize("offset", [1e4, 1.7e9, -1e12])
+def test_the_dimension_is_the_same_far_from_the_origin(offset, features):
+    """Seconds within an hour, of which there are more than a billion since 1970, and a value from 0 to 100."""
+    x = torch.nn.functional.pad(
+        torch.rand(1000, 2, generator=seeded()) * torch.tensor([3600.0, 100.0]), (0, features - 2)
+    )
+    there = neighbour_dimension(x + offset)
+    here = neighbour_dimension((x + offset) - offset)  # of the same rounded numbers
+    assert there.value == pytest.approx(here.value, rel=1e-9)
+    assert there.nearest == pytest.approx(here.nearest, rel=1e-9)
+    assert there.value == pytest.approx(2.0, rel=0.1)
+
+
+def test_two_places_far_apart_have_the_dimension_of_each():
+    x = ball(1000, 2)
+    found = neighbour_dimension(torch.cat([x, x[:500] + 1e8]))
+    assert found.value == pytest.approx(2.0, rel=0.1)
+    assert found.nearest == pytest.approx(neighbour_dimension(x).nearest, rel=0.2)

@@ -12,7 +12,7 @@ from nflows_spread import DegenerateGaussian
 from nflows_spread.datasets import curve_and_surface, lollipop
 from nflows_spread.dimension.neighbours import pointwise_dimension
 from nflows_spread.dimension.spectra import pointwise_spectrum
-from support import randomize, refused
+from support import LargestResult, randomize, refused
 
 
 def seeded(seed=0):
@@ -57,6 +57,55 @@ def test_points_that_are_all_equally_far_apart_have_the_highest_dimension():
     assert set(pointwise_dimension(torch.eye(60)).tolist()) == {60}
 
 
+@pytest.mark.parametrize("offset", [1.7e9, 1e12])
+def test_the_dimension_of_each_point_is_the_same_far_from_the_origin(offset):
+    points = curve_and_surface(1000, generator=seeded())
+    there = points.x.double() * 1e4 + offset
+    assert torch.equal(pointwise_dimension(there), pointwise_dimension(there - offset))
+    right = pointwise_dimension(there) == points.dimension
+    assert float(right[points.to_joint > 0.15].float().mean()) > 0.95
+
+
+@pytest.mark.parametrize("union", [lollipop, curve_and_surface])
+def test_new_points_get_the_dimension_of_the_data_around_them(union):
+    data, new = union(2000, generator=seeded()), union(500, generator=seeded(1))
+    right = pointwise_dimension(new.x, data=data.x) == new.dimension
+    assert float(right[new.to_joint > 0.15].float().mean()) > 0.95
+    one = int((new.to_joint > 0.15).nonzero()[0])
+    assert pointwise_dimension(new.x[one : one + 1], data=data.x).tolist() == [int(new.dimension[one])]
+
+
+def test_a_part_of_the_data_gets_what_it_gets_together_with_the_rest():
+    data = curve_and_surface(600, generator=seeded()).x
+    whole = pointwise_dimension(data)
+    assert torch.equal(pointwise_dimension(data, data=data), whole)
+    asked = torch.tensor([7, 3, 599, 3])
+    assert torch.equal(pointwise_dimension(data[asked], data=data), whole[asked])
+    assert torch.equal(pointwise_dimension(data[asked], data=data.repeat(2, 1)), whole[asked])
+
+
+def test_points_and_data_that_do_not_fit_are_refused():
+    x = torch.randn(60, 3, generator=seeded())
+    with refused(ValueError, "x must have the features of data, (3,), got (2,)"):
+        pointwise_dimension(x[:, :2], data=x)
+    with refused(ValueError, "data must have at least 50 distinct points, got 5 among 5"):
+        pointwise_dimension(x, data=x[:5])
+    with refused(ValueError, "x must have at least 50 distinct points, got 5 among 5; give data="):
+        pointwise_dimension(x[:5])
+    with refused(TypeError, "data"):
+        pointwise_dimension(x, data=x.long())
+    with refused(ValueError, "data must be finite"):
+        pointwise_dimension(x, data=x / 0.0)
+
+
+def test_no_matrix_of_all_distances_is_ever_made():
+    """Of 3 000 points it would take 72 MB."""
+    x = torch.randn(3000, 2, generator=seeded())
+    with LargestResult() as largest:
+        pointwise_dimension(x)
+    assert largest.bytes < 2**24
+
+
 def test_the_pointwise_spectrum_of_a_linear_flow_is_the_covariance_of_the_data_everywhere():
     torch.manual_seed(0)
     flow = Flow(randomize(LULinear(3, identity_init=False)), DegenerateGaussian([3])).double().eval()
@@ -76,3 +125,15 @@ def test_the_benchmark_leaves_shares_and_a_map(tmp_path):
         assert set(result["share_right"]) == {"neighbours", "gap", "above noise", "slope"}
         assert 0.9 < result["share_right"]["neighbours"] <= 1.0
     assert (tmp_path / "pointwise-dimension-seed-0.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("distance", [1e-12, 1e-7])
+def test_rows_repeated_up_to_a_small_difference_change_no_dimension(distance):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(400, 2, dtype=torch.float64, generator=generator) @ torch.randn(
+        2, 4, dtype=torch.float64, generator=generator
+    )
+    near = x[:100] + distance * torch.randn(100, 4, dtype=torch.float64, generator=generator)
+    alone, found = pointwise_dimension(x), pointwise_dimension(torch.cat([x, near]))
+    assert torch.equal(found[:400], alone)
+    assert torch.equal(found[400:], alone[:100])

@@ -16,13 +16,13 @@ from judging.inception import inception_features
 from judging.quality import Judge
 from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
+from nflows_spread.linalg import nearest_neighbours
 from nflows_spread.models import volume_preserving_glow
 from tasks import Folders, Task, UnreadableDataError
 
 _HELD_OUT = 2_000
 _COMPARED = 5_000
 _CLASSIFIED = 50_000
-_CHUNK = 250
 
 Reader = Callable[[Folders], tuple[ImageSet, ImageSet]]
 
@@ -113,8 +113,8 @@ celeba_faces = partial(colour_images, partial(_both_splits, celeba))
 
 def nearest(x: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     """Distance of flat points (n, D) to the nearest of the data (m, ...), and its index, (n,) each."""
-    found = [torch.cdist(part, data.flatten(1)).min(1) for part in x.split(_CHUNK)]
-    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
+    found = nearest_neighbours(x, data.flatten(1), 1)
+    return found.distances.squeeze(1), found.indices.squeeze(1)
 
 
 def _points(part: ImageSet, size: int, generator: torch.Generator) -> Points:

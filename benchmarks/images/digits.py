@@ -12,6 +12,7 @@ from judging.classifier import trained_classifier
 from judging.quality import Judge
 from nflows_spread.datasets import Points
 from nflows_spread.datasets import mnist as read_mnist
+from nflows_spread.linalg import nearest_neighbours
 from tasks import Folders, Task
 
 _SIDE = 28
@@ -66,7 +67,7 @@ def _task(train: Points, held_out: Points, seed: int, folders: Folders, *, intri
         train=train,
         held_out=held_out,
         intrinsic_dimension=intrinsic_dimension,
-        distance=lambda x: torch.cdist(x, train.x.flatten(1)).amin(1),
+        distance=lambda x: nearest_neighbours(x, train.x.flatten(1), 1).distances.squeeze(1),
         image_shape=(_SIDE, _SIDE),
         judge=Judge(classifier.features, train.x, accuracy=classifier.accuracy(_images(tested), classes)),
     )

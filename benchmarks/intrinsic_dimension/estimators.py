@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from intrinsic_dimension.problems import Array
+from nflows_spread.linalg import nearest_neighbours
 
 _NEIGHBOURS = 100
 _LPCA_POINTS = 200
@@ -187,10 +189,8 @@ _CALIBRATIONS: dict[int, object] = {}
 
 def _patches(x: Array, seed: int, number: int) -> Array:
     """The nearest neighbours of so many of the points, (points, neighbours, D)."""
-    from sklearn.neighbors import NearestNeighbors
-
     points = np.random.default_rng(seed).permutation(len(x))[:number]
     neighbours = min(_NEIGHBOURS, len(x) - 1)
-    indices = NearestNeighbors(n_neighbors=neighbours + 1).fit(x).kneighbors(x[points], return_distance=False)
-    patches: Array = x[indices[:, 1:]]
+    nearest = nearest_neighbours(torch.from_numpy(x[points]), torch.from_numpy(x), neighbours + 1)
+    patches: Array = x[nearest.indices[:, 1:].numpy()]
     return patches

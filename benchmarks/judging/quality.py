@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import linalg
+
 Features = Callable[[Tensor], Tensor]
 
 _COMPARED = 5_000
@@ -99,8 +101,9 @@ def frechet_distance(samples: Tensor, data: Tensor) -> float:
 
     metric = FrechetInceptionDistance(feature=_AlreadyFeatures(data.shape[1]))
     metric.set_dtype(torch.float64)
-    metric.update(data.double(), real=True)
-    metric.update(samples.double(), real=False)
+    center = data.double().mean(0)  # it sums squares, which cancel about any other
+    metric.update(data.double() - center, real=True)
+    metric.update(samples.double() - center, real=False)
     return float(metric.compute())
 
 
@@ -145,10 +148,6 @@ class _AlreadyFeatures(nn.Module):
 def _share_within(points: Tensor, centres: Tensor, neighbour: int) -> float:
     """Share of points within the ball of any centre."""
     # the nearest neighbour of a point is itself
-    radii = torch.cat([_kth_smallest(torch.cdist(part, centres), neighbour + 1) for part in centres.split(_CHUNK)])
-    within = [(torch.cdist(part, centres) <= radii).any(1) for part in points.split(_CHUNK)]
+    radii = linalg.nearest_neighbours(centres, centres, neighbour + 1).distances[:, -1]
+    within = [(linalg.distances_between(part, centres) <= radii).any(1) for part in points.split(_CHUNK)]
     return float(torch.cat(within).float().mean())
-
-
-def _kth_smallest(distances: Tensor, k: int) -> Tensor:
-    return distances.kthvalue(k, dim=1).values

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from nflows_spread import linalg
 from nflows_spread.datasets.optional import sklearn_datasets
 
 _SEGMENTS = 4000
-_CHUNK = 1024
 
 
 class Points(NamedTuple):
@@ -186,8 +186,7 @@ def _nearest_on_curve(x: Tensor, parameter: Tensor, vertices: Tensor) -> Tensor:
     The curve runs straight from vertex to vertex, (m, D), and the parameter, (m,), is linear between
     them; the nearest point lies on one of the two segments at the nearest vertex.
     """
-    exact = "donot_use_mm_for_euclid_dist"
-    vertex = torch.cat([torch.cdist(part, vertices, compute_mode=exact).argmin(1) for part in x.split(_CHUNK)])
+    vertex = linalg.nearest_neighbours(x, vertices, 1).indices.squeeze(1)
     segments = torch.stack([vertex - 1, vertex], dim=1).clamp(0, len(vertices) - 2)
     start, step = vertices[segments], vertices[segments + 1] - vertices[segments]
     offset = x.unsqueeze(1) - start

@@ -199,13 +199,13 @@ def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
             points.
     """
     if data is None:
-        points, which = _distinct(x)
+        points, which = _told_apart(x, remedy="; give data=, in which neighbours are sought")
         inverse, neighbours = _around(points, points)
         of_neighbours = inverse[neighbours]
     else:
         if validation.points("x", x).shape[1:] != validation.points("data", data).shape[1:]:
-            raise ValueError(f"x must have the shape of data, (n, *{tuple(data.shape[1:])}), got {tuple(x.shape)}")
-        points, _ = _distinct(data, "data")
+            raise ValueError(f"x must have the features of data, {tuple(data.shape[1:])}, got {tuple(x.shape[1:])}")
+        points, _ = _told_apart(data, name="data")
         queries, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
         inverse, neighbours = _around(queries, points)
         asked, place_of = neighbours.unique(return_inverse=True)
@@ -216,7 +216,7 @@ def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
 
 def local_estimates(x: Tensor) -> tuple[Tensor, Tensor]:
     """The estimates around points behind ``pointwise_dimension``, not calibrated, and the distinct points, in order."""
-    points, _ = _distinct(x)
+    points, _ = _told_apart(x)
     inverse, neighbours = _around(points, points)
     return torch.cat([inverse.unsqueeze(1), inverse[neighbours]], dim=1).mean(1).reciprocal(), points
 
@@ -241,10 +241,19 @@ def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
 
 
-def _distinct(x: Tensor, name: str = "x") -> tuple[Tensor, Tensor]:
+def _told_apart(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
+    """``_distinct`` and without those that are repeated up to a small difference."""
+    points, which = _distinct(x, name=name, remedy=remedy)
+    kept, group = without_near_repeats(points)
+    return kept, group[which]
+
+
+def _distinct(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
     """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
     validation.points(name, x)
     points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
     if len(points) < _FEWEST:
-        raise ValueError(f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}")
+        raise ValueError(
+            f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}{remedy}"
+        )
     return points, which

@@ -17,7 +17,8 @@ _DIFFERENCES, _PRODUCTS = "donot_use_mm_for_euclid_dist", "use_mm_for_euclid_dis
 _FEW_FEATURES = 32  # up to which differences cost no more than products
 _CANCELLED = 1e-6  # squared distances below this share of |a|² are taken again: the others are right to 1e-9
 _MANY = 16  # differences for all pairs of a block cost less than for one in so many, one by one
-_ENTRIES, _ENTRIES_OF_SET, _ROWS_OF_SET = 2**30, 2**24, 2**16
+_FOR_CENTER = 1000
+_ENTRIES, _ROWS = 2**21, 2**16  # of a block, and of the set at a time
 
 
 class Neighbours(NamedTuple):
@@ -29,7 +30,7 @@ class Neighbours(NamedTuple):
 
 def distances_between(x: Tensor, others: Tensor) -> Tensor:
     """Distances between all points (n, D) and (m, D), shape (n, m), float64, 0 only for equal points."""
-    center = others.mean(0, dtype=torch.float64)
+    center = _center_of(others)
     others = others.double()
     return _distances(x.double(), others, center, others - center)
 
@@ -37,7 +38,7 @@ def distances_between(x: Tensor, others: Tensor) -> Tensor:
 def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = False) -> Neighbours:
     """The k points of a set that are nearest to each of the given points.
 
-    Beyond the points themselves and the result it takes up to 400 MB, whatever n and m.
+    Beyond the points themselves and the result it takes about 100 MB, whatever n and m.
 
     Args:
         x: points, shape (n, D).
@@ -46,15 +47,15 @@ def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = 
         skip_equal: leave out those at distance 0, as a point's own entry in the set; the last distances are
             infinite where fewer than k are left.
     """
-    center = others.mean(0, dtype=torch.float64)
+    center = _center_of(others)
     # made once and filled: small results between large blocks would leave holes in the heap
     best = x.new_full((len(x), k), math.nan, dtype=torch.float64)  # any distance is below NaN
     indices = x.new_zeros(len(x), k, dtype=torch.int64)
-    width = max(k, min(_ROWS_OF_SET, _ENTRIES_OF_SET // x.shape[1]))
+    width = max(k, min(_ROWS, _ENTRIES // x.shape[1]))
     for start in range(0, len(others), width):
         part = others[start : start + width].double()
         centred = part - center
-        height = max(1, _ENTRIES // len(part))
+        height = max(1, _ENTRIES // max(len(part), x.shape[1]))
         for rows in (slice(first, first + height) for first in range(0, len(x), height)):
             distances = _distances(x[rows].double(), part, center, centred)
             if skip_equal:
@@ -63,6 +64,11 @@ def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = 
             best[rows], order = torch.cat([best[rows], found.values], dim=1).topk(k, largest=False)
             indices[rows] = torch.cat([indices[rows], found.indices + start], dim=1).gather(1, order)
     return Neighbours(best, indices)
+
+
+def _center_of(points: Tensor) -> Tensor:
+    """The mean of some of them, as a copy of all in float64 may be large."""
+    return points[:: max(1, len(points) // _FOR_CENTER)].double().mean(0)
 
 
 def _distances(x: Tensor, others: Tensor, center: Tensor, centred: Tensor) -> Tensor:

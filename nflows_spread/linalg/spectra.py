@@ -136,7 +136,7 @@ def kernel_negative_entropy(z: Tensor, spread_variance: Tensor) -> Tensor:
     as the ablation of the paper's appendix B.4.
     """
     variance = spread_variance.double()
-    points = z.double()
+    points = z.double() - z.double().mean(0)  # about any other centre the products below would cancel
     squared_norms = points.square().sum(1)
     squared_distances = (squared_norms.unsqueeze(1) + squared_norms - 2.0 * points @ points.mT).clamp_min(0.0)
     log_kernels = -0.5 * (squared_distances / variance + z.shape[1] * (variance.log() + _LOG_2PI))
