@@ -66,7 +66,8 @@ def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -
         return
     missing = [label for label in fitted if label not in labels]
     if missing:
-        got = f"no {_listed(missing)}, but {_listed([label for label in labels if label not in fitted] or labels)}"
+        others = [label for label in labels if label not in fitted]
+        got = f"no {_listed(missing)}" + (f", but {_listed(others)}" if others else "")
         remedy = f"give the columns these names, or pass {name}.to_numpy() if they are in this order"
     else:
         named = all(isinstance(label, str) for label in fitted)
@@ -83,23 +84,30 @@ def _from_numpy(name: str, value: Any) -> Tensor:
     if hasattr(value, "nnz") and not isinstance(value, np.ndarray):
         dense = "toarray" if hasattr(value, "toarray") else "todense"
         raise TypeError(
-            f"{name} must be dense, got a sparse {type(value).__name__} of shape {tuple(value.shape)}; "
-            f"pass {name}.{dense}(), or fewer columns, as sklearn.decomposition.TruncatedSVD makes them"
+            f"{name} must be dense, got a sparse {type(value).__name__} of shape {tuple(value.shape)}; pass "
+            f"{name}.{dense}(), or where that is too large sklearn.decomposition.TruncatedSVD(k).fit_transform({name})"
         )
-    array = _of_frame(name, value) if _is_frame(value) else np.asarray(value)
+    array = _of_frame(name, value) if _is_frame(value) else _of_others(name, value)
     if array.dtype.kind not in _REAL:
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {_remedy_for(array.dtype)}")
     # a copy: tensors know no negative strides, no other byte order, and would warn of read-only memory
     return torch.from_numpy(np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"))
 
 
+def _of_others(name: str, value: Any) -> Any:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a matrix, one row a point, got rows of several lengths: {error}") from error
+
+
 def _is_frame(value: Any) -> bool:
     """Whether it has labelled columns, each of a dtype of its own, as pandas and polars have them."""
-    return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
+    return all(hasattr(value, attribute) for attribute in ("to_numpy", "columns", "dtypes"))
 
 
 def _of_frame(name: str, frame: Any) -> Any:
-    """The entries of a data frame; those that are missing are NaN."""
+    """The entries of a data frame, (n, D); those that are missing are NaN."""
     if any(not hasattr(dtype, "kind") for dtype in frame.dtypes):  # dtypes that are not NumPy's or pandas', as polars'
         columns = [np.asarray(frame[label]) for label in frame.columns]
         dtypes = [column.dtype for column in columns]
@@ -107,11 +115,8 @@ def _of_frame(name: str, frame: Any) -> Any:
         columns, dtypes = [], list(frame.dtypes)
     strange = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
     if strange:
-        label, dtype = strange[0]
-        raise TypeError(
-            f"{name} must hold real numbers, got dtype {dtype} in column {label!r}, one of {len(strange)} such; "
-            f"{_remedy_for(dtype)}"
-        )
+        dtype, found = strange[0][1], _listed([label for label, _ in strange])
+        raise TypeError(f"{name} must hold real numbers, got dtype {dtype} in {found}; {_remedy_for(dtype)}")
     if columns:
         return np.stack(columns, axis=1)
     if all(dtype == np.float32 for dtype in dtypes):

@@ -1,13 +1,17 @@
 """The estimator: from an array to a dimension, a representation, a density and samples."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from nflows_spread import base_of
 from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe, couplings_for, width_for
+from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
+from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
 from support import refused
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
@@ -47,6 +51,17 @@ def test_those_that_disagree_are_named(fitted):
 def test_the_size_of_the_flow_follows_from_the_data():
     assert [width_for(rows) for rows in (50, 450, 1800, 9000, 10**6)] == [16, 16, 64, 128, 128]
     assert [couplings_for(features) for features in (2, 3, 5, 12, 100)] == [12, 10, 8, 7, 6]
+    assert [factor_for(features) for features in (2, 512)] == [LowerTriangularFactor] * 2
+    assert [factor_for(features) for features in (513, 3072)] == [SpreadCholeskyFactor] * 2
+
+
+@pytest.mark.parametrize(("features", "kind"), [(100, LowerTriangularFactor), (600, SpreadCholeskyFactor)])
+def test_wide_data_is_fitted_with_the_factor_that_needs_no_decomposition(features, kind):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(60, 2)) @ draw.normal(size=(2, features)) + 0.01 * draw.normal(size=(60, features))
+    estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(steps=10, layers=2)).fit(x)
+    assert type(base_of(estimator.flow_).factor) is kind
+    assert estimator.sample(2).shape == (2, features)
 
 
 def test_the_same_seed_gives_the_same_result():
@@ -142,9 +157,37 @@ def test_points_of_another_width_are_refused(fitted):
         fitted.transform(np.zeros((4, 2)))
 
 
-def test_an_estimator_that_is_not_fitted_says_so():
-    with refused(RuntimeError, "the estimator must be fitted first"):
-        SpreadFlowEstimator().transform(np.zeros((4, 2)))
+QUESTIONS = {
+    "transform": lambda estimator: estimator.transform(np.zeros((4, 2))),
+    "inverse_transform": lambda estimator: estimator.inverse_transform(np.zeros((4, 2))),
+    "sample": lambda estimator: estimator.sample(3),
+    "score_samples": lambda estimator: estimator.score_samples(np.zeros((4, 2))),
+    "pointwise_dimension": lambda estimator: estimator.pointwise_dimension(np.zeros((4, 2))),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_estimator_that_is_not_fitted_says_so_as_scikit_learn_does(question):
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    with refused(exceptions.NotFittedError, "the estimator must be fitted first", "call fit(X)"):
+        QUESTIONS[question](SpreadFlowEstimator())
+
+
+def test_without_scikit_learn_the_error_is_of_the_same_kinds():
+    """Where it cannot be imported: what catches scikit-learn's error by its base classes catches this one."""
+    source = """
+import sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+    del sys.modules[name]
+sys.modules["sklearn"] = None
+from nflows_spread.estimator import SpreadFlowEstimator
+try:
+    SpreadFlowEstimator().sample()
+except ValueError as error:
+    print(type(error).__name__, isinstance(error, AttributeError), error)
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("NotFittedError True the estimator must be fitted first"), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -181,7 +224,9 @@ def test_a_recipe_that_cannot_be_followed_is_refused(numbers, error, message):
 @pytest.mark.parametrize("numbers", [{"steps": 1}, {"annealed": 1.0}, {"annealed": 0.5}])
 def test_the_ends_of_a_recipe_work(numbers):
     recipe = Recipe(**{"steps": 20, "layers": 2, "hidden_features": 8, "bins": 4, **numbers})
-    assert SpreadFlowEstimator(random_state=np.int64(1), recipe=recipe).fit(arc()).intrinsic_dimension_ >= 1
+    estimator = SpreadFlowEstimator(random_state=np.int64(1), recipe=recipe).fit(arc())
+    assert estimator.intrinsic_dimension_ == 1
+    assert estimator.data_noise_ < recipe.last_noise * estimator.scale_  # down to the distance between neighbours
 
 
 def test_a_fit_that_ran_out_of_time_says_so():
@@ -251,9 +296,10 @@ def test_readings_are_in_units_of_the_data(fitted):
     assert larger.readings_.density.data_noise == pytest.approx(larger.data_noise_)
 
 
-def test_points_that_are_all_equally_far_apart_have_a_dimension():
+def test_points_that_are_all_equally_far_apart_span_their_simplex():
     found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(np.eye(60))
-    assert 1 <= found.intrinsic_dimension_ <= 60
+    assert found.readings_.neighbours.nearest == pytest.approx(math.sqrt(2.0))
+    assert found.intrinsic_dimension_ in (59, 60)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

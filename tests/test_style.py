@@ -12,7 +12,12 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize(
     "command",
-    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)],
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy", "--python-version", "3.10"),  # the oldest that is declared
+        ("mypy", "--python-version", "3.14"),  # the newest
+    ],
     ids=" ".join,
 )
 def test_it_has_nothing_to_say(command):
