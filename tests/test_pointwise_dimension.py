@@ -41,7 +41,9 @@ def test_pieces_meet_at_the_joint_and_have_their_dimension():
 
 
 def test_a_full_dimension_is_the_highest_answer():
-    assert set(pointwise_dimension(torch.randn(300, 2, generator=seeded())).tolist()) <= {1, 2}
+    found = pointwise_dimension(torch.randn(300, 2, generator=seeded()))
+    assert int(found.max()) == 2  # some of these points look like three dimensions
+    assert float((found == 2).double().mean()) > 0.9
 
 
 def test_too_few_distinct_points_are_refused():
