@@ -51,7 +51,24 @@ def test_mnist_is_shuffled_images_with_their_classes_and_a_judge(folders: Folder
     assert torch.equal(task.train.x.flatten().sort().values, other.train.x.flatten().sort().values)
     assert task.judge is not None
     assert task.judge(task.train.x[:5000].flatten(1)).frechet_distance == pytest.approx(0.0, abs=1e-6)
-    assert 0.0 <= task.judge.accuracy <= 1.0
+
+
+def test_the_judge_of_the_digits_has_its_accuracy_on_the_test_images(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SmallClassifier, "accuracy", lambda self, x, labels: len(x) + float(labels.sum()))
+    judge = digits.mnist(0, folders).judge
+    assert judge is not None
+    assert judge.accuracy == IMAGES["test"] + 2 * sum(range(10))
+
+
+def test_the_distance_of_an_image_is_that_to_the_nearest_training_image(folders: Folders) -> None:
+    task = digits.mnist(0, folders)
+    known = task.train.x.flatten(1)
+    new = torch.rand(3, 784, generator=torch.Generator().manual_seed(0))
+    found = task.distance(torch.cat([new, known[:2]]))
+    expected = torch.stack([(known.double() - x.double()).norm(dim=1).min() for x in new])
+    torch.testing.assert_close(found, torch.cat([expected, torch.zeros(2, dtype=torch.float64)]), rtol=1e-8, atol=0)
 
 
 def test_synthetic_mnist_has_the_latents_as_its_coordinates(folders: Folders) -> None:

@@ -289,14 +289,6 @@ def test_a_folder_that_cannot_serve_is_refused(tmp_path):
         image_folder(tmp_path, size=0)
 
 
-def test_sixteen_bits_of_grey_keep_their_upper_eight(tmp_path):
-    pixels = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
-    pytest.importorskip("PIL.Image").fromarray(pixels).save(tmp_path / "a.png")
-    assert torch.equal(
-        image_folder(tmp_path, channels=1).images[0, 0], torch.from_numpy((pixels >> 8).astype(np.uint8))
-    )
-
-
 def test_a_dangling_link_is_named(tmp_path):
     write(tmp_path / "a.png", png(random_pixels(4, 4, 3)))
     (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")

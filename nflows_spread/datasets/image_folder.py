@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from torch import Tensor
 from nflows_spread import validation
 from nflows_spread.datasets.images import ImageSet
 from nflows_spread.datasets.optional import pillow_image
+from nflows_spread.datasets.pixels import decoded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 _NAMED = 5
@@ -35,7 +35,8 @@ def image_folder(
 ) -> ImageSet:
     """All images of a folder or zip archive and of its subfolders, in the order of their names.
 
-    Needs the extra ``images``, for Pillow.
+    They are turned upright as their metadata say. Of a file with several frames the first is read, and of pixels that
+    are not opaque the colours that are stored, with a warning. Needs the extra ``images``, for Pillow.
 
     Args:
         folder: a folder, or a ``.zip`` file. Where all images lie in subfolders, the first of these is
@@ -44,7 +45,8 @@ def image_folder(
             Pillow's bilinear filter; None leaves them, and then all must have one size.
         crop: side of the centred square that is cut out first, in pixels of the file; by default the
             largest one if there is a ``size``.
-        channels: 3 for RGB, 1 for grey levels; files of another kind are converted, 16 bits to the upper 8.
+        channels: 3 for RGB, 1 for grey levels; files of another kind are converted, 12 and 16 bits to the upper 8.
+            Numbers of no known range, 32-bit integers, signed or floating-point ones, cannot be read.
         only: names, without folders, of the files to read; None reads them all.
         limit: read no more than the first so many.
         strict: a file that cannot be read is an error; by default it is left out and named in a warning.
@@ -102,15 +104,16 @@ def _read(
     images: Tensor | None = None
     good: list[str] = []
     bad: list[str] = []
+    transparent: list[str] = []
     for name in names:
         try:
-            pixels = _decoded(read(name), channels)
+            pixels = decoded(read(name), channels)
         except (OSError, ValueError, SyntaxError, EOFError, zipfile.BadZipFile, zlib.error, bomb) as error:
             if strict:
                 raise ValueError(f"{name} in {source} cannot be read as an image: {error}") from error
             bad.append(name)
             continue
-        image = torch.from_numpy(np.array(_fitted(pixels, size, crop, name)))
+        image = torch.from_numpy(np.array(_fitted(pixels.image, size, crop, name)))
         image = image.unsqueeze(0) if image.dim() == 2 else image.permute(2, 0, 1)
         if images is None:
             images = torch.empty(len(names), *image.shape, dtype=torch.uint8)
@@ -119,6 +122,8 @@ def _read(
             raise ValueError(f"all images of {source} must have one size, {one}, got {other} in {name}; give size=")
         images[len(good)] = image
         good.append(name)
+        if pixels.transparent:
+            transparent.append(name)
     if images is None:
         raise ValueError(f"{source} must hold images that can be read, got {len(bad)} that cannot, {_listed(bad)}")
     if bad:
@@ -126,17 +131,13 @@ def _read(
             f"{len(bad)} of {len(names)} images of {source} cannot be read and are left out: {_listed(bad)}",
             stacklevel=3,
         )
+    if transparent:
+        warnings.warn(
+            f"{len(transparent)} of {len(names)} images of {source} are not opaque, and are read as if they were: "
+            f"{_listed(transparent)}; put them on a background first if that is not meant",
+            stacklevel=3,
+        )
     return ImageSet(images[: len(good)], _labels_of(good, names))
-
-
-def _decoded(content: bytes, channels: int) -> Any:
-    """The image of a file, in Pillow's form."""
-    with pillow_image().open(io.BytesIO(content)) as image:
-        if image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers of no known range")
-        if image.mode.startswith("I"):  # 16 bits of grey, of which Pillow would clip and not scale
-            image = pillow_image().fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-        return image.convert("RGB" if channels == 3 else "L")
 
 
 def _fitted(image: Any, size: int | None, crop: int | None, name: str) -> Any:
