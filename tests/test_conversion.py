@@ -146,6 +146,12 @@ def test_the_original_stays_and_shares_no_tensor(name):
     assert all(torch.equal(value, layer.state_dict()[key]) for key, value in state.items())
 
 
+@every_layer
+def test_a_frozen_layer_stays_frozen(name):
+    frozen = to_volume_preserving(original(name)[0].requires_grad_(False))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
 @pytest.mark.parametrize("name", ORIGINALLY_VOLUME_PRESERVING)
 def test_what_preserved_volume_computes_the_same_map(name):
     layer, x = original(name)
