@@ -118,8 +118,8 @@ def compiled():
 
 
 STRANGERS = {
-    "a plain module": (Doubled, f"{__name__}.Doubled"),
-    "an object": (NoModule, f"{__name__}.NoModule"),
+    "a plain module": (Doubled, f"but Doubled of {__name__}"),
+    "an object": (NoModule, f"but NoModule of {__name__}"),
     "torch.compile": (compiled, "put what it holds at '_orig_mod' in its place"),
     "data parallel": (lambda: nn.DataParallel(nflows.LULinear(FEATURES)), "put what it holds at 'module' in its place"),
 }
@@ -167,7 +167,7 @@ PLACES = {
 @pytest.mark.parametrize("name", STRANGERS)
 def test_whatever_is_no_layer_is_refused_wherever_it_stands(name, place):
     (build, words), (within, path) = STRANGERS[name], PLACES[place]
-    words = "builtins.list" if place == "a list of transforms" else words
+    words = "but list of builtins" if place == "a list of transforms" else words
     with refused(ValueError, f"the layer at {path!r}", "it is no layer of nflows or normflows", words):
         to_volume_preserving(within(build()))
 
@@ -192,7 +192,7 @@ def test_a_wrapper_is_refused_with_what_it_wraps(wrap):
     wrapped = wrap(nflows.LULinear(3))
     held = "_orig_mod" if wrap not in (nn.DataParallel, nn.Sequential) else "module"
     held = "get_submodule('0')" if wrap is nn.Sequential else held
-    with refused(TypeError, f"got a {type(wrapped).__module__}.{type(wrapped).__name__}", f"pass transform.{held}"):
+    with refused(TypeError, f"got {type(wrapped).__name__} of {type(wrapped).__module__}", f"pass transform.{held}"):
         to_volume_preserving(wrapped)
 
 

@@ -52,7 +52,7 @@ def to_volume_preserving(transform: nn.Module) -> nn.Module:
     """
     if not _is_convertible_at_all(transform):
         raise TypeError(
-            f"transform must be a transform or flow of nflows or normflows, got a {name_of(type(transform))}"
+            f"transform must be a transform or flow of nflows or normflows, got {name_of(type(transform))}"
             f"{advice_on_an_argument(transform, 'transform', _is_convertible_at_all)}"
         )
     memo: Memo = {id(tensor): tensor.detach().clone() for tensor in _computed_tensors(transform)}
@@ -103,7 +103,7 @@ def _converted_in_memo(module: object, memo: Memo) -> list[tuple[str, object]]:
     rules = _rules_for(module)
     if rules is None or not isinstance(module, nn.Module):
         raise UnconvertibleError(
-            f"it is no layer of nflows or normflows but a {name_of(type(module))}"
+            f"it is no layer of nflows or normflows but {name_of(type(module))}"
             f"{advice_on_a_layer(module, _is_convertible_at_all)}"
         )
     known = rules.known(module)

@@ -65,7 +65,7 @@ def host_of(flow: nn.Module) -> Host:
     host = _host_or_none(flow)
     if host is None:
         raise TypeError(
-            f"flow must be a flow of one of: {', '.join(_MODULES)}; got a {name_of(type(flow))}"
+            f"flow must be a flow of one of: {', '.join(_MODULES)}; got {name_of(type(flow))}"
             f"{advice_on_a_flow(flow, _is_flow)}"
         )
     if not torch.compiler.is_compiling():
@@ -96,7 +96,7 @@ def _check_known(flow: nn.Module, host: Host) -> None:
     changed = overridden(flow, kind)
     if changed:
         raise TypeError(
-            f"flow must be what its transform and base make of it, got a {name_of(type(flow))}, which changes "
+            f"flow must be what its transform and base make of it, got {name_of(type(flow))}, which changes "
             f"{', '.join(changed)} of {kind.__name__}; write what it adds as a layer, and build a {kind.__name__}"
         )
 

@@ -23,8 +23,8 @@ _AFTERWARDS = "and compile or wrap the loss if need be"
 
 
 def name_of(kind: type) -> str:
-    """The name of a class with that of its module, because forks carry the names of the original's classes."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """The name of a class and of its module, because forks carry the names of the original's classes."""
+    return f"{kind.__qualname__} of {kind.__module__}"
 
 
 def advice_on_a_layer(stranger: object, wanted: Callable[[nn.Module], bool]) -> str:
