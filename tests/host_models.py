@@ -114,10 +114,10 @@ def normflows_conditional():
     return nf.ConditionalNormalizingFlow(normal(FEATURES), flows)
 
 
-def normflows_glow(levels=2, blocks=1):
+def normflows_glow(levels=2, blocks=1, image=IMAGE):
     """As in normflows' own example of Glow."""
     nf = normflows()
-    channels, height, width = IMAGE
+    channels, height, width = image
     bases, merges, flows = [], [], []
     for level in range(levels):
         wide = channels * 2 ** (levels + 1 - level)

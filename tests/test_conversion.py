@@ -146,6 +146,12 @@ def test_the_original_stays_and_shares_no_tensor(name):
     assert all(torch.equal(value, layer.state_dict()[key]) for key, value in state.items())
 
 
+@every_layer
+def test_a_frozen_layer_stays_frozen(name):
+    frozen = to_volume_preserving(original(name)[0].requires_grad_(False))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
 @pytest.mark.parametrize("name", ORIGINALLY_VOLUME_PRESERVING)
 def test_what_preserved_volume_computes_the_same_map(name):
     layer, x = original(name)
@@ -252,7 +258,7 @@ def test_our_own_transforms_pass(name):
 
 
 def test_the_rules_know_every_public_transform():
-    known = RULES.kept | RULES.converted.keys() | RULES.containers | {kind for kind, _ in RULES.refused}
+    known = RULES.kept | RULES.converted.keys() | RULES.containers.keys() | {kind for kind, _ in RULES.refused}
     public = {getattr(ours, name) for name in set(ours.__all__) - NOT_A_TRANSFORM}
     assert all(any(base in known for base in kind.__mro__) for kind in public)
 
@@ -288,7 +294,7 @@ def test_initialize_sets_the_converted_actnorms():
 def test_the_table_of_the_readme_has_every_layer_of_a_host_that_passes_or_converts(host):
     pytest.importorskip(host)
     rules = import_module(f"nflows_spread.conversion.{host}").RULES
-    layers = rules.containers | rules.kept | rules.converted.keys()
+    layers = rules.containers.keys() | rules.kept | rules.converted.keys()
     names = {kind.__name__ for kind in layers if kind.__module__.startswith(f"{host}.") and kind.__name__[0] != "_"}
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     table = text[text.index("## Which layers convert") : text.index("## What the hosts do")]

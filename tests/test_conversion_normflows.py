@@ -142,6 +142,22 @@ def test_the_original_stays_and_shares_no_tensor(name):
     assert all(torch.equal(value, layer.state_dict()[key]) for key, value in state.items())
 
 
+@every_layer
+def test_a_frozen_layer_stays_frozen(name):
+    frozen = to_volume_preserving(original(name)[0].requires_grad_(False))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+@pytest.mark.parametrize("shape", [FEATURES, (4, 1, 1), PIXELS])
+@pytest.mark.parametrize("frozen", ["s", "t"])
+def test_an_actnorm_may_be_frozen_by_halves(shape, frozen):
+    layer = actnorm(shape)
+    getattr(layer, frozen).requires_grad_(False)
+    converted = dict(to_volume_preserving(layer).named_parameters())
+    trained = [name.rpartition(".")[2] for name, parameter in converted.items() if parameter.requires_grad]
+    assert trained in ([["t"], ["shift"]] if frozen == "s" else [["s"], ["log_scale"]])
+
+
 @pytest.mark.parametrize("name", ORIGINALLY_VOLUME_PRESERVING)
 def test_what_preserved_volume_computes_the_same_map(name):
     layer, x = original(name)

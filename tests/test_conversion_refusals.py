@@ -3,10 +3,13 @@
 from functools import partial
 
 import pytest
+import torch
 from nflows import transforms as nflows
-from nflows.flows import MaskedAutoregressiveFlow
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow, MaskedAutoregressiveFlow, SimpleRealNVP
 from nflows.nn.nets import ResidualNet
 from torch import nn
+from torch.nn.utils import parametrizations
 
 import nflows_spread.transforms as ours
 from nflows_spread import DegenerateGaussian, to_volume_preserving
@@ -91,3 +94,117 @@ def test_a_coupling_with_an_unconditional_transform_is_refused(kind):
 def test_what_is_no_transform_is_refused(stranger):
     with refused(TypeError, "transform must be a transform or flow", type(stranger).__name__):
         to_volume_preserving(stranger)
+
+
+class Doubled(nn.Module):
+    """Forward and inverse, as a transform has them, and no transform."""
+
+    def forward(self, inputs, context=None):
+        return 2.0 * inputs, inputs.new_full((len(inputs),), inputs[0].numel() * 2.0).log()
+
+    def inverse(self, inputs, context=None):
+        return inputs / 2.0, -inputs.new_full((len(inputs),), inputs[0].numel() * 2.0).log()
+
+
+class NoModule:
+    """A transform that is not even a module."""
+
+    __call__ = Doubled.forward
+    inverse = Doubled.inverse
+
+
+def compiled():
+    return torch.compile(nflows.LULinear(FEATURES), backend="eager")
+
+
+STRANGERS = {
+    "a plain module": (Doubled, f"but Doubled of {__name__}"),
+    "an object": (NoModule, f"but NoModule of {__name__}"),
+    "torch.compile": (compiled, "put what it holds at '_orig_mod' in its place"),
+    "data parallel": (lambda: nn.DataParallel(nflows.LULinear(FEATURES)), "put what it holds at 'module' in its place"),
+}
+
+
+def in_a_reverse(layer):
+    nf = pytest.importorskip("normflows")
+    return nf.NormalizingFlow(nf.distributions.DiagGaussian(FEATURES), [nf.flows.Reverse(layer)])
+
+
+def in_a_worn_transform(layer):
+    nf = pytest.importorskip("normflows")
+    from nflows_spread.transforms.normflows import TransformFlow
+
+    return nf.flows.Composite([TransformFlow(layer)])
+
+
+def in_a_multiscale(layer):
+    nf = pytest.importorskip("normflows")
+    bases = [nf.distributions.DiagGaussian((2, 1, 1))]
+    return nf.MultiscaleFlow(bases, [[nf.flows.Squeeze()]], [], transform=layer, class_cond=False)
+
+
+def in_a_multiscale_composite(layer):
+    composite = nflows.MultiscaleCompositeTransform(1)
+    del composite._transforms
+    composite._transforms = [layer]  # as a list, in which torch sees no children
+    return composite
+
+
+PLACES = {
+    "flow": (lambda layer: Flow(layer, StandardNormal([FEATURES])), "_transform"),
+    "composite": (
+        lambda layer: nflows.CompositeTransform([nflows.LULinear(2), nflows.InverseTransform(layer)]),
+        "_transforms.1._transform",
+    ),
+    "reverse": (in_a_reverse, "flows.0.flow"),
+    "worn transform": (in_a_worn_transform, "_flows.0.transform"),
+    "transform of a multiscale flow": (in_a_multiscale, "transform"),
+    "a list of transforms": (in_a_multiscale_composite, "_transforms"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", STRANGERS)
+def test_whatever_is_no_layer_is_refused_wherever_it_stands(name, place):
+    (build, words), (within, path) = STRANGERS[name], PLACES[place]
+    words = "but list of builtins" if place == "a list of transforms" else words
+    with refused(ValueError, f"the layer at {path!r}", "it is no layer of nflows or normflows", words):
+        to_volume_preserving(within(build()))
+
+
+def test_children_that_take_no_part_are_copied():
+    class WithMetric(SimpleRealNVP):
+        def __init__(self):
+            super().__init__(3, 8, 2, 1)
+            self.metric = nn.Linear(1, 1)
+
+        def report(self):
+            return self.metric(torch.ones(1))
+
+    flow = WithMetric()
+    converted = to_volume_preserving(flow)
+    assert torch.equal(converted.report(), flow.report())
+    assert converted.metric is not flow.metric
+
+
+@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), nn.DataParallel, nn.Sequential])
+def test_a_wrapper_is_refused_with_what_it_wraps(wrap):
+    wrapped = wrap(nflows.LULinear(3))
+    held = "_orig_mod" if wrap not in (nn.DataParallel, nn.Sequential) else "module"
+    held = "get_submodule('0')" if wrap is nn.Sequential else held
+    with refused(TypeError, f"got {type(wrapped).__name__} of {type(wrapped).__module__}", f"pass transform.{held}"):
+        to_volume_preserving(wrapped)
+
+
+def test_a_method_of_one_layer_alone_counts_too():
+    layer = nflows.AffineCouplingTransform([1, 0], NET)
+    layer.forward = lambda inputs, context=None: (3.0 * inputs, inputs.new_zeros(len(inputs)))
+    with refused(ValueError, "it changes forward of AffineCouplingTransform"):
+        to_volume_preserving(nflows.CompositeTransform([layer]))
+
+
+@pytest.mark.parametrize("normalize", [parametrizations.weight_norm, nn.utils.weight_norm])
+def test_a_layer_whose_own_parameters_are_computed_is_refused(normalize):
+    layer = normalize(nflows.LULinear(3), "lower_entries")
+    with refused(ValueError, "its parameters are not those of its class", "take parametrizations off it"):
+        to_volume_preserving(layer)

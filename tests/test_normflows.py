@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import scipy.stats
 import torch
 
-from host_models import CONTEXT, FEATURES, IMAGE, MODELS, inputs_for, spread_flow
+from host_models import CONTEXT, FEATURES, IMAGE, MODELS, inputs_for, normflows_glow, spread_flow
 from nflows_spread import (
     DegenerateGaussian,
     SpreadKLLoss,
@@ -26,7 +27,7 @@ from nflows_spread import (
 from nflows_spread.hosts import encode_with_logabsdet
 from support import assert_same_state, lower_triangular, randomize, refused
 from swapped_flows import curve
-from transform_contract import VOLUME_PRESERVING
+from transform_contract import VOLUME_PRESERVING, jacobian_logabsdet
 
 nf = pytest.importorskip("normflows", reason="needs the extra normflows")
 
@@ -108,14 +109,16 @@ def test_encode_is_normflows_inverse_and_decode_its_forward(name):
     torch.testing.assert_close(decode(flow, z, context), flow.forward(z.clone(), **given), rtol=0, atol=1e-12)
 
 
-def test_a_multiscale_flow_encodes_to_its_levels_in_one_vector():
-    model = MODELS["normflows: Glow"]
-    flow, x = randomize(model.build(), 0.1).double().eval(), inputs_for("normflows: Glow", 5)[0]
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_a_multiscale_flow_encodes_to_its_levels_in_one_vector(levels):
+    image = (1, 16, 2**levels)
+    flow = randomize(normflows_glow(levels, image=image), 0.1).double().eval()
+    x = torch.randn(5, *image, dtype=torch.float64)
     for actnorm in actnorms(flow):
         actnorm.data_dep_init_done.fill_(1.0)
     levels, logabsdet = flow.inverse_and_log_det(x.clone())
     expected = torch.cat([level.flatten(1) for level in levels], dim=1)
-    for each in (flow, swap_base(flow, DegenerateGaussian([model.features]).double())):
+    for each in (flow, swap_base(flow, DegenerateGaussian([x[0].numel()]))):
         z, found = encode_with_logabsdet(each, x)
         torch.testing.assert_close(z, expected, rtol=0, atol=1e-12)
         torch.testing.assert_close(found, logabsdet, rtol=0, atol=1e-12)
@@ -278,6 +281,52 @@ def test_the_density_is_right_where_that_of_gaussian_pca_is_not():
     expected = torch.from_numpy(scipy.stats.multivariate_normal(cov=covariance.numpy()).logpdf(x.numpy()))
     torch.testing.assert_close(ours.log_prob(x).detach(), expected, rtol=1e-9, atol=0)
     assert not torch.allclose(theirs.log_prob(x).detach(), expected, rtol=0.05)
+
+
+class OwnComposite(nf.flows.Composite):
+    """A composite of a user's own, which is run by its own methods and then doubles."""
+
+    def forward(self, inputs):
+        outputs, logabsdet = super().forward(inputs)
+        return 2.0 * outputs, logabsdet + outputs[0].numel() * math.log(2.0)
+
+    def inverse(self, inputs):
+        outputs, logabsdet = super().inverse(0.5 * inputs)
+        return outputs, logabsdet - outputs[0].numel() * math.log(2.0)
+
+
+class OwnReverse(nf.flows.Reverse):
+    """One that does not reverse."""
+
+    def forward(self, z):
+        return self.flow(z)
+
+    def inverse(self, z):
+        return self.flow.inverse(z)
+
+
+SHIFTED = {
+    "alone": (lambda: nf.transforms.Shift(0.5), lambda x: x + 0.5),
+    "reversed": (lambda: nf.flows.Reverse(nf.transforms.Shift(0.5)), lambda x: x - 0.5),
+    "in a composite": (lambda: nf.flows.Composite([nf.transforms.Shift(0.5)]), lambda x: x + 0.5),
+    "in a composite of one's own": (lambda: OwnComposite([nf.transforms.Shift(0.5)]), lambda x: 0.5 * x + 0.5),
+    "in a reversal that is none": (lambda: OwnReverse(nf.transforms.Shift(0.5)), lambda x: x + 0.5),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_shift_changes_neither_what_is_encoded_nor_what_is_decoded(name):
+    build, expected = SHIFTED[name]
+    flow = nf.NormalizingFlow(DegenerateGaussian([2]), [build()])
+    x = torch.randn(4, 2, requires_grad=True)
+    before = x.detach().clone()
+    z, logabsdet = encode_with_logabsdet(flow, x)
+    torch.testing.assert_close(z, expected(x))
+    torch.testing.assert_close(logabsdet, jacobian_logabsdet(lambda rows, _: encode_with_logabsdet(flow, rows), x))
+    given = z.detach().clone().requires_grad_(True)
+    torch.testing.assert_close(decode(flow, given), x)
+    assert torch.equal(x, before)
+    assert torch.equal(given, z)
 
 
 @pytest.mark.parametrize("kind", ["BatchNorm", "MetropolisHastings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from importlib import import_module
 from typing import cast
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from nflows_spread import validation
 from nflows_spread.conversion.rules import Memo, Rules, UnconvertibleError
 from nflows_spread.hosts import encode, encode_with_logabsdet
+from nflows_spread.hosts.strangers import advice_on_a_layer, advice_on_an_argument, name_of
 
 _HOSTS = ("normflows", "nflows")
 _JACOBIAN_FEATURES = 128
@@ -48,12 +50,12 @@ def to_volume_preserving(transform: nn.Module) -> nn.Module:
         >>> volume_error(flow, torch.randn(10, 3)) < 1e-5
         True
     """
-    rules = _rules_for(transform)
-    if rules is None or not isinstance(transform, (*rules.layers, *rules.containers)):
+    if not _is_convertible_at_all(transform):
         raise TypeError(
-            f"transform must be a transform or flow of nflows or normflows, got {type(transform).__qualname__}"
+            f"transform must be a transform or flow of nflows or normflows, got {name_of(type(transform))}"
+            f"{advice_on_an_argument(transform, 'transform', _is_convertible_at_all)}"
         )
-    memo: Memo = {}
+    memo: Memo = {id(tensor): tensor.detach().clone() for tensor in _computed_tensors(transform)}
     _convert(transform, "", memo)
     return copy.deepcopy(transform, memo)
 
@@ -80,27 +82,48 @@ def volume_error(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -
     return error
 
 
-def _convert(module: nn.Module, path: str, memo: Memo) -> None:
+def _convert(module: object, path: str, memo: Memo) -> None:
     """Leave the converted form of every layer that changes in the memo of the copy that is to come."""
     if id(module) in memo:
         return
     if isinstance(module, nn.ModuleList):
-        children = list(module.named_children())
+        children: list[tuple[str, object]] = list(module.named_children())
     else:
         try:
-            rules = _rules_for(module)
-            if rules is None:
-                raise UnconvertibleError("it is no layer of nflows or normflows")
-            known = rules.known(module)
-            if known in rules.converted:
-                memo[id(module)] = converted = rules.converted[known](module, memo)
-                converted.training = module.training
-            children = rules.children(module) if known in rules.containers else []
+            children = _converted_in_memo(module, memo)
         except (UnconvertibleError, ValueError) as error:
             where = f"the layer at {path!r}, a {type(module).__name__}," if path else f"a {type(module).__name__}"
             raise ValueError(f"{where} cannot be made volume-preserving: {error}") from error
     for name, child in children:
         _convert(child, f"{path}.{name}".lstrip("."), memo)
+
+
+def _converted_in_memo(module: object, memo: Memo) -> list[tuple[str, object]]:
+    """Convert one layer, and return what is left to convert: the layers in it."""
+    rules = _rules_for(module)
+    if rules is None or not isinstance(module, nn.Module):
+        raise UnconvertibleError(
+            f"it is no layer of nflows or normflows but {name_of(type(module))}"
+            f"{advice_on_a_layer(module, _is_convertible_at_all)}"
+        )
+    known = rules.known(module)
+    if known in rules.converted:
+        memo[id(module)] = converted = rules.converted[known](module, memo)
+        converted.training = module.training
+    return rules.layers_in(module, known) if known in rules.containers else []
+
+
+def _computed_tensors(module: nn.Module) -> Iterator[Tensor]:
+    """What ``weight_norm`` and the like compute from parameters before each pass, which ``deepcopy`` refuses."""
+    for part in module.modules():
+        held = (*vars(part).values(), *part._buffers.values())
+        yield from (value for value in held if isinstance(value, Tensor) and not value.is_leaf)
+
+
+def _is_convertible_at_all(module: object) -> bool:
+    """Whether this is a layer or a flow of a host, of whatever kind, and no net or distribution."""
+    rules = _rules_for(module)
+    return rules is not None and isinstance(module, (*rules.layers, *rules.containers))
 
 
 def _rules_for(module: object) -> Rules | None:

@@ -7,7 +7,6 @@ from typing import TypeVar, cast
 
 import torch
 from nflows import transforms as nflows
-from nflows.flows import Flow
 from nflows.transforms.autoregressive import AutoregressiveTransform
 from nflows.transforms.coupling import PiecewiseCouplingTransform
 from nflows.transforms.nonlinearities import LeakyReLU, LogTanh, Sigmoid, Tanh
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 
 from nflows_spread import transforms as ours
 from nflows_spread.conversion.rules import Memo, Rules, UnconvertibleError
+from nflows_spread.hosts.nflows import LAYERS_IN
+from nflows_spread.transforms.coupling import ActivationLogScale
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
 
@@ -33,17 +34,17 @@ def centred_coupling(layer: nn.Module, memo: Memo) -> nn.Module:
     _without_unconditional(layer)
     mask = torch.zeros(cast(int, layer.features), dtype=torch.int64)
     mask[cast(Tensor, layer.transform_features).cpu()] = 1
-    exponential = isinstance(layer, ours.ExponentialAffineCouplingTransform)
-    log_scale = copy.deepcopy(layer.log_scale, memo) if exponential else ours.SigmoidLogScale()
     net = copy.deepcopy(cast(nn.Module, layer.transform_net), memo)
-    converted = ours.MeanCentredAffineCouplingTransform(mask, lambda *_: net, log_scale=cast(nn.Module, log_scale))
+    converted = ours.MeanCentredAffineCouplingTransform(mask, lambda *_: net, log_scale=_log_scale_of(layer, memo))
     return converted.to(cast(Tensor, layer.transform_features).device)
 
 
 def additive_coupling(layer: nn.Module, memo: Memo) -> nn.Module:
     """A copy: shifts alone preserve volume."""
     _without_unconditional(layer)
-    return copy.deepcopy(layer, memo)
+    copied = copy.deepcopy(layer, memo)
+    vars(copied).pop("scale_activation", None)  # which it never asks for; newer nflows' is a lambda and not pickled
+    return copied
 
 
 def unit_actnorm(layer: nn.Module, memo: Memo) -> nn.Module:
@@ -96,17 +97,11 @@ def unit_affine(layer: nn.Module, memo: Memo) -> nn.Module:
 
 RULES = Rules(
     layers=(nflows.Transform,),
-    skipped=frozenset(),
-    containers=frozenset(
-        {
-            Flow,
-            nflows.CompositeTransform,
-            nflows.MultiscaleCompositeTransform,
-            nflows.InverseTransform,
-            ours.GlowStep,
-            ours.MultiscaleImageTransform,
-        }
-    ),
+    containers={
+        **LAYERS_IN,
+        ours.GlowStep: ("actnorm", "convolution", "coupling"),
+        ours.MultiscaleImageTransform: LAYERS_IN[nflows.MultiscaleCompositeTransform],
+    },
     kept=frozenset(
         {
             nflows.IdentityTransform,
@@ -147,6 +142,17 @@ RULES = Rules(
 )
 
 
+def _log_scale_of(layer: nn.Module, memo: Memo) -> nn.Module:
+    """Where a coupling of nflows has its scale's activation as an attribute, as newer versions do, with that."""
+    if isinstance(layer, ours.ExponentialAffineCouplingTransform):
+        return copy.deepcopy(layer.log_scale, memo)
+    activation = getattr(layer, "scale_activation", None)
+    if activation is None:
+        return ours.SigmoidLogScale()
+    name = next((name for name in dir(type(layer)) if getattr(type(layer), name) is activation), None)
+    return ActivationLogScale(copy.deepcopy(activation, memo) if name is None else name)
+
+
 def _without_unconditional(layer: nn.Module) -> None:
     if layer.unconditional_transform is not None:
         raise UnconvertibleError("it transforms its other half too, by an unconditional transform; make that a layer")
@@ -163,6 +169,11 @@ def _unit_lu(converted: LayerT, layer: nn.Module, memo: Memo) -> LayerT:
 
 def _with_parameters(converted: LayerT, layer: nn.Module, memo: Memo) -> LayerT:
     """The new layer on the old one's device, with copies of its parameters, which have the same names."""
+    names = [name for name, _ in layer.named_parameters()]
+    if set(names) != {name for name, _ in converted.named_parameters()}:
+        raise UnconvertibleError(
+            f"its parameters are not those of its class but {', '.join(names)}; take parametrizations off it"
+        )
     for name, parameter in layer.named_parameters():
         owner, _, leaf = name.rpartition(".")
         setattr(converted.get_submodule(owner), leaf, copy.deepcopy(parameter, memo))

@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from nflows.transforms import CompositeTransform, Permutation, Transform
-from normflows import ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow
 from normflows import flows as normflows
 from normflows.flows.affine.autoregressive import Autoregressive
 from normflows.flows.mixing import _Permutation
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from nflows_spread import transforms as ours
 from nflows_spread.conversion.nflows import AUTOREGRESSIVE, BATCH_NORM, ELEMENTWISE, SPLINE, unit_lu
 from nflows_spread.conversion.rules import Memo, Rules
-from nflows_spread.hosts.normflows.layers import JoinedLevels
+from nflows_spread.hosts.normflows import LAYERS_IN
 from nflows_spread.transforms.normflows import (
     TransformFlow,
     VolumePreservingAffineConst,
@@ -106,20 +105,7 @@ def unit_lu_permute(layer: nn.Module, memo: Memo) -> nn.Module:
 
 RULES = Rules(
     layers=(normflows.base.Flow, Transform),
-    skipped=frozenset({"q0", "p"}),
-    containers=frozenset(
-        {
-            NormalizingFlow,
-            ConditionalNormalizingFlow,
-            MultiscaleFlow,
-            JoinedLevels,
-            TransformFlow,
-            normflows.Composite,
-            normflows.Reverse,
-            normflows.AffineCouplingBlock,
-            normflows.GlowBlock,
-        }
-    ),
+    containers={**LAYERS_IN, TransformFlow: ("transform",)},
     kept=frozenset(
         {
             Shift,

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from nflows_spread.hosts.overrides import overridden
+
 Memo = dict[int, Any]
 """``copy.deepcopy``'s memory, so that what two layers share the converted layers share too."""
 
@@ -26,16 +28,16 @@ class Rules:
 
     Attributes:
         layers: the base classes of what is a layer, and not a net inside one.
-        skipped: names of children that hold no layers.
-        containers: made of other layers alone; they preserve volume if those do.
+        containers: made of other layers alone; they preserve volume if those do, all that they have under the
+            attributes that are given here. A subclass may have more children, which take no part as long as it
+            changes no method.
         kept: preserve volume as they are.
         converted: how the others are converted.
         refused: base classes of layers that cannot be, and why; the first that applies.
     """
 
     layers: tuple[type[nn.Module], ...]
-    skipped: frozenset[str]
-    containers: frozenset[type[nn.Module]]
+    containers: Mapping[type[nn.Module], tuple[str, ...]]
     kept: frozenset[type[nn.Module]]
     converted: Mapping[type[nn.Module], Converter]
     refused: tuple[tuple[type[nn.Module], str], ...]
@@ -46,23 +48,15 @@ class Rules:
         Raises:
             UnconvertibleError: there is none; with the reason.
         """
-        kind = type(module)
-        for position, base in enumerate(kind.__mro__):
-            if base in self.containers | self.kept | self.converted.keys():
-                changed = _changed_names(kind.__mro__[:position], base)
+        for base in type(module).__mro__:
+            if base in self.containers or base in self.kept or base in self.converted:
+                changed = overridden(module, base)
                 if changed:
-                    raise UnconvertibleError(f"it changes {', '.join(sorted(changed))} of {base.__name__}")
+                    raise UnconvertibleError(f"it changes {', '.join(changed)} of {base.__name__}")
                 return base
         raise UnconvertibleError(next((why for base, why in self.refused if isinstance(module, base)), UNKNOWN))
 
-    def children(self, container: nn.Module) -> list[tuple[str, nn.Module]]:
-        """The layers and lists of layers right inside a container, by name."""
-        wanted = (*self.layers, nn.ModuleList)
-        children = container.named_children()
-        return [(name, child) for name, child in children if isinstance(child, wanted) and name not in self.skipped]
-
-
-def _changed_names(subclasses: tuple[type, ...], base: type) -> set[str]:
-    """What of a class its subclasses define anew, but for constructors and what belongs to every module."""
-    names = {name for subclass in subclasses for name in vars(subclass) if not name.startswith("__")}
-    return {name for name in names if hasattr(base, name) and (name == "forward" or not hasattr(nn.Module, name))}
+    def layers_in(self, container: nn.Module, kind: type[nn.Module]) -> list[tuple[str, object]]:
+        """The layers and lists of layers right inside a container of a kind, by name."""
+        held = [(name, getattr(container, name)) for name in self.containers[kind]]
+        return [(name, layer) for name, layer in held if layer is not None]

@@ -10,15 +10,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.hosts.overrides import overridden
+from nflows_spread.hosts.placement import Placement, move, placement_of
+from nflows_spread.hosts.strangers import advice_on_a_flow, name_of
 
 _MODULES = {"nflows": "nflows_spread.hosts.nflows", "normflows": "nflows_spread.hosts.normflows"}
 
 
 class Host(Protocol):
-    """What a host's module answers about a flow of that host."""
+    """What a host's module answers about a flow of that host.
+
+    Attributes:
+        kinds: the host's classes of flows, whose parts are known.
+    """
+
+    kinds: tuple[type[nn.Module], ...]
 
     def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(z, log|det J|) with z = g(x) and J the Jacobian of g at x; shapes (n, ...) and (n,)."""
@@ -28,6 +38,9 @@ class Host(Protocol):
 
     def base_of(self, flow: nn.Module) -> nn.Module:
         """The base distribution."""
+
+    def layers_of(self, flow: nn.Module) -> list[nn.Module]:
+        """What the encoder runs through, without base, target and embedding net."""
 
     def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
         """A flow with the same transform and another base."""
@@ -47,15 +60,45 @@ def host_of(flow: nn.Module) -> Host:
     """The host that a flow belongs to.
 
     Raises:
-        TypeError: the flow is of no host that is known here.
+        TypeError: the flow is of no host that is known here, or of a subclass with a density of its own.
     """
+    host = _host_or_none(flow)
+    if host is None:
+        raise TypeError(
+            f"flow must be a flow of one of: {', '.join(_MODULES)}; got {name_of(type(flow))}"
+            f"{advice_on_a_flow(flow, _is_flow)}"
+        )
+    if not torch.compiler.is_compiling():
+        _check_known(flow, host)
+    return host
+
+
+def _host_or_none(flow: nn.Module) -> Host | None:
     for base in type(flow).__mro__:
         module = _MODULES.get(base.__module__.partition(".")[0])
         if module is not None:
             host = cast(Host | None, import_module(module).host_for(flow))
             if host is not None:
                 return host
-    raise TypeError(f"flow must be a flow of one of: {', '.join(_MODULES)}; got {type(flow).__qualname__}")
+    return None
+
+
+def _is_flow(module: nn.Module) -> bool:
+    try:
+        return _host_or_none(module) is not None
+    except TypeError:  # a kind that its host refuses
+        return False
+
+
+def _check_known(flow: nn.Module, host: Host) -> None:
+    """``TypeError`` for a flow that is more than its transform and its base, which is all that is looked at."""
+    kind = next(base for base in type(flow).__mro__ if base in host.kinds)
+    changed = overridden(flow, kind)
+    if changed:
+        raise TypeError(
+            f"flow must be what its transform and base make of it, got {name_of(type(flow))}, which changes "
+            f"{', '.join(changed)} of {kind.__name__}; write what it adds as a layer, and build a {kind.__name__}"
+        )
 
 
 def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -80,10 +123,11 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
     validation.context_of(len(x), context)
+    host = host_of(flow)
     try:
-        return host_of(flow).encode(flow, x, context)
+        return host.encode(flow, x, context)
     except RuntimeError as error:
-        _explain("x", x, flow, error)
+        _explain("x", x, flow, host, error)
         raise
 
 
@@ -99,22 +143,36 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
         Data, shape (n, ...).
     """
     validation.context_of(len(z), context)
+    host = host_of(flow)
     try:
-        return host_of(flow).decode(flow, z, context)
+        return host.decode(flow, z, context)
     except RuntimeError as error:
-        _explain("z", z, flow, error)
+        _explain("z", z, flow, host, error)
         raise
 
 
-def _explain(name: str, value: Tensor, flow: nn.Module, error: RuntimeError) -> None:
+def _explain(name: str, value: Tensor, flow: nn.Module, host: Host, error: RuntimeError) -> None:
     """``TypeError`` if what torch did not compute has another dtype than the flow, or is on another device."""
-    parameter = next((p for p in flow.parameters() if p.is_floating_point()), None)
-    if parameter is None or (value.dtype, value.device) == (parameter.dtype, parameter.device):
+    layers = placement_of(*host.layers_of(flow))
+    if None in layers or layers.holds(value):
         return
+    got = f"{value.dtype} on {value.device}"
+    if _is_as_the_base(value, flow, host):
+        raise TypeError(
+            f"the base of the flow must have the dtype of its layers and be on their device, {layers}, got a base of "
+            f"{got}; move the flow as a whole: flow.to({str(layers.device)!r}, {layers.dtype})"
+        ) from error
     raise TypeError(
-        f"{name} must have the dtype of the flow and be on its device, {parameter.dtype} on {parameter.device}, "
-        f"got {value.dtype} on {value.device}; pass {name}.to({parameter.dtype}), or move the flow"
+        f"{name} must have the dtype of the flow and be on its device, {layers}, got {got}; "
+        f"pass {name}.to({layers.dtype}), or move the flow"
     ) from error
+
+
+def _is_as_the_base(value: Tensor, flow: nn.Module, host: Host) -> bool:
+    try:
+        return placement_of(host.base_of(flow)).holds(value)
+    except TypeError:  # a flow without a base for its whole latent
+        return False
 
 
 def log_prob(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -143,12 +201,19 @@ def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
 
     For models whose class builds its own base, such as nflows' ``SimpleRealNVP``, and for normflows'
     ``MultiscaleFlow``, which becomes a ``NormalizingFlow`` of one multiscale layer and one base over all
-    levels. Class labels belong to the bases of a class-conditional flow and go with them. The flow that
-    is given stays as it is.
+    levels. All others keep their class, their attributes and their mode. Class labels belong to the bases of a
+    class-conditional flow and go with them. The flow that is given stays as it is; the base is brought to the
+    dtype and device of the flow's layers, and into its mode.
 
     Raises:
-        TypeError: ``flow`` is of no known host, or ``base`` is no module.
+        TypeError: ``flow`` is of no known host, or of a subclass with a density of its own, or ``base`` is no
+            module.
     """
     if not isinstance(base, nn.Module):
         raise TypeError(f"base must be a distribution that is an nn.Module, got {base!r}; build it first")
-    return host_of(flow).swap_base(flow, base)
+    host = host_of(flow)
+    swapped = host.swap_base(flow, base)
+    layers, whole = placement_of(*host.layers_of(flow)), placement_of(flow)
+    move(base, Placement(layers.dtype or whole.dtype, layers.device or whole.device))
+    base.train(flow.training)
+    return swapped

@@ -5,17 +5,35 @@ from __future__ import annotations
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
+from nflows.transforms import CompositeTransform, InverseTransform, MultiscaleCompositeTransform
+from nflows.transforms.linear import Linear
 from torch import Tensor, nn
+
+from nflows_spread.hosts.caches import forget_caches
+from nflows_spread.hosts.overrides import overridden
+from nflows_spread.hosts.swapping import with_base
+
+LAYERS_IN: dict[type[nn.Module], tuple[str, ...]] = {
+    Flow: ("_transform",),
+    CompositeTransform: ("_transforms",),
+    MultiscaleCompositeTransform: ("_transforms",),
+    InverseTransform: ("_transform",),
+}
+"""What is made of other layers alone, and the attributes under which it has them."""
 
 
 class NFlows:
     """The host for ``nflows.flows.Flow`` and its subclasses, conditional or not."""
 
+    kinds: tuple[type[nn.Module], ...] = (Flow,)
+
     def encode(self, flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        forget_caches(flow, Linear)
         z, logabsdet = flow._transform(x, context=flow._embedding_net(context))
         return z, logabsdet
 
     def decode(self, flow: Flow, z: Tensor, context: Tensor | None) -> Tensor:
+        forget_caches(flow, Linear)
         x: Tensor = flow._transform.inverse(z, context=flow._embedding_net(context))[0]
         return x
 
@@ -23,11 +41,16 @@ class NFlows:
         base: nn.Module = flow._distribution
         return base
 
+    def layers_of(self, flow: Flow) -> list[nn.Module]:
+        return [flow._transform] if isinstance(flow._transform, nn.Module) else []
+
     def swap_base(self, flow: Flow, base: nn.Module) -> Flow:
-        return Flow(flow._transform, base, flow._embedding_net)
+        own = vars(nn.Module())
+        made = vars(Flow(flow._transform, base, flow._embedding_net))  # newer versions look at how the base is called
+        return with_base(flow, "_distribution", base, {name: made[name] for name in made if name not in own})
 
     def variances_of(self, base: nn.Module) -> Tensor | None:
-        if not isinstance(base, StandardNormal):
+        if not isinstance(base, StandardNormal) or overridden(base, StandardNormal):
             return None
         return torch.ones(base._shape.numel(), dtype=torch.float64)
 

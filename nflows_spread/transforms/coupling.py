@@ -55,7 +55,8 @@ class ExponentialAffineCouplingTransform(AffineCouplingTransform):
                 f"mask must select at least one feature to transform and leave at least one, "
                 f"got {transformed} of {len(mask)} to transform"
             )
-        super().__init__(mask, transform_net_create_fn)
+        # past the constructor of nflows' class, which in newer versions keeps a lambda that cannot be pickled
+        super(AffineCouplingTransform, self).__init__(mask, transform_net_create_fn)
         self.log_scale = nn.Identity() if log_scale is None else log_scale
         self._find_slices()
         self.register_load_state_dict_post_hook(_find_slices_again)
@@ -240,6 +241,25 @@ class SigmoidLogScale(nn.Module):
 
     def forward(self, raw_scale: Tensor) -> Tensor:
         return torch.log(torch.sigmoid(raw_scale + 2.0) + 1e-3)
+
+
+class ActivationLogScale(nn.Module):
+    """s = log(activation(NN)), the log-scale of a coupling of newer nflows, whose ``scale_activation`` is free.
+
+    Args:
+        activation: elementwise and positive; or the name of an attribute of ``AffineCouplingTransform``, whose
+            own are lambdas, which can be pickled by nothing else.
+    """
+
+    def __init__(self, activation: Callable[[Tensor], Tensor] | str) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, raw_scale: Tensor) -> Tensor:
+        activation = self.activation
+        if isinstance(activation, str):
+            activation = cast(Callable[[Tensor], Tensor], getattr(AffineCouplingTransform, activation))
+        return torch.log(activation(raw_scale))
 
 
 def _as_slice(features: Tensor) -> slice | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from nflows.transforms import LULinear, OneByOneConvolution
 from nflows.transforms.linear import Linear
@@ -14,17 +16,42 @@ _ORTHOGONAL = 1e-4
 
 
 class FullPrecisionLinear(Linear):
-    """One of nflows' linear maps that keeps the dtype of its inputs under ``torch.autocast``."""
+    """One of nflows' linear maps that keeps the dtype of its inputs under ``torch.autocast``.
+
+    With ``using_cache``, what is kept in evaluation mode is the weight of the parameters as they are: nflows' own
+    goes on with the old one after ``load_state_dict`` or ``to``. Where a gradient is wanted nothing is kept, as one
+    graph does not serve two backward passes.
+    """
+
+    _cached_from: tuple[Tensor, ...] = ()
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         with full_precision(inputs):
-            result: tuple[Tensor, Tensor] = super().forward(inputs, context)
+            forward = super().forward if self._has_cache() else self.forward_no_cache
+            result: tuple[Tensor, Tensor] = forward(inputs)
         return result
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         with full_precision(inputs):
-            result: tuple[Tensor, Tensor] = super().inverse(inputs, context)
+            inverse = super().inverse if self._has_cache() else self.inverse_no_cache
+            result: tuple[Tensor, Tensor] = inverse(inputs)
         return result
+
+    def _has_cache(self) -> bool:
+        """Whether a cached weight may be used, which is emptied first if it is not that of these parameters."""
+        if self.training or not self.using_cache or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return False
+        parameters = tuple(self.parameters())
+        if not _are_equal(parameters, self._cached_from):
+            self.cache.invalidate()
+            self._cached_from = tuple(parameter.detach().clone() for parameter in parameters)
+        return True
+
+
+def _are_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    if [(tensor.dtype, tensor.device) for tensor in tensors] != [(other.dtype, other.device) for other in others]:
+        return False
+    return all(torch.equal(tensor, other) for tensor, other in zip(tensors, others))
 
 
 class _SolvedLU(FullPrecisionLinear, LULinear):
@@ -75,7 +102,8 @@ class VolumePreservingLULinear(_CentredDiagonal):
 
     Args:
         features: number of features.
-        using_cache: keep the matrix between calls in evaluation mode, as nflows' ``Linear`` does.
+        using_cache: keep the matrix between calls in evaluation mode without gradients, as long as it is that of
+            the parameters.
         identity_init: start from the identity, else from random L and U.
 
     Shapes:

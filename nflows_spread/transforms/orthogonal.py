@@ -18,7 +18,8 @@ class VolumePreservingQRLinear(FullPrecisionLinear, QRLinear):
     Args:
         features: number of features.
         num_householder: number of reflections.
-        using_cache: keep the matrix between calls in evaluation mode, as nflows' ``Linear`` does.
+        using_cache: keep the matrix between calls in evaluation mode without gradients, as long as it is that of
+            the parameters.
 
     Shapes:
         inputs and outputs (n, features); log-determinants, exact zeros, (n,).
@@ -50,7 +51,8 @@ class VolumePreservingSVDLinear(FullPrecisionLinear, SVDLinear):
     Args:
         features: number of features.
         num_householder: number of reflections in each of U and V, even.
-        using_cache: keep the matrix between calls in evaluation mode, as nflows' ``Linear`` does.
+        using_cache: keep the matrix between calls in evaluation mode without gradients, as long as it is that of
+            the parameters.
         identity_init: start S from the identity, else from random values.
 
     Shapes:

@@ -6,21 +6,43 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from nflows.transforms.linear import Linear
 from normflows import ClassCondFlow, ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow, NormalizingFlowVAE
 from normflows.distributions import DiagGaussian
+from normflows.flows import AffineCouplingBlock, Composite, GlowBlock, Reverse
+from normflows.flows.mixing import _Linear
 from torch import Tensor, nn
 
+from nflows_spread.hosts.caches import forget_caches
 from nflows_spread.hosts.normflows.layers import JoinedLevels, actnorms_stay, down, up
+from nflows_spread.hosts.overrides import overridden
+from nflows_spread.hosts.swapping import with_base
+
+LAYERS_IN: dict[type[nn.Module], tuple[str, ...]] = {
+    NormalizingFlow: ("flows",),
+    ConditionalNormalizingFlow: ("flows",),
+    MultiscaleFlow: ("flows", "merges", "transform"),
+    JoinedLevels: ("flows", "merges", "transform"),
+    Composite: ("_flows",),
+    Reverse: ("flow",),
+    AffineCouplingBlock: ("flows",),
+    GlowBlock: ("flows",),
+}
+"""What is made of other layers alone, and the attributes under which it has them."""
 
 
 class Normflows:
     """The host for ``NormalizingFlow``, ``ConditionalNormalizingFlow`` and ``MultiscaleFlow``."""
 
+    kinds: tuple[type[nn.Module], ...] = (NormalizingFlow, ConditionalNormalizingFlow, MultiscaleFlow)
+
     def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        forget_caches(flow, Linear, _Linear)
         with actnorms_stay(flow, but_from_training_batch=True):
             return up(_layers_of(flow, context), x, x.new_zeros(len(x)), *_passed_on(flow, context))
 
     def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
+        forget_caches(flow, Linear, _Linear)
         with actnorms_stay(flow):
             return down(_layers_of(flow, context), z, z.new_zeros(len(z)), *_passed_on(flow, context))[0]
 
@@ -33,13 +55,23 @@ class Normflows:
         base: nn.Module = flow.q0  # type: ignore[assignment]
         return base
 
+    def layers_of(self, flow: nn.Module) -> list[nn.Module]:
+        kind = next(kind for kind in type(flow).__mro__ if kind in LAYERS_IN)
+        held = [getattr(flow, name) for name in LAYERS_IN[kind]]
+        return [layer for layer in held if isinstance(layer, nn.Module)]
+
     def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
-        kind = ConditionalNormalizingFlow if isinstance(flow, ConditionalNormalizingFlow) else NormalizingFlow
-        swapped: nn.Module = kind(base, _layers_of(flow, None), getattr(flow, "p", None))
+        if not isinstance(flow, MultiscaleFlow):
+            return with_base(flow, "q0", base, {})
+        swapped: nn.Module = NormalizingFlow(base, _layers_of(flow, None))
+        for module in (swapped, *swapped.children(), *cast(nn.ModuleList, swapped.flows)):
+            module.training = flow.training
         return swapped
 
     def variances_of(self, base: nn.Module) -> Tensor | None:
-        return torch.exp(2.0 * base.log_scale.double()).flatten() if isinstance(base, DiagGaussian) else None
+        if not isinstance(base, DiagGaussian) or overridden(base, DiagGaussian):
+            return None
+        return torch.exp(2.0 * base.log_scale.double()).flatten()
 
 
 def host_for(flow: nn.Module) -> Normflows | None:

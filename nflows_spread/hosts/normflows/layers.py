@@ -19,6 +19,8 @@ from normflows.flows import ActNorm, BatchNorm, Composite, Flow, HamiltonianMont
 from normflows.transforms import Shift
 from torch import Tensor, nn
 
+from nflows_spread.hosts.overrides import overridden
+
 _SPOILING = {
     MetropolisHastings: "it is random, so that no latent belongs to a point",
     HamiltonianMonteCarlo: "it is random, so that no latent belongs to a point",
@@ -29,12 +31,12 @@ _SPOILING = {
 def up(layers: Iterable[nn.Module], x: Tensor, total: Tensor, *passed_on: Tensor | None) -> tuple[Tensor, Tensor]:
     """Data → latent through layers given in the order latent → data; adds their log-determinants to ``total``."""
     for layer in reversed(list(layers)):
-        if isinstance(layer, Composite):
+        if isinstance(layer, Composite) and not overridden(layer, Composite):
             x, total = up(layer._flows, x, total, *passed_on)
-        elif isinstance(layer, Reverse):
+        elif isinstance(layer, Reverse) and not overridden(layer, Reverse):
             x, total = down([layer.flow], x, total, *passed_on)
         else:
-            x, logabsdet = _checked(layer).inverse(x.clone() if isinstance(layer, Shift) else x, *passed_on)
+            x, logabsdet = _checked(layer).inverse(_kept_from(layer, x), *passed_on)
             total = _plus(total, logabsdet)
     return x, total
 
@@ -42,14 +44,19 @@ def up(layers: Iterable[nn.Module], x: Tensor, total: Tensor, *passed_on: Tensor
 def down(layers: Iterable[nn.Module], z: Tensor, total: Tensor, *passed_on: Tensor | None) -> tuple[Tensor, Tensor]:
     """Latent → data, the other way through the same layers."""
     for layer in layers:
-        if isinstance(layer, Composite):
+        if isinstance(layer, Composite) and not overridden(layer, Composite):
             z, total = down(layer._flows, z, total, *passed_on)
-        elif isinstance(layer, Reverse):
+        elif isinstance(layer, Reverse) and not overridden(layer, Reverse):
             z, total = up([layer.flow], z, total, *passed_on)
         else:
-            z, logabsdet = _checked(layer)(z.clone() if isinstance(layer, Shift) else z, *passed_on)
+            z, logabsdet = _checked(layer)(_kept_from(layer, z), *passed_on)
             total = _plus(total, logabsdet)
     return z, total
+
+
+def _kept_from(layer: nn.Module, x: Tensor) -> Tensor:
+    """The input, or a copy of it for a layer that is, or has somewhere, a ``Shift``, which changes it."""
+    return x.clone() if any(isinstance(part, Shift) for part in layer.modules()) else x
 
 
 def _plus(total: Tensor, logabsdet: Tensor | float) -> Tensor:
