@@ -50,7 +50,7 @@ def fit(
     progress: bool | None = None,
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
-    processes: int = 1,
+    processes: int | None = None,
     engine: Fabric | None = None,
 ) -> FitResult:
     """Train an objective on data.
@@ -90,8 +90,10 @@ def fit(
         generator: source of the order of the data. By default seeded from torch's global generator.
         device: where to train; by default where the objective is.
         processes: how many to start on this machine; the objective has the result afterwards. The
-            calling script needs ``if __name__ == "__main__":``, and arguments that can be pickled.
-            Under ``fabric run`` the processes are there already, and ``device`` and ``processes`` are its.
+            calling script needs ``if __name__ == "__main__":``, and arguments that can be pickled. By default
+            one, or all those of ``torchrun`` or ``fabric run``, each of which must call ``fit`` then; 1 is this
+            process alone under them too. The tasks of a scheduler such as SLURM train each for itself; see
+            ``engine``.
         engine: a launched Fabric of your own, in place of ``device`` and ``processes``.
 
     Returns:
@@ -152,6 +154,6 @@ def fit(
         generator=generator or torch.Generator().manual_seed(draw_seed()),
     )
     place = next(objective.parameters()).device if device is None else torch.device(device)
-    if engine is None and processes > 1 and not launched_from_outside():
+    if engine is None and processes is not None and processes > 1 and not launched_from_outside():
         return train_in_new_processes(engine_for(place, processes), job)
     return train(engine or engine_for(place, processes), job).result
