@@ -25,7 +25,9 @@ def s_curve(rows: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([torch.sin(t), height, torch.sign(t) * (torch.cos(t) - 1.0)], dim=1)
 
 
-def main(steps: int = 2000, folder: str | None = None, processes: int | None = None, device: str | None = None) -> FitResult:
+def main(
+    steps: int = 2000, folder: str | None = None, processes: int | None = None, device: str | None = None
+) -> FitResult:
     """Train, or go on training, and print what was found.
 
     Args:

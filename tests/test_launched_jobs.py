@@ -1,4 +1,4 @@
-"""A training within a job of several processes: on its own unless somebody asks for more. This file is also such a job."""
+"""Training in a job of several processes: alone unless somebody asks for more. This file is also such a job."""
 
 import json
 import os

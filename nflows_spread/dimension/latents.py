@@ -34,7 +34,7 @@ class Latents:
         validation.context_of(len(x), context)
         self.flow, self.base, self.x, self.context = flow, base, x, context
         self.noise, self.generator = noise, generator
-        self.features = x[0].numel()
+        self.features = x.shape[1:].numel()
         per_feature = _ROWS_PER_FEATURE if self.features <= _LARGE else _ROWS_PER_FEATURE_OF_LARGE
         self.rows = max(len(x), per_feature * self.features)
         scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
+from nflows_spread.hosts.starts import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
@@ -221,12 +222,9 @@ def _held_out(held_out: HeldOut | None, share: Share) -> Batch | None:
 
 def _check_initialized(objective: nn.Module) -> None:
     """``ValueError`` if a layer would set itself from its first batch, which is another one in each process."""
-    for name, module in objective.named_modules():
-        flag = getattr(module, "initialized", None)
-        if isinstance(flag, Tensor) and not bool(flag):
-            raise ValueError(
-                "layers must be initialised before training in several processes, "
-                f"got {name} ({type(module).__name__}) that waits for its first batch; "
-                "pass a batch through the flow, or use VolumePreservingActNorm "
-                "and nflows_spread.initialize"
-            )
+    for name, layer in layers_waiting_for_a_batch(objective).items():
+        raise ValueError(
+            "layers must be initialised before training in several processes, "
+            f"got {name} ({type(layer).__name__}) that waits for its first batch; "
+            "call nflows_spread.initialize(flow, x), or pass a batch through the flow, before"
+        )
