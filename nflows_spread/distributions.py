@@ -99,7 +99,7 @@ class DegenerateGaussian(Distribution):
         if record is not None and record.dim() == 0:
             known = torch.isfinite(record)
             state_dict[f"{prefix}_data_noise"] = torch.stack([known.to(record), torch.where(known, record, 0.0)])
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.

@@ -20,7 +20,7 @@ from nflows_spread.hosts.starts import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
-from nflows_spread.training.checkpoints import Checkpoints, check_same_shapes
+from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import transforms_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
@@ -122,7 +122,7 @@ def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None
     content = processes.from_first(content)
     if content is not None:
         where = f"the run in {checkpoints.folder}"
-        check_same_shapes(where, content["objective"], run.parts.objective)
+        check_same_model(where, content, run.parts.objective)
         check_same_settings(where, content["settings"], run.settings)
         continue_from(run, content)
 
