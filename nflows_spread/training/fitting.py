@@ -15,6 +15,7 @@ from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
 from nflows_spread.training.evaluation import StopOnHeldOutLoss, StopRule
+from nflows_spread.training.optimization import check_optimizer
 from nflows_spread.training.parts import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
@@ -57,10 +58,11 @@ def fit(
 
     Args:
         objective: any module with ``objective(x)``, or ``objective(x, context)``, a scalar loss.
-        data: a tensor (n, ...), a tensor and its context, a NumPy array, the path of an ``.npy``
-            file (which is mapped and not read), a ``Dataset``, a ``DataLoader``, or a function
-            ``sampler(n, generator)``. Rows are visited in random order, epoch after epoch; those
-            that do not fill a step are left out until the next epoch.
+        data: a tensor (n, ...), a NumPy array, a data frame or a list of rows, or a pair of one of them
+            and its context; the path of an ``.npy`` file (which is mapped and not read), a ``Dataset``, a
+            ``DataLoader``, or a function ``sampler(n, generator)``. Labels that come with rows are a
+            context too: pass rows alone to a flow that takes none. Rows are visited in random order, epoch
+            after epoch; those that do not fill a step are left out until the next epoch.
         steps: number of optimizer steps, those of a resumed run included.
         batch_size: rows of a batch of one process. A ``DataLoader`` has its own.
         accumulate: batches of one step.
@@ -68,7 +70,8 @@ def fit(
         weight_decay: of the default optimizer; A, scales and biases never decay.
         optimizer: in place of the default one.
         learning_rate_schedule: a torch scheduler of ``optimizer``, or a function that makes one from
-            an optimizer: ``partial(CosineAnnealingLR, T_max=steps)``. It moves on at every step.
+            an optimizer: ``partial(CosineAnnealingLR, T_max=steps)``. It moves on at every step; one that
+            follows the loss, ``ReduceLROnPlateau``, at every evaluation by the loss of ``held_out``.
         noise_schedule: a schedule of ``objective.data_noise``.
         spread_variance_schedule: a schedule of the prior's ``spread_variance``.
         gradient_clip: largest norm of the gradient, or None.
@@ -122,6 +125,8 @@ def fit(
     )
     if resume and checkpoints is None:
         raise ValueError("resume needs a folder, got no checkpoints; pass checkpoints=Checkpoints(folder)")
+    if optimizer is not None:
+        check_optimizer(optimizer, objective)
     if isinstance(learning_rate_schedule, LRScheduler) and learning_rate_schedule.optimizer is not optimizer:
         raise ValueError(
             "learning_rate_schedule must be a scheduler of the optimizer that is passed, got one of another; "
