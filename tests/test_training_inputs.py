@@ -173,6 +173,15 @@ def test_an_optimizer_that_needs_a_closure_is_refused_by_name():
         fit(objective, X, steps=1, batch_size=10, optimizer=optimizer, learning_rate_schedule=schedule)
 
 
+def test_an_optimizer_may_be_used_again_with_another_schedule():
+    objective = MeanSquare()
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=0.1)
+    for _ in range(3):  # each schedule wraps the optimizer's step once more
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        fit(objective, X, steps=1, batch_size=10, optimizer=optimizer, learning_rate_schedule=schedule)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
+
+
 def test_an_optimizer_must_be_one_and_of_this_objective():
     with pytest.raises(TypeError, match=r"must be a torch.optim.Optimizer .*, got <class .*Adam'>; build it first"):
         fit(MeanSquare(), X, steps=1, batch_size=10, optimizer=torch.optim.Adam)

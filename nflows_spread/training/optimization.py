@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
             f"optimizer must be a torch.optim.Optimizer of the objective's parameters, got {optimizer!r}; "
             "build it first: Adam(objective.parameters())"
         )
-    if _needs_argument(optimizer.step):
+    if _step_needs_argument(type(optimizer)):
         raise TypeError(
             f"optimizer must take a step without a closure, got {type(optimizer).__name__}, which evaluates the loss "
             "several times a step and needs it without noise; pass Adam or another one of first order"
@@ -88,13 +88,14 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
 
 def follows_the_loss(schedule: object) -> bool:
     """Whether a learning-rate schedule moves by a loss that it is given, as torch's ``ReduceLROnPlateau``."""
-    return isinstance(schedule, LRScheduler) and _needs_argument(schedule.step)
+    return isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule))
 
 
-def _needs_argument(step: Callable[..., Any]) -> bool:
+def _step_needs_argument(kind: type) -> bool:
+    """Whether ``step`` of a class cannot be called without arguments. Not of an object: schedulers wrap that one's."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(step).parameters.values()
-    return any(parameter.default is parameter.empty and parameter.kind in positional for parameter in parameters)
+    _, *others = inspect.signature(cast(Any, kind).step).parameters.values()
+    return any(parameter.default is parameter.empty and parameter.kind in positional for parameter in others)
 
 
 def _trainable(objective: nn.Module) -> Iterator[tuple[str, Tensor]]:
