@@ -78,6 +78,7 @@ def trained_once(
         generator=torch.Generator().manual_seed(seed),
         checkpoints=checkpoints,
         resume=True,
+        processes=1,
     )
     write_archive(path, _KIND, _VERSION, {"parameters": model.state_dict()})
     shutil.rmtree(checkpoints.folder)

@@ -85,6 +85,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
         gradient_clip=settings.gradient_clip,
         generator=torch.Generator().manual_seed(seed),
         max_minutes=max_minutes,
+        processes=1,
         checkpoints=Checkpoints(folder, keep=1),
         resume=True,
         callbacks=callbacks if sys.stderr.isatty() else [*callbacks, _Line(settings.steps)],

@@ -25,13 +25,15 @@ def s_curve(rows: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([torch.sin(t), height, torch.sign(t) * (torch.cos(t) - 1.0)], dim=1)
 
 
-def main(steps: int = 2000, folder: str | None = None, processes: int = 1, device: str | None = None) -> FitResult:
+def main(
+    steps: int = 2000, folder: str | None = None, processes: int | None = None, device: str | None = None
+) -> FitResult:
     """Train, or go on training, and print what was found.
 
     Args:
         steps: number of optimizer steps in all.
         folder: where checkpoints are; None for none.
-        processes: how many to start here. Under ``fabric run`` and ``torchrun`` they are there already.
+        processes: how many to start here; one if None. Under ``fabric run`` and ``torchrun`` they are there already.
         device: ``"cuda"`` or ``"cpu"``; by default a GPU where there is one.
     """
     torch.manual_seed(0)
@@ -60,6 +62,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--folder", help="of the checkpoints")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int)
     parser.add_argument("--device", help="cpu or cuda")
     main(**vars(parser.parse_args()))

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 import torch
 from nflows.distributions import Distribution
@@ -64,7 +64,8 @@ class DegenerateGaussian(Distribution):
         self.features = math.prod(self.shape)
         # float64, so that a later .double() finds the value that was set and not its float32 rounding
         self.register_buffer("_spread_variance", torch.tensor(variance, dtype=torch.float64))
-        self.register_buffer("_data_noise", torch.tensor(math.nan, dtype=torch.float64))
+        # a weight and weight · σ_x: averages of buffers, those from before training included, keep the quotient
+        self.register_buffer("_data_noise", torch.zeros(2, dtype=torch.float64))
         self.factor = factor(self.features)
         self.loc = nn.Parameter(torch.zeros(self.shape)) if learn_mean else None
 
@@ -84,12 +85,21 @@ class DegenerateGaussian(Distribution):
         A record that travels with the parameters, because AAᵀ is the covariance of the latents of
         *noisy* data and cannot be read without it. ``SpreadKLLoss`` owns the number and writes it here.
         """
-        value = float(cast(Tensor, self._data_noise))
-        return None if math.isnan(value) else value
+        weight, weighted = cast(Tensor, self._data_noise).tolist()
+        return weighted / weight if weight > 0.0 else None
 
     def record_data_noise(self, value: float) -> None:
         """Remember the σ_x of the training step that is about to happen."""
-        cast(Tensor, self._data_noise).fill_(value)
+        record = cast(Tensor, self._data_noise)
+        record[0], record[1] = 1.0, value
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As ``nn.Module`` does it; the record may be the single number, or NaN, of an older version."""
+        record = state_dict.get(f"{prefix}_data_noise")
+        if record is not None and record.dim() == 0:
+            known = torch.isfinite(record)
+            state_dict[f"{prefix}_data_noise"] = torch.stack([known.to(record), torch.where(known, record, 0.0)])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.

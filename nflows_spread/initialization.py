@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode
+from nflows_spread.hosts.starts import waiting_layers_held, waiting_layers_started
 from nflows_spread.transforms import ExplicitActNorm, GlowStep
 
 _ROWS = 512
@@ -17,8 +18,10 @@ _ROWS = 512
 def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> int:
     """Set every ``ExplicitActNorm`` of a flow, the volume-preserving ones too, from the output of the layers before it.
 
-    Call it once, before training and before the flow is wrapped or copied to several processes. What it
-    sets are parameters, which are saved, loaded, copied and broadcast like all others.
+    An ``ActNorm`` of nflows or normflows that still waits for its first batch is set too, in training and in evaluation
+    mode. A channel that is constant up to rounding is not blown up. Call it once, before training and before the flow
+    is wrapped or copied to several processes. What it sets are parameters, which are saved, loaded, copied and
+    broadcast like all others.
 
     Args:
         flow: a flow of any host.
@@ -33,15 +36,17 @@ def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> 
             fit the flow; then no layer has changed.
     """
     validation.two_points("x", x)
-    encode(flow, x, context)  # what does not fit shows before the first layer changes
+    with waiting_layers_held(flow):
+        encode(flow, x, context)  # what does not fit shows before the first layer changes
     layers = [module for module in flow.modules() if isinstance(module, ExplicitActNorm | GlowStep)]
     hooks = [layer.register_forward_pre_hook(_initialize_from_input) for layer in layers]
     try:
-        encode(flow, x, context)
+        with waiting_layers_started(flow) as started:
+            encode(flow, x, context)
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(isinstance(layer, ExplicitActNorm) for layer in layers)
+    return sum(isinstance(layer, ExplicitActNorm) for layer in layers) + len(started)
 
 
 @torch.no_grad()

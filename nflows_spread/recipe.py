@@ -193,6 +193,7 @@ def trained_by(
             callbacks=callbacks,
             generator=generator,
             progress=progress,
+            processes=1,  # one array is one training, in whatever job this process is
         )
         return result.stopped != "max_minutes"
 

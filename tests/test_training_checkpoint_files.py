@@ -8,8 +8,8 @@ import zipfile
 import pytest
 import torch
 
+from nflows_spread.training import Checkpoints, read_checkpoint
 from nflows_spread.training import files as files_module
-from nflows_spread.training import read_checkpoint
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
 
 
@@ -32,6 +32,27 @@ def test_a_folder_of_damaged_checkpoints_is_refused(tmp_path):
         pytest.raises(ValueError, match="none of the 1 checkpoints"),
     ):
         train(objective_of(0), ROWS, 10, folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(("is_best", "expected"), [(True, 10), (False, 5)])
+def test_a_run_killed_before_it_could_name_its_best_names_it_when_it_is_resumed(is_best, expected, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(5, {"step": 5, "is_best": True}, is_best=True)
+    assert read_checkpoint(checkpoints.best)["step"] == 5
+    checkpoints.write(10, {"step": 10, "is_best": is_best}, is_best=False)  # the link did not come about
+    assert checkpoints.read_latest()["step"] == 10
+    assert read_checkpoint(checkpoints.best)["step"] == expected
+
+
+def test_a_resumed_run_has_its_best_checkpoint_again(tmp_path):
+    train(objective_of(0), ROWS, 15, folder=tmp_path)
+    best = Checkpoints(tmp_path).best
+    before = best.read_bytes()
+    step = read_checkpoint(best)["step"]
+    assert step == 15, "the loss of this run falls"
+    best.unlink()
+    train(objective_of(1), ROWS, 15, folder=tmp_path, resume=True)
+    assert best.read_bytes() == before
 
 
 def flip(path, position):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from nflows_spread import SpreadKLLoss, initialize
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training import Checkpoints, GeometricNoise, NotFiniteError, fit, read_checkpoint
 from nflows_spread.training.engine import Fabric, launch
@@ -61,6 +61,13 @@ class BreaksOnOneRank(nn.Module):
         self.calls += 1
         bad = self.calls >= 3 and os.environ.get("LOCAL_RANK") == "1"
         return (x - self.mean).square().mean() * (float("nan") if bad else 1.0)
+
+
+def of_normflows():
+    """An objective whose ``ActNorm`` takes its statistics from the first batch, another one in each process."""
+    import normflows as nf
+
+    return SpreadKLLoss(nf.NormalizingFlow(DegenerateGaussian([2]), [nf.flows.ActNorm(2)]), data_noise=0.1)
 
 
 def vector(module):
@@ -131,11 +138,15 @@ def refusal(fabric, objective, **options):
 
 def in_each_process(fabric, folder):
     """What is tried in processes that are there already. The first one writes down what came of it."""
-    actnorm = Deterministic(folder / "start")
-    actnorm.flow._transform._transforms.insert(0, ActNorm(2))
+    actnorm, started = Deterministic(folder / "start"), Deterministic(folder / "start")
+    for objective in (actnorm, started):
+        objective.flow._transform._transforms.insert(0, ActNorm(2))
+    initialize(started.flow, X)
     values = {
         "noisy": with_noise(fabric, folder),
         "waiting": refusal(fabric, actnorm, steps=1),
+        "started": refusal(fabric, started, steps=1),
+        "waiting in normflows": refusal(fabric, of_normflows(), steps=1),
         "late": fit(
             Deterministic(folder / "start"), X, steps=10**6, batch_size=8, engine=fabric, max_minutes=0.01
         ).stopped,
@@ -204,6 +215,8 @@ def test_processes_agree_that_the_time_is_up(found):
 
 def test_a_layer_that_waits_for_its_first_batch_is_refused_in_several_processes(found):
     assert "flow._transform._transforms.0 (ActNorm) that waits for its first batch" in found[1]["waiting"]
+    assert "flow.flows.0 (ActNorm) that waits for its first batch" in found[1]["waiting in normflows"]
+    assert found[1]["started"] == "no error"  # after the remedy that the message names
 
 
 def test_a_loader_is_shared_out_between_processes():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nflows_spread import Spectrum, SpreadKLLoss, spectrum
+from nflows_spread import Spectrum, SpreadKLLoss, decode, encode, intrinsic_dimension, spectrum
 from nflows_spread.dimension.rules import decide
 from nflows_spread.models import TABLE_3, convolutional_flow, coupling_flow
 from nflows_spread.training import GeometricNoise, TensorBoard, fit
@@ -45,15 +45,30 @@ def curve(accumulator, name):
 
 def test_every_curve_is_there_and_says_what_the_run_did(tmp_path):
     board = TensorBoard(tmp_path, every=5, look_every=20)
-    objective, result = train(board)
+    seen = {"norms": {}, "batch": None}
+
+    def look(state):
+        seen["batch"] = state.batch[0]
+        if state.step % 5 == 0:
+            norms = [torch.linalg.vector_norm(p.grad) for p in state.objective.parameters()]
+            seen["norms"][state.step] = float(torch.linalg.vector_norm(torch.stack(norms)))
+
+    objective, result = train(board, look)
     board.close()
     found = events(tmp_path)
     assert curve(found, "loss") == pytest.approx({step: result.losses[step - 1] for step in (5, 10, 15, 20)}, rel=1e-6)
     assert curve(found, "learning_rate") == pytest.approx(dict.fromkeys((5, 10, 15, 20), 1e-3), rel=1e-6)
     assert curve(found, "data_noise")[20] == pytest.approx(0.1, rel=1e-6)
     assert curve(found, "held_out_loss") == pytest.approx({e.step: e.loss for e in result.evaluations}, rel=1e-6)
-    assert 0.0 <= curve(found, "invertibility_error")[20] < 1e-4
-    assert curve(found, "gradient_norm")[20] > 0.0
+    with torch.no_grad():
+        x = seen["batch"]
+        error = (decode(objective.flow, encode(objective.flow, x)) - x).abs().max()
+    assert curve(found, "invertibility_error")[20] == pytest.approx(float(error), rel=1e-6)
+    assert curve(found, "gradient_norm") == pytest.approx(seen["norms"], rel=1e-6)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        dimension = intrinsic_dimension(objective.flow, x)
+    assert curve(found, "dimension")[20] == int(dimension) == 2
     values = spectrum(objective.flow, X[:60]).eigenvalues
     shown = [curve(found, f"spectrum/eigenvalue_{k:02d}")[20] for k in (1, 2, 3)]
     assert shown == pytest.approx(values.tolist(), rel=1e-5)

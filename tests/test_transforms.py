@@ -78,6 +78,17 @@ def test_without_gradients_everything_is_what_it_is_with_them(name, way):
     assert torch.equal(inputs, given)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_an_empty_batch_stays_one_in_both_directions(name):
+    transform, inputs, context = built(name)
+    none = None if context is None else context[:0]
+    outputs, logabsdet = transform(inputs[:0], none)
+    assert outputs.shape == transform(inputs, context)[0][:0].shape
+    back, back_logabsdet = transform.inverse(outputs, none)
+    assert back.shape == inputs[:0].shape
+    assert logabsdet.shape == back_logabsdet.shape == (0,)
+
+
 @pytest.mark.parametrize("name", VOLUME_PRESERVING)
 def test_volume_is_preserved_to_1e_10_in_both_directions(name):
     transform, inputs, context = built(name)

@@ -42,6 +42,7 @@ def train(objective: nn.Module, rows: Tensor, *, steps: int, generator: torch.Ge
         gradient_clip=_GRADIENT_CLIP,
         generator=generator,
         progress=False,
+        processes=1,
         **options,
     )
 

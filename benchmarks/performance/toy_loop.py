@@ -154,6 +154,7 @@ def fitted_with_everything(steps: int) -> Step:
                 average=0.999,
                 checkpoints=Checkpoints(folder, every=steps),
                 progress=True,
+                processes=1,
             )
 
     return run

@@ -81,6 +81,7 @@ def fitted_maps(outcome: Outcome, rank: int) -> Maps:
             learning_rate_schedule=partial(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=_STEPS),
             progress=False,
             generator=outcome.generator(),
+            processes=1,
         )
     except NotFiniteError:
         return start

@@ -77,7 +77,7 @@ def volume_error(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -
     """
     validation.points("x", x)
     error = float(encode_with_logabsdet(flow, x, context)[1].abs().max())
-    if x[0].numel() <= _JACOBIAN_FEATURES:
+    if x.shape[1:].numel() <= _JACOBIAN_FEATURES:
         error = max(error, float(torch.linalg.slogdet(_jacobians(flow, x, context)).logabsdet.abs().max()))
     return error
 

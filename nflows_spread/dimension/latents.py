@@ -34,7 +34,7 @@ class Latents:
         validation.context_of(len(x), context)
         self.flow, self.base, self.x, self.context = flow, base, x, context
         self.noise, self.generator = noise, generator
-        self.features = x[0].numel()
+        self.features = x.shape[1:].numel()
         self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
         # of pairs S and σ_x² N have the same sampling error, so that few do where many cost more than a training step
         few = self.features > _LARGE

@@ -13,6 +13,7 @@ from nflows_spread import linalg, validation
 from nflows_spread.hosts import encode
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
+from nflows_spread.transforms.normalization import varies
 
 
 @torch.no_grad()
@@ -87,8 +88,14 @@ def _swap(step: GlowStep, args: tuple[Tensor, ...]) -> None:
 
 
 def _see_unit_variance(step: GlowStep, args: tuple[Tensor, ...]) -> None:
-    """Divide the weights of the net's first layer by the standard deviation of what it sees."""
+    """Divide the weights of the net's first layer by the standard deviation of what it sees.
+
+    Where that is rounding alone, as of the colours of grey images, the deviation of all channels takes its place.
+    """
     net = step.coupling.transform_net
     if isinstance(net, GlowNet):
-        seen = step.convolution(step.actnorm(args[0])[0])[0][:, : net.first.in_channels]
-        net.first.weight.div_(seen.std().clamp_min(torch.finfo(seen.dtype).eps))
+        arriving = step.convolution(step.actnorm(args[0])[0])[0]
+        seen = arriving[:, : net.first.in_channels]
+        std, whole = seen.std(), arriving.std()
+        if bool(varies(whole, args[0].abs().max())):
+            net.first.weight.div_(std if bool(varies(std, seen.abs().max(), among=whole)) else whole)

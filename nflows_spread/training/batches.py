@@ -55,8 +55,9 @@ def batches_of(data: Data, share: Share, generator: torch.Generator) -> Batches:
     if callable(data):
         return _SampledBatches(data, share, generator)
     raise TypeError(
-        "data must be a tensor, a NumPy array, the path of an .npy file, a Dataset, a DataLoader or a function "
-        f"sampler(n, generator), got {type(data).__name__}"
+        "data must be a tensor, a NumPy array, a data frame, a list of rows, a pair of one of these and its context, "
+        "the path of an .npy file, a Dataset, a DataLoader or a function sampler(n, generator), "
+        f"got {type(data).__name__}"
     )
 
 

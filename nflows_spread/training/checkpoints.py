@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from nflows_spread import validation
 from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.comparison import check_same_parts, check_same_shapes
 from nflows_spread.training.files import link_atomically, read_archive, remove_unfinished, write_archive
 
 _KIND = "checkpoint"
@@ -135,7 +135,7 @@ def restore_objective(path: str | Path, objective: nn.Module, *, averaged: bool 
         ValueError: the file is damaged or of another kind, the checkpoint is of another model, or has no average.
     """
     content = read_checkpoint(path)
-    check_same_shapes(str(path), content["objective"], objective)
+    check_same_model(str(path), content, objective)
     if averaged and content["average"] is None:
         raise ValueError(f"{path} must hold a moving average, got none; pass average to fit")
     objective.load_state_dict(content["objective"])
@@ -146,12 +146,8 @@ def restore_objective(path: str | Path, objective: nn.Module, *, averaged: bool 
     return int(content["step"])
 
 
-def check_same_shapes(source: str, tensors: Mapping[str, Any], module: nn.Module) -> None:
-    """``ValueError`` unless ``tensors`` are those of ``module``, by name and shape; the first differences are named."""
-    here = {name: tuple(value.shape) for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
-    there = {name: tuple(value.shape) for name, value in tensors.items() if isinstance(value, torch.Tensor)}
-    if here == there:
-        return
-    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
-    shown = ", ".join(f"{name} is {there.get(name, 'absent')} and not {here.get(name, 'absent')}" for name in names[:3])
-    raise ValueError(f"{source} must be of the same model, got {len(names)} tensors that differ: {shown}")
+def check_same_model(source: str, content: Mapping[str, Any], objective: nn.Module) -> None:
+    """``ValueError`` unless a checkpoint is of this objective, by its tensors and by what its parts are."""
+    check_same_shapes(source, content["objective"], objective)
+    if "parts" in content:  # older versions did not write them
+        check_same_parts(source, content["parts"], objective)

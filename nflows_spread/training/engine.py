@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 try:
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 except ImportError as error:
@@ -33,33 +36,57 @@ def launched_from_outside() -> bool:
     return os.environ.get("LT_CLI_USED") == "1" or "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def engine_for(device: torch.device, processes: int) -> Fabric:
+def engine_for(device: torch.device, processes: int | None) -> Fabric:
     """An engine on this machine, or the one that ``fabric run`` or ``torchrun`` describes.
 
-    It is launched, unless it is to start processes on this machine.
+    It is launched, unless it is to start processes on this machine. What a scheduler such as SLURM has put into the
+    environment has no say: a job of several tasks is several programs until somebody asks for one.
 
     Args:
         device: kind of device, and which one where there is one process. Under ``fabric run`` it has no say.
-        processes: how many, each on a device of its own (processes of a CPU share its cores).
+        processes: 1 for this process alone, whatever has started it; more for so many, each on a device of its own
+            (processes of a CPU share its cores). Under ``fabric run`` or ``torchrun`` None and more than 1 are all
+            of the launcher's; elsewhere None is 1.
 
     Raises:
         RuntimeError: the device is not there.
     """
+    if processes is not None:
+        validation.positive_int("processes", processes)
+    if processes == 1 or not (processes or launched_from_outside()):
+        with _launcher_ignored():
+            devices = 1 if device.type == "cpu" else [device.index or 0]
+            fabric = Fabric(accelerator=device.type, devices=devices, plugins=[LightningEnvironment()])
+            fabric.launch()
+        return fabric
     if os.environ.get("LT_CLI_USED") == "1":
         atexit.register(_disconnect)
         return Fabric()
     if launched_from_outside():
         here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-        fabric = Fabric(accelerator=device.type, devices=here, num_nodes=everywhere // here, strategy="ddp")
+        fabric = Fabric(
+            accelerator=device.type,
+            devices=here,
+            num_nodes=everywhere // here,
+            strategy="ddp",
+            plugins=[TorchElasticEnvironment()],
+        )
         fabric.launch()
         atexit.register(_disconnect)
         return fabric
-    validation.positive_int("processes", processes)
-    if processes > 1:
-        return Fabric(accelerator=device.type, devices=processes, strategy="ddp_spawn")
-    fabric = Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else [device.index or 0])
-    fabric.launch()
-    return fabric
+    return Fabric(
+        accelerator=device.type, devices=cast(int, processes), strategy="ddp_spawn", plugins=[LightningEnvironment()]
+    )
+
+
+@contextmanager
+def _launcher_ignored() -> Iterator[None]:
+    """Inside, the environment does not tell Fabric that ``fabric run`` has started this process."""
+    of_the_launcher = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("LT_")}
+    try:
+        yield
+    finally:
+        os.environ.update(of_the_launcher)
 
 
 def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> None:

@@ -15,6 +15,7 @@ from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
 from nflows_spread.training.evaluation import StopOnHeldOutLoss, StopRule
+from nflows_spread.training.optimization import check_optimizer
 from nflows_spread.training.parts import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
@@ -50,17 +51,18 @@ def fit(
     progress: bool | None = None,
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
-    processes: int = 1,
+    processes: int | None = None,
     engine: Fabric | None = None,
 ) -> FitResult:
     """Train an objective on data.
 
     Args:
         objective: any module with ``objective(x)``, or ``objective(x, context)``, a scalar loss.
-        data: a tensor (n, ...), a tensor and its context, a NumPy array, the path of an ``.npy``
-            file (which is mapped and not read), a ``Dataset``, a ``DataLoader``, or a function
-            ``sampler(n, generator)``. Rows are visited in random order, epoch after epoch; those
-            that do not fill a step are left out until the next epoch.
+        data: a tensor (n, ...), a NumPy array, a data frame or a list of rows, or a pair of one of them
+            and its context; the path of an ``.npy`` file (which is mapped and not read), a ``Dataset``, a
+            ``DataLoader``, or a function ``sampler(n, generator)``. Labels that come with rows are a
+            context too: pass rows alone to a flow that takes none. Rows are visited in random order, epoch
+            after epoch; those that do not fill a step are left out until the next epoch.
         steps: number of optimizer steps, those of a resumed run included.
         batch_size: rows of a batch of one process. A ``DataLoader`` has its own.
         accumulate: batches of one step.
@@ -68,7 +70,8 @@ def fit(
         weight_decay: of the default optimizer; A, scales and biases never decay.
         optimizer: in place of the default one.
         learning_rate_schedule: a torch scheduler of ``optimizer``, or a function that makes one from
-            an optimizer: ``partial(CosineAnnealingLR, T_max=steps)``. It moves on at every step.
+            an optimizer: ``partial(CosineAnnealingLR, T_max=steps)``. It moves on at every step; one that
+            follows the loss, ``ReduceLROnPlateau``, at every evaluation by the loss of ``held_out``.
         noise_schedule: a schedule of ``objective.data_noise``.
         spread_variance_schedule: a schedule of the prior's ``spread_variance``.
         gradient_clip: largest norm of the gradient, or None.
@@ -90,8 +93,10 @@ def fit(
         generator: source of the order of the data. By default seeded from torch's global generator.
         device: where to train; by default where the objective is.
         processes: how many to start on this machine; the objective has the result afterwards. The
-            calling script needs ``if __name__ == "__main__":``, and arguments that can be pickled.
-            Under ``fabric run`` the processes are there already, and ``device`` and ``processes`` are its.
+            calling script needs ``if __name__ == "__main__":``, and arguments that can be pickled. By default
+            one, or all those of ``torchrun`` or ``fabric run``, each of which must call ``fit`` then; 1 is this
+            process alone under them too. The tasks of a scheduler such as SLURM train each for itself; see
+            ``engine``.
         engine: a launched Fabric of your own, in place of ``device`` and ``processes``.
 
     Returns:
@@ -120,6 +125,8 @@ def fit(
     )
     if resume and checkpoints is None:
         raise ValueError("resume needs a folder, got no checkpoints; pass checkpoints=Checkpoints(folder)")
+    if optimizer is not None:
+        check_optimizer(optimizer, objective)
     if isinstance(learning_rate_schedule, LRScheduler) and learning_rate_schedule.optimizer is not optimizer:
         raise ValueError(
             "learning_rate_schedule must be a scheduler of the optimizer that is passed, got one of another; "
@@ -152,6 +159,6 @@ def fit(
         generator=generator or torch.Generator().manual_seed(draw_seed()),
     )
     place = next(objective.parameters()).device if device is None else torch.device(device)
-    if engine is None and processes > 1 and not launched_from_outside():
+    if engine is None and processes is not None and processes > 1 and not launched_from_outside():
         return train_in_new_processes(engine_for(place, processes), job)
     return train(engine or engine_for(place, processes), job).result

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
+from nflows_spread.training.causes import explained, likely_cause
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
 from nflows_spread.training.interruptions import Interruptions
+from nflows_spread.training.optimization import follows_the_loss
 from nflows_spread.training.parts import Limits, Parts
 from nflows_spread.training.progress import ProgressBar
 from nflows_spread.training.result import FitResult, NotFiniteError, TrainingState
@@ -140,7 +143,7 @@ class Run:
             state.batch = parts.batches.next()
             apart = not self._alone and part < count - 1
             with parts.processes.without_exchange(parts.forward, True) if apart else nullcontext():
-                loss = parts.forward(*state.batch)
+                loss = self._loss()
                 if self._reads_at_once and not math.isfinite(float(loss.detach())):
                     self._read_losses()
                     raise NotFiniteError(self._cause(state.step + 1, float(loss.detach())))
@@ -150,7 +153,8 @@ class Run:
             state.clipped_from = torch.nn.utils.clip_grad_norm_(self._parameters, self.limits.gradient_clip)
         parts.optimizer.step()
         for schedule in parts.schedules.values():
-            schedule.step()
+            if not follows_the_loss(schedule):
+                schedule.step()
         if "learning_rate" in parts.schedules and (rate := parts.optimizer.param_groups[0]["lr"]) < 0.0:
             raise ValueError(
                 f"learning_rate_schedule must stay at or above 0, got {float(rate)} at step {state.step + 1}"
@@ -160,6 +164,17 @@ class Run:
         if total is not None:
             state.last_loss = total if count == 1 else total / count
             self._pending.append(state.last_loss)
+
+    def _loss(self) -> Tensor:
+        """Of the batch at hand."""
+        try:
+            return self.parts.forward(*self.state.batch)
+        except Exception as error:
+            first = not self.losses and not self._pending
+            reason = explained(error, self.parts.objective, self.state.batch, first=first)
+            if reason is error:
+                raise
+            raise reason from error
 
     def _read_losses(self) -> None:
         """Fetch the losses since the last time: on an accelerator this waits for it, so it is done rarely."""
@@ -183,6 +198,9 @@ class Run:
         evaluation: Evaluation = parts.processes.from_first(Evaluation(self.state.step, loss, dimension))
         self.evaluations.append(evaluation)
         self.state.evaluation = evaluation
+        for schedule in parts.schedules.values():
+            if isinstance(schedule, LRScheduler) and follows_the_loss(schedule):
+                schedule.step(evaluation.loss)  # type: ignore[arg-type]
         return None if parts.early_stop is None else parts.early_stop(evaluation)
 
     def _write_checkpoint(self) -> None:
@@ -226,10 +244,8 @@ class Run:
             f"the parameter {bad} is not finite" if bad else "all parameters are finite, the loss of this batch is not"
         )
         left = f"; the last good checkpoint is {self.checkpoint}" if self.checkpoint is not None else ""
-        return (
-            f"loss and parameters must stay finite, got a loss of {loss} at step {step}: {what}{left}; "
-            "lower the learning rate, set gradient_clip, or raise the data noise"
-        )
+        remedy = likely_cause(self.parts.objective, self.state.batch, first=not self.losses)
+        return f"loss and parameters must stay finite, got a loss of {loss} at step {step}: {what}{left}; {remedy}"
 
 
 def _not_finite(objective: nn.Module) -> str | None:

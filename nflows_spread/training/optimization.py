@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
@@ -57,6 +59,43 @@ def parameter_groups(objective: nn.Module, weight_decay: float) -> list[dict[str
         (decaying if is_weight and id(parameter) not in kept_free else free).append(parameter)
     groups = [{"params": decaying, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def check_optimizer(optimizer: object, objective: nn.Module) -> None:
+    """See that an optimizer is one that the loop can use, and that it moves this objective.
+
+    Raises:
+        TypeError: it is no optimizer, or its steps need a closure.
+        ValueError: none of its parameters is the objective's.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer must be a torch.optim.Optimizer of the objective's parameters, got {optimizer!r}; "
+            "build it first: Adam(objective.parameters())"
+        )
+    if _step_needs_argument(type(optimizer)):
+        raise TypeError(
+            f"optimizer must take a step without a closure, got {type(optimizer).__name__}, which evaluates the loss "
+            "several times a step and needs it without noise; pass Adam or another one of first order"
+        )
+    own = {id(parameter) for parameter in objective.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError(
+            f"optimizer must be one of the objective's parameters, got a {type(optimizer).__name__} of others; "
+            "build it from objective.parameters()"
+        )
+
+
+def follows_the_loss(schedule: object) -> bool:
+    """Whether a learning-rate schedule moves by a loss that it is given, as torch's ``ReduceLROnPlateau``."""
+    return isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule))
+
+
+def _step_needs_argument(kind: type) -> bool:
+    """Whether ``step`` of a class cannot be called without arguments. Not of an object: schedulers wrap that one's."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    _, *others = inspect.signature(cast(Any, kind).step).parameters.values()
+    return any(parameter.default is parameter.empty and parameter.kind in positional for parameter in others)
 
 
 def _trainable(objective: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nflows.distributions import Distribution, StandardNormal
 from torch import nn
@@ -16,7 +17,7 @@ from nflows_spread import models
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
-from nflows_spread.training.checkpoints import check_same_shapes
+from nflows_spread.training.comparison import check_same_parts, check_same_results, check_same_shapes, parts_of
 from nflows_spread.training.files import read_archive, write_archive
 
 _KIND = "model"
@@ -37,7 +38,7 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
 
     Raises:
         TypeError: ``config`` has values that JSON has not, or the base is of no kind that can be written down.
-        ValueError: ``build(**config)`` is another model than ``flow``.
+        ValueError: ``build(**config)`` is another model than ``flow``: in its tensors, its parts, or what it computes.
         OSError: the file cannot be written.
 
     Example:
@@ -55,9 +56,13 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
         text = json.dumps({"config": dict(config), "base": _describe(base_of(flow), build)})
     except TypeError as error:
         raise TypeError(f"config must hold numbers, texts, lists and dictionaries alone, got {dict(config)}") from error
-    check_same_shapes("build(**config)", _build(build, json.loads(text)).state_dict(), flow)
+    twin, source = _build(build, json.loads(text)), "build(**config)"
     tensors = {name: tensor.detach().cpu() for name, tensor in flow.state_dict().items()}
-    content = {"builder": _name_of(build), "architecture": text, "tensors": tensors}
+    check_same_shapes(source, twin.state_dict(), flow)
+    check_same_parts(source, parts_of(twin), flow)
+    twin.load_state_dict(tensors, assign=True)
+    check_same_results(source, twin, flow)
+    content = {"builder": _name_of(build), "architecture": text, "tensors": tensors, "parts": parts_of(flow)}
     write_archive(Path(path), _KIND, _VERSION, content)
 
 
@@ -75,11 +80,27 @@ def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Modul
     """
     content = read_archive(path, _KIND, _VERSION)
     tensors = content["tensors"]
-    built = flow is None
+    builder = build or _library_builders().get(content["builder"])
+    twin = None
+    if builder is not None or flow is None:
+        twin = _build(builder or _builder_called(content["builder"], path), json.loads(content["architecture"]))
+        check_same_shapes(str(path), tensors, twin)
+        if build is not None and "parts" in content:  # older versions did not write them
+            check_same_parts(str(path), content["parts"], twin)
+        twin.load_state_dict(tensors, assign=True)  # so it takes each tensor's dtype as it was saved
     if flow is None:
-        flow = _build(build or _builder_called(content["builder"], path), json.loads(content["architecture"]))
+        return cast(nn.Module, twin).eval()
     check_same_shapes(str(path), tensors, flow)
-    flow.load_state_dict(tensors, assign=built)  # a flow that is built here takes each tensor's dtype as it was saved
+    if "parts" in content:
+        check_same_parts(str(path), content["parts"], flow)
+    before = copy.deepcopy(flow.state_dict())
+    flow.load_state_dict(tensors)
+    if twin is not None:
+        try:
+            check_same_results(str(path), twin, flow)
+        except ValueError:
+            flow.load_state_dict(before)
+            raise
     return flow.eval()
 
 

@@ -13,8 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from nflows_spread import validation
+from nflows_spread.training.tables import as_tensors
 
-Rows = Tensor | Sequence[Tensor] | np.ndarray[Any, Any] | str | Path | Dataset[Any]
+Table = Tensor | np.ndarray[Any, Any] | Sequence[Any]
+"""One table of rows, or the data and its context; data frames, which the types do not know, are one too."""
+
+Rows = Table | str | Path | Dataset[Any]
 Batch = tuple[Tensor, ...]
 
 
@@ -38,7 +42,7 @@ class Share:
 
 
 def source_of(data: object, share: Share) -> Source | None:
-    """The rows of a tensor, tensors, an array, an ``.npy`` file or a map-style data set; None for anything else.
+    """The rows of what ``as_tensors`` takes, of an ``.npy`` file or of a map-style data set; None for anything else.
 
     Raises:
         TypeError: the data is not of a floating dtype.
@@ -48,12 +52,9 @@ def source_of(data: object, share: Share) -> Source | None:
         data = np.load(data, mmap_mode="r", allow_pickle=False)
     if isinstance(data, np.memmap):
         return _MappedFile(data)
-    if isinstance(data, np.ndarray):
-        data = torch.from_numpy(data)
-    if isinstance(data, Tensor):
-        data = [data]
-    if isinstance(data, (tuple, list)) and data and all(isinstance(part, Tensor) for part in data):
-        return _Tensors(data, share)
+    tensors = as_tensors("data", data)
+    if tensors is not None:
+        return _Tensors(tensors, share)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         return _Dataset(cast(Dataset[Any], data))
     return None

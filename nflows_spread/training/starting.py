@@ -9,33 +9,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
+from nflows_spread.hosts.starts import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
-from nflows_spread.training.checkpoints import Checkpoints, check_same_shapes
+from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import transforms_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
 from nflows_spread.training.files import read_archive, write_archive
 from nflows_spread.training.loop import Run
-from nflows_spread.training.optimization import default_optimizer
+from nflows_spread.training.optimization import default_optimizer, follows_the_loss
 from nflows_spread.training.parts import Limits, Parts, Schedule
 from nflows_spread.training.precision import Precision, nets_in
 from nflows_spread.training.result import Callback, FitResult, NotFiniteError
 from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
 from nflows_spread.training.settings import check_same_settings, settings_of
 from nflows_spread.training.snapshot import continue_from, shared_state
-from nflows_spread.training.sources import Batch, Share
+from nflows_spread.training.sources import Batch, Share, Table
+from nflows_spread.training.tables import as_tensors
 
 LearningRateSchedule = LRScheduler | Callable[[Optimizer], LRScheduler]
-HeldOut = Tensor | Sequence[Tensor] | np.ndarray[Any, Any]
+HeldOut = Table
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None
     content = processes.from_first(content)
     if content is not None:
         where = f"the run in {checkpoints.folder}"
-        check_same_shapes(where, content["objective"], run.parts.objective)
+        check_same_model(where, content, run.parts.objective)
         check_same_settings(where, content["settings"], run.settings)
         continue_from(run, content)
 
@@ -196,8 +197,25 @@ def _schedules(job: Job, optimizer: Optimizer) -> dict[str, Schedule]:
     if isinstance(job.learning_rate_schedule, LRScheduler):
         schedules["learning_rate"] = job.learning_rate_schedule
     elif job.learning_rate_schedule is not None:
-        schedules["learning_rate"] = job.learning_rate_schedule(optimizer)
+        schedules["learning_rate"] = _made(job.learning_rate_schedule, optimizer)
+    follower = schedules.get("learning_rate")
+    if job.held_out is None and follows_the_loss(follower):
+        raise ValueError(
+            f"a {type(follower).__name__} follows the loss of held-out data, got none; pass held_out, or a schedule of "
+            "the steps such as CosineAnnealingLR"
+        )
     return schedules | {name: schedule for name, schedule in job.schedules.items() if schedule is not None}
+
+
+def _made(make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer) -> LRScheduler:
+    """The schedule that a function makes."""
+    schedule = make(optimizer)
+    if not isinstance(schedule, LRScheduler):
+        raise TypeError(
+            "learning_rate_schedule must be a torch scheduler, or a function that makes one from an optimizer, got one "
+            f"that made {schedule!r}; write partial(LambdaLR, lr_lambda=...) for a factor at each step"
+        )
+    return schedule
 
 
 def _given_schedules(job: Job) -> dict[str, Schedule]:
@@ -212,21 +230,23 @@ def _held_out(held_out: HeldOut | None, share: Share) -> Batch | None:
     """The held-out rows where training happens."""
     if held_out is None:
         return None
-    if isinstance(held_out, np.ndarray):
-        held_out = torch.from_numpy(held_out)
-    parts = (held_out,) if isinstance(held_out, Tensor) else tuple(held_out)
+    parts = as_tensors("held_out", held_out)
+    if parts is None:
+        raise TypeError(
+            "held_out must be a tensor, a NumPy array, a data frame or a list of rows, or a pair of one and its "
+            f"context, got {type(held_out).__name__}"
+        )
     validation.points("held_out", parts[0])
+    if any(len(part) != len(parts[0]) for part in parts):
+        raise ValueError(f"held_out and its context must have as many rows, got {[len(part) for part in parts]}")
     return tuple(part.to(share.device, share.dtype if part.is_floating_point() else None) for part in parts)
 
 
 def _check_initialized(objective: nn.Module) -> None:
     """``ValueError`` if a layer would set itself from its first batch, which is another one in each process."""
-    for name, module in objective.named_modules():
-        flag = getattr(module, "initialized", None)
-        if isinstance(flag, Tensor) and not bool(flag):
-            raise ValueError(
-                "layers must be initialised before training in several processes, "
-                f"got {name} ({type(module).__name__}) that waits for its first batch; "
-                "pass a batch through the flow, or use VolumePreservingActNorm "
-                "and nflows_spread.initialize"
-            )
+    for name, layer in layers_waiting_for_a_batch(objective).items():
+        raise ValueError(
+            "layers must be initialised before training in several processes, "
+            f"got {name} ({type(layer).__name__}) that waits for its first batch; "
+            "call nflows_spread.initialize(flow, x), or pass a batch through the flow, before"
+        )

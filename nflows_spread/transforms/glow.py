@@ -77,7 +77,7 @@ class GlowStep(Transform):
             kernel, bias = self._kernel_and_bias()
             hidden = map_pixels(inputs, kernel, bias)
         outputs, logabsdet = self.coupling(hidden, context)
-        return outputs, logabsdet + inputs[0, 0].numel() * self._affine_logabsdet()
+        return outputs, logabsdet + inputs.shape[2:].numel() * self._affine_logabsdet()
 
     def _decode(self, inputs: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         hidden, logabsdet = self.coupling.inverse(inputs, context)
@@ -86,7 +86,7 @@ class GlowStep(Transform):
             kernel, bias = (part.double() for part in self._kernel_and_bias())
             inverse = torch.linalg.inv(kernel)
             outputs = map_pixels(hidden.double(), inverse, -inverse @ bias).to(inputs.dtype)
-        return outputs, logabsdet - inputs[0, 0].numel() * self._affine_logabsdet()
+        return outputs, logabsdet - inputs.shape[2:].numel() * self._affine_logabsdet()
 
     def _kernel_and_bias(self) -> tuple[Tensor, Tensor]:
         """W diag s, (channels, channels), and W b + c, (channels,)."""
@@ -122,6 +122,8 @@ class MultiscaleImageTransform(MultiscaleCompositeTransform):
         if tuple(inputs.shape[1:]) != self.image_shape:
             expected = ", ".join(map(str, self.image_shape))
             raise ValueError(f"images must have shape (n, {expected}), got {tuple(inputs.shape)}")
+        if len(inputs) == 0:  # nflows' reshape leaves the size of no rows to torch, which cannot tell it
+            return inputs.flatten(1), inputs.new_zeros(0)
         outputs: tuple[Tensor, Tensor] = super().forward(inputs, context)
         return outputs
 

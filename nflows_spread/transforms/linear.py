@@ -189,7 +189,7 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
         return outputs, -self._logabsdet_of(inputs)
 
     def _logabsdet_of(self, inputs: Tensor) -> Tensor:
-        return inputs.new_zeros(len(inputs)) + inputs[0, 0].numel() * self.logabsdet()
+        return inputs.new_zeros(len(inputs)) + inputs.shape[2:].numel() * self.logabsdet()
 
 
 class VolumePreservingOneByOneConvolution(_CentredDiagonal, LUOneByOneConvolution):

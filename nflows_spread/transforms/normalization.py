@@ -6,6 +6,10 @@ import torch
 from nflows.transforms import ActNorm
 from torch import Tensor
 
+_ROUNDINGS = 64.0
+"""A channel is constant if it varies by no more than so many roundings, of its own values or, where float32 has
+mixed channels, of the channel that varies most."""
+
 
 class ExplicitActNorm(ActNorm):
     """Actnorm y = exp(s) ⊙ x + b that changes only when ``initialize`` is called; until then it is the identity.
@@ -39,19 +43,17 @@ class ExplicitActNorm(ActNorm):
         """Set scale and shift from data: mean 0 and, as far as the scale is free, variance 1 in each channel.
 
         Args:
-            inputs: the data as it arrives at this layer, at least two rows; a channel that is
-                constant keeps the scale of the others' mean.
+            inputs: the data as it arrives at this layer, at least two rows. A channel that is constant keeps the
+                scale of the others' mean, one that is constant up to rounding is not made any larger beside them.
         """
         rows = inputs.flatten(2).transpose(1, 2).flatten(0, 1) if inputs.dim() == 4 else inputs
         if rows.dim() != 2 or len(rows) < 2 or rows.shape[1] != len(self.log_scale):
             raise ValueError(
                 f"inputs must have at least two rows and {len(self.log_scale)} channels, got {tuple(inputs.shape)}"
             )
-        log_std = rows.std(0).log()
-        varying = log_std.isfinite()
-        fallback = log_std[varying].mean() if bool(varying.any()) else log_std.new_zeros(())
-        self.log_scale.copy_(-torch.where(varying, log_std, fallback))
-        self.shift.copy_(-self.scale * rows.mean(0))
+        mean, log_std = mean_and_log_std(rows, [0])
+        self.log_scale.copy_(-log_std[0])
+        self.shift.copy_(-self.scale * mean[0])
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         scale, shift = self._broadcastable(inputs)
@@ -62,7 +64,7 @@ class ExplicitActNorm(ActNorm):
         return (inputs - shift) / scale, -self._logabsdet_of(inputs)
 
     def _logabsdet_of(self, inputs: Tensor) -> Tensor:
-        return inputs.new_zeros(len(inputs)) + inputs[0, 0].numel() * self.logabsdet()
+        return inputs.new_zeros(len(inputs)) + inputs.shape[2:].numel() * self.logabsdet()
 
     def _broadcastable(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         if inputs.dim() not in (2, 4) or inputs.shape[1] != len(self.log_scale):
@@ -89,3 +91,28 @@ class VolumePreservingActNorm(ExplicitActNorm):
 
     def logabsdet(self) -> Tensor:
         return self.log_scale.new_zeros(())
+
+
+def mean_and_log_std(inputs: Tensor, dims: list[int]) -> tuple[Tensor, Tensor]:
+    """Mean and log standard deviation of each channel over ``dims``, which stay as dimensions of size 1.
+
+    A channel without any deviation has the mean of the others' logarithms, or 0 where none varies. One that is
+    constant up to rounding has the largest of the others' deviations or its own magnitude, whichever is larger: so
+    its rounding stays what it is beside the others, and further layers see that it is constant too.
+    """
+    mean, std = inputs.mean(dims, keepdim=True), inputs.std(dims, keepdim=True)
+    magnitude = inputs.abs().amax(dims, keepdim=True)
+    largest = torch.where(varies(std, magnitude), std, 0.0).max()
+    kept = varies(std, magnitude, among=largest)
+    log_std = std.log()
+    if not bool(kept.any()):
+        return mean, torch.where(std > 0.0, magnitude, 1.0).log()
+    log_std = torch.where(kept, log_std, torch.maximum(magnitude, largest).log())
+    return mean, torch.where(std > 0.0, log_std, log_std[kept].mean())
+
+
+def varies(std: Tensor, magnitude: Tensor, *, among: Tensor | float = 0.0) -> Tensor:
+    """Whether a standard deviation is more than rounding, of values of this magnitude, ``among`` others as large."""
+    roundings = _ROUNDINGS * torch.finfo(std.dtype).eps
+    mixed = _ROUNDINGS * max(torch.finfo(std.dtype).eps, torch.finfo(torch.float32).eps)
+    return (std > roundings * magnitude) & (std > mixed * among)

@@ -1,0 +1,158 @@
+"""A file of a model, and a checkpoint, belong to one model: another with tensors of the same shapes is refused."""
+
+from functools import partial
+
+import pytest
+import torch
+from nflows.flows import Flow
+from nflows.nn.nets import ResidualNet
+from nflows.transforms import (
+    AffineCouplingTransform,
+    CompositeTransform,
+    InverseNotAvailable,
+    PiecewiseRationalQuadraticCouplingTransform,
+)
+from torch import nn
+
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread.models import convolutional_flow, coupling_flow, volume_preserving_glow
+from nflows_spread.training import Checkpoints, fit, load_model, restore_objective, save_model
+from nflows_spread.training.comparison import check_same_results
+from support import randomize, refused
+
+ROWS = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+PLAIN = {"features": 2, "layers": 2}
+GLOW = {"image_shape": [1, 4, 4], "blocks": 1, "layers": 1, "hidden_channels": 4}
+
+
+def splines(tail_bound, activation="relu"):
+    net = partial(ResidualNet, hidden_features=8, num_blocks=1, activation=getattr(torch, activation))
+    layers = [
+        PiecewiseRationalQuadraticCouplingTransform(mask, net, tails="linear", tail_bound=tail_bound, num_bins=4)
+        for mask in ([0, 1], [1, 0])
+    ]
+    return Flow(CompositeTransform(layers), DegenerateGaussian([2]))
+
+
+class Scaled(nn.Module):
+    """A net of a user's, with a setting that no library knows of."""
+
+    def __init__(self, inputs, outputs, factor):
+        super().__init__()
+        self.net, self.factor = nn.Linear(inputs, outputs), factor
+
+    def forward(self, x, context=None):
+        return self.factor * torch.tanh(self.net(x))
+
+
+def own(factor):
+    return Flow(
+        CompositeTransform([AffineCouplingTransform([0, 1], partial(Scaled, factor=factor))]), DegenerateGaussian([2])
+    )
+
+
+def glow(**options):
+    return Flow(volume_preserving_glow(**options), DegenerateGaussian([16]))
+
+
+PAIRS = {
+    "centred scales for free ones": (coupling_flow, PLAIN, PLAIN | {"volume_preserving": False}, "MeanCentred"),
+    "free scales for centred ones": (coupling_flow, PLAIN | {"volume_preserving": False}, PLAIN, "Exponential"),
+    "a Glow": (glow, GLOW, GLOW | {"volume_preserving": False}, "VolumePreservingActNorm"),
+    "images": (
+        convolutional_flow,
+        {"image_shape": [1, 4, 4], "blocks": [1], "dense_layers": 1},
+        {"image_shape": [1, 4, 4], "blocks": [1], "dense_layers": 1, "volume_preserving": False},
+        "MeanCentred",
+    ),
+    "where splines end": (splines, {"tail_bound": 3.0}, {"tail_bound": 2.0}, "tail_bound is 3.0 and not 2.0"),
+    "an activation": (
+        splines,
+        {"tail_bound": 3.0},
+        {"tail_bound": 3.0, "activation": "tanh"},
+        "activation is relu and not tanh",
+    ),
+    "a setting of one's own": (own, {"factor": 1.0}, {"factor": 0.5}, "latents|densities|log-determinants"),
+}
+every_pair = pytest.mark.parametrize(("build", "config", "built_with", "word"), PAIRS.values(), ids=PAIRS)
+
+
+@every_pair
+def test_a_configuration_with_tensors_of_the_same_shapes_is_refused(build, config, built_with, word, tmp_path):
+    torch.manual_seed(0)
+    flow = randomize(build(**built_with))
+    assert {n: v.shape for n, v in flow.state_dict().items()} == {
+        n: v.shape for n, v in build(**config).state_dict().items()
+    }
+    with pytest.raises(ValueError, match=rf"build\(\*\*config\) must be of the same model, got .*({word})"):
+        save_model(tmp_path / "flow.pt", flow, build=build, config=config)
+    assert list(tmp_path.iterdir()) == []
+    save_model(tmp_path / "flow.pt", flow, build=build, config=built_with)
+
+
+@every_pair
+def test_another_flow_is_not_given_the_tensors_of_a_file(build, config, built_with, word, tmp_path):
+    torch.manual_seed(0)
+    save_model(tmp_path / "flow.pt", randomize(build(**built_with)), build=build, config=built_with)
+    other = build(**config)
+    with refused(ValueError, "flow.pt must be of the same model", unchanged=other):
+        load_model(tmp_path / "flow.pt", flow=other, build=build)
+    same = load_model(tmp_path / "flow.pt", flow=build(**built_with), build=build)
+    again = load_model(tmp_path / "flow.pt", build=build)
+    assert all(torch.equal(a, b) for a, b in zip(same.parameters(), again.parameters()))
+
+
+def test_an_untrained_glow_is_told_from_its_twin_though_both_compute_the_same(tmp_path):
+    with pytest.raises(ValueError, match="VolumePreservingActNorm and not ExplicitActNorm"):
+        save_model(tmp_path / "flow.pt", glow(**GLOW, volume_preserving=False), build=glow, config=GLOW)
+
+
+def test_flows_that_need_a_context_are_compared_with_one():
+    flows = []
+    for factor in (1.0, 0.5):
+        torch.manual_seed(0)
+        flows.append(coupling_flow(2, layers=2, context_features=3))
+        net = flows[-1]._transform._transforms[0].transform_net
+        net.register_forward_hook(lambda _, args, output, factor=factor: factor * output)
+    check_same_results("the file", flows[0], flows[0])
+    with pytest.raises(ValueError, match="with the same tensors whose"):
+        check_same_results("the file", flows[1], flows[0])
+
+
+def test_a_transform_without_an_inverse_is_compared_too():
+    class OneWay(nn.Module):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor, self.p = factor, nn.Parameter(torch.zeros(1))
+
+        def forward(self, x, context=None):
+            return self.factor * x + self.p, x.new_zeros(len(x))
+
+        def inverse(self, z, context=None):
+            raise InverseNotAvailable
+
+    flows = [Flow(OneWay(factor), DegenerateGaussian([2])) for factor in (1.0, 1.1)]
+    with pytest.raises(ValueError, match="with the same tensors whose"):
+        check_same_results("the file", *flows)
+
+
+def test_a_comparison_leaves_flows_and_randomness_alone():
+    torch.manual_seed(0)
+    flow = coupling_flow(**PLAIN).train()
+    before = torch.get_rng_state()
+    check_same_results("the file", flow, flow)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert flow.training
+
+
+def test_a_run_of_another_model_with_tensors_of_the_same_shapes_is_refused(tmp_path):
+    free = PLAIN | {"volume_preserving": False}
+    first = SpreadKLLoss(coupling_flow(**free), data_noise=0.1)
+    fit(first, ROWS, steps=2, batch_size=10, checkpoints=Checkpoints(tmp_path))
+    other = SpreadKLLoss(coupling_flow(**PLAIN), data_noise=0.1)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with refused(ValueError, "same model", "ExponentialAffineCouplingTransform and not MeanCentred", unchanged=other):
+        fit(other, ROWS, steps=4, batch_size=10, checkpoints=Checkpoints(tmp_path), resume=True)
+    with refused(ValueError, "same model", "ExponentialAffineCouplingTransform and not MeanCentred", unchanged=other):
+        restore_objective(tmp_path / "best.pt", other)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
