@@ -8,6 +8,8 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg import under_transforms
+
 
 def positive(name: str, value: float) -> float:
     """``value`` as a float if it is finite and above 0, else ``ValueError``."""
@@ -82,12 +84,13 @@ def points(name: str, value: Tensor) -> Tensor:
     """``value`` if it is a non-empty batch of finite floating-point rows, else ``TypeError`` or ``ValueError``.
 
     The test for finite values reads the data back from the device, and is left out while
-    ``torch.compile`` traces.
+    ``torch.compile`` traces and under the transforms of ``torch.func``.
     """
     floating(name, value)
     if value.dim() < 2 or len(value) == 0:
         raise ValueError(f"{name} must hold at least one row, (n, ...), got shape {tuple(value.shape)}")
-    if not torch.compiler.is_compiling() and not all_finite(value):
+    unread = torch.compiler.is_compiling() or under_transforms(value)
+    if not unread and not all_finite(value):
         bad = ~torch.isfinite(value).flatten(1).all(1)
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int(bad.sum())} of {len(value)} rows, "

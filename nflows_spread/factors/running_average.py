@@ -71,7 +71,7 @@ class RunningAverageFactor(nn.Module):
         return linalg.positive_root(self.second_moment).to(self.rate.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        if self.lag == 0.0 or not self.training:
+        if self.lag == 0.0 or not self.training or linalg.under_transforms(z, self.second_moment, spread_variance):
             return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
         return linalg.log_prob_from_cholesky(z, self._recent_cholesky(spread_variance))
 

@@ -36,6 +36,7 @@ from nflows_spread.linalg.spectra import (
     with_fixed_signs,
 )
 from nflows_spread.linalg.spread import lower_factor_of, spread_cholesky, spread_covariance
+from nflows_spread.linalg.transformed import under_transforms
 
 __all__ = [
     "add_to_diagonal",
@@ -67,5 +68,6 @@ __all__ = [
     "spread_covariance",
     "spread_log_prob",
     "under_autocast",
+    "under_transforms",
     "with_fixed_signs",
 ]
