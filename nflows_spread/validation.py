@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import SupportsIndex
+import operator
+from collections.abc import Sequence
+from typing import SupportsIndex, cast
 
 import torch
 from torch import Tensor
@@ -57,6 +59,30 @@ def rank_within(rank: int, features: int) -> int:
     if not 1 <= number <= features:
         raise ValueError(f"rank must be between 1 and {features}, got {number}")
     return number
+
+
+def shape(name: str, value: int | Sequence[int]) -> torch.Size:
+    """A size or a sequence of sizes as a shape if all are at least 1, else ``TypeError`` or ``ValueError``."""
+    sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    if not sequence and (isinstance(value, Tensor) or not _is_index(value)):
+        raise TypeError(
+            f"{name} must be a size or a sequence of sizes, got {value!r} of type {type(value).__name__}; "
+            f"write [3] or 3 for three features"
+        )
+    given = cast(Sequence[int], value) if sequence else [cast(int, value)]
+    sizes = [_integer(f"each entry of {name}", size) for size in given]
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{name} must have at least one entry and all entries at least 1, got {tuple(sizes)}")
+    return torch.Size(sizes)
+
+
+def _is_index(value: object) -> bool:
+    """Whether Python takes it for an integer; an array has the method too, but not the one number."""
+    try:
+        operator.index(cast(SupportsIndex, value))
+    except TypeError:
+        return False
+    return True
 
 
 def _integer(name: str, value: SupportsIndex) -> int:
