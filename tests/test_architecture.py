@@ -33,9 +33,10 @@ WITHIN_A_LAYER = {
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "latents", "density", "calibration"},
-    {"evidence", "spectra", "chart", "neighbours"},
-    {"thickness", "consensus"},
+    {"rules", "precision", "density", "calibration"},
+    {"latents", "evidence", "neighbours"},
+    {"spectra", "chart"},
+    {"thickness", "consensus", "quick"},
     {"stability"},
     {"__init__"},
 ]
