@@ -26,7 +26,7 @@ class DegenerateGaussian(Distribution):
     the flow maps onto the manifold (section 3).
 
     Args:
-        shape: shape of one latent, without the batch dimension.
+        shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
         spread_variance: σ_Z², the variance of the noise that spreads the latent. Never trained.
         factor: builds the parametrisation of AAᵀ from the number of latent features D; one of the
             kinds of ``nflows_spread.factors``, by default the paper's.
@@ -34,6 +34,7 @@ class DegenerateGaussian(Distribution):
             offset that the flow does not remove shows up as one spurious large eigenvalue.
 
     Raises:
+        TypeError: ``shape`` is neither a size nor a sequence of sizes, or ``factor`` is built already.
         ValueError: ``shape`` is empty or has an entry below 1, or ``spread_variance`` is not positive.
 
     Example:
@@ -46,18 +47,14 @@ class DegenerateGaussian(Distribution):
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: int | Sequence[int],
         *,
         spread_variance: float = 1e-4,
         factor: Callable[[int], Factor] = LowerTriangularFactor,
         learn_mean: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(shape, Sequence):
-            raise TypeError(f"shape must be a sequence of sizes, got {shape!r}; write [{shape!r}] for one feature axis")
-        self.shape = torch.Size(shape)
-        if not self.shape or min(self.shape) < 1:
-            raise ValueError(f"shape must have at least one entry and all entries at least 1, got {tuple(self.shape)}")
+        self.shape = validation.shape("shape", shape)
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         variance = validation.positive("spread_variance", spread_variance)
@@ -232,8 +229,9 @@ class DegenerateGaussian(Distribution):
         return self.sample(num_samples, context)
 
     def _mean(self, context: Tensor | None) -> Tensor:
-        loc = self.loc if self.loc is not None else self._like().new_zeros(self.shape)
-        return loc if context is None else loc.expand(len(context), *self.shape)
+        # a copy: what a caller does with it must not move the prior
+        loc = self.loc.clone() if self.loc is not None else self._like().new_zeros(self.shape)
+        return loc if context is None else loc.repeat(len(context), *[1] * len(self.shape))
 
     @property
     def covariance(self) -> Tensor:
@@ -245,7 +243,7 @@ class DegenerateGaussian(Distribution):
     def eigh(self) -> tuple[Tensor, Tensor]:
         """Λ (D,) and E (D, D, in columns) of AAᵀ in descending order, float64, at one decomposition's cost.
 
-        Where E is not needed, ``eigenvalues`` costs a fraction of it.
+        The last decomposition is kept until AAᵀ changes. Where E is not needed, ``eigenvalues`` costs a fraction of it.
         """
         return self.factor.eigh(self.spread_variance)
 

@@ -103,13 +103,16 @@ class SpreadKLLoss(nn.Module):
         validation.points("x", x)
         base = self.base
         z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x), context)
-        if self.training and torch.is_grad_enabled():
+        pure = linalg.under_transforms(z)  # of torch.func, in which nothing can be remembered
+        in_training = self.training and torch.is_grad_enabled() and not pure
+        if in_training:
             base.observe(z)
-        self._warn_without_minimum(logabsdet)
+        if not pure:
+            self._warn_without_minimum(logabsdet)
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:
             loss = loss + linalg.kernel_negative_entropy(z.flatten(1), base.spread_variance)
-        if self.training and torch.is_grad_enabled():
+        if in_training:
             base.record_data_noise(self.data_noise)
         return loss
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import SupportsIndex
+import operator
+from collections.abc import Sequence
+from typing import SupportsIndex, cast
 
 import torch
 from torch import Tensor
+
+from nflows_spread.linalg import under_transforms
 
 
 def positive(name: str, value: float) -> float:
@@ -64,6 +68,30 @@ def rank_within(rank: int, features: int) -> int:
     return number
 
 
+def shape(name: str, value: int | Sequence[int]) -> torch.Size:
+    """A size or a sequence of sizes as a shape if all are at least 1, else ``TypeError`` or ``ValueError``."""
+    sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    if not sequence and (isinstance(value, Tensor) or not _is_index(value)):
+        raise TypeError(
+            f"{name} must be a size or a sequence of sizes, got {value!r} of type {type(value).__name__}; "
+            f"write [3] or 3 for three features"
+        )
+    given = cast(Sequence[int], value) if sequence else [cast(int, value)]
+    sizes = [_integer(f"each entry of {name}", size) for size in given]
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{name} must have at least one entry and all entries at least 1, got {tuple(sizes)}")
+    return torch.Size(sizes)
+
+
+def _is_index(value: object) -> bool:
+    """Whether Python takes it for an integer; an array has the method too, but not the one number."""
+    try:
+        operator.index(cast(SupportsIndex, value))
+    except TypeError:
+        return False
+    return True
+
+
 def _integer(name: str, value: SupportsIndex) -> int:
     """Python's and NumPy's integers, but no booleans."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or isinstance(value, Tensor):
@@ -89,12 +117,13 @@ def points(name: str, value: Tensor) -> Tensor:
     """``value`` if it is a non-empty batch of finite floating-point rows, else ``TypeError`` or ``ValueError``.
 
     The test for finite values reads the data back from the device, and is left out while
-    ``torch.compile`` traces.
+    ``torch.compile`` traces and under the transforms of ``torch.func``.
     """
     floating(name, value)
     if value.dim() < 2 or len(value) == 0:
         raise ValueError(f"{name} must hold at least one row, (n, ...), got shape {tuple(value.shape)}")
-    if not torch.compiler.is_compiling() and not all_finite(value):
+    unread = torch.compiler.is_compiling() or under_transforms(value)
+    if not unread and not all_finite(value):
         bad = ~torch.isfinite(value).flatten(1).all(1)
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int(bad.sum())} of {len(value)} rows, "

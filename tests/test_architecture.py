@@ -28,14 +28,15 @@ LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {
     ("distributions", "factors"),
+    ("validation", "linalg"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "latents", "density", "calibration"},
-    {"evidence", "spectra", "chart", "independence"},
-    {"neighbours"},
-    {"thickness", "variation"},
+    {"rules", "precision", "density", "calibration"},
+    {"latents", "evidence", "independence"},
+    {"spectra", "chart", "neighbours"},
+    {"thickness", "variation", "quick"},
     {"consensus"},
     {"stability"},
     {"__init__"},

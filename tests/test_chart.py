@@ -50,10 +50,9 @@ def test_the_coordinates_of_a_plane_are_its_own_of_unit_variance():
     torch.testing.assert_close(coordinates.var(0), torch.ones(2), rtol=0, atol=0.02)
 
 
-def test_latents_come_back_from_all_coordinates():
-    flow = randomize(coupling_flow(4, layers=2)).eval()
-    chart = chart_of(flow, plane(), data_noise=NOISE, generator=seeded())
-    z = encode(flow, plane(10)).detach()
-    torch.testing.assert_close(
-        chart.latents(chart.coordinates(z, 4)), z.float(), rtol=1e-4, atol=1e-4, check_dtype=False
-    )
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-4), (torch.float64, 1e-9)], ids=str)
+def test_latents_come_back_from_all_coordinates_in_the_flows_dtype(dtype, rtol):
+    flow = randomize(coupling_flow(4, layers=2)).eval().to(dtype)
+    chart = chart_of(flow, plane().to(dtype), data_noise=NOISE, generator=seeded())
+    z = encode(flow, plane(10).to(dtype)).detach()
+    torch.testing.assert_close(chart.latents(chart.coordinates(z, 4)), z, rtol=rtol, atol=rtol)

@@ -198,3 +198,27 @@ def test_an_ensemble_of_couplings_evaluates_under_vmap_as_one_by_one(mask, way):
         found = torch.vmap(evaluated)(parameters, buffers)
         expected = torch.stack([getattr(coupling, way)(inputs)[0] for coupling in couplings])
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+class Said(torch.nn.Module):
+    """A net that says the same whatever it sees."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said = said
+
+    def forward(self, inputs, context=None):
+        return self.said
+
+
+@pytest.mark.parametrize("entries", [2000, 20_000])
+@pytest.mark.parametrize("offset", [0.0, 5.0, 50.0])
+def test_the_scales_of_many_entries_have_product_1_in_float32_whatever_they_have_in_common(entries, offset):
+    """One mean in float32 leaves of what is common to all scales a rounding error, which is there once an entry."""
+    raw = offset + torch.randn(2, entries, dtype=torch.float32)
+    net = Said(torch.cat([torch.zeros_like(raw), raw], dim=1))
+    coupling = MeanCentredAffineCouplingTransform([0] * entries + [1] * entries, lambda inputs, outputs: net).float()
+    x = torch.ones(2, 2 * entries, dtype=torch.float32)
+    for outputs, logabsdet in (coupling(x), coupling.inverse(x)):
+        volume = outputs[:, entries:].double().log().sum(1)
+        assert float((volume - logabsdet).abs().max()) < 1e-7 * entries

@@ -10,7 +10,7 @@ from nflows.distributions import Distribution, StandardNormal
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nflows_spread import DegenerateGaussian
-from nflows_spread.factors import LowerTriangularFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankFactor
 from support import assert_same_state, lower_triangular, randomize, refused, scipy_log_prob
 
 SHAPES = [(3,), (2, 3), (2, 2, 2)]
@@ -248,9 +248,36 @@ def test_signature_keeps_options_keyword_only():
     assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == ["shape"]
 
 
-def test_a_number_is_no_shape():
-    with refused(TypeError, "shape must be a sequence of sizes, got 4; write [4]"):
-        DegenerateGaussian(4)
+@pytest.mark.parametrize("size", [1, 4, np.int64(3)])
+def test_a_number_is_the_shape_of_one_feature_axis_as_in_normflows(size):
+    normflows = pytest.importorskip("normflows", reason="needs the extra normflows")
+    ours, theirs = DegenerateGaussian(size), normflows.distributions.DiagGaussian(int(size))
+    assert ours.shape == theirs.shape == (size,)
+    assert ours.sample(5).shape == theirs.sample(5).shape
+
+
+@pytest.mark.parametrize("shape", [True, 2.5, "ab", None, torch.tensor(3), np.array([2, 3]), [2.5], [True]], ids=repr)
+def test_what_is_neither_a_size_nor_sizes_is_no_shape(shape):
+    with refused(TypeError, "shape must be"):
+        DegenerateGaussian(shape)
+
+
+@pytest.mark.parametrize("context", [None, torch.zeros(3, 1)])
+def test_the_mean_and_the_matrix_that_are_handed_out_are_copies_with_a_gradient(context):
+    base = trained(learn_mean=True)
+    before = copy.deepcopy(base.state_dict())
+    mean, low_rank = base.mean(context), base.with_factor(LowRankFactor.of_rank(2))
+    root = low_rank.factor.matrix(low_rank.spread_variance)
+    entries = low_rank.factor.entries.detach().clone()
+    assert mean.requires_grad
+    assert root.requires_grad
+    with torch.no_grad():
+        mean.zero_()
+        root.zero_()
+    assert_same_state(base.state_dict(), before)
+    assert torch.equal(low_rank.factor.entries, entries)
+    base.mean(context).sum().backward()
+    assert torch.equal(base.loc.grad, torch.full_like(base.loc, 1.0 if context is None else 3.0))
 
 
 def test_a_factor_that_is_built_already_is_refused():

@@ -178,6 +178,27 @@ def test_a_cholesky_factor_whose_matrix_has_a_gradient_is_made_apart():
     assert torch.autograd.gradcheck(lambda a: spread.cholesky_of((a @ a.mT + torch.eye(4)).mT)[0], entries)
 
 
+@pytest.mark.parametrize("features", [5, 80])
+@pytest.mark.parametrize("lowest", [-1e-3, -0.3])
+def test_an_indefinite_second_moment_counts_without_its_negative_eigenvalues(features, lowest):
+    """Rounding can leave eigenvalues below −σ_Z², and then no Cholesky factor; AAᵀ has none below 0."""
+    vectors = torch.linalg.qr(torch.randn(features, features, dtype=torch.float64)).Q
+    values = torch.linspace(lowest, 4.0, features, dtype=torch.float64)
+    covariance = vectors * values @ vectors.T
+    covariance = 0.5 * (covariance + covariance.T)
+    clipped = scipy.stats.Covariance.from_eigendecomposition(
+        ((values.clamp_min(0.0) + SPREAD).numpy(), vectors.numpy())
+    )
+    z = (torch.randn(6, features, dtype=torch.float64) * 0.1).requires_grad_()
+    found = linalg.covariance_log_prob(z, covariance, SPREAD)
+    expected = scipy.stats.multivariate_normal(np.zeros(features), clipped).logpdf(z.detach().numpy())
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
+    precision = vectors / (values.clamp_min(0.0) + SPREAD) @ vectors.T
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), z)[0], -z.detach() @ precision, rtol=1e-7, atol=1e-9)
+    mapped = torch.func.vmap(lambda row: linalg.covariance_log_prob(row[None], covariance, SPREAD)[0])(z.detach())
+    np.testing.assert_allclose(mapped.numpy(), expected, rtol=1e-9)
+
+
 def test_densities_leave_the_covariance_they_are_given_alone():
     root = torch.randn(40, 40, dtype=torch.float64)
     for covariance in (root @ root.mT, (root @ root.mT).mT):

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import run
-from performance import command, couplings, prior, record, table, timing
+from performance import command, couplings, prior, prior_precision, record, table, timing
 from performance.races import GrowthTarget, Race, Section, Target, Trial
+
+DENSITIES = (prior_precision.dense_factor, lambda z, a: prior_precision.from_covariance(a).log_prob(z))
 
 
 def small(tmp_path, *sections):
@@ -65,6 +67,27 @@ def test_the_full_sizes_are_those_of_the_issue_and_every_target_names_two_conten
         assert race.reference in race.contenders
         for target in race.targets:
             assert {target.contender, target.over} <= race.contenders.keys() | race.absent.keys()
+
+
+def test_float32_loses_what_the_prior_keeps():
+    ours, theirs = ([prior_precision.errors(density, 64, scale) for scale in (1.0, 3.0, 30.0)] for density in DENSITIES)
+    assert all(max(found.values()) < 1e-6 for found in ours)
+    some, many, all_of_it = theirs
+    assert 1e-3 < some["gradient in A"] < 0.1
+    assert many["gradient in A"] > 0.1
+    assert all_of_it == {"fails": "ValueError"}
+
+
+def test_what_float32_is_held_against_is_right():
+    mpmath = pytest.importorskip("mpmath", reason="needs mpmath")
+    z, a = (part.double() for part in prior_precision.degenerate(8, 10.0))
+    with mpmath.workdps(60):
+        root = mpmath.matrix(a.tril().tolist())
+        covariance = root * root.T + mpmath.mpf(prior_precision.SPREAD_VARIANCE) * mpmath.eye(8)
+        solved = mpmath.lu_solve(covariance, mpmath.matrix(z[0].tolist()))
+        square = sum(u * v for u, v in zip(z[0].tolist(), solved))
+        expected = -(square + mpmath.log(mpmath.det(covariance)) + 8 * mpmath.log(2 * mpmath.pi)) / 2
+        assert float(prior_precision.exact(z, a)[0]) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_all_contenders_of_a_coupling_pass_change_both_halves_of_the_entries():

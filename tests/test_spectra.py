@@ -188,7 +188,8 @@ def test_a_colour_image_takes_a_bounded_number_of_passes(features):
     x = torch.randn(500, 20, generator=seeded(), dtype=torch.float32) @ plane
     found = intrinsic_dimension(flow, x, data_noise=0.01, generator=seeded())
     assert int(found) == 20
-    assert sum(passed) <= 4 * features + 4097  # each row and its mirror image, twice D of them; 2048 for the errors
+    # each row and its mirror image, twice D of them; 2048 for the errors; 4 in each precision to see which it takes
+    assert sum(passed) <= 4 * features + 4097 + 16
     assert max(passed) * features <= 2**20
 
 

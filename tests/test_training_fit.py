@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from nflows_spread import SpreadKLLoss, intrinsic_dimension
-from nflows_spread.models import coupling_flow
-from nflows_spread.training import GeometricNoise, current_dimension, default_optimizer, fit, parameter_groups
+from nflows_spread import intrinsic_dimension
+from nflows_spread.training import GeometricNoise, default_optimizer, fit, parameter_groups
 from training_toys import MeanSquare, rows, sgd, sine_objective, sine_rows
 
 
@@ -161,12 +160,6 @@ def test_the_bar_is_silent_away_from_a_terminal_and_shows_loss_dimension_and_noi
     fit(sine_objective(), sine_rows, steps=5, progress=True)
     shown = capsys.readouterr().err
     assert all(word in shown for word in ("loss=", "dim=", "noise=0.1", "5/5"))
-
-
-def test_the_dimension_of_many_features_costs_no_pass_through_the_flow(monkeypatch):
-    objective = SpreadKLLoss(coupling_flow(80, layers=1), data_noise=0.1)
-    monkeypatch.setattr(objective.flow, "_transform", None)
-    assert current_dimension(objective, torch.randn(5, 80)) is not None
 
 
 def test_a_scheduler_of_another_optimizer_is_refused():

@@ -18,6 +18,8 @@ def page(record: Mapping[str, Any]) -> str:
         f"{met} of {len(record['targets'])} targets are met."
     )
     parts = ["# Performance: the reference run", head, "## Targets", _targets(record["targets"])]
+    if record["trials"]:
+        parts += ["## Done once", _trials(record["trials"])]
     for section, axes in record["growth"].items():
         parts += [f"## Growth: {section}", "Exponents of time.", _growth(axes)]
     for section in dict.fromkeys(race["section"] for race in record["races"]):
@@ -35,6 +37,15 @@ def _targets(targets: Sequence[Mapping[str, Any]]) -> str:
             [target["where"], target["contender"], over[target["kind"]], f"{bound:.3g}", f"{found:.3g}", verdict]
         )
     return _table(["where", "contender", "what", "at most", "found", ""], rows)
+
+
+def _trials(trials: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        [trial["name"], what, f"{value:.2f}" if what == "seconds" else str(value)]
+        for trial in trials
+        for what, value in trial["found"].items()
+    ]
+    return _table(["what", "", "found"], rows)
 
 
 def _growth(axes: Mapping[str, Mapping[str, float | None]]) -> str:

@@ -23,20 +23,22 @@ class Chart:
         mean: m, (D,).
         directions: V, (D, D), in columns, from the largest μ to the smallest.
         inverse: VᵀS, (D, D): a row of coordinates times it is z − m.
+        dtype: that of the flow's latents.
     """
 
     mean: Tensor
     directions: Tensor
     inverse: Tensor
+    dtype: torch.dtype = torch.float32
 
     def coordinates(self, z: Tensor, rank: int) -> Tensor:
         """The first coordinates of latents (n, D), shape (n, rank)."""
         return (z.flatten(1).to(self.mean.dtype) - self.mean) @ self.directions[:, :rank]
 
     def latents(self, coordinates: Tensor) -> Tensor:
-        """Latents (n, D), in float32, at coordinates (n, K); the others are 0."""
+        """Latents (n, D), in the flow's dtype, at coordinates (n, K); the others are 0."""
         rank = coordinates.shape[1]
-        return (self.mean + coordinates.to(self.mean.dtype) @ self.inverse[:rank]).float()
+        return (self.mean + coordinates.to(self.mean.dtype) @ self.inverse[:rank]).to(self.dtype)
 
 
 @torch.no_grad()
@@ -55,4 +57,4 @@ def chart_of(flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.
     mean, covariance, response = latents.moments_and_response()
     values, vectors = linalg.generalised_eigh(covariance, response)
     directions = vectors / values.sqrt()
-    return Chart(mean=mean, directions=directions, inverse=directions.mT @ covariance)
+    return Chart(mean=mean, directions=directions, inverse=directions.mT @ covariance, dtype=x.dtype)

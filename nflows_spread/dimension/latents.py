@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
-from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import encode
+from nflows_spread.dimension.precision import Encoder
 
 _LARGE = 128
 _ROWS_PER_FEATURE, _PAIRS_PER_FEATURE_OF_LARGE = 32, 2
@@ -32,8 +31,9 @@ class Latents:
         generator: torch.Generator | None,
     ) -> None:
         validation.context_of(len(x), context)
-        self.flow, self.base, self.x, self.context = flow, base, x, context
-        self.noise, self.generator = noise, generator
+        self.x, self.noise, self.generator = x, noise, generator
+        self._encode = Encoder(flow, base, x, context)
+        self._resolved = self._stretched = False
         self.features = x.shape[1:].numel()
         self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
         # of pairs S and σ_x² N have the same sampling error, so that few do where many cost more than a training step
@@ -47,7 +47,7 @@ class Latents:
 
         The latents are those of the first rows, one for each and at most 2048, less the mean: (n, D).
         """
-        origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
+        origin = self._origin()
         first, second = self._zeros(self.features), self._zeros(self.features, self.features)
         limit, kept = min(_ERROR_ROWS, len(self.x)), self._zeros(0, self.features)
         for noisy, index in self._noisy(self.rows):
@@ -57,6 +57,20 @@ class Latents:
             if len(kept) < limit:
                 kept = torch.cat([kept, z])[:limit]
         return second - torch.outer(first, first), kept - first
+
+    def without_noise(self) -> Tensor:
+        """g(x) of all points less their mean, (n, D)."""
+        z = torch.cat([self._encode(points, index) for points, index in self._copies(len(self.x))])
+        z = z - z[:1]  # so that a large offset costs no digits
+        return z - z.mean(0)
+
+    def response(self) -> Tensor:
+        """N = E[J Jᵀ], (D, D), as in ``moments_and_response``."""
+        response = self._zeros(self.features, self.features)
+        for upper, lower in self._pairs(self.pairs):
+            half = 0.5 * (upper - lower) / self._pair_step
+            response += linalg.second_moment_of(half) * (len(half) / self.pairs)
+        return response
 
     def jacobians(self, points: int) -> Tensor:
         """The Jacobian of g at noisy points by central differences, shape (points, D, D), every direction at once."""
@@ -79,7 +93,7 @@ class Latents:
         without noise plus σ_x² r rᵀ. So in directions that hold noise alone S and σ_x² N have the same
         sampling error, and μ = σ_x² there however few the rows.
         """
-        origin = self._encode(self.x[:1], torch.zeros(1, dtype=torch.long, device=self.x.device))
+        origin = self._origin()
         first = self._zeros(self.features)
         second, response = self._zeros(self.features, self.features), self._zeros(self.features, self.features)
         for upper, lower in self._pairs(self.pairs):
@@ -113,7 +127,7 @@ class Latents:
 
     @property
     def _pair_step(self) -> float:
-        return self.noise or self.step
+        return max(self.noise, self.step) if self._stretched else self.noise or self.step
 
     def _pairs(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         """g(x + σ ε) and g(x − σ ε), a bounded number at a time; σ a small step where there is no noise."""
@@ -129,22 +143,43 @@ class Latents:
     def _copies(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Points, over and over until there are enough, and their indices in the data."""
         indices = torch.arange(rows, device=self.x.device) % len(self.x)
+        self._resolve()
         for index in indices.split(max(1, _CHUNK_ENTRIES // (self.features * copies))):
-            yield self.x[index], index
+            yield self.x[index].to(self._encode.dtype), index
+
+    def _resolve(self) -> None:
+        """Lets the encoder see, once, over which step it is asked for differences."""
+        if self._resolved:
+            return
+        step = self._encode.resolve(self.step)
+        self._stretched = step > self.step
+        self.step, self._resolved = step, True
 
     def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
         """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""
         return (self._encode(noisy + shift, index) - self._encode(noisy - shift, index)) / (2.0 * self.step)
 
-    def _encode(self, x: Tensor, index: Tensor) -> Tensor:
-        z = encode(self.flow, x, None if self.context is None else self.context[index])
-        return (self.base.flatten(z) if isinstance(self.base, DegenerateGaussian) else z.flatten(1)).double()
+    def _origin(self) -> Tensor:
+        """The latent of the first point, (1, D)."""
+        self._resolve()
+        return self._encode(self.x[:1].to(self._encode.dtype), torch.zeros(1, dtype=torch.long, device=self.x.device))
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=torch.float64, device=self.x.device)
 
     def _normal_like(self, x: Tensor) -> Tensor:
-        return torch.empty_like(x).normal_(generator=self.generator)
+        """Drawn in the dtype of the data, so that the same noise is met in either precision."""
+        return torch.empty_like(x, dtype=self.x.dtype).normal_(generator=self.generator).to(x.dtype)
+
+
+def without_wishart_bias(signal_to_noise: Tensor, *, noise: float, rows: int) -> Tensor:
+    """μ as a known N would give it, from those that ``moments_and_response`` gives; ``noise`` is σ_x².
+
+    An N that is the mean of r rᵀ over so many Gaussian r has the inverse N⁻¹ rows / (rows − D − 1) in the mean. What
+    noise contributes to μ is σ_x² whatever N is, because S has it from the same draws.
+    """
+    share = (rows - len(signal_to_noise) - 1) / rows
+    return noise + share * (signal_to_noise - noise)
 
 
 def sampling_errors(latents: Tensor, signal: Tensor, response: Tensor, *, rows: int) -> Tensor:

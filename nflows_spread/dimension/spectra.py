@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
-from nflows_spread.dimension.latents import Latents, sampling_errors
+from nflows_spread.dimension.latents import Latents, sampling_errors, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
 
-_MANY_JACOBIANS, _FEW_JACOBIANS = 128, 1024
+_MANY_JACOBIANS, MOST_FEATURES_OF_JACOBIANS = 128, 1024
 _STEP_OF_NOISE = 0.1
 _JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
 
@@ -36,7 +36,8 @@ def spectrum(
     gauge. J is taken at each of many points, beyond 128 features at 16, and μ_k is the geometric mean
     over the points of the k-th largest there: the variance of the data along its k-th direction. Beyond
     1024 features, where a Jacobian costs too much, N = E[J Jᵀ] over all points from random directions; it
-    is as blind to the gauge, but lets a strongly varying J depress the large μ.
+    is as blind to the gauge, but lets a strongly varying J depress the large μ. Where the flow's own dtype does
+    not resolve the differences that J is made of, a copy of the flow in float64 does.
 
     Args:
         flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
@@ -65,7 +66,7 @@ def spectrum(
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
     added = 0.0 if noise > 0.0 else spread_variance
-    if latents.features <= _FEW_JACOBIANS and jacobians != 0:
+    if latents.features <= MOST_FEATURES_OF_JACOBIANS and jacobians != 0:
         points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
         points = points if jacobians is None else validation.positive_int("jacobians", jacobians)
         covariance, centred = latents.covariance()
@@ -80,6 +81,7 @@ def spectrum(
         _, covariance, response = latents.moments_and_response()
         signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
         errors = latents.relative_errors(vectors, signal_to_noise)
+        signal_to_noise = without_wishart_bias(signal_to_noise, noise=noise**2, rows=latents.pairs)
     return Spectrum(
         eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
         signal_to_noise=signal_to_noise.cpu(),

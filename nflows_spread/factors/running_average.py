@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from nflows_spread import linalg, validation
+from nflows_spread.factors.memory import decomposed
 
 
 class RunningAverageFactor(nn.Module):
@@ -68,10 +69,11 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def matrix(self, spread_variance: Tensor) -> Tensor:
-        return linalg.positive_root(self.second_moment).to(self.rate.dtype)
+        values, vectors = self.eigh(spread_variance)
+        return (vectors * values.sqrt()).to(self.rate.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        if self.lag == 0.0 or not self.training:
+        if self.lag == 0.0 or not self.training or linalg.under_transforms(z, self.second_moment, spread_variance):
             return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
         return linalg.log_prob_from_cholesky(z, self._recent_cholesky(spread_variance))
 
@@ -87,7 +89,7 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return linalg.eigh_descending(self.second_moment)
+        return decomposed(self, lambda: linalg.eigh_descending(self.second_moment), self.second_moment)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:

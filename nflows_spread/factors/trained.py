@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
+from nflows_spread.factors.memory import decomposed
 
 
 class _Trained(nn.Module):
@@ -46,7 +47,7 @@ class LowerTriangularFactor(_Trained):
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return linalg.factor_eigh(self.matrix(spread_variance))
+        return decomposed(self, lambda: linalg.factor_eigh(self.matrix(spread_variance)), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
@@ -79,15 +80,18 @@ class SpreadCholeskyFactor(_Trained):
 
     @torch.no_grad()
     def matrix(self, spread_variance: Tensor) -> Tensor:
-        covariance = linalg.covariance_from_cholesky(self.entries, spread_variance)
-        return linalg.positive_root(covariance).to(self.entries.dtype)
+        values, vectors = self.eigh(spread_variance)
+        return (vectors * values.sqrt()).to(self.entries.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
         return linalg.cholesky_log_prob(z, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return linalg.eigh_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+        def compute() -> tuple[Tensor, Tensor]:
+            return linalg.eigh_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+
+        return decomposed(self, compute, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
@@ -123,14 +127,14 @@ class LowRankFactor(_Trained):
         return partial(cls, rank=rank)
 
     def matrix(self, spread_variance: Tensor) -> Tensor:
-        return self.entries
+        return self.entries.clone()  # what a caller does with it must not move the prior
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
         return linalg.low_rank_log_prob(z, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return linalg.low_rank_eigh(self.entries)
+        return decomposed(self, lambda: linalg.low_rank_eigh(self.entries), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:

@@ -32,11 +32,13 @@ from nflows_spread.linalg.spectra import (
     generalised_eigh,
     kernel_negative_entropy,
     log_pointwise_signal_to_noise,
+    low_rank_generalised_eigenvalues,
     positive_root,
     second_moment_of,
     with_fixed_signs,
 )
 from nflows_spread.linalg.spread import lower_factor_of, spread_cholesky, spread_covariance
+from nflows_spread.linalg.transformed import under_transforms
 
 __all__ = [
     "Neighbours",
@@ -60,6 +62,7 @@ __all__ = [
     "log_prob_from_cholesky",
     "low_rank_eigenvalues",
     "low_rank_eigh",
+    "low_rank_generalised_eigenvalues",
     "low_rank_log_prob",
     "low_rank_of",
     "lower_factor_of",
@@ -71,5 +74,6 @@ __all__ = [
     "spread_covariance",
     "spread_log_prob",
     "under_autocast",
+    "under_transforms",
     "with_fixed_signs",
 ]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spread import log_prob_of_whitened, spread_cholesky
+from nflows_spread.linalg.transformed import plain_log_prob_from_cholesky, under_transforms
 from nflows_spread.linalg.triangular import in_double, lower_product, solve_lower, solve_lower_transposed
 
 
@@ -52,6 +53,8 @@ def cholesky_log_prob(z: Tensor, entries: Tensor, spread_variance: Tensor) -> Te
         Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and
         ``entries`` have a closed form (see ``_CholeskyLogProb``) and can be differentiated again.
     """
+    if under_transforms(z, entries, spread_variance):
+        return plain_log_prob_from_cholesky(z, spread_cholesky_of(entries, spread_variance))
     log_prob: Tensor = _CholeskyLogProb.apply(z, entries, spread_variance)  # type: ignore[no-untyped-call]
     return log_prob
 
@@ -77,8 +80,9 @@ class _CholeskyLogProb(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         z, entries, spread_variance, lower, diagonal, whitened = ctx.saved_tensors
-        weights, twice = grad_outputs[0].double(), torch.is_grad_enabled()
-        if twice:  # the gradient is going to be differentiated: the same numbers, with their history
+        weights = grad_outputs[0].double()
+        twice = torch.is_grad_enabled() or under_transforms(weights)
+        if twice:  # differentiated again or mapped: the same numbers by plain operations, with their history
             cholesky = spread_cholesky_of(entries, spread_variance)
             diagonal = cholesky.diagonal()
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)

@@ -10,6 +10,7 @@ from torch import Tensor
 from nflows_spread.linalg.small import SMALL, small_log_prob
 from nflows_spread.linalg.spectra import positive_root
 from nflows_spread.linalg.spread import (
+    cholesky_by_qr,
     cholesky_of,
     cholesky_or_qr,
     log_prob_of_whitened,
@@ -17,6 +18,7 @@ from nflows_spread.linalg.spread import (
     spread_cholesky,
     spread_gradients,
 )
+from nflows_spread.linalg.transformed import plain_log_prob, plain_log_prob_from_cholesky, under_transforms
 from nflows_spread.linalg.triangular import lower_cholesky_solve, lower_double, lower_gram, lower_product
 
 
@@ -32,6 +34,8 @@ def spread_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tenso
         Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and ``factor`` have a
         closed form (see ``_SpreadLogProb``, or ``small`` for few features) and can be differentiated again.
     """
+    if under_transforms(z, factor, spread_variance):
+        return plain_log_prob(z, factor.tril(), spread_variance)
     if len(factor) <= SMALL:
         return small_log_prob(z, factor, spread_variance, lower=True)
     log_prob: Tensor = _SpreadLogProb.apply(z, factor, spread_variance)  # type: ignore[no-untyped-call]
@@ -62,7 +66,7 @@ class _SpreadLogProb(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         z, factor, a, cholesky, whitened = ctx.saved_tensors
         weights = grad_outputs[0].double()
-        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+        if torch.is_grad_enabled() or under_transforms(weights):  # differentiated again or mapped: plain operations
             by_z, by_factor = spread_gradients(weights, z, factor.tril(), cholesky)
             return by_z, by_factor.tril(), None
         y = torch.linalg.solve_triangular(cholesky.mT, whitened, upper=True)
@@ -85,6 +89,8 @@ def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) 
 @torch.no_grad()
 def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of S + σ_Z² I in float64, (D, D), for a positive semi-definite S."""
+    if under_transforms(covariance, spread_variance):  # whose numbers nobody may look at
+        return cholesky_by_qr(positive_root(covariance), spread_variance.double().sqrt())
     spread = plus_noise(covariance.to(torch.float64, copy=True), spread_variance)
     cholesky, info = cholesky_of(spread.mT)  # symmetric, and by columns
     if int(info) != 0:  # rounding in S has outgrown σ_Z²
@@ -94,6 +100,8 @@ def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
 
 def log_prob_from_cholesky(z: Tensor, cholesky: Tensor) -> Tensor:
     """log N(z; 0, LLᵀ), (n,), for a constant lower-triangular L in float64, (D, D), and points z, (n, D)."""
+    if under_transforms(z, cholesky):
+        return plain_log_prob_from_cholesky(z, cholesky)
     log_prob: Tensor = _LogProbFromCholesky.apply(z, cholesky)  # type: ignore[no-untyped-call]
     return log_prob
 
@@ -110,7 +118,7 @@ class _LogProbFromCholesky(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         z, cholesky, whitened = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+        if torch.is_grad_enabled() or under_transforms(*grad_outputs):  # differentiated again or mapped
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         y = torch.linalg.solve_triangular(cholesky.mT, whitened * -grad_outputs[0], upper=True)
         return y.mT.type_as(z), None

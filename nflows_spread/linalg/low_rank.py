@@ -11,6 +11,7 @@ from torch import Tensor
 from nflows_spread.linalg.small import SMALL, small_log_prob
 from nflows_spread.linalg.spectra import factor_eigh, with_fixed_signs
 from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
+from nflows_spread.linalg.transformed import plain_log_prob, under_transforms
 
 
 def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:
@@ -25,6 +26,8 @@ def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Ten
         Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and ``factor`` have a
         closed form (see ``_LowRankLogProb``, or ``small`` for few features) and can be differentiated again.
     """
+    if under_transforms(z, factor, spread_variance):
+        return plain_log_prob(z, factor, spread_variance)
     if len(factor) <= SMALL:
         return small_log_prob(z, factor, spread_variance, lower=False)
     log_prob: Tensor = _LowRankLogProb.apply(z, factor, spread_variance)  # type: ignore[no-untyped-call]
@@ -67,7 +70,7 @@ class _LowRankLogProb(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         z, factor, spread_variance, a, cholesky, whitening, coordinates, rest = ctx.saved_tensors
         weights = grad_outputs[0].double()
-        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+        if torch.is_grad_enabled() or under_transforms(weights):  # differentiated again or mapped: plain operations
             return _gradients_with_history(weights, z, factor, spread_variance, cholesky)
         precision = torch.promote_types(torch.promote_types(z.dtype, factor.dtype), torch.float32)
         weighted = rest.to(precision, copy=True).mul_((weights / -spread_variance).to(precision).unsqueeze(1))

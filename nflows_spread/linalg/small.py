@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_gradients
+from nflows_spread.linalg.transformed import under_transforms
 
 SMALL = 32
 """Up to so many features this file's way is the fastest for every kind of A."""
@@ -54,7 +55,7 @@ class _SmallLogProb(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         z, factor, a, cholesky, identity, whitening, whitened = ctx.saved_tensors
         weights = grad_outputs[0].double()
-        if torch.is_grad_enabled():  # the gradient is going to be differentiated: the same numbers, with their history
+        if torch.is_grad_enabled() or under_transforms(weights):  # differentiated again or mapped: plain operations
             grad_z, grad = spread_gradients(weights, z, factor.tril() if ctx.lower else factor, cholesky)
             return grad_z, grad.tril() if ctx.lower else grad, None, None
         weighted = whitened * weights.unsqueeze(1)

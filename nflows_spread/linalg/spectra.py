@@ -94,6 +94,16 @@ def generalised_eigh(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp_min(0.0), with_fixed_signs(back.flip(1))
 
 
+def low_rank_generalised_eigenvalues(root: Tensor, noise: Tensor) -> Tensor:
+    """The μ of ``generalised_eigh`` for S = RRᵀ, (D,), from a root R of shape (D, n), at one Cholesky decomposition.
+
+    Raises:
+        ValueError: N is not positive definite.
+    """
+    values = torch.linalg.svdvals(_whiten(*_scaled_root(noise), root.double())).square()
+    return torch.nn.functional.pad(values, (0, len(root) - len(values)))
+
+
 def log_pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
     """log of the solutions μ of S v = μ J Jᵀ v at each point, in descending order, shape (n, D), float64.
 

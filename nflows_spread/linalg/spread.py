@@ -38,8 +38,13 @@ def cholesky_or_qr(a: Tensor, spread: Tensor, spread_variance: float, *, exact: 
     cholesky, info = cholesky_of(spread)
     if int(info) == 0 and (not exact or _keeps_flat_directions(cholesky)):
         return cholesky
-    noise = math.sqrt(spread_variance) * torch.eye(len(a), dtype=a.dtype, device=a.device)
-    return lower_factor_of(torch.cat([a, noise], dim=1))
+    return cholesky_by_qr(a, math.sqrt(spread_variance))
+
+
+def cholesky_by_qr(a: Tensor, noise: Tensor | float) -> Tensor:
+    """Lower Cholesky factor of AAᵀ + noise² I for A (D, r) in float64, of which no sum is formed."""
+    identity = torch.eye(len(a), dtype=a.dtype, device=a.device)
+    return lower_factor_of(torch.cat([a, noise * identity], dim=1))
 
 
 def cholesky_of(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,13 +92,20 @@ def spread_solve(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:
 
 
 class _SpreadSolve(torch.autograd.Function):
-    """X = Σ⁻¹B with Σ = FFᵀ + σ² I. For a gradient G of X: Ḃ = Σ⁻¹G and Ḟ = −(ḂXᵀ + XḂᵀ)F."""
+    """X = Σ⁻¹B with Σ = FFᵀ + σ² I. For a gradient G of X: Ḃ = Σ⁻¹G and Ḟ = −(ḂXᵀ + XḂᵀ)F.
+
+    Nothing here looks at numbers, so that ``vmap`` can follow it: Jacobians of gradients are taken many rows at a time.
+    """
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: Any, rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:
-        solution = torch.cholesky_solve(rhs, cholesky)
-        ctx.save_for_backward(solution, factor, cholesky)
-        return solution
+    def forward(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:
+        return torch.cholesky_solve(rhs, cholesky)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output, *inputs[1:])
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None]:

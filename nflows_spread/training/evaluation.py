@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.dimension import rules
+from nflows_spread.dimension.quick import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.randomness import set_aside
@@ -126,21 +127,29 @@ def held_out_loss(objective: nn.Module, held_out: Batch) -> float:
 def current_dimension(objective: nn.Module, x: Tensor, context: Tensor | None = None) -> int | None:
     """The intrinsic dimension as it stands, or None for an objective that has none to show.
 
-    By the signal-to-noise rule for up to 64 features; above, by the largest gap among the
-    eigenvalues of AAᵀ, which costs no pass through the flow. It draws from a generator of its own.
+    By the signal-to-noise rule of ``intrinsic_dimension``, from at most 256 rows; above 64 features from few Jacobians
+    too, at the cost of four, and beyond 1024 of three, passes of D rows through the flow. It draws from a generator of
+    its own.
     """
     if not isinstance(objective, SpreadKLLoss):
         return None
     base = objective.base
     try:
-        if base.features > _LARGEST_MEASURED:
-            values, variance = base.eigenvalues.detach().cpu(), float(base.spread_variance)
-            found = rules.Spectrum(values, values + variance, variance, base.data_noise or 0.0)
-            return int(rules.decide(found, "gap"))
         with evaluating(objective):
             generator = torch.Generator(x.device).manual_seed(0)
-            part = None if context is None else context[:_ROWS]
-            return int(rules.decide(spectrum(objective.flow, x[:_ROWS], context=part, generator=generator)))
+            rows, part = x[:_ROWS], None if context is None else context[:_ROWS]
+            if base.features <= _LARGEST_MEASURED:
+                return int(rules.decide(spectrum(objective.flow, rows, context=part, generator=generator)))
+            variance, noise = float(base.spread_variance), base.data_noise or 0.0
+            found = quick_signal_to_noise(
+                objective.flow,
+                rows,
+                data_noise=noise,
+                spread_variance=variance,
+                context=part,
+                generator=generator,
+            ).cpu()
+            return int(rules.decide(rules.Spectrum(found.new_empty(0), found, variance, noise)))
     except (ValueError, RuntimeError):  # a flow that is not finite or not invertible yet has no dimension
         return None
 

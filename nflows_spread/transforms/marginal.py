@@ -63,8 +63,7 @@ class MarginalSpline(Transform):
         a = height * (secant - slope) + risen * bend
         b = height * slope - risen * bend
         c = -secant * risen
-        # the root of aθ² + bθ + c = 0 in [0, 1], in the form that does not cancel
-        theta = 2.0 * c / (-b - (b.square() - 4.0 * a * c).clamp_min(0.0).sqrt())
+        theta = _root(a, b, c)
         mixed = theta * (1.0 - theta)
         outputs, logabsdet = self._with_tails(
             inputs, left + theta * width, _log_slope(secant, slope, next_slope, theta, secant + bend * mixed)
@@ -98,6 +97,19 @@ class MarginalSpline(Transform):
     def _with_tails(self, inputs: Tensor, outputs: Tensor, log_slopes: Tensor) -> tuple[Tensor, Tensor]:
         inside = inputs.abs() < self.bound
         return torch.where(inside, outputs, inputs), torch.where(inside, log_slopes, 0.0).sum(1)
+
+
+def _root(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """The root of aθ² + bθ + c = 0 in [0, 1] of a rising spline, c ≤ 0.
+
+    Both of its forms hold q = b ± √(b² − 4ac); the one is taken in which nothing cancels. For b < 0 that is (−q) / 2a,
+    and a is positive there. What rounding leaves outside the bin would make the slope negative.
+    """
+    rising = b >= 0.0
+    root = (b.square() - 4.0 * a * c).clamp_min(torch.finfo(b.dtype).tiny).sqrt()  # of 0 the gradient is infinite
+    q = torch.where(rising, b + root, b - root)
+    theta = torch.where(rising, -2.0 * c, -q) / torch.where(rising, q, 2.0 * a)
+    return theta + (theta.clamp(0.0, 1.0) - theta).detach()  # with the gradient that it has
 
 
 def _log_slope(secant: Tensor, slope: Tensor, next_slope: Tensor, theta: Tensor, denominator: Tensor) -> Tensor:
