@@ -96,12 +96,13 @@ def test_the_thickness_makes_the_dimension_the_same_for_all_numbers_of_neighbour
     squares = (scipy.spatial.cKDTree(x).query(x, 41)[0][:, NEIGHBOURS] ** 2).mean(0)
     seen = np.log(list(found.profile.values())).mean(0)
 
-    def logs(c):
-        return seen + np.log1p(-c / squares)
+    def logs(share):  # of c in the smallest r²
+        return seen + np.log1p(-share * squares[0] / squares)
 
-    best = scipy.optimize.minimize_scalar(lambda c: logs(c).std(), bounds=(0.0, squares[0]), method="bounded").x
-    codimension = max(1.0, x.shape[1] - np.exp(logs(best).mean()))
-    assert found.thickness == pytest.approx(math.sqrt(best / (2.0 * codimension)), rel=0.02)
+    share = scipy.optimize.minimize_scalar(lambda share: logs(share).std(), bounds=(0.0, 1.0), method="bounded").x
+    codimension = max(1.0, x.shape[1] - np.exp(logs(share).mean()))
+    to_a_hundredth = 0.01 / (2.0 * share)
+    assert found.thickness == pytest.approx(math.sqrt(share * squares[0] / (2.0 * codimension)), rel=to_a_hundredth)
     assert data is uneven or found.thickness == pytest.approx(0.002, rel=0.2)
 
 
@@ -149,7 +150,7 @@ def test_fifty_distinct_points_are_enough():
 
 def test_the_dimension_at_a_point_is_that_of_twenty_neighbours_averaged_over_them_and_calibrated():
     """By a tree, in more points than are looked at together: half of them on a line, half in a cube."""
-    line = torch.cat([torch.linspace(2.0, 4.0, 1050)[:, None], torch.zeros(1050, 2)], dim=1)
+    line = torch.cat([torch.linspace(-4.0, -2.0, 1050)[:, None], torch.zeros(1050, 2)], dim=1)
     line[:, 0] += 0.001 * torch.rand(1050, generator=seeded(1))
     x = torch.cat([line, torch.rand(1050, 3, generator=seeded())])
     distances, neighbours = scipy.spatial.cKDTree(x).query(x, 21)
