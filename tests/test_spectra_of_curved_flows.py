@@ -80,10 +80,27 @@ def test_at_a_point_mu_is_that_of_its_own_jacobian(x):
     np.testing.assert_allclose(found, np.exp(logs[:20]), rtol=0.01)
 
 
+def test_at_a_point_the_jacobian_is_that_of_the_point_itself_and_not_of_a_noisy_one(x):
+    """The product of all μ is det S / det² J, and det J = exp(x)."""
+    found = pointwise_spectrum(flow(), x[:20], data=x, data_noise=0.3, generator=seeded())
+    of_s = found.log().sum(1) + 2.0 * x[:20, 0]
+    torch.testing.assert_close(of_s, of_s[:1].expand(20), rtol=0.0, atol=1e-6)
+
+
 def test_jacobians_are_analytic_ones_and_noise_is_not_added_where_none_is_asked_for(x):
     latents = Latents(flow(), DegenerateGaussian([2]), x, None, 0.0, seeded())
     np.testing.assert_allclose(latents.jacobians(10), Shear().jacobian(x[:10]), rtol=1e-6, atol=1e-9)
     assert len(latents.jacobians(1000)) == len(x)
+
+
+@pytest.mark.parametrize(("features", "asked", "points"), [(128, None, 512), (129, None, 16), (600, 1, 1)])
+def test_jacobians_are_taken_at_many_points_and_beyond_128_features_at_sixteen(features, asked, points):
+    identity, passed = Flow(Identity(), DegenerateGaussian([features])), []
+    identity._transform.register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
+    found = spectrum(identity, torch.randn(600, features), data_noise=0.1, jacobians=asked)
+    of_the_covariance = 32 * features
+    assert sum(passed) - of_the_covariance == pytest.approx(2 * features * points, abs=1)
+    assert found.errors.shape == (features,)
 
 
 def test_moments_are_those_of_noisy_data():
