@@ -93,6 +93,25 @@ def test_jacobians_are_analytic_ones_and_noise_is_not_added_where_none_is_asked_
     assert len(latents.jacobians(1000)) == len(x)
 
 
+def test_a_jacobian_is_taken_within_a_tenth_of_the_noise(x):
+    """Over the whole of it a difference of exp(x) would be 1.5 % off."""
+    jacobians = Latents(flow(), DegenerateGaussian([2]), x, None, 0.3, seeded()).jacobians(10)
+    noisy = x[:10] + 0.3 * torch.empty_like(x[:10]).normal_(generator=seeded())
+    np.testing.assert_allclose(jacobians, Shear().jacobian(noisy), rtol=1e-3, atol=1e-9)
+
+
+def test_errors_of_the_mean_response_are_those_of_the_points_and_not_of_their_copies():
+    """A hundred points with six noisy copies each: μ is a variance of a hundred Gaussian values."""
+    features, x = 20, torch.randn(100, 20, generator=seeded(5))
+    latents = Latents(
+        Flow(Identity(), DegenerateGaussian([features])), DegenerateGaussian([features]), x, None, 0.01, seeded()
+    )
+    _, covariance, response = latents.moments_and_response()
+    errors = latents.relative_errors(torch.eye(features), covariance.diagonal())
+    torch.testing.assert_close(response.diagonal().mean(), torch.tensor(1.0), rtol=0.02, atol=0.0)
+    assert float(errors.mean()) == pytest.approx(math.sqrt(2 / 100 + 2 / 640), rel=0.15)
+
+
 @pytest.mark.parametrize(("features", "asked", "points"), [(128, None, 512), (129, None, 16), (600, 1, 1)])
 def test_jacobians_are_taken_at_many_points_and_beyond_128_features_at_sixteen(features, asked, points):
     identity, passed = Flow(Identity(), DegenerateGaussian([features])), []
