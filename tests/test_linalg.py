@@ -135,6 +135,15 @@ def test_scales_beyond_the_resolution_of_the_sum_do_not_fail():
     assert torch.isfinite(factor.grad).all()
 
 
+@both_ways
+@pytest.mark.parametrize("scale", [1e7, 1e8, 1e9])
+def test_float32_factors_whose_sum_is_indefinite_have_the_density_of_the_qr_decomposition(scale):
+    factor = lower_triangular(12, 3, scale, torch.float32)
+    z = 0.01 * torch.randn(5, 12)
+    expected = log_prob_by_qr(z.double(), factor.double(), SPREAD)
+    torch.testing.assert_close(linalg.spread_log_prob(z, factor, SPREAD).double(), expected, rtol=1e-5, atol=0.0)
+
+
 def test_diagonal_log_prob_is_that_of_independent_normals():
     z, variances = torch.randn(7, 3, dtype=torch.float64), torch.tensor([2.0, 0.3, 1e-4], dtype=torch.float64)
     expected = torch.distributions.Normal(torch.zeros(3), variances.sqrt()).log_prob(z).sum(1)
