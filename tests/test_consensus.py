@@ -10,13 +10,14 @@ from nflows_spread import Spectrum
 from nflows_spread.dimension.consensus import Readings, consensus
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
 from support import refused
 
 NOISE = 0.01
 
 
-def readings(gaps, value, below=0.06, above=0.06):
+def readings(gaps, value, *, below=0.06, above=0.06):
     """A spectrum with the given gaps, in nats, below its eigenvalues and above σ_x², and a neighbours' dimension."""
     logs = torch.tensor(gaps, dtype=torch.float64).flip(0).cumsum(0).flip(0)
     signal = NOISE**2 * logs.exp()
@@ -40,7 +41,6 @@ def test_the_dimension_with_most_evidence_wins(gaps, value, above, dimension):
     assert int(verdict) == dimension
     assert verdict.rule == "consensus"
     assert verdict.gap == pytest.approx(gaps[dimension - 1], abs=1e-6)
-    assert verdict.interval[0] <= dimension <= verdict.interval[1]
 
 
 def test_the_interval_shows_disagreement():
@@ -52,6 +52,27 @@ def test_the_interval_shows_disagreement():
     assert unsure.interval == (2, 3)
 
 
+@pytest.mark.parametrize(("nats", "interval"), [(0.95, (2, 3)), (1.05, (2, 2))])
+def test_the_interval_reaches_up_to_what_has_two_nats_less(nats, interval):
+    """The gap below the 2nd counts 2 nats and that below the 3rd 1, from which neighbours at 2 take ``nats`` more."""
+    above = math.log(3.0 / 2.0) / math.sqrt(2.0 * nats)
+    assert consensus(readings([0.1, 6.0, CLEAR_GAP + 1.0, 0.1], 2.0, above=above)).interval == interval
+
+
+@pytest.mark.parametrize(("nats", "interval"), [(0.95, (2, 3)), (1.05, (3, 3))])
+def test_the_interval_reaches_down_to_what_has_two_nats_less(nats, interval):
+    below = math.log(3.0 / 2.0) / math.sqrt(2.0 * nats)
+    assert consensus(readings([0.1, CLEAR_GAP + 1.0, 6.0, 0.1], 3.0, below=below)).interval == interval
+
+
+def test_a_gap_and_the_neighbours_count_in_the_same_nats():
+    """The gap below the 3rd counts 2 nats and neighbours at 2 take 1.5 of them: more below the 2nd outweighs it."""
+    above = math.log(3.0 / 2.0) / math.sqrt(2.0 * 1.5)
+    for nats, dimension in ((0.6, 2), (0.4, 3)):
+        verdict = consensus(readings([1.3, CLEAR_GAP + nats, 6.0], 2.0, above=above))
+        assert int(verdict) == dimension
+
+
 def test_every_reading_is_listed():
     verdicts = readings([0.1, 6.0, 0.1], 2.0).verdicts
     assert set(verdicts) == {"signal_to_noise", "gap", "rank", "neighbours", "denoising", "score"}
@@ -61,6 +82,9 @@ def test_readings_that_say_otherwise_are_named():
     found = readings([0.1, 0.2, 5.0], 2.1)
     assert found.against(2) == {"signal_to_noise": 3.0}
     assert set(found.against(3)) == {"neighbours", "denoising"}
+    between = readings([0.1, 0.2, 5.0], 2.6)
+    assert between.against(3) == {}
+    assert between.against(2) == {"signal_to_noise": 3.0, "neighbours": 2.6, "denoising": 2.6}
 
 
 def test_noise_in_the_data_takes_the_evidence_from_the_floor():
@@ -114,3 +138,11 @@ def test_readings_that_are_not_finite_are_refused():
     for found in (readings([0.1, 6.0, 0.1], math.nan), replace(sure, spectrum=broken)):
         with refused(ValueError, "the readings must be finite, got μ = ", "dimension by neighbours of", "outliers"):
             consensus(found)
+
+
+def test_the_gap_of_the_verdict_is_that_above_the_noise_in_the_data():
+    thickness = NOISE * math.sqrt(math.expm1(3.0))  # raises the floor by 3 nats
+    noisy = replace(readings([0.5, 5.0, 0.1, 3.0], 4.0), thickness=thickness)
+    assert consensus(replace(noisy, thickness=0.0)).gap == pytest.approx(3.0)
+    assert consensus(noisy).gap == pytest.approx(0.0, abs=1e-9)
+    assert consensus(replace(readings([0.5, 5.0], 2.0), thickness=thickness)).gap == pytest.approx(2.0)

@@ -1,6 +1,9 @@
 """The dimension from a density, for a flow whose density is known."""
 
+from dataclasses import replace
+
 import pytest
+import scipy.stats
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
@@ -35,6 +38,31 @@ def test_both_numbers_are_those_of_the_exact_density():
     assert found.denoising == pytest.approx(exact, abs=4.0 * found.denoising_error)
     assert found.score == pytest.approx(exact, abs=4.0 * found.score_error)
     assert found.denoising_error < 0.06
+
+
+def test_both_numbers_are_means_over_points_with_their_standard_errors():
+    """ε + σ ∇log p = ε − σ x̃ / v for N(0, diag(v))."""
+    x, variances = points(300), VARIANCES + NOISE**2
+    noise = torch.empty_like(x).normal_(generator=seeded())
+    scaled = -NOISE * (x + NOISE * noise) / variances
+    denoising, score = (noise + scaled).square().sum(1), (noise.square() - scaled.square()).sum(1)
+    found = density_dimension(gaussian_flow(variances), x, data_noise=NOISE, generator=seeded())
+    for value, error, of_points in (
+        (found.denoising, found.denoising_error, denoising),
+        (found.score, found.score_error, score),
+    ):
+        assert value == pytest.approx(float(of_points.mean()))
+        assert error == pytest.approx(scipy.stats.sem(of_points))
+
+
+def test_one_point_has_no_standard_error():
+    found = density_dimension(gaussian_flow(VARIANCES + NOISE**2), points(1), data_noise=NOISE)
+    assert found.denoising_error == found.score_error == float("inf")
+
+
+def test_another_unit_of_the_data_changes_its_noise_alone():
+    found = density_dimension(gaussian_flow(VARIANCES + NOISE**2), points(100), data_noise=NOISE)
+    assert found.in_units_of(10.0) == replace(found, data_noise=1.0)
 
 
 def test_a_worse_model_denoises_worse_and_its_score_goes_the_other_way():

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import scipy.stats
 import torch
 
 from nflows_spread import Spectrum
@@ -36,6 +37,17 @@ def test_a_narrow_gap_does_not_count_even_where_it_stands_out():
     assert gap_evidence(spectrum([0.01] * 10 + [0.5] + [0.01] * 10)) == [0.0] * 22
 
 
+@pytest.mark.parametrize(("width", "counts"), [(0.72, True), (0.66, False)])
+def test_a_gap_that_stands_out_counts_from_half_of_a_clear_one_on(width, counts):
+    evidence = gap_evidence(spectrum([0.01] * 10 + [width] + [0.01] * 10))
+    assert evidence == [0.0] * 11 + [PLAUSIBLE if counts else 0.0] + [0.0] * 10
+
+
+def test_the_numbers_of_the_evidence_are_those_that_are_documented():
+    assert pytest.approx(math.log(4.0)) == CLEAR_GAP
+    assert PLAUSIBLE == 2.0
+
+
 def test_the_gap_to_the_floor_does_not_stand_out():
     assert gap_evidence(spectrum([0.05] * 30 + [1.2]))[-1] == 0.0
 
@@ -52,6 +64,14 @@ def test_chance_makes_a_gap_stand_out_as_seldom_as_it_says():
     gaps = -torch.rand(2000, 20, generator=generator, dtype=torch.float64).log()
     share = sum(max(standing_out(row)) > 2.0 for row in gaps.tolist()) / len(gaps)
     assert 0.7 * math.exp(-2.0) < share < math.exp(-2.0)
+
+
+def test_the_chance_of_one_gap_is_that_of_its_share_of_the_sum():
+    """Of m exponential spacings one has a share of the sum that follows Beta(1, m − 1), whatever their mean."""
+    gaps = [0.3, 1.1, 0.05, 2.4, 0.7]
+    shares = torch.tensor(gaps) / sum(gaps)
+    expected = -(math.log(5) + scipy.stats.beta.logsf(shares, 1, 4))
+    assert standing_out(gaps) == pytest.approx(expected.tolist(), rel=1e-6)
 
 
 def test_equal_values_have_no_gap_that_stands_out():

@@ -106,6 +106,13 @@ def test_conversion_keeps_the_prior(source, target):
 
 
 @every_kind
+@pytest.mark.parametrize("training", [True, False])
+def test_a_converted_prior_is_in_the_mode_of_the_first(kind, training):
+    twin = DegenerateGaussian([FEATURES]).train(training).with_factor(FACTORS[kind])
+    assert twin.training == twin.factor.training == training
+
+
+@every_kind
 def test_conversion_to_a_smaller_rank_is_the_best_approximation(kind):
     base = base_of_kind(kind, random_root(FEATURES, FEATURES))
     values, vectors = base.eigh()

@@ -135,6 +135,15 @@ def test_scales_beyond_the_resolution_of_the_sum_do_not_fail():
     assert torch.isfinite(factor.grad).all()
 
 
+@both_ways
+@pytest.mark.parametrize("scale", [1e7, 1e8, 1e9])
+def test_float32_factors_whose_sum_is_indefinite_have_the_density_of_the_qr_decomposition(scale):
+    factor = lower_triangular(12, 3, scale, torch.float32)
+    z = 0.01 * torch.randn(5, 12)
+    expected = log_prob_by_qr(z.double(), factor.double(), SPREAD)
+    torch.testing.assert_close(linalg.spread_log_prob(z, factor, SPREAD).double(), expected, rtol=1e-5, atol=0.0)
+
+
 def test_diagonal_log_prob_is_that_of_independent_normals():
     z, variances = torch.randn(7, 3, dtype=torch.float64), torch.tensor([2.0, 0.3, 1e-4], dtype=torch.float64)
     expected = torch.distributions.Normal(torch.zeros(3), variances.sqrt()).log_prob(z).sum(1)
@@ -231,6 +240,15 @@ def test_generalised_eigenvectors_are_orthonormal_in_the_noise_and_diagonalise_t
     torch.testing.assert_close(vectors.T @ signal @ vectors, values.diag(), rtol=0, atol=1e-9)
 
 
+def test_generalised_eigenvalues_of_a_singular_signal_are_not_negative():
+    """Rounding leaves about half of the zeros below 0."""
+    _, noise = random_pair(20)
+    direction = torch.randn(20, 1, dtype=torch.float64)
+    values, _ = linalg.generalised_eigh(direction @ direction.mT, noise)
+    assert (values >= 0.0).all()
+    assert float(values[1]) < 1e-12 * float(values[0])
+
+
 def test_pointwise_signal_to_noise_is_that_of_each_jacobian():
     signal, _ = random_pair(4)
     jacobians = torch.randn(6, 4, 4, dtype=torch.float64)
@@ -258,3 +276,12 @@ def test_kernel_entropy_is_the_log_density_of_a_mixture_at_its_centres(variance)
     theirs = kernel_entropy(z, float(torch.tensor(variance)))
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(torch.autograd.grad(ours, z), torch.autograd.grad(theirs, z), atol=1e-9, rtol=1e-6)
+
+
+def test_the_kernel_entropy_of_points_far_from_the_origin_is_at_most_that_of_one_point():
+    """A mean of normal densities is never above their height; rounding would leave negative squared distances."""
+    spread = torch.tensor(1e-4, dtype=torch.float64)
+    highest = -2.5 * float((2.0 * torch.pi * spread).log())
+    for _ in range(20):
+        z = 1e6 * torch.randn(1, 5, dtype=torch.float64) + 1e-3 * torch.randn(4, 5, dtype=torch.float64)
+        assert float(linalg.kernel_negative_entropy(z, spread)) <= highest + 1e-9

@@ -1,10 +1,13 @@
 import copy
+import math
 import pickle
 import warnings
 
 import pytest
 import torch
 from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import PointwiseAffineTransform
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of
 from nflows_spread.hosts import encode_with_logabsdet
@@ -103,6 +106,16 @@ def test_it_does_not_warn_when_something_does(name, data_noise):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         objective(curve(10))
+
+
+@pytest.mark.parametrize(("volume", "warns"), [(5e-4, False), (2e-3, True)])
+def test_a_volume_within_rounding_is_preserved(volume, warns):
+    scale = torch.full((FEATURES,), math.exp(volume / FEATURES))
+    flow = Flow(PointwiseAffineTransform(scale=scale), DegenerateGaussian([FEATURES]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SpreadKLLoss(flow)(curve(10))
+    assert bool(caught) == warns
 
 
 def test_it_still_warns_when_the_noise_is_annealed_to_nothing():

@@ -1,93 +1,98 @@
-"""The estimator's recipe: which parameters decay, which learn faster, and in how many processes."""
+"""The recipe's rules of size, and how the noise and the learning rate move while it trains."""
 
 import pytest
 import torch
 
-from nflows_spread import DegenerateGaussian
-from nflows_spread import recipe as recipe_module
-from nflows_spread.recipe import Recipe, trained_by
-from nflows_spread.training import FitResult
-from nflows_spread.transforms import MarginalSpline
+from nflows_spread import recipe
+from nflows_spread.recipe import Recipe, couplings_for, trained_by, width_for
 
-X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
-NUMBERS = {"layers": 2, "hidden_features": 8, "bins": 4, "steps": 10, "batch_size": 20}
+SMALL = Recipe(steps=100, layers=2, hidden_features=8, bins=4, first_look=20, look_every=10)
+
+
+def test_nets_are_as_wide_as_a_28th_of_the_rows_to_the_nearest_multiple_of_eight():
+    for rows in range(50, 5000, 37):
+        width = width_for(rows)
+        assert width % 8 == 0
+        assert 16 <= width <= 128
+        assert abs(width - min(128.0, max(16.0, rows / 28))) <= 4.0
+
+
+def test_few_features_take_more_couplings():
+    expected = {1: 18, 2: 12, 3: 10, 4: 9, 6: 8, 7: 8, 9: 7, 12: 7, 23: 7, 25: 6, 1000: 6}
+    assert {features: couplings_for(features) for features in expected} == expected
+
+
+class Watch:
+    """Ends the annealing at its n-th look."""
+
+    def __init__(self, stop_at, thickness=0.0):
+        self.stop_at, self.thickness, self.looks = stop_at, thickness, 0
+
+    def __call__(self, objective):
+        self.looks += 1
+        return self.looks == self.stop_at
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What the recipe asks of ``fit``, which does nothing."""
-    calls = []
+def train(monkeypatch):
+    """Trains by the recipe and tells the learning rate and σ_x after every step."""
+    fit, seen = recipe.fit, []
 
-    def nothing(objective, x, **options):
-        groups = [{k: v for k, v in group.items() if k != "params"} for group in options["optimizer"].param_groups]
-        calls.append({"objective": objective, "groups": groups, **options})
-        return FitResult(losses=[], steps=options["steps"], seconds=0.0, stopped="steps")
+    def observed(*args, callbacks, **options):
+        def record(state):
+            seen.append((state.learning_rate, state.data_noise))
 
-    monkeypatch.setattr(recipe_module, "fit", nothing)
-    return calls
+        return fit(*args, callbacks=[record, *callbacks], **options)
 
+    def train(watch=None, nearest=0.1):
+        x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+        trained_by(SMALL, x, nearest=nearest, generator=torch.Generator().manual_seed(0), watch=watch)
+        return map(list, zip(*seen))
 
-def train(**numbers):
-    recipe = Recipe(**NUMBERS | numbers)
-    return trained_by(recipe, X, nearest=0.1, generator=torch.Generator().manual_seed(0))
-
-
-def kind_of(objective):
-    """For each parameter, by identity, whether it is of a spline, of the prior, or of a net."""
-    kinds = {id(p): "net" for p in objective.parameters()}
-    for module in objective.modules():
-        if isinstance(module, MarginalSpline | DegenerateGaussian):
-            kind = "spline" if isinstance(module, MarginalSpline) else "prior"
-            kinds |= {id(p): kind for p in module.parameters()}
-    return kinds
+    monkeypatch.setattr(recipe, "fit", observed)
+    return train
 
 
-def test_nets_decay_the_prior_and_the_splines_do_not_and_splines_learn_faster(asked):
-    objective = train(learning_rate=2e-3, spline_rate=7.0, weight_decay=0.3)
-    kinds, found = kind_of(objective), {}
-    optimizer = asked[0]["optimizer"]
-    for group, settings in zip(optimizer.param_groups, asked[0]["groups"]):
-        for parameter in group["params"]:
-            assert id(parameter) not in found, "a parameter is in two groups"
-            found[id(parameter)] = (settings["initial_lr"], settings["weight_decay"])
-    expected = {"net": (2e-3, 0.3), "prior": (2e-3, 0.0), "spline": (7.0 * 2e-3, 0.0)}
-    assert set(kinds.values()) == set(expected)
-    assert found == {key: expected[kind] for key, kind in kinds.items()}
+def test_the_learning_rate_falls_along_a_straight_line_to_an_eleventh(train):
+    rates, _ = train()
+    assert rates == pytest.approx([SMALL.learning_rate * (1.0 - step / 110) for step in range(1, 101)])
 
 
-def test_without_gradients_a_step_moves_the_nets_towards_zero_and_nothing_else(asked):
-    objective = train(learning_rate=1e-2, weight_decay=0.5)
-    before = {id(p): p.detach().clone() for p in objective.parameters()}
-    optimizer = asked[0]["optimizer"]
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    for parameter in objective.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    kinds = kind_of(objective)
-    for parameter in objective.parameters():
-        kept = 1.0 - 0.5 * rates[id(parameter)] if kinds[id(parameter)] == "net" else 1.0
-        torch.testing.assert_close(parameter.detach(), kept * before[id(parameter)])
+def test_where_the_annealing_ends_early_the_learning_rate_still_falls_to_an_eleventh(train):
+    rates, _ = train(Watch(stop_at=2))  # at step 30, of the 80 of the annealing
+    assert len(rates) == 30 + 20
+    assert rates[29] == pytest.approx(SMALL.learning_rate * (1.0 - 30 / 110))
+    assert rates[-1] == pytest.approx(SMALL.learning_rate / 11)
+    falls = torch.tensor(rates[29:]).diff()
+    torch.testing.assert_close(falls, falls.mean().expand(20), rtol=1e-3, atol=0.0)
 
 
-def test_annealing_and_settling_share_the_steps_in_one_process(asked):
-    train(steps=10, annealed=0.7)
-    assert [call["steps"] for call in asked] == [7, 3]
-    assert [call["processes"] for call in asked] == [1, 1]
-    assert asked[0]["optimizer"] is asked[1]["optimizer"]
+def test_the_noise_falls_by_a_constant_ratio_until_the_settling(train):
+    _, noises = train()
+    ratio = SMALL.last_noise / SMALL.first_noise
+    expected = [SMALL.first_noise * ratio ** (step / 80) for step in range(1, 81)] + [SMALL.last_noise] * 20
+    assert noises == pytest.approx(expected)
 
 
-def test_the_learning_rates_keep_their_ratio_and_fall_to_an_eleventh():
-    ends = []
-    original = recipe_module.fit
+def test_the_settling_takes_the_noise_to_its_end_in_its_first_half(train):
+    _, noises = train(Watch(stop_at=2))
+    begin = SMALL.first_noise * (SMALL.last_noise / SMALL.first_noise) ** (30 / 80)
+    expected = [begin * (SMALL.last_noise / begin) ** (step / 10) for step in range(1, 11)]
+    assert noises[30:] == pytest.approx(expected + [SMALL.last_noise] * 10)
 
-    def watched(*args, **options):
-        result = original(*args, **options)
-        ends.append([group["lr"] for group in options["optimizer"].param_groups])
-        return result
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe_module, "fit", watched)
-        train(steps=20, learning_rate=1e-3, spline_rate=4.0)
-    last = ends[-1]
-    assert last[0] == pytest.approx(1e-3 / 11.0, rel=1e-6)
-    assert last[2] / last[0] == pytest.approx(4.0, rel=1e-9)
+@pytest.mark.parametrize(("nearest", "end"), [(0.1, 0.01), (0.006, 0.006), (1e-5, 0.003)])
+def test_the_noise_ends_at_the_nearest_neighbours_between_its_bounds(train, nearest, end):
+    _, noises = train(nearest=nearest)
+    assert noises[-1] == pytest.approx(end)
+
+
+def test_the_noise_ends_at_a_third_of_that_of_the_data(train):
+    _, noises = train(Watch(stop_at=2, thickness=0.15))
+    assert noises[-1] == pytest.approx(0.05)
+
+
+def test_the_noise_never_rises(train):
+    _, noises = train(Watch(stop_at=None, thickness=30.0))
+    assert noises[-1] == pytest.approx(SMALL.last_noise)
+    assert noises == sorted(noises, reverse=True)

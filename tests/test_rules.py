@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nflows_spread import IntrinsicDimension, Spectrum
-from nflows_spread.dimension.rules import CLEAR_GAP, RULES, decide
+from nflows_spread.dimension.rules import CLEAR_GAP, RULES, decide, signal_to_noise_gaps
 from support import refused
 
 
@@ -53,6 +53,7 @@ def test_without_data_noise_the_default_rule_still_finds_the_step(dimension):
         ((1.0, 0.5, 0.002), 3),
         ((1.0, 0.5, 0.0005), 2),
         ((0.0, 0.0, 0.0), 0),
+        ((1.0, 10.2e-4, 9.8e-4), 2),
     ],
 )
 def test_rank_counts_what_lies_ten_times_above_the_spread_variance(eigenvalues, dimension):
@@ -65,6 +66,79 @@ def test_a_spectrum_without_a_clear_step_is_counted_at_the_scale_of_the_noise():
     assert found.gap == pytest.approx(math.log(3.0))
     assert found.gap < CLEAR_GAP
     assert decide(constructed(mu=[1.3 * NOISE, 1.2 * NOISE, NOISE])) == 0
+
+
+def test_a_direction_at_a_threshold_is_not_above_it():
+    assert decide(constructed(eigenvalues=(1.0, 0.625, 0.1), spread_variance=0.0625), "rank") == 1
+    assert decide(constructed(mu=(0.55, 0.5, 0.3), data_noise=0.5)) == 1
+
+
+@pytest.mark.parametrize(("factor", "dimension"), [(4.1, 1), (3.9, 3)])
+def test_a_gap_is_clear_from_a_factor_of_four_on(factor, dimension):
+    assert decide(constructed(mu=(9.0 * factor, 9.0, 3.0, 1.5), data_noise=1.0)) == dimension
+
+
+@pytest.mark.parametrize(("above", "dimension"), [((2.1, 1.9), 1), ((1.9, 1.8), 0), ((2.2, 2.1), 2)])
+def test_without_a_clear_gap_what_has_twice_the_variance_of_the_noise_counts(above, dimension):
+    assert decide(constructed(mu=[NOISE * value for value in (*above, 1.0)])) == dimension
+
+
+@pytest.mark.parametrize(
+    ("gaps", "dimension", "interval"),
+    [
+        ([5.0, 3.1, 0.1, 4.0], 1, (1, 4)),
+        ([2.9, 5.0, 2.9, 0.1], 2, (2, 2)),
+        ([3.1, 5.0, 2.9, 0.1], 2, (1, 2)),
+        ([0.1, 0.1, 2.9, 5.0], 4, (4, 4)),
+        ([0.1, 0.1, 3.1, 5.0], 4, (3, 4)),
+        ([0.5, 0.3, 0.6, 0.2], 3, (1, 4)),  # none is clear: what lies above twice the noise, and every one is plausible
+    ],
+)
+def test_the_interval_holds_the_dimensions_whose_gaps_are_at_most_two_nats_narrower(gaps, dimension, interval):
+    found = decide(constructed(mu=mu_with(gaps), data_noise=1.0))
+    assert (int(found), found.interval) == (dimension, interval)
+
+
+def mu_with(gaps):
+    """Values of μ with these gaps below them, in nats, the last one above a noise of 1."""
+    return [math.exp(sum(gaps[k:])) for k in range(len(gaps))]
+
+
+def test_a_dimension_of_nothing_has_no_wider_interval():
+    assert decide(constructed(eigenvalues=(0.0, 0.0, 0.0)), "rank").interval == (0, 0)
+    assert IntrinsicDimension(3, "elsewhere", 1.0, constructed()).interval == (3, 3)
+
+
+def test_the_last_neighbour_of_the_eigenvalues_is_the_noise_that_each_rule_knows():
+    spectrum = constructed(eigenvalues=(1.0, 0.5), mu=(1.0, 0.5), spread_variance=0.02, data_noise=0.3)
+    assert decide(spectrum, "gap").gap == pytest.approx(math.log(0.52 / (0.09 + 0.02)))
+    assert decide(spectrum, "rank").gap == pytest.approx(math.log(0.52 / 0.02))
+    assert decide(spectrum, "signal_to_noise").gap == pytest.approx(math.log(0.5 / 0.09))
+
+
+def test_noise_in_the_data_raises_the_floor_by_its_variance():
+    mu, thickness = (4.0, 0.9, 0.3, 0.05), 0.4
+    noisier = constructed(mu=mu, data_noise=math.hypot(0.1, thickness))
+    assert signal_to_noise_gaps(constructed(mu=mu, data_noise=0.1), thickness=thickness) == pytest.approx(
+        signal_to_noise_gaps(noisier)
+    )
+
+
+def test_without_any_noise_nothing_lies_below_the_last_direction():
+    assert signal_to_noise_gaps(constructed(mu=(8.0, 2.0, 0.5), data_noise=0.0)) == pytest.approx(
+        [math.inf, math.log(4.0), math.log(4.0), 0.0]
+    )
+    assert signal_to_noise_gaps(constructed(mu=(0.0, 0.0), data_noise=0.0)) == [math.inf, 0.0, 0.0]
+
+
+def test_another_unit_of_the_data_changes_no_verdict_on_mu():
+    spectrum = constructed(eigenvalues=(5.0, 3.0, 0.0), mu=(4.0, 0.3, 0.004))
+    larger = spectrum.in_units_of(30.0)
+    assert larger.data_noise == pytest.approx(30.0 * 0.05)
+    torch.testing.assert_close(larger.signal_to_noise, 900.0 * spectrum.signal_to_noise)
+    assert signal_to_noise_gaps(larger) == pytest.approx(signal_to_noise_gaps(spectrum))
+    assert torch.equal(larger.eigenvalues, spectrum.eigenvalues)
+    assert larger.spread_variance == spectrum.spread_variance
 
 
 @pytest.mark.parametrize(
