@@ -20,6 +20,11 @@ def forget_caches(flow: nn.Module, *kinds: type[nn.Module]) -> None:
     """
     if flow.training:
         return
-    for layer in flow.modules():
+    waiting: list[nn.Module | None] = [flow]
+    while waiting:  # at each call of a read-out, so not by ``modules()``, which takes five times as long
+        layer = waiting.pop()
+        if layer is None:
+            continue
+        waiting.extend(layer._modules.values())
         if isinstance(layer, kinds) and layer.using_cache and not isinstance(layer, FullPrecisionLinear):
             layer.cache.invalidate()  # type: ignore[union-attr,operator]

@@ -23,7 +23,7 @@ def overridden(module: nn.Module, base: type[nn.Module]) -> list[str]:
     """
     kinds = type(module).__mro__
     by_class = {name for kind in kinds[: kinds.index(base)] for name in vars(kind)}
-    by_object = {name for name in vars(module) if name not in _OF_EVERY_MODULE and callable(getattr(base, name, None))}
+    by_object = {name for name in vars(module).keys() - _OF_EVERY_MODULE if callable(getattr(base, name, None))}
     return sorted(name for name in by_class | by_object if _matters(name, base))
 
 
