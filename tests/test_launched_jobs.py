@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.factors import RunningAverageFactor, running_average
+from nflows_spread.models import coupling_flow
 from nflows_spread.recipe import Recipe
 from nflows_spread.training import fit
 from nflows_spread.training.engine import engine_for
@@ -72,6 +75,22 @@ def test_one_process_is_one_under_fabric_run_too_and_its_settings_stay(monkeypat
         monkeypatch.setenv(name, value)
     assert trained_mean(rows(), processes=1) == expected
     assert {name: os.environ[name] for name in LAUNCHED_BY_FABRIC} == LAUNCHED_BY_FABRIC
+
+
+def test_a_training_alone_averages_over_no_other_process(monkeypatch):
+    """Within a process group of the user's own, whose other processes take no part."""
+    ends = []
+    for processes in (1, 2):
+        for name, value in (("is_initialized", lambda: processes == 2), ("get_world_size", lambda: processes)):  # noqa: B023
+            monkeypatch.setattr(running_average.distributed, name, value)
+        monkeypatch.setattr(running_average.distributed, "all_reduce", None)  # the others would never come
+        torch.manual_seed(0)
+        base = DegenerateGaussian([2], factor=RunningAverageFactor)
+        objective = SpreadKLLoss(coupling_flow(2, layers=2, base=base), data_noise=0.1)
+        fit(objective, rows().float(), steps=3, batch_size=20, generator=torch.Generator().manual_seed(0), processes=1)
+        ends.append(base.covariance)
+        assert torch.isfinite(base.covariance).all()
+    assert torch.equal(*ends)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform, Logit
+from nflows.transforms import ActNorm, CompositeTransform, Logit
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import Checkpoints, NotFiniteError, fit
 from nflows_spread.training.tables import as_tensors
@@ -294,6 +294,18 @@ def test_data_without_scale_is_named_as_the_cause(scale, rate):
     objective = SpreadKLLoss(coupling_flow(2, layers=4), data_noise=0.1)
     with pytest.raises(NotFiniteError, match=r"data is not scaled, this batch has values up to .*divide"):
         fit(objective, scale * X.float(), steps=500, batch_size=60, learning_rate=rate)
+
+
+@pytest.mark.filterwarnings("ignore:this flow does not preserve volume")
+def test_an_actnorm_that_a_constant_channel_has_spoiled_is_named_as_the_cause():
+    x = X.float().clone()
+    x[:, 1] = 3.0
+    flow = Flow(CompositeTransform([ActNorm(2), coupling_flow(2, layers=2)._transform]), DegenerateGaussian([2]))
+    with pytest.raises(NotFiniteError, match=r"transforms.0 \(ActNorm\) has set itself from a batch in .*initialize"):
+        fit(SpreadKLLoss(flow, data_noise=0.0), x, steps=1, batch_size=10)
+    flow = Flow(CompositeTransform([ActNorm(2), coupling_flow(2, layers=2)._transform]), DegenerateGaussian([2]))
+    initialize(flow, x)
+    fit(SpreadKLLoss(flow, data_noise=0.1), x, steps=5, batch_size=10)  # after the remedy
 
 
 def test_a_step_too_long_is_named_as_the_cause():

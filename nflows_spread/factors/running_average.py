@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -25,7 +26,8 @@ class RunningAverageFactor(nn.Module):
     The average starts at the identity, which counts as one step and is forgotten like any other: the
     first 1 / (1 − decay) steps are averaged with equal weights, later ones with exponential weights.
     Latents that are not finite are left out. In distributed training the moments of all processes
-    are averaged, weighted by their numbers of latents; all processes must then take part in each step.
+    are averaged, weighted by their numbers of latents; all processes must then take part in each step, unless
+    it is within ``averages_of_this_process``.
 
     From some hundred features on most of a step goes into one Cholesky decomposition of the average, which in
     so short a time hardly changes. With a ``lag`` the density in training mode is that of the average at the last
@@ -55,6 +57,7 @@ class RunningAverageFactor(nn.Module):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
         self.decay, self.lag = float(decay), float(lag)
+        self._alone = False
         self.register_buffer("rate", torch.ones(()))
         self.register_buffer("second_moment", torch.eye(features, dtype=torch.float64))
         if self.lag > 0.0:  # in the state, so that a run that goes on from a checkpoint goes on with the same density
@@ -105,7 +108,7 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def observe(self, z: Tensor) -> None:
-        among_others = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+        among_others = not self._alone and _processes() > 1
         if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
             z = z.double()
             if validation.all_finite(z):
@@ -142,6 +145,23 @@ class RunningAverageFactor(nn.Module):
             if now.dtype != before.dtype:
                 setattr(self, name, before.to(now.device))
         return self
+
+
+@contextmanager
+def averages_of_this_process(module: nn.Module) -> Iterator[None]:
+    """Inside, running averages within a module are those of this process, whatever others do."""
+    factors = [part for part in module.modules() if isinstance(part, RunningAverageFactor)]
+    for factor in factors:
+        factor._alone = True
+    try:
+        yield
+    finally:
+        for factor in factors:
+            factor._alone = False
+
+
+def _processes() -> int:
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def _mean_over_processes(moment: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

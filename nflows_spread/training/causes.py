@@ -58,8 +58,18 @@ def likely_cause(objective: nn.Module, batch: Batch, *, first: bool) -> str:
             f"the data is not scaled, this batch has values up to {largest:.3g}; subtract the mean and divide by the "
             f"standard deviation first, and if that is no help {_OF_THE_OPTIMIZER}"
         )
-    finite = all(bool(torch.isfinite(parameter).all()) for parameter in objective.parameters())
+    for name, layer in objective.named_modules():
+        if first and "ActNorm" in type(layer).__name__ and not _is_finite(layer):
+            return (
+                f"{name} ({type(layer).__name__}) has set itself from a batch in which a channel does not vary; call "
+                "nflows_spread.initialize(flow, x) before training"
+            )
+    finite = _is_finite(objective)
     return (_domain(objective, batch, first=first) if finite else None) or _OF_THE_OPTIMIZER
+
+
+def _is_finite(module: nn.Module) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
 
 
 @torch.no_grad()

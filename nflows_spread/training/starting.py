@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
+from nflows_spread.factors.running_average import averages_of_this_process
 from nflows_spread.hosts.starts import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
@@ -106,6 +108,7 @@ def train(fabric: Fabric, job: Job) -> _Trained:
         _prepare_folder(job.checkpoints, run, resume=job.resume)
     graphs = processes.count == 1 and job.limits.accumulate == 1
     with (
+        averages_of_this_process(objective) if processes.count == 1 else nullcontext(),
         nets_in(job.precision, objective, processes.device.type),
         transforms_compiled(objective, enabled=job.compile, graphs=graphs),
     ):
