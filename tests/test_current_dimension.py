@@ -7,8 +7,10 @@ from nflows.transforms import CompositeTransform, PointwiseAffineTransform, Tran
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, intrinsic_dimension
+from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import current_dimension
+from support import randomize
 
 
 class Gauge(Transform):
@@ -55,7 +57,8 @@ def test_the_dimension_of_many_features_takes_a_bounded_number_of_rows_and_no_sp
     monkeypatch.setattr(torch.linalg, "eigh", None)
     x = torch.randn(1000, 4) @ torch.randn(4, features)
     assert current_dimension(objective, x) is not None
-    assert sum(passed) <= 16 * features + 256  # two Jacobians; up to three twice, to see whether float32 resolves them
+    # four Jacobians by differences, and up to three in both precisions to see whether float32 resolves them
+    assert sum(passed) <= 20 * features + 256
 
 
 @pytest.mark.parametrize("features", [80, 1030])
@@ -63,3 +66,14 @@ def test_the_dimension_of_many_features_without_data_noise_is_that_of_the_read_o
     objective = SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.0)
     x = torch.randn(300, 4) @ torch.linalg.qr(torch.randn(features, 4)).Q.mT
     assert current_dimension(objective, x) == 4
+
+
+def test_the_dimension_of_many_features_without_a_clear_gap_is_about_that_of_the_read_out_on_the_same_rows():
+    """Curved data whose spectrum falls off without a step: what counts is the number of μ above the noise."""
+    x = torch.sin(torch.randn(256, 3) @ torch.randn(3, 64)) @ torch.randn(64, 90) / 8.0
+    flow = randomize(coupling_flow(90, layers=4), 0.15)
+    objective = SpreadKLLoss(flow, data_noise=0.1)
+    objective.base.record_data_noise(0.1)
+    found, expected = current_dimension(objective, x), intrinsic_dimension(flow, x)
+    assert expected.gap < CLEAR_GAP
+    assert found == pytest.approx(int(expected), abs=max(2, 0.1 * int(expected)))

@@ -11,7 +11,7 @@ from nflows_spread.dimension.spectra import MOST_FEATURES_OF_JACOBIANS
 from nflows_spread.hosts import base_of
 
 _POINTS = 256
-_JACOBIANS = 2
+_JACOBIANS = 4
 _RESPONSES_PER_FEATURE = 1.5
 
 
@@ -25,7 +25,7 @@ def quick_signal_to_noise(
     context: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The μ of ``spectrum`` from at most 256 points, 2 Jacobians, and no more decompositions than those take.
+    """The μ of ``spectrum`` from at most 256 points, 4 Jacobians, and no more decompositions than those take.
 
     S is the covariance of the latents without noise plus σ_x² N, what noise adds to it to first order, so that few
     points do and pure noise has μ = σ_x². Beyond 1024 features N is the mean response to 1.5 D draws of noise, and the

@@ -8,13 +8,18 @@ in the place of Cholesky's, so that no flat direction is lost although nothing c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from nflows_spread.linalg.spread import LOG_2PI
 
-_is_batch_of_gradients = torch._C._functorch.is_legacy_batchedtensor  # those of ``grad(..., is_grads_batched=True)``
+# of ``torch.autograd.grad(..., is_grads_batched=True)``; torch has no public question for it, and older ones have none
+_is_batch_of_gradients: Callable[[Tensor], bool] = getattr(
+    torch._C._functorch, "is_legacy_batchedtensor", lambda tensor: False
+)
 
 
 def under_transforms(*tensors: Tensor) -> bool:
