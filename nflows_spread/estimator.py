@@ -25,6 +25,7 @@ from nflows_spread.units import Units
 _FEWEST = 50
 _SPECTRUM_POINTS = 1000
 _FARTHEST = 3.0
+_ON_ITS_WAY = 1.01
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
@@ -134,7 +135,8 @@ class SpreadFlowEstimator:
         )
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
         labels = labels_of(X)
-        units.warn_of_thin_columns(noise, labels)
+        if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
+            units.warn_of_thin_columns(noise, labels)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         self.intrinsic_dimension_ = consensus(readings)
         self.readings_, self.spectrum_ = readings, readings.spectrum
