@@ -29,6 +29,7 @@ from nflows_spread.units import Units
 _FEWEST = 50
 _SPECTRUM_POINTS = 1000
 _FARTHEST = 3.0
+_ON_ITS_WAY = 1.01
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
@@ -146,7 +147,8 @@ class SpreadFlowEstimator:
         dimension = consensus(readings)
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
         labels = labels_of(X)
-        units.warn_of_thin_columns(noise, labels)
+        if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
+            units.warn_of_thin_columns(noise, labels)
         for reservation in readings.reservations(dimension):
             warnings.warn(f"{dimension!r} says less than it seems: {reservation}", stacklevel=4)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole

@@ -30,7 +30,8 @@ class SpreadKLLoss(nn.Module):
     Args:
         flow: a flow whose base is a ``DegenerateGaussian``.
         data_noise: σ_x, the standard deviation of the noise added to the data, in data units. Assign
-            to ``data_noise`` to change it, as a schedule does.
+            to ``data_noise`` to change it, as a schedule does. It is one number for all features, so bring
+            columns of different units to one scale first.
         entropy: add the paper's estimate of −H(Z_Q̃) (equation 39). The paper leaves it out; so does
             the default. The estimate is blind for small σ_Z.
         generator: source of both noises.

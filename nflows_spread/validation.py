@@ -37,6 +37,14 @@ def positive_int(name: str, value: int) -> int:
     return number
 
 
+def non_negative_int(name: str, value: int) -> int:
+    """``value`` if it is an integer of at least 0, else ``TypeError`` or ``ValueError``."""
+    number = _integer(name, value)
+    if number < 0:
+        raise ValueError(f"{name} must be at least 0, got {number}")
+    return number
+
+
 def share(name: str, value: float) -> float:
     """``value`` as a float if it is above 0 and at most 1, else ``ValueError``."""
     number = float(value)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from nflows.flows import Flow
-from nflows.transforms import LULinear
+from nflows.transforms import IdentityTransform, LULinear
 
 from nflows_spread import DegenerateGaussian, encode
 from nflows_spread.dimension.chart import chart_of
@@ -56,3 +56,16 @@ def test_latents_come_back_from_all_coordinates_in_the_flows_dtype(dtype, rtol):
     chart = chart_of(flow, plane().to(dtype), data_noise=NOISE, generator=seeded())
     z = encode(flow, plane(10).to(dtype)).detach()
     torch.testing.assert_close(chart.latents(chart.coordinates(z, 4)), z, rtol=rtol, atol=rtol)
+
+
+def test_the_coordinates_of_a_plane_in_many_features_are_its_own_too():
+    """From few noisy copies of few rows, as beyond 128 features."""
+    features, rows = 300, 60
+    x = torch.zeros(rows, features)
+    x[:, :2] = torch.randn(rows, 2, generator=seeded()) * torch.tensor([2.0, 1.0])
+    flow = Flow(IdentityTransform(), DegenerateGaussian([features]))
+    coordinates = chart_of(flow, x, data_noise=NOISE, generator=seeded()).coordinates(x, 2)
+    axes = torch.linalg.qr(x[:, :2] - x[:, :2].mean(0)).Q
+    within = axes @ (axes.mT @ coordinates)  # what a linear map of the plane's own coordinates explains
+    torch.testing.assert_close(within, coordinates - coordinates.mean(0), rtol=0, atol=0.02)
+    torch.testing.assert_close(coordinates.var(0), torch.ones(2), rtol=0, atol=0.05)

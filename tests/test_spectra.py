@@ -78,6 +78,20 @@ def test_linear_gaussian_data_under_the_identity_have_a_known_spectrum(features,
     assert intrinsic_dimension(identity_flow(features), x, data_noise=0.1, generator=seeded()) == rank
 
 
+def test_without_jacobians_noise_directions_hold_exactly_the_noise_and_the_others_the_data():
+    x = torch.randn(5000, 2) @ (torch.linalg.qr(torch.randn(LARGE, 2)).Q * torch.tensor([3.0, 2.0])).T
+    found = spectrum(identity_flow(LARGE), x, data_noise=0.1, jacobians=0, generator=seeded()).signal_to_noise
+    expected = torch.linalg.eigvalsh(x.T.cov()).flip(0)
+    torch.testing.assert_close(found[:2], expected[:2], rtol=0.1, atol=0)
+    torch.testing.assert_close(found[2:], torch.full((LARGE - 2,), 0.01), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("number", "error"), [(-1, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_a_number_of_jacobians_that_is_none_is_refused(number, error):
+    with refused(error, "jacobians must be", f"got {number}"):
+        spectrum(identity_flow(3), torch.randn(10, 3), jacobians=number)
+
+
 @pytest.mark.parametrize("features", [1, 2, 6])
 def test_full_dimensional_data_give_the_ambient_dimension(features):
     x = torch.randn(1000, features)

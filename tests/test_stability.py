@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from nflows_spread import SpreadKLLoss, encode
+from nflows_spread.dimension import latents
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.dimension.stability import StableVerdict
 from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.models import coupling_flow
 from nflows_spread.recipe import Recipe, trained_by
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_look=20, look_every=10)
@@ -107,3 +110,21 @@ def test_noise_in_the_data_is_found_and_does_not_count():
     estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(layers=4, hidden_features=32)).fit(x)
     assert estimator.intrinsic_dimension_ == 1
     assert estimator.readings_.thickness == pytest.approx(0.05, rel=0.25)
+
+
+@pytest.mark.parametrize(("features", "most"), [(600, 10), (300, 100)])
+def test_a_look_at_wide_data_encodes_few_rows_a_feature(features, most, monkeypatch, generator):
+    """So that it takes less time than the training between two looks."""
+    rows = 0
+
+    def counting(flow, x, context=None):
+        nonlocal rows
+        rows += len(x)
+        return encode(flow, x, context)
+
+    monkeypatch.setattr(latents, "encode", counting)
+    x = torch.randn(60, 2, generator=generator) @ torch.randn(2, features, generator=generator)
+    watch = StableVerdict(x, neighbour_dimension(x, generator=generator), looks=1)
+    watch(SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.1))
+    assert watch.verdicts[0] is not None
+    assert 0 < rows < most * features

@@ -66,9 +66,9 @@ def spectrum(
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
     added = 0.0 if noise > 0.0 else spread_variance
-    if latents.features <= MOST_FEATURES_OF_JACOBIANS and jacobians != 0:
-        points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
-        points = points if jacobians is None else validation.positive_int("jacobians", jacobians)
+    points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS
+    points = points if jacobians is None else validation.non_negative_int("jacobians", jacobians)
+    if latents.features <= MOST_FEATURES_OF_JACOBIANS and points > 0:
         covariance, centred = latents.covariance()
         signal, responses = linalg.add_to_diagonal(covariance, added), latents.jacobians(points)
         logs = linalg.log_pointwise_signal_to_noise(signal, responses)
