@@ -93,6 +93,10 @@ def test_energy_off_the_square_is_0_for_data_and_known_for_flat_images() -> None
     }
     flat = energy_off_square(SimpleNamespace(samples=torch.ones(5, 1024)))
     assert list(flat.values()) == pytest.approx([1 - 36 / 1024] * 2)
+    spotted = FadingSquare().embed(torch.ones(3, 1))
+    spotted[0, 0] = 2.0  # of energy 4, beside 36 pixels of energy 1
+    off = energy_off_square(SimpleNamespace(samples=spotted))
+    assert off == {"energy_off_square": pytest.approx(4 / 112), "median_energy_off_square": 0.0}
 
 
 def test_what_is_watched_outlives_an_interruption_without_gaps_or_repeats(tmp_path: Path) -> None:

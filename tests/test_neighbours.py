@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from nflows_spread.dimension.calibration import log_distances, maximum_likelihood
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from support import refused
 
@@ -66,6 +67,39 @@ def test_the_thickness_is_that_of_the_noise():
     assert noisy.fall < 0.7
     assert noisy.thickness == pytest.approx(0.02, rel=0.2)
     assert neighbour_dimension(3.0 * (plane + 0.02 * noise)).thickness == pytest.approx(3.0 * noisy.thickness, rel=1e-6)
+
+
+def test_of_noisy_points_the_far_neighbours_decide():
+    plane = torch.cat([ball(2000, 2), torch.zeros(2000, 8)], dim=1)
+    noisy = plane + 0.02 * torch.randn(plane.shape, generator=seeded(2))
+    near, far = neighbour_dimension(noisy), neighbour_dimension(noisy, noisy=True)
+    assert near.value == pytest.approx(mean_of(near, (3, 5)))
+    assert far.value == pytest.approx(mean_of(near, (20, 40)))
+    assert abs(far.value - 2.0) < 0.5 * abs(near.value - 2.0)
+
+
+def mean_of(found, neighbours):
+    """The geometric mean of a profile over its shapes and some numbers of neighbours."""
+    places = [found.neighbours.index(k) for k in neighbours]
+    return math.exp(sum(math.log(values[i]) for values in found.profile.values() for i in places) / (3 * len(places)))
+
+
+@pytest.mark.parametrize("points", [150, 400])
+def test_the_standard_error_of_an_estimate_is_how_much_it_varies_from_draw_to_draw(points):
+    generator = seeded()
+    draws = [maximum_likelihood(log_distances(torch.rand(points, 2, generator=generator))) for _ in range(100)]
+    found = torch.tensor([estimates for estimates, _ in draws]).log().std(0)
+    stated = torch.tensor([errors for _, errors in draws]).mean(0)
+    assert float((found / stated).min()) > 0.7
+    assert float((found / stated).max()) < 1.4
+
+
+def test_shapes_that_disagree_make_the_error_larger():
+    found = neighbour_dimension(ball(1500, 12))
+    means = [math.sqrt(values[0] * values[1]) for values in found.profile.values()]
+    half = 0.5 * math.log(max(means) / min(means))
+    assert half > 0.04
+    assert min(found.below, found.above) > math.hypot(0.05, half)  # with the error of the best of calibrations
 
 
 def test_noise_far_below_the_neighbours_does_not_count():

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import scipy.spatial
 import torch
 from nflows.flows import Flow
 from nflows.transforms import LULinear
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.datasets import curve_and_surface, lollipop
+from nflows_spread.dimension.calibration import NEIGHBOURS, SHAPES, levels_of
 from nflows_spread.dimension.neighbours import pointwise_dimension
 from nflows_spread.dimension.spectra import pointwise_spectrum
 from nflows_spread.estimator import SpreadFlowEstimator
@@ -37,13 +39,29 @@ def test_pieces_meet_at_the_joint_and_have_their_dimension():
     assert bool((stick.x[~on_stick].norm(dim=1) <= 1.0).all())
     sphere = curve_and_surface(1000, generator=seeded())
     torch.testing.assert_close(sphere.x[sphere.dimension == 2].norm(dim=1), torch.ones(500))
-    assert float(sphere.to_joint.min()) < 0.1
+    for points, joint in ((stick, [-1.0, 0.0]), (sphere, [0.0, 0.0, 1.0])):
+        torch.testing.assert_close(points.to_joint, torch.stack([(x - torch.tensor(joint)).norm() for x in points.x]))
+        assert float(points.to_joint.min()) < 0.1
 
 
 def test_a_full_dimension_is_the_highest_answer():
     found = pointwise_dimension(torch.randn(300, 2, generator=seeded()))
     assert int(found.max()) == 2  # some of these points look like three dimensions
     assert float((found == 2).double().mean()) > 0.9
+
+
+def test_each_point_gets_the_dimension_whose_level_for_20_neighbours_is_nearest_to_its_own():
+    """By SciPy's neighbours, and the levels of sets of known dimension."""
+    x = torch.rand(400, 4, generator=seeded()).double()
+    distances, indices = scipy.spatial.cKDTree(x.numpy()).query(x.numpy(), 21)
+    logs = np.log(distances[:, 1:])
+    inverse = (logs[:, 19:] - logs[:, :19]).sum(1) / 18  # Levina and Bickel's estimate, without bias
+    estimates = 1.0 / inverse[indices].mean(1)
+    place = NEIGHBOURS.index(20)
+    levels = [np.mean([levels_of(shape, 400)(dimension)[place] for shape in SHAPES]) for dimension in range(1, 5)]
+    expected = 1 + np.abs(estimates[:, None] - np.array(levels)).argmin(1)
+    assert len(set(expected)) > 1
+    np.testing.assert_array_equal(pointwise_dimension(x), expected)
 
 
 def test_too_few_distinct_points_are_refused():
