@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from intrinsic_dimension.problems import problems
 from nflows_spread.dimension.independence import along_a_path, without_near_repeats
 from nflows_spread.dimension.neighbours import neighbour_dimension
+from nflows_spread.dimension.variation import parts_of
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -144,3 +146,20 @@ def test_draws_sorted_by_a_column_are_no_path():
     assert not along_a_path(x[x[:, 0].argsort()])
     line = x[:, :1] * torch.tensor([1.0, 2.0])
     assert not along_a_path(line[line[:, 0].argsort()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("n", [500, 2000])
+@pytest.mark.parametrize("which", ["random", "benchmark", "held-out"])
+def test_no_manifold_of_the_benchmark_is_taken_for_evenly_spaced_repeated_along_a_path_or_in_parts(which, n, noise):
+    found = {}
+    for name, problem in problems(which).items():
+        x = torch.as_tensor(problem.sample(n, seed=0, noise=noise))
+        found[name] = (
+            neighbour_dimension(x, generator=seeded()).even,
+            len(without_near_repeats(x)[0]) == len(x),
+            along_a_path(x),
+            parts_of(x),
+        )
+    assert found == dict.fromkeys(found, (False, True, False, ()))
