@@ -3,7 +3,7 @@
 #
 # 500 draws of a normal distribution in three dimensions, and the same with the first row once more at the end. The
 # distance of a repeated row to its nearest neighbour is 0. MLE's estimate at that row is 0, and so is the harmonic mean
-# over all rows, which it reports; MiND_ML ends at 1, the least that it can say. Both tell no more than NumPy's warnings of a
+# over all rows, which it reports; MiND_ML ends at 1, the first of its candidates. Both tell no more than NumPy's warnings of a
 # division by zero and invalid values; TwoNN drops the two rows and says so.
 #
 # Seen:
