@@ -75,7 +75,8 @@ def test_float32_loses_what_the_prior_keeps():
     some, many, all_of_it = theirs
     assert 1e-3 < some["gradient in A"] < 0.1
     assert many["gradient in A"] > 0.1
-    assert all_of_it == {"fails": "ValueError"}
+    # whether the check of the covariance or its decomposition finds it first depends on the number of threads
+    assert all_of_it in ({"fails": "ValueError"}, {"fails": "_LinAlgError"})
 
 
 def test_what_float32_is_held_against_is_right():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nflows_spread import SpreadKLLoss, encode
-from nflows_spread.dimension import latents
+from nflows_spread.dimension import precision
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.dimension.stability import StableVerdict
 from nflows_spread.estimator import SpreadFlowEstimator
@@ -112,7 +112,7 @@ def test_noise_in_the_data_is_found_and_does_not_count():
     assert estimator.readings_.thickness == pytest.approx(0.05, rel=0.25)
 
 
-@pytest.mark.parametrize(("features", "most"), [(600, 10), (300, 100)])
+@pytest.mark.parametrize(("features", "most"), [(600, 15), (300, 100)])
 def test_a_look_at_wide_data_encodes_few_rows_a_feature(features, most, monkeypatch, generator):
     """So that it takes less time than the training between two looks."""
     rows = 0
@@ -122,7 +122,7 @@ def test_a_look_at_wide_data_encodes_few_rows_a_feature(features, most, monkeypa
         rows += len(x)
         return encode(flow, x, context)
 
-    monkeypatch.setattr(latents, "encode", counting)
+    monkeypatch.setattr(precision, "encode", counting)
     x = torch.randn(60, 2, generator=generator) @ torch.randn(2, features, generator=generator)
     watch = StableVerdict(x, neighbour_dimension(x, generator=generator), looks=1)
     watch(SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.1))
