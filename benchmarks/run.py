@@ -11,13 +11,12 @@ from pathlib import Path
 
 import torch
 
-import experiments
-import records
-import report
-from experiment import PROFILES
-from options import minutes
-from runs import Run
-from tasks import UnreadableDataError
+from paper import experiments, report
+from paper.data_sets import UnreadableDataError
+from paper.experiment import PROFILES
+from paper.runs import Run
+from shared import records
+from shared.options import minutes
 
 SHORT_SUITE = ("sine", "line", "s_curve", "digits")
 RESULTS = Path(__file__).parent / "results"

@@ -44,19 +44,27 @@ WITHIN_DIMENSION = [
 """The layers of the one subpackage that has some of its own."""
 
 OF_THE_BENCHMARKS = [
-    {"courses", "grids", "options", "principal", "records", "trained_once", "watching"},
-    {"baselines", "judging"},
-    {"tasks"},
-    {"settings", "images", "intrinsic_dimension"},
-    {"declarations", "training_runs"},
-    {"outcomes"},
-    {"dimensions", "entropy_estimate", "measures", "pictures"},
-    {"experiment", "ranks"},
-    {"experiments"},
-    {"performance", "report", "runs"},
+    {"principal", "shared"},
+    {"baselines"},
+    {"paper", "intrinsic_dimension"},
+    {"performance"},
     {"run"},
 ]
-"""The layers of ``benchmarks/``: what a flow is trained by, what it turned out to be, and what compares flows."""
+"""The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""
+
+OF_THE_PAPER = [
+    {"grids", "sample_quality", "schedules", "watching"},
+    {"data_sets"},
+    {"settings", "images"},
+    {"declarations", "training"},
+    {"results"},
+    {"dimensions", "entropy_estimate", "measures", "pictures"},
+    {"experiment", "reconstruction"},
+    {"experiments"},
+    {"report", "runs"},
+    {"__init__"},
+]
+"""Those of the paper's reproduction: what a flow is trained by, what it turned out to be, and what compares flows."""
 
 HOSTS_PRIVATE = {"_transform", "_distribution", "_embedding_net"}
 OPTIONAL = ["lightning", "lightning_fabric", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "zuko", "FrEIA"]
@@ -131,15 +139,20 @@ def test_imports_point_down_within_the_dimension():
                 assert layer_of[imported] < layer_of[file.stem], f"{file.stem} imports {imported}"
 
 
-def test_imports_point_down_within_the_benchmarks():
+@pytest.mark.parametrize(
+    ("folder", "layers"),
+    [(BENCHMARKS, OF_THE_BENCHMARKS), (BENCHMARKS / "paper", OF_THE_PAPER)],
+    ids=["benchmarks", "paper"],
+)
+def test_imports_point_down_within_the_benchmarks(folder, layers):
     """Those for annotations alone too, and each folder as one module."""
-    layer_of = {name: layer for layer, names in enumerate(OF_THE_BENCHMARKS) for name in names}
-    part_of_file = {
-        file: file.relative_to(BENCHMARKS).parts[0].removesuffix(".py") for file in BENCHMARKS.rglob("*.py")
-    }
+    layer_of = {name: layer for layer, names in enumerate(layers) for name in names}
+    package = "" if folder == BENCHMARKS else f"{folder.name}."
+    part_of_file = {file: file.relative_to(folder).parts[0].removesuffix(".py") for file in folder.rglob("*.py")}
     assert set(part_of_file.values()) == set(layer_of), "give the new module a layer in the table above"
     for file, part in part_of_file.items():
-        for imported in {name.partition(".")[0] for name in imports_of(file)} & set(layer_of) - {part}:
+        within = {name.removeprefix(package) for name in imports_of(file) if name.startswith(package)}
+        for imported in {name.partition(".")[0] for name in within} & set(layer_of) - {part}:
             assert layer_of[imported] < layer_of[part], f"{part} (layer {layer_of[part]}) imports {imported}"
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-import experiments
-from courses import Constant, Cosine, Course, Geometric, Staircase
-from declarations import digest, settings_of
-from experiment import OURS, PROFILES, Experiment, Variant
-from grids import grid_for
-from measures import distance_correlation, representation_quality, total_variation
 from nflows_spread.datasets import Line, Manifold, SCurve
 from nflows_spread.training import TrainingState
-from records import columns
+from paper import experiments
+from paper.declarations import digest, settings_of
+from paper.experiment import OURS, PROFILES, Experiment, Variant
+from paper.grids import grid_for
+from paper.measures import distance_correlation, representation_quality, total_variation
+from paper.schedules import Constant, Cosine, Course, Geometric, Staircase
 from run import SHORT_SUITE, main
+from shared.records import columns
 
 pytest.importorskip("sklearn")
 RULES = {"signal_to_noise", "gap", "rank"}

@@ -13,14 +13,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import entropy_estimate
-import experiments
-import records
-from experiment import OURS
-from measures import energy_off_square
 from nflows_spread.datasets import FadingSquare
+from paper import entropy_estimate, experiments
+from paper.experiment import OURS
+from paper.measures import energy_off_square
+from paper.watching import Recorder
 from run import main
-from watching import Recorder
+from shared import records
 
 pytest.importorskip("sklearn")
 

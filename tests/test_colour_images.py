@@ -16,18 +16,18 @@ import pytest
 import scipy.io
 import torch
 
-import experiments
 import run
-from images import colour
-from judging.classifier import SmallClassifier
-from judging.inception import INCEPTION_VARIABLE, inception_features
-from judging.quality import Judge
 from nflows_spread import DegenerateGaussian, decode, encode
 from nflows_spread.datasets import CIFAR10_CLASSES
 from nflows_spread.factors import SpreadCholeskyFactor
-from ranks.quality import quality_by_rank
-from ranks.reconstructions import ranks_of
-from tasks import Folders
+from paper import experiments
+from paper.data_sets import Folders
+from paper.images import colour
+from paper.reconstruction.quality import quality_by_rank
+from paper.reconstruction.reconstructions import ranks_of
+from paper.sample_quality.classifier import SmallClassifier
+from paper.sample_quality.inception import INCEPTION_VARIABLE, inception_features
+from paper.sample_quality.quality import Judge
 
 pytest.importorskip("torchmetrics")
 SIDE = 16
@@ -97,12 +97,12 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
     """The experiment with small nets, a few steps, and those of its flows."""
-    monkeypatch.setattr("ranks.fitted._STEPS", 2)
+    monkeypatch.setattr("paper.reconstruction.fitted._STEPS", 2)
     declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     ours, fixed, cef = declared.variants
     monkeypatch.setattr(
-        f"experiments.{name}.EXPERIMENT",
+        f"paper.experiments.{name}.EXPERIMENT",
         replace(
             declared,
             flow=partial(declared.flow, **small),
@@ -306,7 +306,7 @@ def test_inception_is_used_where_it_is_and_its_absence_is_said(
     monkeypatch.delenv(INCEPTION_VARIABLE, raising=False)
     assert inception_features() is None
     monkeypatch.setenv(INCEPTION_VARIABLE, str(given(tmp_path)))
-    monkeypatch.setattr("judging.inception.find_spec", lambda name: None)
+    monkeypatch.setattr("paper.sample_quality.inception.find_spec", lambda name: None)
     with pytest.raises(error, match=words):
         inception_features()
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import experiments
-from experiment import PROFILES
-from images import digits
-from judging.classifier import SmallClassifier
 from nflows_spread.datasets.digits import MNIST_FILES
 from nflows_spread.datasets.places import DATA_VARIABLE
+from paper import experiments
+from paper.data_sets import Folders
+from paper.experiment import PROFILES
+from paper.images import digits
+from paper.sample_quality.classifier import SmallClassifier
 from run import main
-from tasks import Folders
 
 pytest.importorskip("torchmetrics")
 IMAGES = {"train": 10_000, "test": 20}

@@ -9,10 +9,10 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 
-from dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from nflows_spread.datasets import Points
 from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.models import coupling_flow
+from paper.dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 
 NOISE = 0.1
 

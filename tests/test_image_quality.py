@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from judging.quality import Judge, frechet_distance, image_quality, precision_and_recall
+from paper.sample_quality.quality import Judge, frechet_distance, image_quality, precision_and_recall
 
 pytest.importorskip("torchmetrics")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 
-from images.colour import glow_flow
 from nflows_spread import DegenerateGaussian, decode, encode
 from nflows_spread.datasets import Points
 from nflows_spread.factors import SpreadCholeskyFactor
-from ranks import fitted
-from ranks import reconstructions as ranks
-from ranks.directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, directions_of
-from ranks.fitted import FITTED, LatentBottleneck
+from paper.images.colour import glow_flow
+from paper.reconstruction import fitted
+from paper.reconstruction import reconstructions as ranks
+from paper.reconstruction.directions import BY_EIGENVALUE, BY_ENERGY, PRINCIPAL, directions_of
+from paper.reconstruction.fitted import FITTED, LatentBottleneck
 
 
 class _Outcome:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-import trained_once
 from baselines.vae import VariationalAutoencoder, trained_autoencoder
-from judging.classifier import SmallClassifier, trained_classifier
+from paper.sample_quality.classifier import SmallClassifier, trained_classifier
+from shared import trained_once
 
 IMAGES = torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trained_once import trained_once
+from shared.trained_once import trained_once
 
 _CHUNK = 10_000
 

@@ -13,13 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import records
 from intrinsic_dimension import picture, summary
 from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, estimate
 from intrinsic_dimension.problems import SETS, Problem, problems
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
-from options import minutes
+from shared import records
+from shared.options import minutes
 
 NAME = "intrinsic-dimension"
 _SIX = ("M1_Sphere", "M5b_Helix2d", "M7_Roll", "M9_Affine", "M13a_Scurve", "Mp1_Paraboloid")

@@ -21,13 +21,13 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-import records
 from baselines import noise_conditional
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
 from nflows_spread.dimension.spectra import pointwise_spectrum
 from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.plots import plot_dimensions
 from nflows_spread.recipe import Recipe
+from shared import records
 
 NAME = "pointwise-dimension"
 UNIONS = {"lollipop": lollipop, "curve and surface": curve_and_surface}

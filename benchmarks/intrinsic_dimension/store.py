@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import records
 from intrinsic_dimension.problems import Problem
+from shared import records
 
 
 @dataclass(frozen=True, order=True)

@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-import records
-from options import minutes
 from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
 from performance.record import growth_of, judge_growth, run_race, run_trial
 from performance.timing import CLOCKS
+from shared import records
+from shared.options import minutes
 
 NAME = "performance"
 SECTIONS = {module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)}

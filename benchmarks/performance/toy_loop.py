@@ -26,15 +26,15 @@ from nflows.transforms import AffineCouplingTransform, CompositeTransform
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-import experiments
-from experiment import OURS
 from nflows_spread import SpreadKLLoss, intrinsic_dimension
 from nflows_spread.datasets import Sine
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training import Checkpoints, GeometricNoise, default_optimizer, fit
+from paper import experiments
+from paper.data_sets import Folders
+from paper.experiment import OURS
+from paper.training import train
 from performance.races import Race, Section, Step, Target, Trial
-from tasks import Folders
-from training_runs import train
 
 NAME = "toys"
 PLAIN, FIT, BARE, EVERYTHING = "the plain loop", "fit", "a bare step", "fit, with everything"

@@ -1,0 +1,1 @@
+"""The paper's reproduction: experiments, data sets, training, results, measures and pictures."""

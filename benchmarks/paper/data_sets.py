@@ -1,0 +1,101 @@
+"""The data of an experiment: what to train on, what to hold out, and how far samples are from the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
+from nflows_spread.linalg import nearest_neighbours
+from paper.sample_quality.quality import Judge
+
+_TRAINING_POINTS = 10_000
+_HELD_OUT_POINTS = 2_000
+_HELD_OUT_DIGITS = 297
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a task may look and write.
+
+    Attributes:
+        data: the folder of ``--data-dir`` with real data, or None; readers then ask ``NFLOWS_SPREAD_DATA``.
+        cache: for what a task has to make once, such as a trained network; it need not exist.
+        strict: a file of the data that cannot be read is an error, and not left out with a warning.
+    """
+
+    data: Path | None
+    cache: Path
+    strict: bool = False
+
+
+class UnreadableDataError(ValueError):
+    """The data is there, and not as it should be."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data for one run.
+
+    Attributes:
+        train: points to train on, (n, ...), with their coordinates, or their classes where there are none.
+        held_out: points that no model sees.
+        intrinsic_dimension: K, or None where nobody knows it.
+        distance: distance of flat points (n, D) to the manifold, or to the nearest training point, (n,).
+        manifold: the synthetic set, or None for real data.
+        image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
+        judge: compares sampled images with the data, or None.
+        inception: the same in the features of Inception, or None.
+    """
+
+    train: Points
+    held_out: Points
+    intrinsic_dimension: int | None
+    distance: Callable[[Tensor], Tensor]
+    manifold: Manifold | None = None
+    image_shape: tuple[int, ...] | None = None
+    judge: Judge | None = None
+    inception: Judge | None = None
+
+
+def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> Task:
+    """Points of a manifold; with the shape (1, height, width) of an image, images of one channel."""
+    generator = torch.Generator().manual_seed(seed)
+    train, held_out = (manifold.sample(n, generator=generator) for n in (_TRAINING_POINTS, _HELD_OUT_POINTS))
+    if shape is not None:
+        train, held_out = (Points(x.unflatten(1, shape), coordinates) for x, coordinates in (train, held_out))
+    return Task(
+        train=train,
+        held_out=held_out,
+        intrinsic_dimension=manifold.intrinsic_dimension,
+        distance=manifold.distance,
+        manifold=manifold,
+        image_shape=None if shape is None else (shape[1], shape[2]),
+    )
+
+
+sine = partial(_synthetic, Sine())
+line = partial(_synthetic, Line())
+s_curve = partial(_synthetic, SCurve())
+fading_square = partial(_synthetic, FadingSquare(), shape=FadingSquare.image_shape)
+
+
+def digits(seed: int, folders: Folders) -> Task:
+    """Scikit-learn's digits, split at random into 1500 to train on and 297 to hold out."""
+    x, labels = handwritten_digits()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    held_out, train = (
+        Points(x[i], labels[i].unsqueeze(1)) for i in order.split([_HELD_OUT_DIGITS, len(x) - _HELD_OUT_DIGITS])
+    )
+    return Task(
+        train=train,
+        held_out=held_out,
+        intrinsic_dimension=None,
+        distance=lambda x: nearest_neighbours(x, train.x, 1).distances.squeeze(1),
+        image_shape=(8, 8),
+    )

@@ -1,0 +1,63 @@
+"""What a trained flow says about the dimension beside the verdicts of the rules."""
+
+from __future__ import annotations
+
+from nflows_spread import IntrinsicDimension
+from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.density import density_dimension
+from nflows_spread.dimension.neighbours import neighbour_dimension
+from paper.results import Outcome
+
+_POINTS = 2_000
+
+
+def denoising_dimension(outcome: Outcome) -> dict[str, object]:
+    """A measure: the two numbers of ``density_dimension`` on held-out points, at the σ_x that training ended with.
+
+    Empty where that is 0.
+    """
+    noise = outcome.trained.data_noise
+    if noise == 0.0:
+        return {}
+    x = outcome.task.held_out.x[:_POINTS]
+    found = density_dimension(outcome.trained.flow, x, data_noise=noise, generator=outcome.generator())
+    return {"denoising_dimension": found.denoising, "score_dimension": found.score}
+
+
+def consensus_of_spectrum_and_neighbours(outcome: Outcome) -> dict[str, object]:
+    """A measure: what the package's estimator makes of the flow's μ and of distances between training points.
+
+    ``consensus`` with the least and the most that are plausible, and the ``neighbours`` by themselves.
+    """
+    neighbours = neighbour_dimension(outcome.task.train.x.flatten(1), generator=outcome.generator())
+    found = consensus(Readings(outcome.spectrum, neighbours))
+    least, most = found.interval
+    return {
+        "consensus": int(found),
+        "consensus_least": least,
+        "consensus_most": most,
+        "neighbours": neighbours.value,
+    }
+
+
+def widest_step(outcome: Outcome) -> dict[str, object]:
+    """A measure: after which μ the widest step of the spectrum is, and how wide it is, in nats.
+
+    The default rule takes it for the dimension where it is wider than ``CLEAR_GAP``; this says where it is
+    while training has not come so far. Everything below σ_x² counts as σ_x².
+    """
+    values = outcome.spectrum.signal_to_noise.clamp_min(outcome.trained.data_noise**2)
+    steps = values.log().diff().neg()
+    return {"widest_step_after": int(steps.argmax()) + 1, "widest_step": float(steps.max())}
+
+
+def above_noise(dimension: IntrinsicDimension) -> int:
+    """In how many directions the data varies more than twice the noise: where to take samples of images.
+
+    At the dimension itself samples miss what a flow has not flattened: on synthetic MNIST of dimension 5, after 1200
+    steps, recall was 0.26 at rank 5 and 0.73 at the 55 directions above the noise; with all 784 it was 0.60.
+    A rule that counts all directions, as the paper's does with data noise, keeps them all.
+    """
+    spectrum = dimension.spectrum
+    count = int((spectrum.signal_to_noise > 2.0 * spectrum.data_noise**2).sum())
+    return max(count, dimension)

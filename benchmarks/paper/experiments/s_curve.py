@@ -1,0 +1,31 @@
+"""S-curve (figure 4): a surface in space, dimension 2.
+
+The paper: two positive eigenvalues of AAᵀ and a representation in the plane that keeps the structure
+of the surface; the fixed-prior flow fails at both samples and representation.
+
+Found (``full``, seed 0, a twentieth of the paper's rows): the paper's setting leaves three eigenvalues above its cut,
+(0.28, 0.013, 0.005); by μ the dimension is 2 for all flows. Both spread flows unroll the surface (distance
+correlation 0.97 and 0.98) and the fixed prior does so less well (0.85), but does not fail, and its density is better
+(0.07 against 0.13). With seed 1 ours is hardly better than the fixed prior's (0.86 and 0.85).
+"""
+
+from functools import partial
+
+from nflows_spread.models import TABLE_2, coupling_flow
+from paper import data_sets
+from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
+from paper.schedules import Constant, Staircase
+
+_PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)}
+_FIRST_STEPS = {"batch_size": 500, "learning_rate": Constant(5e-4)}  # of the paper's
+
+EXPERIMENT = Experiment(
+    task=data_sets.s_curve,
+    flow=partial(coupling_flow, **TABLE_2),
+    variants=(PAPER.also(_FIRST_STEPS), OURS, FIXED_PRIOR),
+    spread_variance=1e-4,
+    profiles={
+        "full": {"steps": 10_000},
+        "paper": {"steps": 200_000, "variants": (PAPER, OURS, FIXED_PRIOR), **_PAPER_SCHEDULE},
+    },
+)

@@ -1,0 +1,179 @@
+"""The figure of an experiment: a row of panels for each flow, and a last row of panels over all of them.
+
+A panel is a function that draws one outcome into the place it is given; an experiment lists those it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from nflows_spread import plots
+from paper.results import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
+
+Panel = Callable[["Figure", "SubplotSpec", Outcome], None]
+Together = Callable[["Figure", "SubplotSpec", Sequence[Outcome]], None]
+
+_SHOWN = 1000
+_IMAGES = 48
+_WIDTH, _HEIGHT = 3.75, 3.5
+_MARGIN = 0.25
+_TITLE_SIZE, _TITLE_LETTERS = 12.0, 42
+
+
+def draw(
+    path: Path, title: str, outcomes: Sequence[Outcome], panels: Sequence[Panel], together: Sequence[Together]
+) -> None:
+    """Write the figure of one experiment as a PNG.
+
+    Args:
+        path: where to.
+        title: of the whole figure.
+        outcomes: the flows, one row each.
+        panels: what a row shows.
+        together: what a last row shows of all flows.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns, rows = max(len(panels), len(together)), len(outcomes) * bool(panels) + bool(together)
+    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    places = figure.add_gridspec(rows, 1)
+    for row, outcome in enumerate(outcomes if panels else ()):
+        for panel, place in zip(panels, places[row].subgridspec(1, len(panels))):
+            panel(figure, place, outcome)
+    if together:
+        for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
+            shared(figure, place, outcomes)
+    _fit_titles(figure)
+    aside = path.with_suffix(".tmp")  # so that no half-written picture is left
+    figure.savefig(aside, dpi=80, format="png")
+    aside.replace(path)
+
+
+def samples(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Samples over the data, in the plane or in space; the title counts those far outside the data's range."""
+    axes = _points_axes(figure, place, outcome)
+    data, drawn = outcome.task.held_out.x.flatten(1)[:_SHOWN], outcome.samples[:_SHOWN]
+    low, high = data.amin(0), data.amax(0)
+    low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+    inside = ((drawn >= low) & (drawn <= high)).all(1)
+    plots.plot_points(axes, data, drawn[inside])
+    if axes.name == "3d":
+        axes.view_init(elev=8, azim=-75)  # across the S
+    outside = len(drawn) - int(inside.sum())
+    axes.set_title(f"{outcome.name}: samples" + (f", {outside} of {len(drawn)} outside" if outside else ""))
+
+
+def sample_images(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Samples as images."""
+    _images(figure.add_subplot(place), outcome, outcome.samples, f"{outcome.name}: samples")
+
+
+def data_images(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Held-out data as images."""
+    _images(figure.add_subplot(place), outcome, outcome.task.held_out.x, "data")
+
+
+def images_along_representation(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Held-out images in the order of the first coordinate of their representation, as figure 5e has them."""
+    order = outcome.representation[:, 0].argsort()
+    chosen = order[[round(i * (len(order) - 1) / (_IMAGES - 1)) for i in range(_IMAGES)]]
+    title = f"{outcome.name}: data by first coordinate"
+    _images(figure.add_subplot(place), outcome, outcome.task.held_out.x[chosen], title)
+
+
+def latents(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """Latents of the held-out data, coloured by the true coordinate or the class."""
+    axes = _points_axes(figure, place, outcome)
+    colour = outcome.task.held_out.coordinates[:_SHOWN, 0].numpy()
+    columns = outcome.latents[:_SHOWN, : 3 if axes.name == "3d" else 2].numpy().T
+    axes.scatter(*columns, s=4, c=colour, cmap="viridis", linewidths=0)
+    axes.set_title(f"{outcome.name}: latents" + ("" if outcome.latents.shape[1] <= 3 else ", first two"))
+    if axes.name != "3d":
+        axes.set_aspect("equal", adjustable="datalim")
+
+
+def representation(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The leading one or two coordinates, coloured by the true coordinate or the class."""
+    axes = figure.add_subplot(place)
+    label = "class" if outcome.task.manifold is None else "true coordinate"
+    plots.plot_representation(axes, outcome.representation, outcome.task.held_out.coordinates[:, 0], label=label)
+    axes.set_title(f"{outcome.name}: representation")
+
+
+def spectrum(
+    figure: Figure, place: SubplotSpec, outcome: Outcome, *, first: int = 20, marked: tuple[int, int] | None = None
+) -> None:
+    """Both kinds of eigenvalues, and the dimension that the settings' rule reads off them.
+
+    Args:
+        figure: where to draw.
+        place: where in it.
+        outcome: what to draw.
+        first: how many eigenvalues to show.
+        marked: a range of dimensions to shade, such as the one that the paper reports.
+    """
+    axes = figure.add_subplot(place)
+    plots.plot_spectrum(axes, outcome.spectrum, outcome.dimension, first=first)
+    if marked is not None:
+        axes.axvspan(marked[0], marked[1], color=plots.DATA_COLOUR, alpha=0.2, linewidth=0)
+    axes.set_title(f"{outcome.name}: eigenvalues, dimension {int(outcome.dimension)}")
+
+
+def density(figure: Figure, place: SubplotSpec, outcome: Outcome) -> None:
+    """The density of the samples' nearest points along the first coordinate of the manifold, against the truth."""
+    axes = figure.add_subplot(place)
+    if outcome.grid is None or outcome.density is None:
+        raise ValueError(f"the density panel needs data on a known manifold, got {outcome.task}")
+    grid = outcome.grid
+    found = {"samples": grid.marginal(outcome.density)}
+    plots.plot_density(axes, grid.position, found, grid.marginal(grid.truth), label="true coordinate")
+    axes.set_title(f"{outcome.name}: density")
+
+
+def eigenvalues_during_training(figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> None:
+    """All that was watched of all flows, on a logarithmic scale, and σ_Z²."""
+    axes = figure.add_subplot(place)
+    for outcome, colour in zip(outcomes, (plots.MODEL_COLOUR, plots.DATA_COLOUR)):
+        for (name, series), style in zip(outcome.trained.watched.items(), ("-", "--")):
+            axes.plot(*zip(*series), c=colour, ls=style, lw=1.2, label=f"{outcome.name}, {name}")
+    axes.axhline(outcomes[0].settings.spread_variance, c="k", lw=0.8, ls=":", label="σ_Z²")
+    axes.set_yscale("log")
+    axes.set_xlabel("training step")
+    axes.legend(fontsize=7, framealpha=0.7)
+    axes.set_title("eigenvalues of AAᵀ during training")
+
+
+ON_MANIFOLD: tuple[Panel, ...] = (samples, latents, spectrum, representation, density)
+"""For points in the plane or in space."""
+
+OF_IMAGES: tuple[Panel, ...] = (data_images, sample_images, spectrum, representation)
+"""For images of unknown dimension."""
+
+
+def _images(axes: Axes, outcome: Outcome, images: Tensor, title: str) -> None:
+    if outcome.task.image_shape is None:
+        raise ValueError(f"a panel of images needs a task with an image_shape, got none for {outcome.name}")
+    plots.plot_images(axes, images[:_IMAGES].reshape(-1, *outcome.task.image_shape))
+    axes.set_title(title)
+
+
+def _fit_titles(figure: Figure) -> None:
+    """Smaller letters for titles that would run into the next panel."""
+    for axes in figure.axes:
+        axes.title.set_fontsize(min(_TITLE_SIZE, _TITLE_SIZE * _TITLE_LETTERS / max(1, len(axes.get_title()))))
+
+
+def _points_axes(figure: Figure, place: SubplotSpec, outcome: Outcome) -> Axes:
+    return figure.add_subplot(place, projection="3d" if outcome.samples.shape[1] == 3 else None)

@@ -1,0 +1,169 @@
+"""What a trained flow turned out to be: the tensors behind its numbers and pictures, and the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
+from nflows_spread.dimension.rules import Spectrum, decide
+from paper.data_sets import Task
+from paper.grids import Grid, grid_for
+from paper.settings import Settings
+from paper.training import Trained
+
+Measure = Callable[["Outcome"], Mapping[str, object]]
+"""A function of a trained flow that gives numbers by name."""
+
+_SPECTRUM_POINTS = 2000
+_FEW_FEATURES = 1024
+_CHUNK = 2000
+_EIGENVALUES = 20
+
+
+class Outcome:
+    """One trained flow, read out at the dimension that it found itself. Each read-out is made when first asked for.
+
+    Args:
+        name: of the variant.
+        settings: that it was trained with.
+        task: its data.
+        trained: the flow, and what its training took.
+        measures: what to take of it beyond the numbers that every flow has.
+        seed: of samples and noise.
+    """
+
+    def __init__(
+        self, name: str, settings: Settings, task: Task, trained: Trained, *, measures: Sequence[Measure], seed: int
+    ) -> None:
+        self.name, self.settings, self.task, self.trained = name, settings, task, trained
+        self._measures, self._seed = measures, seed
+
+    def generator(self) -> torch.Generator:
+        """A fresh source of randomness, the same one each time."""
+        return torch.Generator().manual_seed(self._seed)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Both kinds of eigenvalues, from 2000 training points, or of many features from four times as many."""
+        features = self.task.train.x[0].numel()
+        x = self.task.train.x[: _SPECTRUM_POINTS if features <= _FEW_FEATURES else 4 * features]
+        return spectrum(self.trained.flow, x, data_noise=self.trained.data_noise, generator=self.generator())
+
+    @cached_property
+    def dimension(self) -> IntrinsicDimension:
+        """What the rule of the settings says."""
+        return decide(self.spectrum, self.settings.rule)
+
+    @property
+    def given(self) -> int | None:
+        """The dimension of a flow that was told it and has no spectrum, or None."""
+        return self.settings.latent_features
+
+    @property
+    def rank(self) -> int:
+        """At which samples are taken: what the settings make of the dimension, at least 1."""
+        return self.given or max(1, self.settings.rank(self.dimension))
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """Flat samples (n, D); on the manifold for a spread flow. Entries may be infinite where a flow overflows."""
+        return self.draw(self.settings.samples, rank=self.rank)
+
+    @torch.no_grad()
+    def draw(self, count: int, *, rank: int) -> Tensor:
+        """So many flat samples (n, D) of a spread flow at rank K; a fixed prior has no rank to choose."""
+        generator = self.generator()
+        sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
+        if self.settings.fixed_prior:
+            with torch.random.fork_rng(devices=[]):  # nflows takes no generator for its samples
+                torch.manual_seed(self._seed)
+                return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
+        flow = self.trained.flow
+        return torch.cat([sample(flow, size, rank=rank, generator=generator).flatten(1) for size in sizes])
+
+    @cached_property
+    @torch.no_grad()
+    def latents(self) -> Tensor:
+        """Of the held-out points, flat, (n, D)."""
+        return torch.cat([encode(self.trained.flow, x).flatten(1) for x in self.task.held_out.x.split(_CHUNK)])
+
+    @cached_property
+    @torch.no_grad()
+    def representation(self) -> Tensor:
+        """The leading one or two coordinates of the held-out points, (n, 1 or 2).
+
+        A flow with a fixed prior has no leading directions of its own; it gets the principal ones of its latents.
+        """
+        if not self.settings.fixed_prior:
+            return project(self.trained.flow, self.task.held_out.x, rank=min(2, self.rank))
+        vectors = linalg.eigh_descending(linalg.covariance_of(self.latents))[1]
+        return self.latents @ vectors[:, : min(2, self.rank)].to(self.latents.dtype)
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """Cells over the coordinates of the manifold, or None for real data."""
+        return None if self.task.manifold is None else grid_for(self.task.manifold)
+
+    @cached_property
+    def density(self) -> Tensor | None:
+        """Of the samples' nearest points on the manifold, in the cells of the grid."""
+        if self.task.manifold is None or self.grid is None:
+            return None
+        finite = self.samples[torch.isfinite(self.samples).all(1)]
+        return self.grid.histogram(self.task.manifold.nearest(finite))
+
+    @cached_property
+    def numbers(self) -> dict[str, object]:
+        """All numbers of this flow as plain values: those that every flow has, then those of the measures.
+
+        ``dimension`` is what each rule says (the fixed prior's AAᵀ is the identity) or what was given, ``gap`` that
+        of the settings' rule in nats, ``held_out_nll`` −E log p of held-out points with the final data noise in nats
+        (None without data noise, where the data has no density, and for a flow to fewer dimensions, whose density
+        is of another kind), ``schedule_done`` the share of the steps that were done.
+        """
+        values: dict[str, object] = {
+            "true_dimension": self.task.intrinsic_dimension,
+            **({"dimension": {"given": self.given}} if self.given else self._verdicts()),
+            "held_out_nll": self._negative_log_likelihood(),
+            "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
+        }
+        for measure in self._measures:
+            values |= measure(self)
+        if not self.given:
+            values["eigenvalues"] = self.spectrum.eigenvalues[:_EIGENVALUES].tolist()
+            values["signal_to_noise"] = self.spectrum.signal_to_noise[:_EIGENVALUES].tolist()
+        values |= {
+            "data_noise": self.trained.data_noise,
+            "steps": self.trained.steps,
+            "schedule_done": self.trained.steps / self.settings.steps,
+            "seconds": self.trained.seconds,
+        }
+        return {name: plain(value) for name, value in values.items()}
+
+    def _verdicts(self) -> dict[str, object]:
+        verdicts = {rule: int(verdict) for rule, verdict in self.spectrum.verdicts.items()}
+        return {"dimension": verdicts, "gap": self.dimension.gap}
+
+    @torch.no_grad()
+    def _negative_log_likelihood(self) -> float | None:
+        if self.trained.data_noise == 0.0 or self.given:
+            return None
+        x, generator = self.task.held_out.x, self.generator()
+        noisy = x + self.trained.data_noise * torch.empty_like(x).normal_(generator=generator)
+        return -float(torch.cat([self.trained.flow.log_prob(part) for part in noisy.split(_CHUNK)]).mean())
+
+
+def plain(value: object) -> object:
+    """A value as JSON has it: numbers with five significant digits, None for what is not finite."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,73 @@
+"""The settings of one flow: its data, how it is built and trained, and at which dimension it is read out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nflows.flows import Flow
+from torch import Tensor, nn
+
+from baselines.fixed_prior import NegativeLogLikelihood
+from nflows_spread import IntrinsicDimension, initialize
+from nflows_spread.factors import Factor, LowerTriangularFactor
+from paper.data_sets import Folders, Task
+from paper.schedules import Cosine, Course, Geometric
+from paper.watching import Watch
+
+_RATE = Cosine(2e-3, 4e-5)
+_NOISE = Geometric(0.3, 0.05)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that one flow is trained and read out by.
+
+    Attributes:
+        task: makes the data from a seed and the folders that it may use.
+        flow: a builder of ``nflows_spread.models`` with its arguments but those that ``fixed_prior`` decides.
+        fixed_prior: the traditional flow: free scales and a standard Gaussian.
+        latent_features: K of a fixed prior that is told the dimension, or None for as many latents as data has.
+        loss: what a flow with a fixed prior is trained by, given it, ``data_noise`` and ``generator``.
+        start: gives a flow its first values from 500 noisy points and returns how many layers it set.
+        steps: training steps.
+        batch_size: rows of a batch.
+        learning_rate: of Adam.
+        l2_penalty: the paper's weight decay, through the gradient that Adam sees; of the nets' weights, never of A.
+        data_noise: σ_x, in data units.
+        spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
+        factor: the kind of factor of the prior.
+        learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
+        entropy: add the paper's estimate of the negative entropy to the loss.
+        gradient_clip: largest norm of the gradient, or None.
+        rule: which rule decides the dimension that samples and representation are taken at.
+        rank: at which samples and representation are taken, given the dimension; by default the dimension.
+        samples: how many to draw.
+        watch: numbers to follow during training, by name.
+    """
+
+    task: Callable[[int, Folders], Task]
+    flow: Callable[..., Flow]
+    fixed_prior: bool = False
+    latent_features: int | None = None
+    loss: Callable[..., nn.Module] = NegativeLogLikelihood
+    start: Callable[[Flow, Tensor], int] = initialize
+    steps: int = 6000
+    batch_size: int = 200
+    learning_rate: Course = _RATE
+    l2_penalty: float = 0.0
+    data_noise: Course = _NOISE
+    spread_variance: float = 2.5e-5
+    factor: Callable[[int], Factor] = LowerTriangularFactor
+    learn_mean: bool = False
+    entropy: bool = False
+    gradient_clip: float | None = 5.0
+    rule: str = "signal_to_noise"
+    rank: Callable[[IntrinsicDimension], int] = int
+    samples: int = 20_000
+    watch: Mapping[str, Watch] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of data that the schedule visits."""
+        return self.steps * self.batch_size
