@@ -44,7 +44,7 @@ WITHIN_DIMENSION = [
 """The layers of the one subpackage that has some of its own."""
 
 OF_THE_BENCHMARKS = [
-    {"principal", "shared"},
+    {"shared"},
     {"baselines"},
     {"paper", "intrinsic_dimension"},
     {"performance"},

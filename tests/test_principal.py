@@ -7,7 +7,9 @@ import torch
 from nflows.distributions import StandardNormal
 
 from nflows_spread import decode, encode, volume_error
-from principal import PrincipalRotation, principal_flow, start_from_principal_coordinates
+from nflows_spread.models import coupling_flow, initialize_from_principal_coordinates, principal_flow
+from nflows_spread.transforms import PrincipalRotation
+from support import refused
 
 SHAPE = (1, 4, 4)
 
@@ -47,7 +49,7 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
         base=None if volume_preserving else StandardNormal([16]),
     ).double()
     x = images()
-    start_from_principal_coordinates(flow, x)
+    assert initialize_from_principal_coordinates(flow, x) == 1
     z = encode(flow, x)
     torch.testing.assert_close(decode(flow, z), x)
     rotation = PrincipalRotation(16).double()
@@ -57,3 +59,14 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
     volume = torch.linalg.slogdet(jacobian).logabsdet.item()
     assert abs(volume) == pytest.approx(volume_error(flow, x[:1]), abs=1e-8)
     assert (abs(volume) < 1e-8) == volume_preserving
+
+
+@pytest.mark.parametrize("x", [torch.ones(1, *SHAPE), torch.full((5, *SHAPE), float("nan"))])
+def test_what_is_no_batch_of_data_changes_no_rotation(x: torch.Tensor) -> None:
+    flow = principal_flow(SHAPE, leading=4, core=4, layers=1, hidden_features=(4,), core_hidden_features=(4,))
+    with refused(ValueError, "x must", unchanged=flow):
+        initialize_from_principal_coordinates(flow, x)
+
+
+def test_a_flow_without_a_rotation_is_left_as_it_is() -> None:
+    assert initialize_from_principal_coordinates(coupling_flow(16, layers=1), images().float().flatten(1)) == 0

@@ -18,10 +18,12 @@ from nflows_spread.transforms import (
     ExponentialAffineCouplingTransform,
     Flatten,
     GlowStep,
+    LeadingFeatures,
     LUOneByOneConvolution,
     MarginalSpline,
     MeanCentredAffineCouplingTransform,
     MultiscaleImageTransform,
+    PrincipalRotation,
     SigmoidLogScale,
     TanhLogScale,
     VolumePreservingActNorm,
@@ -107,6 +109,13 @@ def multiscale(context: int | None = None) -> MultiscaleImageTransform:
     return transform
 
 
+def rotation() -> PrincipalRotation:
+    """A rotation that has taken its directions from data."""
+    transform = PrincipalRotation(5)
+    transform.initialize(torch.randn(20, 5, generator=torch.Generator().manual_seed(0)) @ torch.ones(5, 5).tril())
+    return transform
+
+
 NOT_VOLUME_PRESERVING = _couplings(ExponentialAffineCouplingTransform) | {
     "ExplicitActNorm": Case(partial(ExplicitActNorm, 5), (5,)),
     "ExplicitActNorm, images": Case(partial(ExplicitActNorm, 4), (4, 2, 3)),
@@ -119,6 +128,11 @@ NOT_VOLUME_PRESERVING = _couplings(ExponentialAffineCouplingTransform) | {
 VOLUME_PRESERVING: dict[str, Case] = {
     **_couplings(MeanCentredAffineCouplingTransform, centring="features"),
     **_couplings(MeanCentredAffineCouplingTransform, centring="channels"),
+    "PrincipalRotation": Case(rotation, (5,)),
+    "LeadingFeatures": Case(lambda: LeadingFeatures(VolumePreservingLULinear(3), 3), (5,)),
+    "LeadingFeatures, context": Case(
+        lambda: LeadingFeatures(MeanCentredAffineCouplingTransform([0, 0, 1, 1], CONDITIONAL), 4), (5,), context=3
+    ),
     "VolumePreservingActNorm": Case(partial(VolumePreservingActNorm, 5), (5,)),
     "VolumePreservingActNorm, images": Case(partial(VolumePreservingActNorm, 4), (4, 2, 3)),
     "VolumePreservingLULinear": Case(partial(VolumePreservingLULinear, 5), (5,)),

@@ -18,11 +18,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from baselines.cef import start_from_patches
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
 from nflows_spread.initialization import initialize_prior
+from nflows_spread.models import initialize_from_principal_coordinates
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
 from paper.settings import Settings
 from paper.watching import Recorder
-from principal import start_from_principal_coordinates
 
 _SECONDS_BETWEEN_LINES = 60.0
 _POINTS_FOR_MEAN = 2000
@@ -67,7 +67,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     """
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
-    start_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
+    initialize_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
     start_from_patches(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_from_data(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)

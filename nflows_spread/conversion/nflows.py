@@ -100,6 +100,7 @@ RULES = Rules(
     containers={
         **LAYERS_IN,
         ours.GlowStep: ("actnorm", "convolution", "coupling"),
+        ours.LeadingFeatures: ("transform",),
         ours.MultiscaleImageTransform: LAYERS_IN[nflows.MultiscaleCompositeTransform],
     },
     kept=frozenset(
@@ -111,6 +112,7 @@ RULES = Rules(
             ours.CheckerboardSqueeze,
             ours.Flatten,
             ours.MeanCentredAffineCouplingTransform,
+            ours.PrincipalRotation,
             ours.VolumePreservingActNorm,
             ours.VolumePreservingLULinear,
             ours.VolumePreservingOneByOneConvolution,

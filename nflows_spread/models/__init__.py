@@ -5,6 +5,7 @@ from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
 from nflows_spread.models.density import density_flow
 from nflows_spread.models.glow import volume_preserving_glow
 from nflows_spread.models.patches import initialize_from_patches
+from nflows_spread.models.principal import initialize_from_principal_coordinates, principal_flow
 
 __all__ = [
     "TABLE_1",
@@ -15,5 +16,7 @@ __all__ = [
     "coupling_flow",
     "density_flow",
     "initialize_from_patches",
+    "initialize_from_principal_coordinates",
+    "principal_flow",
     "volume_preserving_glow",
 ]

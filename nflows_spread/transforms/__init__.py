@@ -15,6 +15,7 @@ from nflows_spread.transforms.linear import (
 from nflows_spread.transforms.marginal import MarginalSpline
 from nflows_spread.transforms.normalization import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
+from nflows_spread.transforms.principal import LeadingFeatures, PrincipalRotation
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "Flatten",
     "GlowStep",
     "LUOneByOneConvolution",
+    "LeadingFeatures",
     "MarginalSpline",
     "MeanCentredAffineCouplingTransform",
     "MultiscaleImageTransform",
+    "PrincipalRotation",
     "SigmoidLogScale",
     "TanhLogScale",
     "VolumePreservingActNorm",

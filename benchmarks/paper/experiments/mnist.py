@@ -19,14 +19,13 @@ real digits (164, recall 0.29).
 from functools import partial
 
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
-from nflows_spread.models import TABLE_4, convolutional_flow
+from nflows_spread.models import TABLE_4, convolutional_flow, principal_flow
 from paper import pictures
 from paper.dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from paper.images import digits
 from paper.measures import sample_quality
 from paper.schedules import Cosine, Geometric, Staircase
-from principal import principal_flow
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})

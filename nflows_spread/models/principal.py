@@ -18,63 +18,12 @@ import torch
 from nflows.distributions import Distribution
 from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, Transform
-from torch import Tensor
+from torch import Tensor, nn
 
-from nflows_spread import DegenerateGaussian, linalg
+from nflows_spread import validation
+from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.models.coupling import coupling_layers, dense_coupling
-from nflows_spread.transforms import ExplicitActNorm, Flatten
-
-
-class PrincipalRotation(Transform):
-    """Points about their mean in their principal coordinates, largest variance first; the identity until initialised.
-
-    Args:
-        features: D.
-
-    Shapes:
-        inputs and outputs (n, D); log-determinants, exact zeros, (n,).
-    """
-
-    mean: Tensor
-    directions: Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("directions", torch.eye(features))
-
-    @torch.no_grad()
-    def initialize(self, inputs: Tensor) -> None:
-        """Take mean and directions from points (n, D)."""
-        self.mean.copy_(inputs.mean(0))
-        self.directions.copy_(linalg.eigh_descending(linalg.covariance_of(inputs))[1])
-
-    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return (inputs - self.mean) @ self.directions, inputs.new_zeros(len(inputs))
-
-    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return inputs @ self.directions.mT + self.mean, inputs.new_zeros(len(inputs))
-
-
-class Leading(Transform):
-    """A transform of the leading features; the others pass as they are.
-
-    Args:
-        transform: of vectors.
-        count: number of leading features.
-    """
-
-    def __init__(self, transform: Transform, count: int) -> None:
-        super().__init__()
-        self.transform, self.count = transform, count
-
-    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        leading, logabsdet = self.transform(inputs[:, : self.count], context)
-        return torch.cat([leading, inputs[:, self.count :]], dim=1), logabsdet
-
-    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        leading, logabsdet = self.transform.inverse(inputs[:, : self.count], context)
-        return torch.cat([leading, inputs[:, self.count :]], dim=1), logabsdet
+from nflows_spread.transforms import ExplicitActNorm, Flatten, LeadingFeatures, PrincipalRotation
 
 
 def principal_flow(
@@ -102,6 +51,13 @@ def principal_flow(
             Gaussian could not hold coordinates that are noise alone.
         base: over the flat latent; a ``DegenerateGaussian`` if None.
         generator: source of the permutations.
+
+    ``initialize_from_principal_coordinates(flow, x)`` takes the rotation from data; until then it is the identity.
+
+    Example:
+        >>> flow = principal_flow((1, 8, 8), leading=16, core=8, layers=2)
+        >>> flow.log_prob(torch.rand(5, 1, 8, 8)).shape
+        torch.Size([5])
     """
     features = torch.Size(image_shape).numel()
     coupling = partial(
@@ -110,7 +66,7 @@ def principal_flow(
     halving: list[Transform] = []
     told = leading // 2
     while told >= max(1, core // 4):
-        halving.append(Leading(coupling(2 * told, hidden_features=hidden_features), 2 * told))
+        halving.append(LeadingFeatures(coupling(2 * told, hidden_features=hidden_features), 2 * told))
         told //= 2
     mixed = coupling_layers(
         core,
@@ -126,7 +82,7 @@ def principal_flow(
         Flatten(image_shape),
         PrincipalRotation(features),
         *halving,
-        Leading(CompositeTransform(mixed), core),
+        LeadingFeatures(CompositeTransform(mixed), core),
     ]
     if not volume_preserving:
         transforms.append(ExplicitActNorm(features))
@@ -134,8 +90,21 @@ def principal_flow(
 
 
 @torch.no_grad()
-def start_from_principal_coordinates(flow: Flow, x: Tensor) -> None:
-    """Give each ``PrincipalRotation`` of a flow its directions from data x (n, ...); most flows have none."""
-    for layer in flow.modules():
-        if isinstance(layer, PrincipalRotation):
-            layer.initialize(x.flatten(1))
+def initialize_from_principal_coordinates(flow: nn.Module, x: Tensor) -> int:
+    """Let each ``PrincipalRotation`` of a flow take its mean and directions from data, once, before training.
+
+    Args:
+        flow: a flow with such rotations of the flattened data, or with none.
+        x: data, shape (n, ...), at least two rows, better several times as many as there are features.
+
+    Returns:
+        The number of rotations that were set.
+
+    Raises:
+        TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more; then nothing has changed.
+    """
+    validation.two_points("x", x)
+    rotations = [layer for layer in flow.modules() if isinstance(layer, PrincipalRotation)]
+    for rotation in rotations:
+        rotation.initialize(x.flatten(1))
+    return len(rotations)
