@@ -56,7 +56,7 @@ OF_THE_PAPER = [
     {"grids", "sample_quality", "schedules", "watching"},
     {"data_sets"},
     {"settings", "images"},
-    {"declarations", "training"},
+    {"training"},
     {"results"},
     {"dimensions", "entropy_estimate", "measures", "pictures"},
     {"experiment", "reconstruction"},

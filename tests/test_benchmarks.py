@@ -14,11 +14,11 @@ import torch
 from nflows_spread.datasets import Line, Manifold, SCurve
 from nflows_spread.training import TrainingState
 from paper import experiments
-from paper.declarations import digest, settings_of
 from paper.experiment import OURS, PROFILES, Experiment, Variant
 from paper.grids import grid_for
 from paper.measures import distance_correlation, representation_quality, total_variation
 from paper.schedules import Constant, Cosine, Course, Geometric, Staircase
+from paper.settings import digest, settings_of
 from run import SHORT_SUITE, main
 from shared.records import columns
 

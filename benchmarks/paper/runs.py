@@ -14,9 +14,9 @@ from typing import Any
 from nflows_spread.training import NotFiniteError
 from paper import experiments, pictures
 from paper.data_sets import Folders
-from paper.declarations import digest, settings_of
 from paper.experiment import Experiment, Variant
 from paper.results import Outcome
+from paper.settings import digest, settings_of
 from paper.training import train
 from shared import records
 

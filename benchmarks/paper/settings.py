@@ -1,9 +1,12 @@
-"""The settings of one flow: its data, how it is built and trained, and at which dimension it is read out."""
+"""The settings of one flow: its data, how it is built, trained and read out; and the same as JSON has it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 
 from nflows.flows import Flow
 from torch import Tensor, nn
@@ -17,6 +20,9 @@ from paper.watching import Watch
 
 _RATE = Cosine(2e-3, 4e-5)
 _NOISE = Geometric(0.3, 0.05)
+
+_READ_OUT = {"samples", "rule", "rank", "watch"}
+"""Settings that say what to look at, and change no parameter."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,31 @@ class Settings:
     def rows(self) -> int:
         """Rows of data that the schedule visits."""
         return self.steps * self.batch_size
+
+
+def settings_of(settings: Settings) -> dict[str, object]:
+    """What decides the parameters of a flow, as JSON has it."""
+    return {f.name: _plain(getattr(settings, f.name)) for f in fields(Settings) if f.name not in _READ_OUT}
+
+
+def digest(settings: Settings) -> str:
+    """Eight letters that are others as soon as one of the settings is."""
+    return hashlib.sha256(json.dumps(settings_of(settings), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, partial):
+        named = {name: _plain(item) for name, item in value.keywords.items()}
+        return {
+            "call": _plain(value.func),
+            **({"with": [_plain(item) for item in value.args]} if value.args else {}),
+        } | named
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return getattr(value, "__qualname__", type(value).__qualname__)
