@@ -150,7 +150,8 @@ class SpreadFlowEstimator:
         if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
             units.warn_of_thin_columns(noise, labels)
         for reservation in readings.reservations(dimension):
-            warnings.warn(f"{dimension!r} says less than it seems: {reservation}", stacklevel=4)
+            found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
+            warnings.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}", stacklevel=4)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         self.intrinsic_dimension_ = dimension
         self.readings_, self.spectrum_ = readings, readings.spectrum
