@@ -23,6 +23,7 @@ from nflows_spread.dimension.variation import parts_of
 from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.outliers import check_outliers
+from nflows_spread.parameters import Parameters
 from nflows_spread.recipe import Recipe, trained_by
 from nflows_spread.units import Units
 
@@ -34,7 +35,7 @@ _ON_ITS_WAY = 1.01
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
 
-class SpreadFlowEstimator:
+class SpreadFlowEstimator(Parameters):
     """Fit a spread flow to points by one recipe for all data, and read everything off it.
 
     Args:

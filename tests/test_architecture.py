@@ -20,7 +20,7 @@ LAYERS = [
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"training"},
-    {"exceptions", "recipe", "units", "outliers"},
+    {"exceptions", "parameters", "recipe", "units", "outliers"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
