@@ -1,4 +1,4 @@
-"""One way to speak to a flow, whichever library it comes from.
+"""Adapters of the flow libraries: ``encode`` and ``decode`` for a flow, whichever library it comes from.
 
 ``encode`` is g, data → latent, and ``decode`` is f = g⁻¹, latent → data, for every host; which way
 the host's own ``forward`` runs and what its private attributes are called is known to the host's
