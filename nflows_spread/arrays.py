@@ -54,7 +54,7 @@ def like(example: Array, result: Tensor) -> Array:
 
 def labels_of(value: Any) -> list[Any] | None:
     """The labels of a data frame's columns, or None where it is none."""
-    return list(value.columns) if _is_frame(value) else None
+    return list(value.columns) if is_frame(value) else None
 
 
 def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -> None:
@@ -69,6 +69,8 @@ def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -
         others = [label for label in labels if label not in fitted]
         got = f"no {_listed(missing)}" + (f", but {_listed(others)}" if others else "")
         remedy = f"give the columns these names, or pass {name}.to_numpy() if they are in this order"
+        if len(labels) < len(fitted):
+            remedy = "pass all columns of fit"
     else:
         named = all(isinstance(label, str) for label in fitted)
         got = _listed(labels)
@@ -76,18 +78,28 @@ def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -
     raise ValueError(f"{name} must have the columns of fit in their order, {_listed(fitted)}, got {got}; {remedy}")
 
 
-def _from_numpy(name: str, value: Any) -> Tensor:
+def is_frame(value: object) -> bool:
+    """Whether it has labelled columns, each of a dtype of its own, as pandas and polars have them."""
+    return all(hasattr(value, attribute) for attribute in ("to_numpy", "columns", "dtypes"))
+
+
+def check_unmasked(name: str, value: object) -> None:
+    """``TypeError`` if entries of a NumPy array are masked."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TypeError(
             f"{name} must have no masked entries, got {int(np.sum(value.mask))}; fill them or drop their rows"
         )
+
+
+def _from_numpy(name: str, value: Any) -> Tensor:
+    check_unmasked(name, value)
     if hasattr(value, "nnz") and not isinstance(value, np.ndarray):
         dense = "toarray" if hasattr(value, "toarray") else "todense"
         raise TypeError(
             f"{name} must be dense, got a sparse {type(value).__name__} of shape {tuple(value.shape)}; pass "
             f"{name}.{dense}(), or where that is too large sklearn.decomposition.TruncatedSVD(k).fit_transform({name})"
         )
-    array = _of_frame(name, value) if _is_frame(value) else _of_others(name, value)
+    array = _of_frame(name, value) if is_frame(value) else _of_others(name, value)
     if array.dtype.kind not in _REAL:
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {_remedy_for(array.dtype)}")
     # a copy: tensors know no negative strides, no other byte order, and would warn of read-only memory
@@ -99,11 +111,6 @@ def _of_others(name: str, value: Any) -> Any:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a matrix, one row a point, got rows of several lengths: {error}") from error
-
-
-def _is_frame(value: Any) -> bool:
-    """Whether it has labelled columns, each of a dtype of its own, as pandas and polars have them."""
-    return all(hasattr(value, attribute) for attribute in ("to_numpy", "columns", "dtypes"))
 
 
 def _of_frame(name: str, frame: Any) -> Any:

@@ -23,6 +23,7 @@ from nflows_spread.dimension.variation import parts_of
 from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.outliers import check_outliers
+from nflows_spread.parameters import Parameters
 from nflows_spread.recipe import Recipe, trained_by
 from nflows_spread.units import Units
 
@@ -34,7 +35,7 @@ _ON_ITS_WAY = 1.01
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
 
-class SpreadFlowEstimator:
+class SpreadFlowEstimator(Parameters):
     """Fit a spread flow to points by one recipe for all data, and read everything off it.
 
     Args:
@@ -150,7 +151,8 @@ class SpreadFlowEstimator:
         if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
             units.warn_of_thin_columns(noise, labels)
         for reservation in readings.reservations(dimension):
-            warnings.warn(f"{dimension!r} says less than it seems: {reservation}", stacklevel=4)
+            found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
+            warnings.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}", stacklevel=4)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         self.intrinsic_dimension_ = dimension
         self.readings_, self.spectrum_ = readings, readings.spectrum

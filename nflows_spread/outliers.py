@@ -40,9 +40,9 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
         return
     rows = ", ".join(map(str, far[:_NAMED].tolist())) + (f" and {len(far) - _NAMED} more" if len(far) > _NAMED else "")
     told = (
-        f"nine tenths of the rows must vary beside the scale of all of X, got a standard deviation of {deviation:.2g} "
-        f"of it: {len(far)} rows set the scale, the farthest first: {rows}; drop them if they hold fill values or "
-        "errors, or take a transform of heavy tails, such as a logarithm, first"
+        f"X must have no rows so far out that they alone set its scale, got {len(far)}, by their index, the farthest "
+        f"first: {rows}; nine tenths of the rows have a standard deviation of {deviation:.2g} times that of all. Drop "
+        "them if they hold fill values or errors, or transform heavy tails first, with a logarithm for example"
     )
     if deviation < data_noise:
         raise ValueError(told)

@@ -1,4 +1,4 @@
-"""What callers may pass, checked in one place: each error gives the rule, the value received, and the remedy."""
+"""Argument validation: each error gives the rule, the value received, and the remedy."""
 
 from __future__ import annotations
 

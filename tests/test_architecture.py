@@ -15,12 +15,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"linalg", "validation"},
-    {"distributions", "factors", "transforms"},
+    {"distributions", "factors", "transforms", "arrays"},
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"training"},
-    {"arrays", "exceptions", "recipe", "units", "outliers"},
+    {"exceptions", "parameters", "recipe", "units", "outliers"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]

@@ -299,7 +299,7 @@ def test_a_layer_of_a_users_own_is_refused():
     class Mine(nf.flows.Flow):
         """A layer that nobody knows."""
 
-    with refused(ValueError, "a Mine cannot", "it is not known to preserve volume"):
+    with refused(ValueError, "Mine cannot", "it is not known to preserve volume"):
         to_volume_preserving(Mine())
 
 

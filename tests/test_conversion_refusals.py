@@ -78,7 +78,7 @@ def test_a_subclass_that_changes_the_map_is_refused_and_one_that_does_not_is_con
         def note(self):
             """A method of its own."""
 
-    with refused(ValueError, "a Louder cannot", "it changes _scale_and_shift of AffineCouplingTransform"):
+    with refused(ValueError, "Louder cannot", "it changes _scale_and_shift of AffineCouplingTransform"):
         to_volume_preserving(Louder([1, 0], NET))
     assert isinstance(to_volume_preserving(Halves()), ours.MeanCentredAffineCouplingTransform)
 

@@ -64,6 +64,11 @@ def test_columns_of_other_names_are_refused_and_the_remedy_works(fitted):
     np.testing.assert_array_equal(fitted.transform(other.to_numpy(dtype=float)), expected)
 
 
+def test_columns_that_are_missing_are_asked_for(fitted):
+    with refused(ValueError, "got no 'width'; pass all columns of fit"):
+        fitted.transform(frame().drop(columns="width"))
+
+
 def test_columns_beside_those_of_fit_are_refused_and_the_remedy_works(fitted):
     other = frame(height=1.0)
     with refused(ValueError, "got 'length', 'width', 'group', 'height'", "pass X[list(estimator.feature_names_in_)]"):

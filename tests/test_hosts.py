@@ -91,6 +91,18 @@ def test_an_unknown_host_is_refused(stranger):
             call(stranger)
 
 
+def test_a_transform_in_the_place_of_its_flow_is_refused_with_the_call_that_takes_it():
+    with refused(TypeError, "got CompositeTransform of nflows", "build nflows.flows.Flow(layer, DegenerateGaussian"):
+        encode(coupling_flow(2, layers=2)._transform, torch.zeros(1, 2))
+
+
+def test_arrays_are_refused_before_they_reach_a_host():
+    flow = coupling_flow(2, layers=2)
+    for call, name in ((encode, "x"), (decode, "z")):
+        with refused(TypeError, f"{name} must be a torch.Tensor, got ndarray", "torch.as_tensor"):
+            call(flow, torch.zeros(1, 2).numpy())
+
+
 def test_context_of_another_length_is_refused():
     flow = swapped("conditional flow with an embedding net")
     for call in (encode, decode):

@@ -159,7 +159,9 @@ def test_numbers_of_no_known_range_are_refused_with_a_remedy(content, what, tmp_
     with refused(ValueError, "a.tif", what, "no known range", "save them as integers of 8 or 16 bits"):
         image_folder(tmp_path, strict=True)
     save(tmp_path / "b.png", image.fromarray(random_pixels(1, 2, 3)))
-    with pytest.warns(UserWarning, match=r"1 of 2 images .* left out: a\.tif"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 images .* left out: a\.tif; of the first: its pixels are .*; save them"
+    ):
         assert len(image_folder(tmp_path).images) == 1
 
 

@@ -29,15 +29,13 @@ def filled(value, rows=(7,), n=1000, features=3):
 @pytest.mark.parametrize("value", [1e5, -1e6, 1e9, 1e30])
 @pytest.mark.parametrize("features", [2, 30])
 def test_a_fill_value_that_hides_all_other_rows_is_refused_with_its_row(value, features):
-    with refused(
-        ValueError, "nine tenths of the rows must vary", "1 rows set the scale, the farthest first: 7;", "drop them"
-    ):
+    with refused(ValueError, "no rows so far out", "got 1, by their index, the farthest first: 7;", "Drop them"):
         check_outliers(filled(value, features=features), data_noise=0.003)
 
 
 @pytest.mark.parametrize(("value", "rows"), [(1e3, (7,)), (-999.0, (3, 8)), (500.0, tuple(range(40)))])
 def test_a_fill_value_that_the_noise_does_not_reach_is_a_warning(value, rows):
-    with pytest.warns(UserWarning, match=f"{len(rows)} rows set the scale"):
+    with pytest.warns(UserWarning, match=f"set its scale, got {len(rows)}, by their index"):
         check_outliers(filled(value, rows), data_noise=0.003)
 
 

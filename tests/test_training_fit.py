@@ -178,3 +178,10 @@ def test_without_its_engine_training_names_the_extra_and_the_rest_of_the_package
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 'pip install "nflows-spread[train]"' in done.stdout
+
+
+def test_a_result_shows_no_list_of_all_losses():
+    objective = MeanSquare()
+    result = fit(objective, rows(), steps=3, batch_size=10, optimizer=sgd(objective))
+    assert "steps=3" in repr(result)
+    assert "losses" not in repr(result)

@@ -93,7 +93,18 @@ class Sparse:
 
 
 BAD_TABLES = {
-    "texts": (lambda: frame(c="text"), TypeError, "data must hold real numbers.*drop these columns or encode them"),
+    "texts": (
+        lambda: frame(c="text"),
+        TypeError,
+        r"data must hold real numbers, got dtype \w+ in 'c'; .* encode categories",
+    ),
+    "dates": (
+        lambda: frame().assign(a="2020-01-01", b="2020-01-02").astype("datetime64[ns]"),
+        TypeError,
+        "real numbers, got dtype datetime64.* in 'a', 'b'; take the time since some moment",
+    ),
+    "a frame of complex numbers": (lambda: frame(c=1j), TypeError, "real numbers, got dtype complex128 in 'c'"),
+    "a list of complex numbers": (lambda: [[1.0, 1j]], TypeError, "real numbers, got dtype complex128"),
     "rows of two lengths": (
         lambda: [[0.0, 1.0], [0.0]],
         ValueError,
@@ -115,6 +126,12 @@ BAD_TABLES = {
 def test_tables_that_are_none_are_refused(table, error, message):
     with pytest.raises(error, match=message):
         fit(MeanSquare(), table(), steps=1, batch_size=2)
+
+
+def test_a_flow_in_the_place_of_its_loss_is_refused():
+    flow = coupling_flow(2, layers=2)
+    with refused(TypeError, "a module that gives a loss, got the flow itself, Flow", "SpreadKLLoss", unchanged=flow):
+        fit(flow, X.float(), steps=1, batch_size=10)
 
 
 def test_held_out_data_that_is_no_table_or_of_two_lengths_is_refused():
@@ -185,7 +202,7 @@ def test_an_optimizer_may_be_used_again_with_another_schedule():
 def test_an_optimizer_must_be_one_and_of_this_objective():
     with pytest.raises(TypeError, match=r"must be a torch.optim.Optimizer .*, got <class .*Adam'>; build it first"):
         fit(MeanSquare(), X, steps=1, batch_size=10, optimizer=torch.optim.Adam)
-    with pytest.raises(ValueError, match="one of the objective's parameters, got a SGD of others"):
+    with pytest.raises(ValueError, match="one of the objective's parameters, got SGD of others"):
         fit(MeanSquare(), X, steps=1, batch_size=10, optimizer=sgd(MeanSquare()))
 
 

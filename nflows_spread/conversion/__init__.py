@@ -92,7 +92,7 @@ def _convert(module: object, path: str, memo: Memo) -> None:
         try:
             children = _converted_in_memo(module, memo)
         except (UnconvertibleError, ValueError) as error:
-            where = f"the layer at {path!r}, a {type(module).__name__}," if path else f"a {type(module).__name__}"
+            where = f"the layer at {path!r} ({type(module).__name__})" if path else type(module).__name__
             raise ValueError(f"{where} cannot be made volume-preserving: {error}") from error
     for name, child in children:
         _convert(child, f"{path}.{name}".lstrip("."), memo)

@@ -104,6 +104,7 @@ def _read(
     images: Tensor | None = None
     good: list[str] = []
     bad: list[str] = []
+    reason: Exception | None = None  # of the first
     transparent: list[str] = []
     for name in names:
         try:
@@ -112,6 +113,7 @@ def _read(
             if strict:
                 raise ValueError(f"{name} in {source} cannot be read as an image: {error}") from error
             bad.append(name)
+            reason = reason or error
             continue
         image = torch.from_numpy(np.array(_fitted(pixels.image, size, crop, name)))
         image = image.unsqueeze(0) if image.dim() == 2 else image.permute(2, 0, 1)
@@ -125,10 +127,14 @@ def _read(
         if pixels.transparent:
             transparent.append(name)
     if images is None:
-        raise ValueError(f"{source} must hold images that can be read, got {len(bad)} that cannot, {_listed(bad)}")
+        raise ValueError(
+            f"{source} must hold images that can be read, got {len(bad)} that cannot, {_listed(bad)}; "
+            f"of the first: {reason}"
+        )
     if bad:
         warnings.warn(
-            f"{len(bad)} of {len(names)} images of {source} cannot be read and are left out: {_listed(bad)}",
+            f"{len(bad)} of {len(names)} images of {source} cannot be read and are left out: {_listed(bad)}; "
+            f"of the first: {reason}",
             stacklevel=3,
         )
     if transparent:

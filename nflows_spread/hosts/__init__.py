@@ -1,4 +1,4 @@
-"""One way to speak to a flow, whichever library it comes from.
+"""Adapters of the flow libraries: ``encode`` and ``decode`` for a flow, whichever library it comes from.
 
 ``encode`` is g, data → latent, and ``decode`` is f = g⁻¹, latent → data, for every host; which way
 the host's own ``forward`` runs and what its private attributes are called is known to the host's
@@ -114,7 +114,7 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
         Latents, shape (n, ...).
 
     Raises:
-        TypeError: ``x`` has another dtype than the flow, or is on another device.
+        TypeError: ``x`` is no tensor, has another dtype than the flow, or is on another device.
         ValueError: ``context`` has another number of rows than ``x``.
     """
     return encode_with_logabsdet(flow, x, context)[0]
@@ -122,7 +122,7 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 
 def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
-    validation.context_of(len(x), context)
+    validation.context_of(len(validation.tensor("x", x)), context)
     host = host_of(flow)
     try:
         return host.encode(flow, x, context)
@@ -142,7 +142,7 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     Returns:
         Data, shape (n, ...).
     """
-    validation.context_of(len(z), context)
+    validation.context_of(len(validation.tensor("z", z)), context)
     host = host_of(flow)
     try:
         return host.decode(flow, z, context)

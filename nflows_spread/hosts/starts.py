@@ -1,4 +1,4 @@
-"""The layers of the hosts that set themselves from the first batch they meet: which wait, and their start on request.
+"""Data-dependent initialization of the hosts' layers: which wait for their first batch, and their start on request.
 
 nflows' ``ActNorm`` waits for a batch in training mode, normflows' for any. Both divide by the standard deviation of
 a channel even where it is rounding alone; started here they follow the rule of ``ExplicitActNorm``.

@@ -18,7 +18,10 @@ _FORKS = {
 }
 """The attributes by which a flow of a fork is known, the most particular first, and the call that takes its layers."""
 
-
+_OF_A_LAYER = (
+    "nflows.flows.Flow(layer, DegenerateGaussian(shape)) or "
+    "normflows.NormalizingFlow(DegenerateGaussian(shape), [layer]) from it"
+)
 _AFTERWARDS = "and compile or wrap the loss if need be"
 
 
@@ -48,12 +51,14 @@ def advice_on_an_argument(stranger: object, name: str, wanted: Callable[[nn.Modu
 
 
 def advice_on_a_flow(stranger: object, wanted: Callable[[nn.Module], bool]) -> str:
-    """As for an argument, and for a flow of a fork the call of a known library that takes its layers."""
+    """As for an argument, and for a flow of a fork, or a layer alone, the call of a known library that takes it."""
     inside = advice_on_an_argument(stranger, "flow", wanted)
     if inside or not isinstance(stranger, nn.Module):
         return inside
     call = next((call for names, call in _FORKS.items() if all(hasattr(stranger, name) for name in names)), None)
-    return "" if call is None else f"; if it is a fork's, whose layers are called as the original's, build {call}"
+    if call is not None:
+        return f"; if it is a fork's, whose layers are called as the original's, build {call}"
+    return f"; if it is a layer, build {_OF_A_LAYER}" if hasattr(stranger, "inverse") else ""
 
 
 def _held_by(stranger: object, wanted: Callable[[nn.Module], bool]) -> str | None:

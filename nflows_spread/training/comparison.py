@@ -108,7 +108,9 @@ def _described(part: nn.Module) -> Iterator[tuple[str, str]]:
 def _refuse(source: str, kind: str, differences: Mapping[str, str]) -> None:
     if differences:
         shown = ", ".join(list(differences.values())[:3])
-        raise ValueError(f"{source} must be of the same model, got {len(differences)} {kind} that differ: {shown}")
+        raise ValueError(
+            f"{source} must be of the same model, got {len(differences)} {kind} that differ: {shown}; build both alike"
+        )
 
 
 def _on_the_cpu(flow: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
+from nflows_spread.hosts import host_of
 from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
@@ -116,6 +117,7 @@ def fit(
         >>> fit(objective, torch.randn(200, 2), steps=3).steps
         3
     """
+    _check_objective(objective)
     limits = Limits(
         steps=validation.positive_int("steps", steps),
         accumulate=validation.positive_int("accumulate", accumulate),
@@ -162,3 +164,15 @@ def fit(
     if engine is None and processes is not None and processes > 1 and not launched_from_outside():
         return train_in_new_processes(engine_for(place, processes), job)
     return train(engine or engine_for(place, processes), job).result
+
+
+def _check_objective(objective: nn.Module) -> None:
+    """``TypeError`` for a flow, which is no loss."""
+    try:
+        host_of(objective)
+    except TypeError:  # no flow, or one with methods of its own
+        return
+    raise TypeError(
+        f"objective must be a module that gives a loss, got the flow itself, {type(objective).__name__}; "
+        "pass SpreadKLLoss(flow, data_noise=...)"
+    )

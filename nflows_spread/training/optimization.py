@@ -81,7 +81,7 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
     own = {id(parameter) for parameter in objective.parameters()}
     if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
         raise ValueError(
-            f"optimizer must be one of the objective's parameters, got a {type(optimizer).__name__} of others; "
+            f"optimizer must be one of the objective's parameters, got {type(optimizer).__name__} of others; "
             "build it from objective.parameters()"
         )
 

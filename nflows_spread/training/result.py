@@ -32,7 +32,7 @@ class FitResult:
         rank: number of this process among them; the first one is 0, and so is one that has started others.
     """
 
-    losses: Sequence[float]
+    losses: Sequence[float] = field(repr=False)
     steps: int
     seconds: float
     stopped: str

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nflows_spread.arrays import check_unmasked, is_frame, rows_of
+
 _NUMBERS = (int, float, np.number)
 
 
@@ -22,7 +24,7 @@ def as_tensors(name: str, data: object) -> list[Tensor] | None:
 
     Raises:
         TypeError: entries are no real numbers, or some are masked.
-        ValueError: rows of a list differ in length.
+        ValueError: rows of a list differ in length, or entries of a data frame are missing.
     """
     if _is_table(data) or _is_list_of_rows(data):
         return [_as_tensor(name, data)]
@@ -63,6 +65,8 @@ def _is_of_numbers(row: object) -> bool:
 def _as_tensor(name: str, data: Any) -> Tensor:
     if isinstance(data, Tensor):
         return data
+    if is_frame(data):
+        return rows_of(name, data)
     if hasattr(data, "toarray"):
         raise TypeError(f"{name} must be dense, got a sparse {type(data).__name__}; pass {name}.toarray()")
     if isinstance(data, list):
@@ -71,10 +75,7 @@ def _as_tensor(name: str, data: Any) -> Tensor:
             raise ValueError(f"the rows of {name} must be of one length, got {lengths}")
         if isinstance(data[0], Tensor):
             return torch.stack(data)
-    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        raise TypeError(
-            f"{name} must have no masked entries, got {int(np.sum(data.mask))}; fill them or drop their rows"
-        )
+    check_unmasked(name, data)
     array = np.asarray(data)
     if not isinstance(data, np.ndarray):  # people's numbers, where an array of integers rather is bytes of an image
         array = _as_floats(name, array)
@@ -88,8 +89,8 @@ def _as_tensor(name: str, data: Any) -> Tensor:
 
 
 def _as_floats(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Of a floating dtype: mixed columns, booleans and nullable ones come as objects."""
-    if array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.ndim == 1):  # labels
+    """Of a floating dtype: booleans and numbers of several kinds come as objects."""
+    if array.dtype.kind in "fcmM" or (array.dtype.kind in "iu" and array.ndim == 1):  # no real numbers, or labels
         return array
     try:
         return array.astype(np.float64)
