@@ -203,6 +203,23 @@ def test_a_method_of_one_layer_alone_counts_too():
         to_volume_preserving(nflows.CompositeTransform([layer]))
 
 
+def test_layers_behind_a_property_are_refused():
+    """They are made anew each time, so the copy would have the old ones."""
+
+    def doubled(self):
+        return nflows.CompositeTransform([self._modules["_transform"], nflows.PointwiseAffineTransform(0.0, 2.0)])
+
+    def longer(self):
+        return nn.ModuleList([*self._modules["_transforms"], nflows.PointwiseAffineTransform(0.0, 2.0)])
+
+    flow = type("Doubled", (SimpleRealNVP,), {"_transform": property(doubled)})(3, 8, 2, 1)
+    with refused(ValueError, "a Doubled cannot", "it changes _transform of Flow"):
+        to_volume_preserving(flow)
+    composite = type("Longer", (nflows.CompositeTransform,), {"_transforms": property(longer)})
+    with refused(ValueError, "the layer at '_transform', a Longer,", "it changes _transforms of CompositeTransform"):
+        to_volume_preserving(Flow(composite([nflows.LULinear(3)]), StandardNormal([3])))
+
+
 @pytest.mark.parametrize("normalize", [parametrizations.weight_norm, nn.utils.weight_norm])
 def test_a_layer_whose_own_parameters_are_computed_is_refused(normalize):
     layer = normalize(nflows.LULinear(3), "lower_entries")

@@ -63,3 +63,32 @@ def test_normalized_nets_are_kept_and_learn(name, used):
             parameter.add_(0.1)
     assert not torch.allclose(encode(converted, x), changed)
     assert torch.equal(encode(flow, x), before)
+
+
+class Remembering(ResidualNet):
+    """Keeps what it said, as nets do that are looked into."""
+
+    def forward(self, inputs, context=None):
+        said = super().forward(inputs, context)
+        self.seen = {"last": said, "all": [*getattr(self, "seen", {"all": []})["all"], (said,)]}
+        self.seen["itself"] = self.seen
+        return said
+
+
+def test_a_net_that_keeps_results_is_converted_with_their_values():
+    layer = nflows.AffineCouplingTransform([0, 1, 1], partial(Remembering, hidden_features=5, num_blocks=1))
+    flow, x = Flow(nflows.CompositeTransform([layer]), StandardNormal([3])), torch.randn(6, 3)
+    for _ in range(2):
+        flow.log_prob(x)
+    converted = to_volume_preserving(flow)
+    kept = converted._transform._transforms[0].transform_net.seen
+    assert torch.equal(kept["all"][1][0], layer.transform_net.seen["last"])
+    assert volume_error(converted, x) < 1e-10
+
+
+def test_what_is_converted_in_inference_mode_learns():
+    with torch.inference_mode():
+        converted = to_volume_preserving(randomize(flow_with(lambda layer: layer)))
+        assert volume_error(converted, torch.randn(6, 3)) < 1e-10
+    encode(converted, torch.randn(6, 3)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in converted.parameters())

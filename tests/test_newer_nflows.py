@@ -75,6 +75,14 @@ def test_the_converted_coupling_has_the_activation_centred(name):
     assert_forward_inverse_are_consistent(converted, x, tolerance=1e-9)
 
 
+def test_an_activation_that_a_subclass_keeps_is_carried_over():
+    mine = type("Mine", (AffineCouplingTransform,), {"MINE": staticmethod(half_normal)})
+    layer, x = randomize(mine([1, 0, 1, 0, 1], NET, scale_activation=half_normal)), torch.randn(6, 5)
+    plain = coupling("a function")
+    plain.load_state_dict(layer.state_dict())
+    assert torch.equal(to_volume_preserving(layer)(x)[0], to_volume_preserving(plain)(x)[0])
+
+
 def test_a_coupling_of_constant_scale_computes_the_same_map():
     layer, x = coupling("one constant scale"), torch.randn(6, 5)
     torch.testing.assert_close(to_volume_preserving(layer)(x)[0], layer(x)[0], rtol=0, atol=1e-14)

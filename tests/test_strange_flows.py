@@ -146,6 +146,17 @@ def test_the_conversion_and_the_hosts_agree_about_what_counts():
             to_volume_preserving(flow)
 
 
+@pytest.mark.parametrize("method", ["forward", "__call__"])
+def test_a_flow_of_nflows_may_give_a_meaning_to_being_called(method):
+    """nflows gives it none, and what wraps a flow, as ``DistributedDataParallel`` or Lightning, needs one."""
+    called = type("Called", (SimpleRealNVP,), {method: lambda self, x: -self.log_prob(x).mean()})
+    flow = called(FEATURES, 8, num_layers=2, num_blocks_per_layer=1)
+    twin = swap_base(flow, DegenerateGaussian([FEATURES]))
+    assert torch.equal(twin(X), -twin.log_prob(X).mean())
+    assert torch.equal(encode(twin, X), flow._transform(X)[0])
+    assert volume_error(to_volume_preserving(twin), X) < 1e-5
+
+
 def test_a_base_that_changes_the_standard_normal_has_no_spectrum():
     class Wide(StandardNormal):
         def _log_prob(self, inputs, context):

@@ -101,6 +101,25 @@ def test_a_subclass_keeps_its_attributes_and_methods():
     assert flow.state_dict().keys() == before[2].keys()
 
 
+class Scored(SimpleRealNVP):
+    """Keeps a method of its own among its attributes, and takes an argument when it is made."""
+
+    def __new__(cls, note):
+        return super().__new__(cls)
+
+    def __init__(self, note):
+        super().__init__(FEATURES, 8, num_layers=2, num_blocks_per_layer=1)
+        self.score, self.note = self.log_prob, note
+
+
+def test_a_method_among_the_attributes_is_that_of_the_swapped_flow():
+    flow, x = Scored("mine"), torch.randn(5, FEATURES)
+    twin = swap_base(flow, DegenerateGaussian([FEATURES], spread_variance=1.0))
+    assert torch.equal(twin.score(x), twin.log_prob(x))
+    assert torch.equal(flow.score(x), flow.log_prob(x))
+    assert not torch.allclose(twin.score(x), flow.score(x))
+
+
 def test_a_subclass_of_normflows_keeps_its_attributes_and_methods():
     nf = pytest.importorskip("normflows")
 

@@ -43,7 +43,9 @@ TABLES = {
     "a data frame": frame,
     "a list of lists": lambda: X.tolist(),
     "a list of tuples": lambda: [tuple(row) for row in X.tolist()],
+    "a tuple of lists": lambda: tuple(X.tolist()),
     "a list of tensors": lambda: list(X),
+    "a list of series": lambda: [row for _, row in frame().iterrows()],
     "a list of arrays": lambda: list(X.numpy()),
     "reversed rows": lambda: X.flip(0).numpy()[::-1],
     "the other byte order": lambda: X.numpy().astype(">f8"),
@@ -117,6 +119,17 @@ BAD_TABLES = {
     ),
     "a sparse matrix": (Sparse, TypeError, r"dense, got a sparse Sparse; pass data.toarray\(\)"),
     "a column": (lambda: frame()["a"], ValueError, r"at least one row, \(n, ...\), got shape \(60,\)"),
+    "integers": (
+        lambda: X.numpy().astype(int),
+        TypeError,
+        r"floating dtype, got int64; convert it with .astype\(float\)",
+    ),
+    "rows with their contexts": (
+        lambda: [((0.0, 1.0), (0.5,))] * 4,
+        ValueError,
+        "pass rows and their context as two tables",
+    ),
+    "columns by name": (lambda: {"a": X}, TypeError, "data must be a tensor, .*, got dict"),
     "missing values": (lambda: frame(c=math.nan), ValueError, "infinity in 60 of 60 rows"),
     "complex numbers": (lambda: X.numpy() * 1j, TypeError, "real numbers, got dtype complex128"),
 }
@@ -188,6 +201,22 @@ def test_an_optimizer_that_needs_a_closure_is_refused_by_name():
     with refused(TypeError, "without a closure, got LBFGS", unchanged=objective):
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
         fit(objective, X, steps=1, batch_size=10, optimizer=optimizer, learning_rate_schedule=schedule)
+
+
+def test_subclasses_that_take_no_argument_of_their_own_are_known_too():
+    class Quiet(torch.optim.LBFGS):
+        def step(self, *args):
+            return super().step(*args)
+
+    class Follower(ReduceLROnPlateau):
+        def step(self, metrics=None, epoch=None):
+            super().step(metrics)
+
+    objective = MeanSquare()
+    with refused(TypeError, "without a closure, got Quiet", unchanged=objective):
+        fit(objective, X, steps=1, batch_size=10, optimizer=Quiet(objective.parameters()))
+    with refused(ValueError, "a Follower follows the loss of held-out data", unchanged=objective):
+        fit(objective, X, steps=1, batch_size=10, learning_rate_schedule=Follower)
 
 
 def test_an_optimizer_may_be_used_again_with_another_schedule():

@@ -12,7 +12,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import AffineCouplingTransform, CompositeTransform
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, intrinsic_dimension
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, encode, intrinsic_dimension
 from nflows_spread.factors import (
     KINDS,
     LowerTriangularFactor,
@@ -231,3 +231,24 @@ def test_a_configuration_of_another_model_is_refused_when_it_is_saved(tmp_path):
     with pytest.raises(TypeError, match="config must hold numbers, texts"):
         save_model(tmp_path / "a.pt", coupling_flow(2, layers=2), build=coupling_flow, config={"features": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+def residual():
+    nf = pytest.importorskip("normflows")
+    net = nf.nets.LipschitzMLP([2, 8, 2], init_zeros=False, lipschitz_const=0.9)
+    return nf.NormalizingFlow(DegenerateGaussian([2]), [nf.flows.Residual(net)])
+
+
+def test_a_model_with_random_log_determinants_is_saved(tmp_path):
+    """Those of normflows' residual flows are estimated, by other random terms at each call."""
+    flow = residual()
+    save_model(tmp_path / "a.pt", flow, build=residual, config={})
+    again, x = load_model(tmp_path / "a.pt", build=residual), torch.randn(5, 2)
+    assert torch.equal(encode(again, x), encode(flow.eval(), x))
+
+
+def test_saving_draws_nothing_from_the_global_generator(tmp_path):
+    flow, before = coupling_flow(2, layers=2), torch.get_rng_state()
+    save_model(tmp_path / "a.pt", flow, build=coupling_flow, config={"features": 2, "layers": 2})
+    load_model(tmp_path / "a.pt")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import cast
 
@@ -19,6 +20,7 @@ _HOSTS = ("normflows", "nflows")
 _JACOBIAN_FEATURES = 128
 
 
+@torch.inference_mode(False)
 def to_volume_preserving(transform: nn.Module) -> nn.Module:
     """A copy of a transform, or of a whole flow, whose layers have |det J| = 1 whatever their parameters.
 
@@ -114,10 +116,20 @@ def _converted_in_memo(module: object, memo: Memo) -> list[tuple[str, object]]:
 
 
 def _computed_tensors(module: nn.Module) -> Iterator[Tensor]:
-    """What ``weight_norm`` and the like compute from parameters before each pass, which ``deepcopy`` refuses."""
-    for part in module.modules():
-        held = (*vars(part).values(), *part._buffers.values())
-        yield from (value for value in held if isinstance(value, Tensor) and not value.is_leaf)
+    """What ``weight_norm`` and the like compute from parameters before each pass, which ``deepcopy`` refuses.
+
+    What a net keeps of its last pass, in lists and dictionaries too, is refused as well.
+    """
+    waiting: list[object] = [vars(part) for part in module.modules()]
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            if not value.is_leaf:
+                yield value
+        elif isinstance(value, Mapping | list | tuple | set | deque) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, Mapping) else value)
 
 
 def _is_convertible_at_all(module: object) -> bool:

@@ -151,7 +151,8 @@ def _log_scale_of(layer: nn.Module, memo: Memo) -> nn.Module:
     activation = getattr(layer, "scale_activation", None)
     if activation is None:
         return ours.SigmoidLogScale()
-    name = next((name for name in dir(type(layer)) if getattr(type(layer), name) is activation), None)
+    kind = nflows.AffineCouplingTransform  # and no subclass, which the converted layer does not know
+    name = next((name for name in dir(kind) if getattr(kind, name) is activation), None)
     return ActivationLogScale(copy.deepcopy(activation, memo) if name is None else name)
 
 

@@ -50,7 +50,8 @@ class Rules:
         """
         for base in type(module).__mro__:
             if base in self.containers or base in self.kept or base in self.converted:
-                changed = overridden(module, base)
+                held = self.containers.get(base, ())
+                changed = [*overridden(module, base), *(name for name in held if hasattr(type(module), name))]
                 if changed:
                     raise UnconvertibleError(f"it changes {', '.join(changed)} of {base.__name__}")
                 return base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nflows.distributions import Distribution
 from torch import nn
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
@@ -28,7 +29,7 @@ def overridden(module: nn.Module, base: type[nn.Module]) -> list[str]:
 
 
 def _matters(name: str, base: type[nn.Module]) -> bool:
-    if name in ("forward", "__call__"):
-        return True
+    if name in ("forward", "__call__"):  # nflows gives it no meaning for a flow, so people do: wrappers call it
+        return not issubclass(base, Distribution)
     of_any_module = name.startswith("__") or hasattr(nn.Module, name)
     return hasattr(base, name) and not of_any_module and name not in _SAY_NOTHING_OF_A_POINT

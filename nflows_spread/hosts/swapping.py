@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TypeVar
+from types import MethodType
+from typing import TypeGuard, TypeVar
 
 from torch import nn
 
@@ -14,7 +15,8 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 def with_base(flow: ModuleT, name: str, base: nn.Module, derived: Mapping[str, object]) -> ModuleT:
     """A flow of the same class and mode, with the same attributes, children and parameters, but for its base.
 
-    No constructor runs, because that of a subclass may take anything.
+    No constructor runs, because that of a subclass may take anything. Methods of the flow that are among its
+    attributes become those of the twin.
 
     Args:
         flow: stays as it is.
@@ -22,9 +24,15 @@ def with_base(flow: ModuleT, name: str, base: nn.Module, derived: Mapping[str, o
         base: the new one.
         derived: attributes that the constructor of the library's class makes from the base.
     """
-    twin, own, old = type(flow).__new__(type(flow)), vars(nn.Module()), getattr(flow, name)
+    twin, own, old = object.__new__(type(flow)), vars(nn.Module()), getattr(flow, name)
     kept = {key: value for key, value in vars(flow).items() if key not in (name, "_compiled_call_impl")}
-    vars(twin).update({key: copy.copy(value) if key in own else value for key, value in kept.items()}, **derived)
+    methods = {key: MethodType(value.__func__, twin) for key, value in kept.items() if _is_method_of(flow, value)}
+    copied = {key: copy.copy(value) for key, value in kept.items() if key in own}
+    vars(twin).update({**kept, **copied, **methods, **derived})
     for key, child in {name: old, **flow._modules}.items():
         twin._modules[key] = base if child is old else child
     return twin
+
+
+def _is_method_of(flow: nn.Module, value: object) -> TypeGuard[MethodType]:
+    return isinstance(value, MethodType) and value.__self__ is flow

@@ -51,8 +51,9 @@ class ScaleAndShiftNet(nn.Module):
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> Tensor:
         if (context is None) != (self.context_features is None):
             raise ValueError(
-                f"context must have {self.context_features} features, got "
-                f"{'no context' if context is None else f'one of shape {tuple(context.shape)}'}"
+                f"context must have {self.context_features} features, got no context"
+                if context is None
+                else f"this net takes no context, got one of shape {tuple(context.shape)}"
             )
         hidden = inputs if context is None else torch.cat([inputs, context], dim=1)
         hidden = hidden.expand(2, *hidden.shape)

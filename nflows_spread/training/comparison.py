@@ -71,7 +71,8 @@ def check_same_results(source: str, other: nn.Module, flow: nn.Module) -> None:
     """``ValueError`` if two flows with the same parameters differ in latents, log-determinants or densities.
 
     They are compared where the base of ``flow`` lets points lie. A flow that cannot be asked without more being known,
-    as one whose context is of unknown shape, passes.
+    as one whose context is of unknown shape, passes; and what a flow estimates by chance, as ``Residual`` of normflows
+    its log-determinants, is not compared.
     """
     flow, other = _on_the_cpu(flow), _on_the_cpu(other)
     with evaluating(flow), evaluating(other), set_aside(flow), set_aside(other):
@@ -81,7 +82,10 @@ def check_same_results(source: str, other: nn.Module, flow: nn.Module) -> None:
             if points is None or expected is None:
                 continue
             found = _attempt(_results, other, points, context) or {}
-            for name in expected.keys() & found.keys():
+            again = _attempt(_results, flow, points, context) or {}
+            for name in expected.keys() & found.keys() & again.keys():
+                if _difference(again[name], expected[name]) > _DIFFERENT:
+                    continue
                 difference = _difference(found[name], expected[name])
                 if difference > _DIFFERENT:
                     raise ValueError(

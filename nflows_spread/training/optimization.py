@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim import LBFGS
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
@@ -73,7 +74,7 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
             f"optimizer must be a torch.optim.Optimizer of the objective's parameters, got {optimizer!r}; "
             "build it first: Adam(objective.parameters())"
         )
-    if _step_needs_argument(type(optimizer)):
+    if isinstance(optimizer, LBFGS) or _step_needs_argument(type(optimizer)):
         raise TypeError(
             f"optimizer must take a step without a closure, got {type(optimizer).__name__}, which evaluates the loss "
             "several times a step and needs it without noise; pass Adam or another one of first order"
@@ -88,7 +89,8 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
 
 def follows_the_loss(schedule: object) -> bool:
     """Whether a learning-rate schedule moves by a loss that it is given, as torch's ``ReduceLROnPlateau``."""
-    return isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule))
+    moved_by_it = isinstance(schedule, ReduceLROnPlateau)  # a subclass may give the loss a default
+    return moved_by_it or (isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule)))
 
 
 def _step_needs_argument(kind: type) -> bool:

@@ -92,12 +92,12 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 @contextmanager
-def set_aside(module: nn.Module, *, seed: int = 0) -> Iterator[None]:
-    """Randomness from a fixed seed inside, and afterwards all generators as they were before.
+def set_aside(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
+    """Randomness from a fixed seed inside, and afterwards all generators, those of modules too, as they were before.
 
     For measurements during training, which must neither be noisy nor change what comes next.
     """
-    generators = generators_of(module)
+    generators = generators_of(*modules)
     before = capture(generators)
     for generator in generators:
         generator.manual_seed(seed)

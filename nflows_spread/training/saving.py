@@ -19,6 +19,7 @@ from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
 from nflows_spread.training.comparison import check_same_parts, check_same_results, check_same_shapes, parts_of
 from nflows_spread.training.files import read_archive, write_archive
+from nflows_spread.training.randomness import set_aside
 
 _KIND = "model"
 _VERSION = 1
@@ -122,9 +123,11 @@ def _builder_called(name: str, path: str | Path) -> Builder:
 
 
 def _build(build: Builder, architecture: Mapping[str, Any]) -> nn.Module:
+    """What the builder makes of its arguments. Its first values are written over, so no draw of them may be missed."""
     base = architecture["base"]
-    arguments = {} if base is None else {"base": _base_from(base)}
-    return build(**architecture["config"], **arguments)
+    with set_aside():
+        arguments = {} if base is None else {"base": _base_from(base)}
+        return build(**architecture["config"], **arguments)
 
 
 def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:

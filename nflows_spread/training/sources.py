@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -55,7 +55,7 @@ def source_of(data: object, share: Share) -> Source | None:
     tensors = as_tensors("data", data)
     if tensors is not None:
         return _Tensors(tensors, share)
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping):
         return _Dataset(cast(Dataset[Any], data))
     return None
 

@@ -19,17 +19,17 @@ def as_tensors(name: str, data: object) -> list[Tensor] | None:
     Args:
         name: of the argument, for messages.
         data: a tensor; a NumPy array; a data frame, whose columns become features in their order; a list of rows, which
-            are tensors or arrays of one dimension or lists of numbers; or a tuple or list of two or more of these,
-            the data and its contexts.
+            are tensors, arrays or series of one dimension or lists of numbers, or a tuple of more than two such
+            lists; or a tuple or list of two or more of these, the data and its contexts.
 
     Raises:
         TypeError: entries are no real numbers, or some are masked.
         ValueError: rows of a list differ in length, or entries of a data frame are missing.
     """
     if _is_table(data) or _is_list_of_rows(data):
-        return [_as_tensor(name, data)]
+        return [_data(name, data)]
     if isinstance(data, (tuple, list)) and data and _is_part(data[0]) and all(map(_is_context, data[1:])):
-        return [_as_tensor(name if i == 0 else f"the context of {name}", part) for i, part in enumerate(data)]
+        return [_data(name, data[0]), *(_as_tensor(f"the context of {name}", part) for part in data[1:])]
     return None
 
 
@@ -48,10 +48,14 @@ def _is_context(data: object) -> bool:
 
 def _is_list_of_rows(data: object) -> bool:
     """Whether each entry is one row: numbers, lists of numbers, or a tensor or array of one dimension."""
+    if isinstance(data, tuple):  # of two, it is the data and its context
+        return len(data) > 2 and all(
+            isinstance(row, (list, tuple)) and bool(row) and isinstance(row[0], _NUMBERS) for row in data
+        )
     if not isinstance(data, list) or not data:
         return False
-    if isinstance(data[0], (Tensor, np.ndarray)):
-        return all(isinstance(row, type(data[0])) and row.ndim == 1 for row in data)
+    if _is_table(data[0]):
+        return all(isinstance(row, type(data[0])) and getattr(row, "ndim", None) == 1 for row in data)
     return isinstance(data[0], (list, tuple)) and _is_of_numbers(data[0])
 
 
@@ -62,6 +66,14 @@ def _is_of_numbers(row: object) -> bool:
     return isinstance(row, _NUMBERS)
 
 
+def _data(name: str, data: Any) -> Tensor:
+    """What must be of a floating dtype, as contexts need not."""
+    tensor = _as_tensor(name, data)
+    if isinstance(data, np.ndarray) and not tensor.is_floating_point():
+        raise TypeError(f"{name} must be of a floating dtype, got {data.dtype}; convert it with .astype(float)")
+    return tensor
+
+
 def _as_tensor(name: str, data: Any) -> Tensor:
     if isinstance(data, Tensor):
         return data
@@ -69,14 +81,19 @@ def _as_tensor(name: str, data: Any) -> Tensor:
         return rows_of(name, data)
     if hasattr(data, "toarray"):
         raise TypeError(f"{name} must be dense, got a sparse {type(data).__name__}; pass {name}.toarray()")
-    if isinstance(data, list):
+    if isinstance(data, (list, tuple)):
         lengths = sorted({len(row) for row in data if not isinstance(row, _NUMBERS)})
         if len(lengths) > 1:
             raise ValueError(f"the rows of {name} must be of one length, got {lengths}")
         if isinstance(data[0], Tensor):
-            return torch.stack(data)
+            return torch.stack(list(data))
     check_unmasked(name, data)
-    array = np.asarray(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must hold rows of one shape, got others ({error}); pass rows and their context as two tables"
+        ) from error
     if not isinstance(data, np.ndarray):  # people's numbers, where an array of integers rather is bytes of an image
         array = _as_floats(name, array)
     if array.dtype.kind not in "buif":
