@@ -190,6 +190,38 @@ def test_a_context_of_the_wrong_width_keeps_the_error_of_its_net():
         fit(objective, (X.float(), X.float()), steps=1, batch_size=10)
 
 
+# objectives
+
+
+class Vector(MeanSquare):
+    def forward(self, x):
+        return super().forward(x).expand(len(x))
+
+
+NO_LOSSES = {
+    "a flow": (
+        coupling_flow(2, layers=2),
+        TypeError,
+        r"must be a loss, got a Flow, which is a flow; pass SpreadKLLoss",
+    ),
+    "a loss for each row": (Vector(), TypeError, r"one number, the loss, got a tensor of shape \(10,\); take the mean"),
+    "a net that is frozen": (MeanSquare().requires_grad_(False), ValueError, "got none among the 1 of this MeanSquare"),
+    "no parameters": (nn.Identity(), ValueError, "got none among the 0 of this Identity"),
+}
+
+
+@pytest.mark.parametrize(("objective", "error", "message"), NO_LOSSES.values(), ids=NO_LOSSES)
+def test_what_is_no_loss_that_can_be_trained_is_refused(objective, error, message):
+    with pytest.raises(error, match=message):
+        fit(objective, X.to(next(objective.parameters(), X).dtype), steps=1, batch_size=10)
+
+
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_training_without_gradients_is_refused(without):
+    with without(), pytest.raises(RuntimeError, match=r"fit needs gradients, .*; call it outside"):
+        fit(MeanSquare(), X, steps=1, batch_size=10)
+
+
 # optimizers and schedules
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from nflows.distributions import Distribution
 from nflows.transforms.base import InputOutsideDomain
 from torch import Tensor, nn
 
@@ -23,6 +24,17 @@ _OUT_OF_HAND = 1e6
 _OF_THE_OPTIMIZER = "lower the learning rate, set gradient_clip, or raise the data noise"
 
 
+def one_number(loss: object) -> Tensor:
+    """The loss, unless it is none: ``TypeError`` for anything but a tensor with one entry."""
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        return loss
+    got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{type(loss).__name__}"
+    raise TypeError(
+        f"objective(x) must be one number, the loss, got {got}; take the mean over the batch, or pass "
+        "SpreadKLLoss(flow) for a flow"
+    )
+
+
 def explained(error: Exception, objective: nn.Module, batch: Batch, *, first: bool) -> Exception:
     """The error with which an objective refused a batch, or one that says what can be done.
 
@@ -32,6 +44,9 @@ def explained(error: Exception, objective: nn.Module, batch: Batch, *, first: bo
         batch: what it was called with.
         first: whether no batch has gone through it before.
     """
+    if isinstance(objective, Distribution) and type(objective).forward is Distribution.forward:
+        kind = type(objective).__name__
+        return TypeError(f"objective must be a loss, got a {kind}, which is a flow; pass SpreadKLLoss(flow)")
     if isinstance(error, InputOutsideDomain):
         reason = _domain(objective, batch, first=True) or "transform the data into it before, or take the transform out"
         return ValueError(f"data must lie in the domain of every transform, got a batch that does not: {reason}")

@@ -16,7 +16,7 @@ from nflows_spread.training.batches import Data
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
 from nflows_spread.training.evaluation import StopOnHeldOutLoss, StopRule
-from nflows_spread.training.optimization import check_optimizer
+from nflows_spread.training.optimization import check_optimizer, check_trainable
 from nflows_spread.training.parts import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
@@ -127,6 +127,7 @@ def fit(
     )
     if resume and checkpoints is None:
         raise ValueError("resume needs a folder, got no checkpoints; pass checkpoints=Checkpoints(folder)")
+    check_trainable(objective)
     if optimizer is not None:
         check_optimizer(optimizer, objective)
     if isinstance(learning_rate_schedule, LRScheduler) and learning_rate_schedule.optimizer is not optimizer:

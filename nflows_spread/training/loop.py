@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread.training.causes import explained, likely_cause
+from nflows_spread.training.causes import explained, likely_cause, one_number
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
 from nflows_spread.training.interruptions import Interruptions
@@ -168,7 +168,7 @@ class Run:
     def _loss(self) -> Tensor:
         """Of the batch at hand."""
         try:
-            return self.parts.forward(*self.state.batch)
+            return one_number(self.parts.forward(*self.state.batch))
         except Exception as error:
             first = not self.losses and not self._pending
             reason = explained(error, self.parts.objective, self.state.batch, first=first)

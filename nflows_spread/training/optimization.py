@@ -62,6 +62,23 @@ def parameter_groups(objective: nn.Module, weight_decay: float) -> list[dict[str
     return [group for group in groups if group["params"]]
 
 
+def check_trainable(objective: nn.Module) -> None:
+    """See that gradients are on and that there is something to train.
+
+    Raises:
+        RuntimeError: gradients are off.
+        ValueError: no parameter takes one.
+    """
+    if not torch.is_grad_enabled():
+        raise RuntimeError("fit needs gradients, got a call inside torch.no_grad or inference_mode; call it outside")
+    if not any(parameter.requires_grad for parameter in objective.parameters()):
+        raise ValueError(
+            f"objective must have a parameter that takes a gradient, got none among the "
+            f"{len(list(objective.parameters()))} of this {type(objective).__name__}; call requires_grad_() on what is "
+            "to be trained"
+        )
+
+
 def check_optimizer(optimizer: object, objective: nn.Module) -> None:
     """See that an optimizer is one that the loop can use, and that it moves this objective.
 
