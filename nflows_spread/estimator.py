@@ -18,11 +18,12 @@ from nflows_spread.dimension.consensus import consensus
 from nflows_spread.dimension.density import density_dimension, score_of
 from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
+from nflows_spread.dimension.shells import shells_of
 from nflows_spread.dimension.stability import StableVerdict, readings_of
 from nflows_spread.dimension.variation import parts_of
 from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
-from nflows_spread.outliers import check_outliers
+from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.parameters import Parameters
 from nflows_spread.recipe import Recipe, trained_by
 from nflows_spread.units import Units
@@ -104,8 +105,8 @@ class SpreadFlowEstimator(Parameters):
 
         Warns:
             UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
-                rows set the scale of all; the dimension varies from place to place, the rows follow a path, or no
-                reading by itself says what all together do.
+                rows set the scale of all, or a few values that of a standardized column; the dimension varies from
+                place to place, the rows follow a path, or no reading by itself says what all together do.
         """
         x = rows_of("X", X)
         if len(x) < _FEWEST or x.shape[1] < 2:
@@ -121,6 +122,8 @@ class SpreadFlowEstimator(Parameters):
         units = Units.of(x, standardize=validation.switch("standardize", self.standardize))
         unit = units.to_flow(x)
         check_outliers(unit, data_noise=recipe.least_noise)
+        if units.scale.dim() > 0:
+            warn_of_hidden_columns(x, units.scale, labels_of(X))
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
@@ -144,6 +147,7 @@ class SpreadFlowEstimator(Parameters):
             # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
             parts=() if neighbours.even else parts_of(unit),
             path=along_a_path(unit),
+            shells=shells_of(shuffled),
         )
         dimension = consensus(readings)
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)

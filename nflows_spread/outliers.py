@@ -1,8 +1,9 @@
-"""Rows so far from all others that the scale of the data is theirs: fill values, most often."""
+"""Rows or values so far from all others that the scale of the data is theirs: fill values, most often."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -16,6 +17,9 @@ of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t 
 _FAR = 10.0
 """Rows so many times farther from the median than the farthest of the bulk are named."""
 
+_VALUES = 20
+"""Distinct values of a column, at the least, that may hide something."""
+
 _NAMED = 10
 
 
@@ -27,23 +31,61 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
         data_noise: the smallest σ_x, in the same units.
 
     Raises:
-        ValueError: nine tenths of the rows vary by less than ``data_noise``.
+        ValueError: nine tenths of the distinct rows vary by less than ``data_noise``.
     """
-    distances = (x.double() - x.double().median(0).values).norm(dim=1)
-    ordered = distances.sort()
-    bulk = ordered.values[: max(2, int(_BULK * len(x)))]
+    distinct, which = x.double().unique(dim=0, return_inverse=True)  # a fill value may be in many rows
+    distances = (distinct - distinct.median(0).values).norm(dim=1)
+    bulk = distances.sort().values[: max(2, int(_BULK * len(distinct)))]
     deviation = float(bulk.square().mean().sqrt()) / x.shape[1] ** 0.5
     if deviation >= _HIDDEN:
         return
-    far = ordered.indices[ordered.values > _FAR * bulk[-1]].flip(0)
+    of_rows = distances[which]
+    ordered = of_rows.argsort(descending=True, stable=True)
+    far = ordered[of_rows[ordered] > _FAR * bulk[-1]]
     if not len(far):
         return
     rows = ", ".join(map(str, far[:_NAMED].tolist())) + (f" and {len(far) - _NAMED} more" if len(far) > _NAMED else "")
     told = (
         f"X must have no rows so far out that they alone set its scale, got {len(far)}, by their index, the farthest "
-        f"first: {rows}; nine tenths of the rows have a standard deviation of {deviation:.2g} times that of all. Drop "
-        "them if they hold fill values or errors, or transform heavy tails first, with a logarithm for example"
+        f"first: {rows}; nine tenths of the distinct rows have a standard deviation of {deviation:.2g} times that of "
+        "all. Drop them if they hold fill values or errors, or transform heavy tails first, with a logarithm for example"
     )
     if deviation < data_noise:
         raise ValueError(told)
     warnings.warn(told, stacklevel=5)  # the caller of fit, beyond its two decorators
+
+
+def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | None) -> None:
+    """Warn where a few values set the standard deviation of a column, which hides what the others vary by.
+
+    Values that are repeated count once, so that a fill value may be in many rows; a column of few values, such as that
+    of a category, has nothing to hide.
+
+    Args:
+        x: rows of data, (n, D).
+        scale: the standard deviations of the columns, (D,).
+        names: of the columns; by default their numbers.
+    """
+    hidden, deviations = [], []
+    for column, values in enumerate(x.double().unbind(1)):
+        distinct = values.unique()
+        distances = ((distinct - distinct.median()).abs() / scale[column]).sort().values
+        bulk = distances[: int(_BULK * len(distinct))]
+        if len(distinct) < _VALUES or float(distances[-1]) <= _FAR * float(bulk[-1]):
+            continue
+        if (deviation := float(bulk.square().mean().sqrt())) < _HIDDEN:
+            hidden.append(column)
+            deviations.append(deviation)
+    if not hidden:
+        return
+    listed = ", ".join(
+        f"{column if names is None else names[column]!r} ({deviation:.2g})"
+        for column, deviation in list(zip(hidden, deviations))[:_NAMED]
+    )
+    more = f" and {len(hidden) - _NAMED} more" if len(hidden) > _NAMED else ""
+    warnings.warn(
+        "nine tenths of a column's distinct values must vary beside its standard deviation, got "
+        f"{len(hidden)} of {x.shape[1]} columns in which they vary by less than {_HIDDEN:g} of it: {listed}{more}; "
+        "drop rows that hold fill values or errors, or take a transform of heavy tails, such as a logarithm, first",
+        stacklevel=5,  # the caller of fit, beyond its two decorators
+    )

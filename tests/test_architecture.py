@@ -36,7 +36,7 @@ WITHIN_DIMENSION = [
     {"rules", "precision", "density", "calibration"},
     {"latents", "evidence", "independence"},
     {"spectra", "chart", "neighbours"},
-    {"thickness", "variation", "quick"},
+    {"thickness", "variation", "quick", "shells"},
     {"consensus"},
     {"stability"},
     {"__init__"},

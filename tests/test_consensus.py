@@ -126,6 +126,17 @@ def test_parts_of_other_dimensions_widen_the_interval_and_are_told():
     assert "about 1 at 40% of the points and 4 at 60%" in found.reservations(2)[0]
 
 
+@pytest.mark.parametrize(("below", "interval"), [(0.09, (30, 31)), (0.01, (31, 31))])
+def test_a_gap_at_the_span_of_what_may_be_a_sphere_leaves_its_surface_open_unless_neighbours_speak_against_it(
+    below, interval
+):
+    found = readings([0.05] * 30 + [6.0] + [0.05] * 8, 30.72, below=below, above=below)
+    assert consensus(found) == 31
+    assert consensus(found).interval == (31, 31)
+    assert consensus(replace(found, shells=(30,))).interval == (31, 31)
+    assert consensus(replace(found, shells=(31,))).interval == interval
+
+
 def test_rows_along_a_path_are_told():
     (told,) = replace(readings([0.1, 6.0, 0.1], 2.1), path=True).reservations(2)
     assert "follow each other along a path" in told

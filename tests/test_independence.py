@@ -72,6 +72,15 @@ def test_evenly_spaced_points_have_the_dimension_of_their_manifold(draw, dimensi
     )
 
 
+@pytest.mark.parametrize("digits", [0, 1])
+def test_a_plane_rounded_in_all_columns_keeps_its_dimension_open(digits):
+    x = torch.randn(2000, 2, generator=seeded(2)) @ torch.randn(2, 4, generator=seeded(9))
+    found = neighbour_dimension((x * 10**digits).round() / 10**digits, generator=seeded())
+    assert found.even
+    assert found.log_plausibility(2) > -2.0
+    assert found.log_plausibility(1) < -4.0
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])
 def test_an_even_spacing_is_found_at_every_scale_and_in_float32(scale):
     x = (scale * mesh(32, 32) @ PLANE).float()
@@ -136,7 +145,44 @@ def test_rows_along_a_path_are_told_from_the_same_rows_in_another_order(curve):
     assert not along_a_path(x[torch.randperm(len(x), generator=seeded())])
 
 
-@pytest.mark.parametrize("sides", [(32, 32), (20, 80), (10, 10, 10)])
+def speeding_up(n):
+    angle = torch.linspace(0.0, 5.0, n).cumsum(0) * 4.0 / n
+    return torch.stack([angle.cos(), angle.sin(), (0.3 * angle).sin()], dim=1)
+
+
+def test_a_path_whose_speed_varies_and_one_that_stands_still_at_times_are_paths():
+    x = speeding_up(600)
+    steps = x.diff(dim=0).norm(dim=1)
+    assert float((steps > 1.9 * steps.median()).double().mean()) > 0.02  # or the speed hardly varies
+    assert along_a_path(x)
+    held = x.repeat_interleave(3, dim=0)
+    assert along_a_path(held)
+    assert not along_a_path(held[torch.randperm(len(held), generator=seeded())])
+
+
+def test_a_spiking_oscillation_is_a_path():
+    t = torch.arange(900) * 0.01
+    x = torch.stack([(6.0 * t.sin()).exp(), t.cos(), (0.7 * t).sin()], dim=1)
+    steps = x.diff(dim=0).norm(dim=1)
+    assert float((steps > 5.0 * steps.median()).double().mean()) > 0.1
+    assert along_a_path(x)
+
+
+@pytest.mark.parametrize(("w", "n"), [(0.05, 2500), (0.1, 1700)])
+def test_a_path_that_comes_back_beside_itself_is_one_while_its_own_rows_are_often_the_nearest(w, n):
+    t = w * torch.arange(n)
+    slow = 0.5 * (5.0**0.5 - 1.0) * t
+    assert along_a_path(torch.stack([t.cos(), t.sin(), slow.cos(), slow.sin()], dim=1))
+
+
+@pytest.mark.parametrize("dimension", [2, 5, 20])
+def test_draws_sorted_by_a_column_wider_than_the_others_are_no_path(dimension):
+    x = torch.randn(300, dimension, generator=seeded(dimension))
+    x[:, 0] *= 10.0
+    assert not along_a_path(x[x[:, 0].argsort()])
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (20, 80), (10, 10, 10), (120, 120)])
 def test_the_lines_of_a_mesh_are_no_path(sides):
     assert not along_a_path(mesh(*sides))
 

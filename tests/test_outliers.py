@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from nflows_spread.outliers import check_outliers
+from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -55,3 +55,31 @@ def test_data_without_outliers_passes_in_silence(x):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_outliers(unit(x), data_noise=0.003)
+
+
+def test_a_fill_value_in_a_fifth_of_the_rows_is_refused_with_them():
+    x = torch.randn(1000, 3, generator=seeded())
+    x[100:300] = 1e6
+    with refused(ValueError, "got 200, by their index, the farthest first: 100, 101", "Drop them"):
+        check_outliers(unit(x), data_noise=0.003)
+
+
+@pytest.mark.parametrize("value", [-999.0, 1e6, 1e30])
+@pytest.mark.parametrize("rows", [1, 50, 300])
+def test_a_fill_value_that_hides_a_standardized_column_names_the_column(value, rows):
+    x = torch.randn(1000, 3, generator=seeded())
+    x[7 : 7 + rows, 1] = value
+    with pytest.warns(UserWarning, match=r"got 1 of 3 columns in which .*: 'b' \(.*drop rows"):
+        warn_of_hidden_columns(x, x.std(0), ["a", "b", "c"])
+
+
+def test_columns_with_nothing_to_hide_pass_in_silence():
+    few = torch.randn(1000, 1, generator=seeded())
+    rare = (torch.rand(1000, 1, generator=seeded(1)) < 0.01).double()
+    counts = torch.poisson(torch.full((1000, 1), 3.0), generator=seeded(2))
+    amounts = rare * (2.0 * few).exp() * 1e4  # of the few that have any
+    heavy = (1.5 * few).exp()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x in (few, rare, counts, amounts, heavy):
+            warn_of_hidden_columns(x, x.std(0), None)

@@ -31,6 +31,7 @@ class Readings:
             The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
         parts: the two parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
+        shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
     """
 
     spectrum: Spectrum
@@ -39,6 +40,7 @@ class Readings:
     thickness: float = 0.0
     parts: tuple[Part, ...] = ()
     path: bool = False
+    shells: tuple[int, ...] = ()
 
     @property
     def verdicts(self) -> dict[str, float]:
@@ -91,8 +93,9 @@ def consensus(readings: Readings) -> IntrinsicDimension:
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
-        whose evidence is within 2 nats of the best. It covers what every reading says where none says K, and the
-        dimensions of the parts where the dimension varies from place to place.
+        whose evidence is within 2 nats of the best. It covers what every reading says where none says K, the
+        dimensions of the parts where the dimension varies from place to place, and K - 1 where the points
+        may be a closed surface in K dimensions and the neighbours allow it.
 
     Raises:
         ValueError: the readings are not finite.
@@ -111,6 +114,9 @@ def consensus(readings: Readings) -> IntrinsicDimension:
     if len(otherwise := readings.against(best)) == len(readings.compared):
         covered += map(_rounded, otherwise.values())
     covered += (part.dimension for part in readings.parts)
+    plausibility = readings.neighbours.log_plausibility
+    if best in readings.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
+        covered.append(best - 1)  # the gap tells the span alone
     highest = len(gaps) - 1
     interval = (max(1, min(covered)), min(highest, max(covered)))
     return IntrinsicDimension(best, "consensus", gaps[best], readings.spectrum, interval)

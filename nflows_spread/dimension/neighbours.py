@@ -125,11 +125,13 @@ def neighbour_dimension(
     spread = 0.5 * float(deciding.mean(1).max() - deciding.mean(1).min())
     least = _LEAST_ERROR_FAR if noisy else _LEAST_ERROR_EVEN if even else _LEAST_ERROR
     error = math.hypot(least, spread, error)
+    falling = max(0.0, -max(trends))
     return NeighbourDimension(
         value=float(deciding.mean().exp()),
-        below=error + _TREND * max(0.0, min(trends)),
+        # what is rounded off fills all directions at the scale of its nearest points
+        below=error + _TREND * max(0.0, min(trends)) + (falling if even else 0.0),
         # a mesh that is finer along one axis is a bundle of curves at the scale of its nearest points
-        above=error + max(_TREND * max(0.0, -max(trends)), max(0.0, min(trends)) if even else 0.0),
+        above=error + max(_TREND * falling, max(0.0, min(trends)) if even else 0.0),
         nearest=float(logs[:, 0].median().exp()),
         neighbours=NEIGHBOURS,
         profile=profile,

@@ -1,0 +1,33 @@
+"""Whether points fill a linear span or only a closed surface in it, such as a sphere, which has the same variances."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_POINTS = 2_000
+"""Points that are looked at, the first ones."""
+
+_ROWS_PER_DIMENSION = 10
+"""Points for each dimension of a span, at the least: with fewer all are equally far from the centre."""
+
+
+def shells_of(x: Tensor) -> tuple[int, ...]:
+    """The numbers k of leading principal coordinates in which points lie about as far from the centre as on a sphere.
+
+    Coordinates are divided by their standard deviations, so that ellipsoids count. The distances r to the centre of a
+    ball have the relative standard deviation 1 / √(k (k + 2)), those of a sphere 0 but for the error of the
+    variances; a cube's and a Gaussian's have several times as much. A ball in many dimensions is as thin as a sphere.
+
+    Args:
+        x: independent points, shape (n, D).
+    """
+    points = x[:_POINTS].double()
+    points = points - points.mean(0)
+    left, deviations, _ = torch.linalg.svd(points, full_matrices=False)
+    most = min(len(points) // _ROWS_PER_DIMENSION, int((deviations > 1e-6 * deviations[0]).sum()))
+    distances = left[:, :most].square().cumsum(1).sqrt()
+    k = torch.arange(1, most + 1, dtype=torch.float64, device=x.device)
+    of_ball, error = (k * (k + 2.0)).rsqrt(), (2.0 * len(points)) ** -0.5
+    thin = distances.std(0) / distances.mean(0) < torch.hypot(of_ball, torch.full_like(of_ball, error))
+    return tuple(k[thin & (k > 1)].int().tolist())

@@ -1,0 +1,37 @@
+"""Closed surfaces that fill no linear span, and what a verdict says of them."""
+
+import pytest
+import torch
+
+from nflows_spread.dimension.shells import shells_of
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def sphere(dimension, n):
+    x = torch.randn(n, dimension + 1, generator=seeded())
+    return x / x.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("dimension", [2, 10, 30])
+@pytest.mark.parametrize("n", [1000, 4000])
+def test_a_sphere_and_an_ellipsoid_are_shells_of_their_span_in_more_features_too(dimension, n):
+    x = sphere(dimension, n)
+    stretched = x @ torch.randn(dimension + 1, dimension + 9, generator=seeded(1))
+    noisy = x + 0.02 * torch.randn(x.shape, generator=seeded(2)) / (dimension + 1) ** 0.5
+    for points in (x, 1e3 + stretched, noisy):
+        assert dimension + 1 in shells_of(points)
+
+
+@pytest.mark.parametrize("dimension", [2, 10, 30])
+def test_cubes_and_gaussians_are_no_shells(dimension):
+    for draw in (torch.rand, torch.randn):
+        assert shells_of(draw(1000, dimension, generator=seeded())) == ()
+
+
+def test_the_span_of_fewer_points_than_it_takes_to_tell_is_no_shell():
+    assert shells_of(torch.randn(60, 200, generator=seeded())) == ()
