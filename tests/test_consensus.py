@@ -106,7 +106,7 @@ def test_the_interval_covers_every_reading_where_none_says_the_dimension():
     assert int(consensus(lower)) == 2
     assert consensus(lower).interval[0] <= 2
     assert consensus(lower).interval[1] >= 6
-    (told,) = lower.reservations(2)
+    (told,) = lower.reservations(consensus(lower))
     assert "no reading by itself says 2: signal_to_noise 4, neighbours 2.55, denoising 6.4" in told
 
 

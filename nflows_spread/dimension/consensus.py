@@ -77,7 +77,9 @@ class Readings:
         otherwise = self.against(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
-            found.append(f"no reading by itself says {dimension}: {said}; take the interval, more rows or less noise")
+            found.append(
+                f"no reading by itself says {int(dimension)}: {said}; take the interval, more rows or less noise"
+            )
         return found
 
 
