@@ -48,7 +48,7 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
     told = (
         f"X must have no rows so far out that they alone set its scale, got {len(far)}, by their index, the farthest "
         f"first: {rows}; nine tenths of the distinct rows have a standard deviation of {deviation:.2g} times that of "
-        "all. Drop them if they hold fill values or errors, or transform heavy tails first, with a logarithm for example"
+        "all. Drop them if they hold fill values or errors, or transform heavy tails first, with a logarithm perhaps"
     )
     if deviation < data_noise:
         raise ValueError(told)

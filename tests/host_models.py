@@ -23,7 +23,13 @@ from torch import nn
 
 import swapped_flows
 from nflows_spread import DegenerateGaussian, encode, swap_base, to_volume_preserving
-from nflows_spread.models import convolutional_flow, coupling_flow, density_flow, volume_preserving_glow
+from nflows_spread.models import (
+    convolutional_flow,
+    coupling_flow,
+    density_flow,
+    principal_flow,
+    volume_preserving_glow,
+)
 from support import randomize
 
 FEATURES = swapped_flows.FEATURES
@@ -153,6 +159,10 @@ MODELS: dict[str, HostModel] = {
     ),
     "nflows_spread: density_flow": HostModel(lambda: density_flow(torch.randn(50, FEATURES), layers=2, bins=4)),
     "nflows_spread: convolutional_flow": HostModel(lambda: convolutional_flow(IMAGE, blocks=(2,)), IMAGE),
+    "nflows_spread: principal_flow": HostModel(
+        lambda: principal_flow(IMAGE, leading=8, core=4, layers=2, hidden_features=(8,), core_hidden_features=(8,)),
+        IMAGE,
+    ),
     "nflows_spread: volume_preserving_glow": HostModel(glow, IMAGE),
     "nflows_spread: volume_preserving_glow, conditional": HostModel(lambda: glow(CONTEXT), IMAGE, CONTEXT),
     "nflows: traditional Glow of ours": HostModel(lambda: glow(volume_preserving=False), IMAGE),

@@ -143,7 +143,7 @@ def test_tables_that_are_none_are_refused(table, error, message):
 
 def test_a_flow_in_the_place_of_its_loss_is_refused():
     flow = coupling_flow(2, layers=2)
-    with refused(TypeError, "a module that gives a loss, got the flow itself, Flow", "SpreadKLLoss", unchanged=flow):
+    with refused(TypeError, "must be a loss, got Flow, which is a flow", "SpreadKLLoss", unchanged=flow):
         fit(flow, X.float(), steps=1, batch_size=10)
 
 
@@ -202,7 +202,7 @@ NO_LOSSES = {
     "a flow": (
         coupling_flow(2, layers=2),
         TypeError,
-        r"must be a loss, got a Flow, which is a flow; pass SpreadKLLoss",
+        r"must be a loss, got Flow, which is a flow; pass SpreadKLLoss",
     ),
     "a loss for each row": (Vector(), TypeError, r"one number, the loss, got a tensor of shape \(10,\); take the mean"),
     "a net that is frozen": (MeanSquare().requires_grad_(False), ValueError, "got none among the 1 of this MeanSquare"),

@@ -111,8 +111,9 @@ def multiscale(context: int | None = None) -> MultiscaleImageTransform:
 
 def rotation() -> PrincipalRotation:
     """A rotation that has taken its directions from data."""
-    transform = PrincipalRotation(5)
-    transform.initialize(torch.randn(20, 5, generator=torch.Generator().manual_seed(0)) @ torch.ones(5, 5).tril())
+    transform = PrincipalRotation(5).double()
+    x = torch.randn(20, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    transform.initialize(x @ torch.ones(5, 5, dtype=torch.float64).tril())
     return transform
 
 

@@ -46,7 +46,7 @@ def explained(error: Exception, objective: nn.Module, batch: Batch, *, first: bo
     """
     if isinstance(objective, Distribution) and type(objective).forward is Distribution.forward:
         kind = type(objective).__name__
-        return TypeError(f"objective must be a loss, got a {kind}, which is a flow; pass SpreadKLLoss(flow)")
+        return TypeError(f"objective must be a loss, got {kind}, which is a flow; pass SpreadKLLoss(flow)")
     if isinstance(error, InputOutsideDomain):
         reason = _domain(objective, batch, first=True) or "transform the data into it before, or take the transform out"
         return ValueError(f"data must lie in the domain of every transform, got a batch that does not: {reason}")

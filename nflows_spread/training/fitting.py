@@ -168,12 +168,11 @@ def fit(
 
 
 def _check_objective(objective: nn.Module) -> None:
-    """``TypeError`` for a flow, which is no loss."""
+    """``TypeError`` for a flow, which is no loss, before anything is asked of it."""
     try:
         host_of(objective)
     except TypeError:  # no flow, or one with methods of its own
         return
     raise TypeError(
-        f"objective must be a module that gives a loss, got the flow itself, {type(objective).__name__}; "
-        "pass SpreadKLLoss(flow, data_noise=...)"
+        f"objective must be a loss, got {type(objective).__name__}, which is a flow; pass SpreadKLLoss(flow)"
     )
