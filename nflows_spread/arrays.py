@@ -14,7 +14,6 @@ Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
 
 _REAL = "buif"
-_NAMED = 10
 
 
 def rows_of(name: str, value: Any) -> Tensor:
@@ -67,15 +66,15 @@ def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -
     missing = [label for label in fitted if label not in labels]
     if missing:
         others = [label for label in labels if label not in fitted]
-        got = f"no {_listed(missing)}" + (f", but {_listed(others)}" if others else "")
+        got = f"no {_quoted(missing)}" + (f", but {_quoted(others)}" if others else "")
         remedy = f"give the columns these names, or pass {name}.to_numpy() if they are in this order"
         if len(labels) < len(fitted):
             remedy = "pass all columns of fit"
     else:
         named = all(isinstance(label, str) for label in fitted)
-        got = _listed(labels)
+        got = _quoted(labels)
         remedy = f"pass {name}[list(estimator.feature_names_in_)]" if named else "pass these columns in this order"
-    raise ValueError(f"{name} must have the columns of fit in their order, {_listed(fitted)}, got {got}; {remedy}")
+    raise ValueError(f"{name} must have the columns of fit in their order, {_quoted(fitted)}, got {got}; {remedy}")
 
 
 def is_frame(value: object) -> bool:
@@ -122,7 +121,7 @@ def _of_frame(name: str, frame: Any) -> Any:
         columns, dtypes = [], list(frame.dtypes)
     strange = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
     if strange:
-        dtype, found = strange[0][1], _listed([label for label, _ in strange])
+        dtype, found = strange[0][1], _quoted([label for label, _ in strange])
         raise TypeError(f"{name} must hold real numbers, got dtype {dtype} in {found}; {_remedy_for(dtype)}")
     if columns:
         return np.stack(columns, axis=1)
@@ -142,7 +141,5 @@ def _remedy_for(dtype: Any) -> str:
     return "convert numbers with .astype(float), and encode categories, with pandas.get_dummies for example"
 
 
-def _listed(labels: list[Any]) -> str:
-    """The first labels, and how many there are beside them."""
-    more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-    return ", ".join(repr(label) for label in labels[:_NAMED]) + more
+def _quoted(labels: list[Any]) -> str:
+    return validation.listed([repr(label) for label in labels])

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from nflows_spread import validation
+
 _BULK = 0.9
 """The share of the rows, those nearest to the median, that the others must not hide."""
 
@@ -19,8 +21,6 @@ _FAR = 10.0
 
 _VALUES = 20
 """Distinct values of a column, at the least, that may hide something."""
-
-_NAMED = 10
 
 
 def check_outliers(x: Tensor, *, data_noise: float) -> None:
@@ -44,11 +44,11 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
     far = ordered[of_rows[ordered] > _FAR * bulk[-1]]
     if not len(far):
         return
-    rows = ", ".join(map(str, far[:_NAMED].tolist())) + (f" and {len(far) - _NAMED} more" if len(far) > _NAMED else "")
     told = (
         f"X must have no rows so far out that they alone set its scale, got {len(far)}, by their index, the farthest "
-        f"first: {rows}; nine tenths of the distinct rows have a standard deviation of {deviation:.2g} times that of "
-        "all. Drop them if they hold fill values or errors, or transform heavy tails first, with a logarithm perhaps"
+        f"first: {validation.listed(far.tolist())}; nine tenths of the distinct rows have a standard deviation of "
+        f"{deviation:.2g} times that of all. Drop them if they hold fill values or errors, or transform heavy "
+        "tails first, with a logarithm perhaps"
     )
     if deviation < data_noise:
         raise ValueError(told)
@@ -78,14 +78,14 @@ def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | N
             deviations.append(deviation)
     if not hidden:
         return
-    listed = ", ".join(
+    named = [
         f"{column if names is None else names[column]!r} ({deviation:.2g})"
-        for column, deviation in list(zip(hidden, deviations))[:_NAMED]
-    )
-    more = f" and {len(hidden) - _NAMED} more" if len(hidden) > _NAMED else ""
+        for column, deviation in zip(hidden, deviations)
+    ]
     warnings.warn(
         "nine tenths of a column's distinct values must vary beside its standard deviation, got "
-        f"{len(hidden)} of {x.shape[1]} columns in which they vary by less than {_HIDDEN:g} of it: {listed}{more}; "
+        f"{len(hidden)} of {x.shape[1]} columns in which they vary by less than {_HIDDEN:g} of it: "
+        f"{validation.listed(named)}; "
         "drop rows that hold fill values or errors, or take a transform of heavy tails, such as a logarithm, first",
         stacklevel=5,  # the caller of fit, beyond its two decorators
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nflows_spread import validation
+
 _RESOLUTION = 4.0
 _THIN = 3.0
 _NAMED = 30
@@ -92,14 +94,13 @@ class Units:
         thin = ((self.deviation <= limit) & ~self.constant).nonzero().flatten().tolist()
         if not thin:
             return
-        listed = ", ".join(
-            f"{column if names is None else names[column]!r} ({float(self.deviation[column]):.2g})"
-            for column in thin[:_NAMED]
-        )
-        more = f" and {len(thin) - _NAMED} more" if len(thin) > _NAMED else ""
+        named = [
+            f"{column if names is None else names[column]!r} ({float(self.deviation[column]):.2g})" for column in thin
+        ]
         warnings.warn(
             f"columns of X must vary by more than {_THIN:g} σ_x = {limit:.3g} to be told from noise, got {len(thin)} "
-            f"of {len(self.center)} whose standard deviation is no larger: {listed}{more}; where columns are in "
-            "different units take SpreadFlowEstimator(standardize=True)",
+            f"of {len(self.center)} whose standard deviation is no larger: "
+            f"{validation.listed(named, most=_NAMED)}; where columns are in different units take "
+            "SpreadFlowEstimator(standardize=True)",
             stacklevel=5,  # the caller of fit, beyond its two decorators
         )

@@ -156,3 +156,9 @@ def context_of(rows: int, context: Tensor | None) -> None:
 def all_finite(value: Tensor) -> bool:
     """Whether no entry is NaN or infinite, which a finite sum proves at a third of the cost of looking at each."""
     return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())
+
+
+def listed(names: Sequence[object], *, most: int = 10) -> str:
+    """The first so many names for a message, and how many there are beside them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

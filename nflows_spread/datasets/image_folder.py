@@ -171,4 +171,4 @@ def _labels_of(good: list[str], names: list[str]) -> Tensor | None:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return validation.listed(names, most=_NAMED)
