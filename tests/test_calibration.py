@@ -15,6 +15,7 @@ from nflows_spread.dimension.calibration import (
     levels_of,
     log_distances,
     maximum_likelihood,
+    trimmed_estimates,
 )
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -94,5 +95,13 @@ def test_shapes_have_the_dimension_that_they_are_asked_for():
 def test_levels_are_the_estimates_of_a_sample_of_the_shape_and_the_same_each_time():
     found = levels_of("cube", 300)(2)
     assert found == levels_of("cube", 300)(2)
-    others = [maximum_likelihood(log_distances(torch.rand(300, 2, generator=seeded(seed))))[0] for seed in range(20)]
+    samples = [log_distances(torch.rand(300, 2, generator=seeded(seed))) for seed in range(20)]
+    others = [[*maximum_likelihood(logs)[0], *trimmed_estimates(logs)] for logs in samples]
     np.testing.assert_allclose(found, np.mean(others, axis=0), rtol=0.2)
+
+
+def test_trimmed_estimates_leave_out_the_quarter_of_points_where_they_are_lowest():
+    logs = log_distances(torch.rand(200, 3, generator=seeded()))
+    for k, found in zip((3, 5), trimmed_estimates(logs), strict=True):
+        inverse = np.sort([sum(float(row[k - 1] - row[j]) for j in range(k - 1)) / (k - 2) for row in logs])
+        assert found == pytest.approx(1.0 / inverse[:150].mean(), rel=1e-9)

@@ -22,9 +22,10 @@ _GRID = (1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 21, 26, 35, 50, 70, 100, 140, 200, 300
 _OVERLAP = 1.3
 _LEAST = 0.1
 _LEAST_INVERSE = 1e-9
+_KEPT = 0.75
 
 Levels = Callable[[int], tuple[float, ...]]
-"""K to the estimates, one for each number of neighbours, that a set of dimension K gives."""
+"""K to the estimates, one for each number of neighbours and then the trimmed ones, that a set of dimension K gives."""
 
 
 def log_distances(points: Tensor) -> Tensor:
@@ -51,6 +52,15 @@ def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
     return estimates, errors
 
 
+def trimmed_estimates(logs: Tensor) -> list[float]:
+    """The estimates by the two smallest numbers of neighbours without the quarter of the points where they are lowest.
+
+    A share of points that are too near to each other lowers the others little, where calibrated in the same way.
+    """
+    found = [inverse_dimensions(logs, k).sort().values for k in NEIGHBOURS[:2]]
+    return [float(1.0 / inverse[: max(1, int(_KEPT * len(inverse)))].mean()) for inverse in found]
+
+
 @lru_cache(maxsize=64)
 def levels_of(shape: str, points: int) -> Levels:
     """The levels of a shape of ``SHAPES`` at a number of points: the same ones every time, and each made once."""
@@ -58,7 +68,8 @@ def levels_of(shape: str, points: int) -> Levels:
     @lru_cache
     def level(dimension: int) -> tuple[float, ...]:
         generator = torch.Generator().manual_seed(_SEED + dimension)
-        return tuple(maximum_likelihood(log_distances(SHAPES[shape](points, dimension, generator)))[0])
+        logs = log_distances(SHAPES[shape](points, dimension, generator))
+        return (*maximum_likelihood(logs)[0], *trimmed_estimates(logs))
 
     return level
 

@@ -25,6 +25,7 @@ from nflows_spread.dimension.calibration import (
     levels_of,
     log_distances,
     maximum_likelihood,
+    trimmed_estimates,
 )
 from nflows_spread.dimension.independence import evenly_spaced, smeared, without_near_repeats
 
@@ -33,6 +34,10 @@ _FAR = slice(3, 5)  # but noise less
 _POINTS = 10_000
 _LEAST_ERROR, _LEAST_ERROR_FAR, _LEAST_ERROR_EVEN = 0.05, 0.08, 0.08
 _LOCAL = 20
+_REPEATED = 0.16
+"""How much, in logarithms, the trimmed estimate by three neighbours must exceed the other for a share of the points to
+be too near to each other: twice the largest on the random sets."""
+
 _SMEARED = 4  # times that evenly spaced points are moved
 _FEWEST = 50
 _SHARES = 100
@@ -141,9 +146,19 @@ def neighbour_dimension(
 
 
 def _profile(logs: Tensor, points: int, features: int) -> tuple[dict[str, tuple[float, ...]], float]:
-    """The dimension by each number of neighbours for each shape, and the relative standard error of the first."""
+    """The dimension by each number of neighbours for each shape, and the relative standard error of the first.
+
+    That by the nearest is trimmed where a share of the points is too near to each other, as rows are that are repeated
+    up to a difference beside which the distances between neighbours are not large.
+    """
     estimates, errors = maximum_likelihood(logs)
-    return {shape: calibrated(levels_of(shape, points), estimates, features) for shape in SHAPES}, errors[0]
+    all_of_them = [*estimates, *trimmed_estimates(logs)]
+    found = {shape: calibrated(levels_of(shape, points), all_of_them, features) for shape in SHAPES}
+    count = len(NEIGHBOURS)
+    rise = sum(math.log(values[count] / values[0]) for values in found.values()) / len(found)
+    if rise > _REPEATED:
+        return {shape: (*values[count:], *values[2:count]) for shape, values in found.items()}, errors[0] + 0.5 * rise
+    return {shape: values[:count] for shape, values in found.items()}, errors[0]
 
 
 def _profile_of_draws(
