@@ -157,3 +157,11 @@ def test_the_gap_of_the_verdict_is_that_above_the_noise_in_the_data():
     assert consensus(replace(noisy, thickness=0.0)).gap == pytest.approx(3.0)
     assert consensus(noisy).gap == pytest.approx(0.0, abs=1e-9)
     assert consensus(replace(readings([0.5, 5.0], 2.0), thickness=thickness)).gap == pytest.approx(2.0)
+
+
+def test_the_interval_of_evenly_spaced_points_covers_what_the_spectrum_says():
+    """A mesh that is much finer along one axis is a bundle of lines to its nearest points."""
+    lines = readings([0.1, 6.0, 0.1], 1.03)
+    assert int(consensus(lines)) == 1
+    assert consensus(lines).interval == (1, 1)
+    assert consensus(replace(lines, neighbours=replace(lines.neighbours, even=True))).interval == (1, 2)

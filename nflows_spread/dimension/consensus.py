@@ -94,8 +94,9 @@ def consensus(readings: Readings) -> IntrinsicDimension:
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
         whose evidence is within 2 nats of the best. It covers what every reading says where none says K, the
-        dimensions of the parts where the dimension varies from place to place, and K - 1 where the points
-        may be a closed surface in K dimensions and the neighbours allow it.
+        dimensions of the parts where the dimension varies from place to place, what the spectrum says of
+        evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions and the
+        neighbours allow it.
 
     Raises:
         ValueError: the readings are not finite.
@@ -114,6 +115,8 @@ def consensus(readings: Readings) -> IntrinsicDimension:
     if len(otherwise := readings.against(best)) == len(readings.compared):
         covered += map(_rounded, otherwise.values())
     covered += (part.dimension for part in readings.parts)
+    if readings.neighbours.even:  # which see a mesh's lines where it is much finer along them
+        covered.append(int(readings.compared["signal_to_noise"]))
     plausibility = readings.neighbours.log_plausibility
     if best in readings.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
         covered.append(best - 1)  # the gap tells the span alone
