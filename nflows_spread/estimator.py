@@ -108,7 +108,7 @@ class SpreadFlowEstimator(Parameters):
                 rows set the scale of all, or a few values that of a standardized column; the dimension varies from
                 place to place, the rows follow a path, or no reading by itself says what all together do.
         """
-        x = rows_of("X", X)
+        x, labels = rows_of("X", X), labels_of(X)
         if len(x) < _FEWEST or x.shape[1] < 2:
             raise ValueError(f"X must have at least {_FEWEST} rows and 2 columns, got shape {tuple(x.shape)}")
         recipe = Recipe() if self.recipe is None else self.recipe
@@ -123,7 +123,7 @@ class SpreadFlowEstimator(Parameters):
         unit = units.to_flow(x)
         check_outliers(unit, data_noise=recipe.least_noise)
         if units.scale.dim() > 0:
-            warn_of_hidden_columns(x, units.scale, labels_of(X))
+            warn_of_hidden_columns(x, units.scale, labels)
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
@@ -151,7 +151,6 @@ class SpreadFlowEstimator(Parameters):
         )
         dimension = consensus(readings)
         chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
-        labels = labels_of(X)
         if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
             units.warn_of_thin_columns(noise, labels)
         for reservation in readings.reservations(dimension):

@@ -132,3 +132,9 @@ def test_two_places_far_apart_have_the_dimension_of_each():
     found = neighbour_dimension(torch.cat([x, x[:500] + 1e8]))
     assert found.value == pytest.approx(2.0, rel=0.1)
     assert found.nearest == pytest.approx(neighbour_dimension(x).nearest, rel=0.2)
+
+
+def test_too_few_points_once_near_repeats_are_merged_are_refused():
+    near = ball(20, 2).repeat(3, 1) + 1e-9 * torch.randn(60, 2, generator=seeded(1))
+    with refused(ValueError, "x must have at least 50 distinct points, got 20 among 60"):
+        neighbour_dimension(near)

@@ -52,3 +52,8 @@ def test_of_many_points_some_are_looked_at():
     x = torch.cat([cube(1, 4000, 1), cube(3, 4000, 2)])
     found = parts_of(x)
     assert [part.dimension for part in found] == [1, 3]
+
+
+def test_rows_that_come_again_at_even_distances_are_looked_at_all_the_same():
+    x = torch.cat([cube(1, 60, 1), cube(3, 60, 2)])
+    assert parts_of(x.repeat(50, 1)) == parts_of(x)

@@ -120,6 +120,7 @@ def neighbour_dimension(
     points, _ = _distinct(x)
     order = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
     points, _ = without_near_repeats(points[order])
+    _check_enough(points, len(x))
     logs = log_distances(points)
     profile, error = _profile(logs, len(points), points.shape[1])
     even = evenly_spaced(logs)
@@ -227,15 +228,20 @@ def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
         inverse, neighbours = _around(queries, points)
         asked, place_of = neighbours.unique(return_inverse=True)
         of_neighbours = _around(points[asked], points)[0][place_of]
-    estimates = torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1).mean(1).reciprocal()
-    return whole_dimensions(estimates, points)[which]
+    return whole_dimensions(_averaged(inverse, of_neighbours), points)[which]
 
 
-def local_estimates(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The estimates around points behind ``pointwise_dimension``, not calibrated, and the distinct points, in order."""
+def local_estimates(x: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
+    """The estimates behind ``pointwise_dimension``, not calibrated, at not more than so many points, and these."""
     points, _ = _told_apart(x)
+    points = points[:: math.ceil(len(points) / most)]
     inverse, neighbours = _around(points, points)
-    return torch.cat([inverse.unsqueeze(1), inverse[neighbours]], dim=1).mean(1).reciprocal(), points
+    return _averaged(inverse, inverse[neighbours]), points
+
+
+def _averaged(inverse: Tensor, of_neighbours: Tensor) -> Tensor:
+    """The estimates of points, (n,), over those of their neighbours, (n, k) inverse ones, too."""
+    return torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1).mean(1).reciprocal()
 
 
 def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
@@ -262,6 +268,7 @@ def _told_apart(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor
     """``_distinct`` and without those that are repeated up to a small difference."""
     points, which = _distinct(x, name=name, remedy=remedy)
     kept, group = without_near_repeats(points)
+    _check_enough(kept, len(x), name=name, remedy=remedy)
     return kept, group[which]
 
 
@@ -269,8 +276,11 @@ def _distinct(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, 
     """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
     validation.points(name, x)
     points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
-    if len(points) < _FEWEST:
-        raise ValueError(
-            f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {len(x)}{remedy}"
-        )
+    _check_enough(points, len(x), name=name, remedy=remedy)
     return points, which
+
+
+def _check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = "") -> None:
+    """``ValueError`` if too few of the rows are distinct."""
+    if len(points) < _FEWEST:
+        raise ValueError(f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {rows}{remedy}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from nflows_spread.dimension.neighbours import local_estimates, whole_dimensions
 
 _POINTS = 2_000
-"""Points that are looked at, at even distances in their order."""
+"""Distinct points that are looked at."""
 
 _SMALLEST = 0.1
 """The smallest share of the points that counts as a part of its own."""
@@ -45,12 +45,12 @@ def parts_of(x: Tensor) -> tuple[Part, ...]:
     curvature make local estimates vary too, but not in two heaps.
 
     Args:
-        x: points, shape (n, D), at least 50 of them distinct, and of those that are looked at.
+        x: points, shape (n, D), at least 50 of them distinct.
 
     References:
         N. Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9, 1979.
     """
-    estimates, points = local_estimates(x[:: math.ceil(len(x) / _POINTS)])
+    estimates, points = local_estimates(x, most=_POINTS)
     logs, order = estimates.log().sort()
     n, least = len(logs), max(1, int(_SMALLEST * len(logs)))
     below = torch.arange(1, n, dtype=logs.dtype, device=logs.device)
