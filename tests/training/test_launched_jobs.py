@@ -19,7 +19,7 @@ from nflows_spread.training import fit
 from nflows_spread.training.engine import engine_for
 from training_toys import MeanSquare, rows, sgd
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SLURM = {
     "SLURM_NTASKS": "2",
     "SLURM_JOB_ID": "4711",
@@ -97,7 +97,7 @@ def test_a_training_alone_averages_over_no_other_process(monkeypatch):
 def found(tmp_path_factory):
     """What the two processes of ``torchrun`` wrote down."""
     folder = tmp_path_factory.mktemp("launched")
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers"), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29477", __file__, str(folder)]
     done = subprocess.run(
         [sys.executable, "-m", *command],

@@ -25,7 +25,7 @@ from nflows_spread.datasets import (
 )
 from support import random_pixels, refused
 
-REAL_DATA = Path(os.environ.get(DATA_VARIABLE, Path(__file__).parents[2] / "shared" / "data"))
+REAL_DATA = Path(os.environ.get(DATA_VARIABLE, Path(__file__).parents[3] / "shared" / "data"))
 READERS = {"cifar10": cifar10, "svhn": svhn, "celeba": celeba}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 FOLDERS = ["nflows_spread", "benchmarks", "examples", "tests"]
 

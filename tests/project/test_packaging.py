@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nflows_spread
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXTRAS = {"normflows", "train", "sklearn", "images", "bench", "test", "docs"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORT = {
     "array_to_dimension": lambda module: module.main(steps=5),
     "manifold_readouts": lambda module: module.main(steps=5),
@@ -15,7 +15,7 @@ SHORT = {
     "convert_existing": lambda module: module.main(steps=6),
     "swap_base": lambda module: module.main(steps=5),
 }
-RUN_ELSEWHERE = {"train_distributed"}  # starts processes; tests/test_training_processes.py runs it
+RUN_ELSEWHERE = {"train_distributed"}  # starts processes; tests/training/test_processes.py runs it
 
 
 def test_every_example_is_run() -> None:

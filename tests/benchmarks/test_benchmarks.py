@@ -47,7 +47,7 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
 
 
 def test_the_readme_has_a_line_for_every_experiment() -> None:
-    readme = Path(__file__).parent.parent / "README.md"
+    readme = Path(__file__).parents[2] / "README.md"
     if not readme.exists():
         pytest.skip("the README is in the source tree, and this is not one")
     text = readme.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from nflows_spread.models import coupling_flow
 from nflows_spread.recipe import Recipe, trained_by
 from support import randomize
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 SHORT = Recipe(steps=20, layers=2, hidden_features=8, bins=4)

@@ -25,7 +25,7 @@ from nflows_spread.datasets import (
     mnist,
 )
 
-REAL_DATA = Path(os.environ.get(DATA_VARIABLE, Path(__file__).parents[2] / "shared" / "data"))
+REAL_DATA = Path(os.environ.get(DATA_VARIABLE, Path(__file__).parents[3] / "shared" / "data"))
 MANIFOLDS = {"line": Line(), "sine": Sine(), "s-curve": SCurve(), "fading square": FadingSquare()}
 
 

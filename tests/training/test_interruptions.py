@@ -145,7 +145,7 @@ def test_twenty_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_c
 @pytest.mark.slow
 @pytest.mark.parametrize("everybody", [True, False], ids=["the whole group", "the starting process alone"])
 def test_ctrl_c_ends_two_processes_with_a_checkpoint(everybody, tmp_path):
-    script = Path(__file__).parent.parent / "examples" / "train_distributed.py"
+    script = Path(__file__).parents[2] / "examples" / "train_distributed.py"
     command = [script, "--processes", "2", "--device", "cpu", "--steps", "1000000", "--folder", tmp_path / "run"]
     started = subprocess.Popen(
         [sys.executable, *map(str, command)],

@@ -21,7 +21,7 @@ from nflows_spread.training.engine import Fabric, launch
 from nflows_spread.training.loaders import for_process
 from nflows_spread.transforms import VolumePreservingActNorm
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 X = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 STEPS = 6
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -10,7 +10,7 @@ import pytest
 import nflows_spread
 
 PACKAGE = Path(nflows_spread.__file__).parent
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
