@@ -1,0 +1,53 @@
+"""Old names: they work, they warn once where they are used, and they never win over the new ones."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
+
+
+@renamed_arguments({"looks": "patience"})
+@dataclass(frozen=True)
+class Settings:
+    patience: int = 1
+    steps: int = 2
+    looks = RenamedAttribute("patience")
+
+
+@renamed_arguments({"sigma": "data_noise"})
+def doubled(x, *, data_noise=1.0):
+    """Its own words."""
+    return 2.0 * x * data_noise
+
+
+def test_a_dataclass_takes_and_gives_a_field_under_its_old_name():
+    with pytest.warns(DeprecationWarning, match="the argument looks of Settings is now called patience") as heard:
+        settings = Settings(looks=5)
+    assert heard[0].filename == __file__
+    assert settings == Settings(patience=5)
+    with pytest.warns(DeprecationWarning, match=r"Settings\.looks is now called patience") as heard:
+        assert settings.looks == 5
+    assert heard[0].filename == __file__
+
+
+def test_a_function_takes_an_argument_under_its_old_name():
+    with pytest.warns(DeprecationWarning, match="the argument sigma of doubled is now called data_noise"):
+        assert doubled(3.0, sigma=0.5) == 3.0
+    assert doubled.__doc__ == "Its own words."
+
+
+def test_new_names_do_not_warn(recwarn):
+    assert replace(Settings(patience=3), steps=4) == Settings(3, 4)
+    assert doubled(1.0, data_noise=2.0) == 4.0
+    assert not recwarn.list
+
+
+def test_an_argument_under_both_names_is_refused():
+    with pytest.raises(TypeError, match="Settings takes patience once, got it as looks too; looks is its old name"):
+        Settings(patience=1, looks=2)
+
+
+def test_an_argument_of_another_name_is_refused_as_ever():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'look'"):
+        Settings(look=2)
