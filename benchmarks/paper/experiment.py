@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nflows_spread.training.schedules import Constant
 from paper import measures as numbers
 from paper import pictures
 from paper.pictures import Panel, Together
 from paper.results import Measure
-from paper.schedules import Constant
 from paper.settings import Settings
 
 PROFILES = ("quick", "full", "paper")

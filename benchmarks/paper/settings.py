@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import partial
 
 from nflows.flows import Flow
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from baselines.fixed_prior import NegativeLogLikelihood
 from nflows_spread import IntrinsicDimension, initialize
 from nflows_spread.factors import Factor, LowerTriangularFactor
+from nflows_spread.training.schedules import Cosine, Geometric, ParametricCurve
 from paper.data_sets import Folders, Task
-from paper.schedules import Cosine, Course, Geometric
 from paper.watching import Watch
 
 _RATE = Cosine(2e-3, 4e-5)
-_NOISE = Geometric(0.3, 0.05)
+_NOISE = Geometric(0.3, 0.05, steps=0.7)
 
 _READ_OUT = {"samples", "rule", "rank", "watch"}
 """Settings that say what to look at, and change no parameter."""
@@ -60,9 +60,9 @@ class Settings:
     start: Callable[[Flow, Tensor], int] = initialize
     steps: int = 6000
     batch_size: int = 200
-    learning_rate: Course = _RATE
+    learning_rate: ParametricCurve = _RATE
     l2_penalty: float = 0.0
-    data_noise: Course = _NOISE
+    data_noise: ParametricCurve = _NOISE
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor
     learn_mean: bool = False
@@ -98,6 +98,8 @@ def _plain(value: object) -> object:
             "call": _plain(value.func),
             **({"with": [_plain(item) for item in value.args]} if value.args else {}),
         } | named
+    if isinstance(value, ParametricCurve):
+        return _plain_curve(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {"kind": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -105,3 +107,12 @@ def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _plain_curve(curve: ParametricCurve) -> dict[str, object]:
+    """As the first records have it: ``until`` which share of the run it changes, if not to its end."""
+    plain = {"kind": type(curve).__name__, **asdict(curve)}
+    steps = plain.pop("steps", 1.0)
+    if "after" in plain:
+        plain["after"] = plain["after"] or 0.0
+    return plain if steps == 1.0 else plain | {"until": steps}

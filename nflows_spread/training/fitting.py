@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,8 +22,10 @@ from nflows_spread.training.parts import Limits
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
 from nflows_spread.training.result import Callback, FitResult
-from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.schedules import Curve, NoiseSchedule, SpreadVarianceSchedule, over_run
 from nflows_spread.training.starting import HeldOut, Job, LearningRateSchedule, train, train_in_new_processes
+
+ScheduleKind = TypeVar("ScheduleKind", NoiseSchedule, SpreadVarianceSchedule)
 
 
 def fit(
@@ -36,8 +39,8 @@ def fit(
     weight_decay: float = 0.0,
     optimizer: Optimizer | None = None,
     learning_rate_schedule: LearningRateSchedule | None = None,
-    noise_schedule: NoiseSchedule | None = None,
-    spread_variance_schedule: SpreadVarianceSchedule | None = None,
+    noise_schedule: NoiseSchedule | Curve | None = None,
+    spread_variance_schedule: SpreadVarianceSchedule | Curve | None = None,
     gradient_clip: float | None = None,
     average: float | None = None,
     precision: Precision = "32-true",
@@ -73,8 +76,9 @@ def fit(
         learning_rate_schedule: a torch scheduler of ``optimizer``, or a function that makes one from
             an optimizer: ``partial(CosineAnnealingLR, T_max=steps)``. It moves on at every step; one that
             follows the loss, ``ReduceLROnPlateau``, at every evaluation by the loss of ``held_out``.
-        noise_schedule: a schedule of ``objective.data_noise``.
-        spread_variance_schedule: a schedule of the prior's ``spread_variance``.
+        noise_schedule: of ``objective.data_noise``: a ``NoiseSchedule``, or just its curve, whose lengths may be
+            shares of ``steps``, as 0.7 in ``Geometric(0.3, 0.05, steps=0.7)``.
+        spread_variance_schedule: of the prior's ``spread_variance``: a ``SpreadVarianceSchedule``, or just its curve.
         gradient_clip: largest norm of the gradient, or None.
         average: decay of an exponential moving average of the parameters, or None. Evaluations use it.
         precision: ``"bf16-mixed"`` runs the nets inside the transforms in bf16; the flow's own
@@ -135,9 +139,6 @@ def fit(
             "learning_rate_schedule must be a scheduler of the optimizer that is passed, got one of another; "
             "pass both, or a function that makes a scheduler from an optimizer"
         )
-    for name, schedule in (("noise", noise_schedule), ("spread_variance", spread_variance_schedule)):
-        if schedule is not None and not schedule.curve(steps) >= 0.0:
-            raise ValueError(f"{name}_schedule must end at or above 0, got {schedule.curve(steps)} after {steps} steps")
     if isinstance(early_stop, StopOnHeldOutLoss) and held_out is None:
         raise ValueError("StopOnHeldOutLoss needs held-out data, got none; pass held_out to fit")
     job = Job(
@@ -149,7 +150,16 @@ def fit(
         weight_decay=validation.non_negative("weight_decay", weight_decay),
         optimizer=optimizer,
         learning_rate_schedule=learning_rate_schedule,
-        schedules={"noise": noise_schedule, "spread_variance": spread_variance_schedule},
+        schedules={
+            "noise": _schedule(NoiseSchedule, noise_schedule, objective, "noise_schedule", steps),
+            "spread_variance": _schedule(
+                SpreadVarianceSchedule,
+                spread_variance_schedule,
+                getattr(objective, "base", objective),
+                "spread_variance_schedule",
+                steps,
+            ),
+        },
         average=average,
         precision=precision,
         compile=compile,
@@ -176,3 +186,22 @@ def _check_objective(objective: nn.Module) -> None:
     raise TypeError(
         f"objective must be a loss, got {type(objective).__name__}, which is a flow; pass SpreadKLLoss(flow)"
     )
+
+
+def _schedule(
+    kind: type[ScheduleKind], given: ScheduleKind | Curve | None, owner: nn.Module, name: str, steps: int
+) -> ScheduleKind | None:
+    """The schedule that is given, or one of the curve that is; either ends at or above 0."""
+    if given is None:
+        return None
+    schedule = given if isinstance(given, kind) else None
+    curve: Any = given if schedule is None else schedule.curve
+    if not callable(curve):
+        raise TypeError(
+            f"{name} must be a {kind.__name__}, a curve such as Geometric(0.3, 0.05, steps=0.7), or a function of the "
+            f"step, got {given!r}"
+        )
+    curve = over_run(curve, steps)
+    if not curve(steps) >= 0.0:
+        raise ValueError(f"{name} must end at or above 0, got {curve(steps)} after {steps} steps")
+    return schedule if schedule is not None else kind(owner, curve)

@@ -1,26 +1,73 @@
-"""How the data noise σ_x, and the spread variance σ_Z², change while a flow is trained.
+"""Schedules of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
 
-A curve says which value belongs to which step; a schedule writes the value of its curve where the
-number lives, the way a torch learning-rate scheduler changes its optimizer: it is built with what
-it changes, sets the first value at once, and moves on with ``step()``.
+A curve says which value belongs to which step; its lengths are numbers of steps, or shares of a run of any length. A
+schedule writes the value of its curve where the number lives, the way a torch learning-rate scheduler changes its
+optimizer: it is built with what it changes, sets the first value at once, and moves on with ``step()``.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from torch import nn
 
 from nflows_spread import validation
 
 Curve = Callable[[int], float]
+"""The value at a step, counted from 0: one of the curves below, or a function of your own."""
+
+Length = int | float
+"""A number of steps, an ``int``; or a share of the run, a ``float`` of at most 1."""
+
+_LENGTHS = ("steps", "every", "after")
+"""The fields of curves that are lengths."""
+
+_Kind = TypeVar("_Kind", bound="ParametricCurve")
 
 
 @dataclass(frozen=True)
-class Constant:
+class ParametricCurve(ABC):
+    """A curve whose lengths may be shares of a run, which ``over`` turns into numbers of steps.
+
+    Example:
+        >>> Geometric(0.4, 0.1, steps=0.5).over(300)
+        Geometric(start=0.4, end=0.1, steps=150)
+    """
+
+    def over(self: _Kind, steps: int) -> _Kind:
+        """This curve in a run of so many steps; one in steps is the same in each run."""
+        shares = self._shares()
+        least = {name: int(name != "after") for name in shares}
+        return replace(self, **{name: max(least[name], round(share * steps)) for name, share in shares.items()})
+
+    def __call__(self, step: int) -> float:
+        """The value at a step, counted from 0.
+
+        Raises:
+            ValueError: lengths are shares of a run.
+        """
+        if self._shares():
+            raise ValueError(f"a curve has values at steps once its lengths are in steps, got {self}; call over(steps)")
+        return self._at(step)
+
+    @abstractmethod
+    def _at(self, step: int) -> float: ...
+
+    def _shares(self) -> dict[str, float]:
+        return {name: value for name in _LENGTHS if isinstance(value := getattr(self, name, None), float)}
+
+
+def over_run(curve: Curve, steps: int) -> Curve:
+    """A curve in a run of so many steps; a function of your own is the same in each."""
+    return curve.over(steps) if isinstance(curve, ParametricCurve) else curve
+
+
+@dataclass(frozen=True)
+class Constant(ParametricCurve):
     """The same value at every step."""
 
     value: float
@@ -28,50 +75,52 @@ class Constant:
     def __post_init__(self) -> None:
         validation.non_negative("value", self.value)
 
-    def __call__(self, step: int) -> float:
+    def _at(self, step: int) -> float:
         return self.value
 
 
 @dataclass(frozen=True)
-class Geometric:
-    """From ``start`` to ``end`` over ``steps`` steps at a constant ratio, then ``end``."""
+class Geometric(ParametricCurve):
+    """From ``start`` to ``end`` at a constant ratio over ``steps``, by default the whole run, then ``end``."""
 
     start: float
     end: float
-    steps: int
+    steps: Length = 1.0
 
     def __post_init__(self) -> None:
         validation.positive("start", self.start)
         validation.positive("end", self.end)
-        validation.positive_int("steps", self.steps)
+        _check_length("steps", self.steps)
 
-    def __call__(self, step: int) -> float:
+    def _at(self, step: int) -> float:
         if step >= self.steps:
             return self.end
         return self.start * (self.end / self.start) ** (step / self.steps)
 
 
 @dataclass(frozen=True)
-class Staircase:
-    """``start``, multiplied by ``factor`` every ``every`` steps once ``after`` steps are done, never below ``floor``.
+class Staircase(ParametricCurve):
+    """``start``, multiplied by ``factor`` with each ``every`` that passes once ``after`` is over, not below ``floor``.
 
-    The paper's annealing (appendix C): the first multiplication happens ``every`` steps after ``after``.
+    The paper's annealing (appendix C): the first multiplication happens ``every`` after ``after``. Of its 300k steps,
+    every=1/30 and after=1/3 are every 10k after the first 100k.
     """
 
     start: float
     factor: float
-    every: int
-    after: int = 0
+    every: Length
+    after: Length = 0
     floor: float = 0.0
 
     def __post_init__(self) -> None:
         validation.non_negative("start", self.start)
         validation.positive("factor", self.factor)
-        validation.positive_int("every", self.every)
-        validation.non_negative("after", self.after)
+        _check_length("every", self.every)
+        if self.after != 0:
+            _check_length("after", self.after)
         validation.non_negative("floor", self.floor)
 
-    def __call__(self, step: int) -> float:
+    def _at(self, step: int) -> float:
         return max(self.start * self.factor ** (max(0, step - self.after) // self.every), self.floor)
 
     @classmethod
@@ -98,22 +147,31 @@ class Staircase:
 
 
 @dataclass(frozen=True)
-class Cosine:
-    """From ``start`` to ``end`` over ``steps`` steps along half a cosine, then ``end``."""
+class Cosine(ParametricCurve):
+    """From ``start`` to ``end`` along half a cosine over ``steps``, by default the whole run, then ``end``."""
 
     start: float
     end: float
-    steps: int
+    steps: Length = 1.0
 
     def __post_init__(self) -> None:
         validation.non_negative("start", self.start)
         validation.non_negative("end", self.end)
-        validation.positive_int("steps", self.steps)
+        _check_length("steps", self.steps)
 
-    def __call__(self, step: int) -> float:
+    def _at(self, step: int) -> float:
         if step >= self.steps:
             return self.end
         return self.end + 0.5 * (self.start - self.end) * (1.0 + math.cos(math.pi * step / self.steps))
+
+
+def _check_length(name: str, value: Length) -> None:
+    if not isinstance(value, float):
+        validation.positive_int(name, value)
+    elif not 0.0 < value <= 1.0:
+        raise ValueError(
+            f"{name} must be a whole number of steps, or a share of the run above 0 and at most 1, got {value}"
+        )
 
 
 class _Schedule:
@@ -163,33 +221,18 @@ class NoiseSchedule(_Schedule):
 
     Args:
         objective: what is trained; its ``data_noise`` is set, in data units.
-        curve: the value for each step, counted from 0; ``Constant``, ``Geometric``, ``Staircase``,
-            ``Cosine``, or a function of your own.
+        curve: ``Constant``, ``Geometric``, ``Staircase`` or ``Cosine`` with lengths in steps, or a function of the
+            step.
 
     Raises:
         TypeError: the objective has no ``data_noise``.
         ValueError: the curve gives a negative value.
-    """
-
-    def __init__(self, objective: nn.Module, curve: Curve) -> None:
-        super().__init__(objective, "data_noise", curve)
-
-
-class ConstantNoise(NoiseSchedule):
-    """``value`` throughout."""
-
-    def __init__(self, objective: nn.Module, value: float) -> None:
-        super().__init__(objective, Constant(value))
-
-
-class GeometricNoise(NoiseSchedule):
-    """From ``start`` down (or up) to ``end`` over ``steps`` steps at a constant ratio, then ``end``.
 
     Example:
         >>> from nflows_spread import SpreadKLLoss
         >>> from nflows_spread.models import coupling_flow
         >>> objective = SpreadKLLoss(coupling_flow(2, layers=2))
-        >>> schedule = GeometricNoise(objective, start=0.4, end=0.1, steps=2)
+        >>> schedule = NoiseSchedule(objective, Geometric(0.4, 0.1, steps=2))
         >>> for _ in range(3):
         ...     print(f"{objective.data_noise:.2f}")
         ...     schedule.step()
@@ -198,12 +241,26 @@ class GeometricNoise(NoiseSchedule):
         0.10
     """
 
+    def __init__(self, objective: nn.Module, curve: Curve) -> None:
+        super().__init__(objective, "data_noise", curve)
+
+
+class ConstantNoise(NoiseSchedule):
+    """``NoiseSchedule`` of a ``Constant``."""
+
+    def __init__(self, objective: nn.Module, value: float) -> None:
+        super().__init__(objective, Constant(value))
+
+
+class GeometricNoise(NoiseSchedule):
+    """``NoiseSchedule`` of a ``Geometric`` curve."""
+
     def __init__(self, objective: nn.Module, *, start: float, end: float, steps: int) -> None:
         super().__init__(objective, Geometric(start, end, steps))
 
 
 class StaircaseNoise(NoiseSchedule):
-    """The paper's: ``start``, times ``factor`` every ``every`` steps once ``after`` are done, not below ``floor``."""
+    """``NoiseSchedule`` of a ``Staircase``, the paper's."""
 
     def __init__(
         self, objective: nn.Module, *, start: float, factor: float, every: int, after: int = 0, floor: float = 0.0
@@ -212,7 +269,7 @@ class StaircaseNoise(NoiseSchedule):
 
 
 class CosineNoise(NoiseSchedule):
-    """From ``start`` to ``end`` over ``steps`` steps along half a cosine, then ``end``."""
+    """``NoiseSchedule`` of a ``Cosine``."""
 
     def __init__(self, objective: nn.Module, *, start: float, end: float, steps: int) -> None:
         super().__init__(objective, Cosine(start, end, steps))
@@ -223,7 +280,7 @@ class SpreadVarianceSchedule(_Schedule):
 
     Args:
         base: the flow's ``DegenerateGaussian``; its ``spread_variance`` is set.
-        curve: the value for each step, counted from 0; always above 0.
+        curve: as for ``NoiseSchedule``; always above 0.
     """
 
     def __init__(self, base: nn.Module, curve: Curve) -> None:

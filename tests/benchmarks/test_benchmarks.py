@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from nflows_spread.datasets import Line, Manifold, SCurve
-from nflows_spread.training import TrainingState
+from nflows_spread.training import Constant, TrainingState
 from paper import experiments
 from paper.experiment import OURS, PROFILES, Experiment, Variant
 from paper.grids import grid_for
 from paper.measures import distance_correlation, representation_quality, total_variation
-from paper.schedules import Constant, Cosine, Course, Geometric, Staircase
 from paper.settings import digest, settings_of
 from run import SHORT_SUITE, main
 from shared.records import columns
@@ -220,22 +219,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     assert stopped.value.code == 2
     assert "--out" in capsys.readouterr().err
     assert occupied.read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("course", "values"),
-    [
-        (Constant(0.3), {0: 0.3, 299: 0.3}),
-        (Geometric(0.4, 0.1, until=0.5), {0: 0.4, 75: 0.2, 150: 0.1, 299: 0.1}),
-        (Cosine(1.0, 0.0), {0: 1.0, 150: 0.5, 300: 0.0}),
-        (Staircase(1.0, 0.9, every=1 / 30, after=1 / 3, floor=0.75), {109: 1.0, 110: 0.9, 120: 0.81, 299: 0.75}),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_a_course_goes_by_shares_of_the_steps(course: Course, values: dict[int, float]) -> None:
-    for scale in (1, 1000):
-        curve = course.over(300 * scale)
-        assert [curve(step * scale) for step in values] == pytest.approx(list(values.values()))
 
 
 def test_a_table_has_a_column_for_each_number_and_no_two_share_a_name() -> None:

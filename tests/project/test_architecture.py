@@ -53,7 +53,7 @@ OF_THE_BENCHMARKS = [
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""
 
 OF_THE_PAPER = [
-    {"grids", "sample_quality", "schedules", "watching"},
+    {"grids", "sample_quality", "watching"},
     {"data_sets"},
     {"settings", "images"},
     {"training"},

@@ -16,10 +16,8 @@ from nflows_spread.training import (
     Geometric,
     GeometricNoise,
     NoiseSchedule,
-    SpreadVarianceSchedule,
     Staircase,
     StaircaseNoise,
-    fit,
 )
 
 SCHEDULES = {
@@ -86,6 +84,78 @@ def test_a_cosine_schedule_is_torchs_cosine_annealing(objective):
         schedule.step()
 
 
+CURVES = {
+    "constant": (Constant(0.3), {0: 0.3, 299: 0.3}),
+    "geometric": (Geometric(0.4, 0.1, steps=0.5), {0: 0.4, 75: 0.2, 150: 0.1, 299: 0.1}),
+    "geometric to the end": (Geometric(0.4, 0.1), {0: 0.4, 150: 0.2, 300: 0.1}),
+    "cosine": (Cosine(1.0, 0.0), {0: 1.0, 150: 0.5, 300: 0.0}),
+    "staircase": (
+        Staircase(1.0, 0.9, every=1 / 30, after=1 / 3, floor=0.75),
+        {109: 1.0, 110: 0.9, 120: 0.81, 299: 0.75},
+    ),
+}
+
+
+@pytest.mark.parametrize(("curve", "expected"), CURVES.values(), ids=CURVES)
+def test_lengths_that_are_shares_are_those_of_any_run(curve, expected):
+    for scale in (1, 1000):
+        within = curve.over(300 * scale)
+        assert [within(step * scale) for step in expected] == pytest.approx(list(expected.values()))
+        assert within.over(7) == within, "in steps it is the same in each run"
+
+
+def test_a_share_is_at_least_a_step_and_a_delay_may_be_none():
+    assert Geometric(0.4, 0.1, steps=0.01).over(3) == Geometric(0.4, 0.1, steps=1)
+    assert Staircase(0.4, 0.5, every=0.01, after=0.01).over(3) == Staircase(0.4, 0.5, every=1, after=0)
+
+
+def test_a_curve_of_shares_has_no_value_before_it_is_told_the_run(objective):
+    curve = Staircase(0.4, 0.5, every=3, after=0.5)
+    for use in (lambda: curve(0), lambda: NoiseSchedule(objective, curve)):
+        with pytest.raises(ValueError, match=r"lengths are in steps, got Staircase\(.*after=0.5.*; call over\(steps\)"):
+            use()
+
+
+@pytest.mark.parametrize("length", [1.5, 10.0, 0.0, -0.1, math.nan, math.inf])
+def test_a_length_that_is_neither_steps_nor_a_share_is_refused(length):
+    message = rf"must be a whole number of steps, or a share of the run above 0 and at most 1, got {length}"
+    makers = [
+        lambda: Geometric(0.4, 0.1, length),
+        lambda: Cosine(0.4, 0.1, length),
+        lambda: Staircase(0.4, 0.5, length),
+        *([lambda: Staircase(0.4, 0.5, 3, after=length)] if length != 0.0 else []),
+    ]
+    for make in makers:
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+def test_the_noises_are_the_schedules_of_their_curves(objective):
+    """By the text that checkpoints compare, too."""
+    pairs = [
+        (ConstantNoise(objective, 0.2), Constant(0.2), "ConstantNoise(Constant(value=0.2))"),
+        (
+            GeometricNoise(objective, start=0.4, end=0.1, steps=7),
+            Geometric(0.4, 0.1, 7),
+            "GeometricNoise(Geometric(start=0.4, end=0.1, steps=7))",
+        ),
+        (
+            StaircaseNoise(objective, start=0.4, factor=0.5, every=7),
+            Staircase(0.4, 0.5, 7),
+            "StaircaseNoise(Staircase(start=0.4, factor=0.5, every=7, after=0, floor=0.0))",
+        ),
+        (
+            CosineNoise(objective, start=0.4, end=0.0, steps=7),
+            Cosine(0.4, 0.0, 7),
+            "CosineNoise(Cosine(start=0.4, end=0.0, steps=7))",
+        ),
+    ]
+    for schedule, curve, text in pairs:
+        assert isinstance(schedule, NoiseSchedule)
+        assert schedule.curve == curve
+        assert repr(schedule) == text
+
+
 @every_schedule
 def test_the_first_value_is_set_when_the_schedule_is_made(make, objective):
     schedule = make(objective)
@@ -100,34 +170,6 @@ def test_a_schedule_continues_from_its_state(make, objective):
     again = make(other)
     again.load_state_dict(schedule.state_dict())
     assert values(again, other, 6) == values(schedule, objective, 6)
-
-
-def test_the_spread_variance_follows_its_schedule_and_never_reaches_the_parameters(objective):
-    schedule = SpreadVarianceSchedule(objective.base, Geometric(1e-2, 1e-4, 2))
-    seen = []
-    fit(
-        objective,
-        torch.randn(50, 2),
-        steps=3,
-        batch_size=10,
-        spread_variance_schedule=schedule,
-        callbacks=[lambda _: seen.append(float(objective.base.spread_variance))],
-    )
-    assert seen == pytest.approx([1e-3, 1e-4, 1e-4])
-    assert "_spread_variance" not in dict(objective.base.named_parameters())
-
-
-def test_fit_moves_the_noise_at_every_step(objective):
-    seen = []
-    fit(
-        objective,
-        torch.randn(50, 2),
-        steps=4,
-        batch_size=10,
-        noise_schedule=GeometricNoise(objective, start=0.8, end=0.1, steps=3),
-        callbacks=[lambda state: seen.append(state.data_noise)],
-    )
-    assert seen == pytest.approx([0.4, 0.2, 0.1, 0.1])
 
 
 @pytest.mark.parametrize(
@@ -153,20 +195,6 @@ def test_a_function_that_goes_below_zero_is_refused_when_it_does(objective):
     with pytest.raises(ValueError, match=r"data_noise must be a finite number of at least 0, got -0\.0"):
         schedule.step()
     assert objective.data_noise == pytest.approx(0.04)
-
-
-def test_a_schedule_that_will_end_below_zero_is_refused_before_the_first_step(objective):
-    schedule = NoiseSchedule(objective, lambda step: 0.1 - 0.01 * step)
-    before = [parameter.detach().clone() for parameter in objective.parameters()]
-    with pytest.raises(ValueError, match=r"noise_schedule must end at or above 0, got -0\.1.* after 20 steps"):
-        fit(objective, torch.randn(50, 2), steps=20, batch_size=10, noise_schedule=schedule)
-    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters()))
-
-
-def test_a_learning_rate_below_zero_is_refused_when_it_comes(objective):
-    falling = partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda step: 1.0 - 0.3 * step)
-    with pytest.raises(ValueError, match=r"learning_rate_schedule must stay at or above 0, got -0\.1999.* at step 4"):
-        fit(objective, torch.randn(50, 2), steps=20, batch_size=10, learning_rate=1.0, learning_rate_schedule=falling)
 
 
 def test_a_schedule_of_something_without_noise_is_refused():

@@ -22,13 +22,13 @@ from baselines.cef import ConformalLoss, conformal_embedding_flow
 from nflows_spread import initialize
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import initialize_from_patches
+from nflows_spread.training.schedules import Constant, Cosine, Staircase
 from paper.data_sets import Task
 from paper.experiment import FIXED_PRIOR, OURS, Experiment, Variant
 from paper.images import colour
 from paper.reconstruction.pictures import OF_COLOURS
 from paper.reconstruction.quality import quality_by_rank
 from paper.reconstruction.reconstructions import reconstruction_errors
-from paper.schedules import Constant, Cosine, Staircase
 
 EPOCHS = 40
 _OURS, _FASTER = Cosine(2e-3, 1e-4), Cosine(3e-3, 3e-4)

@@ -12,9 +12,9 @@ Found (``full``, seed 0): (0.0023, 0.0002) without noise and (0.19, 0.027) with 
 from functools import partial
 
 from nflows_spread.models import TABLE_1, coupling_flow
+from nflows_spread.training.schedules import Constant
 from paper import data_sets, pictures
 from paper.experiment import OURS, PAPER, Experiment
-from paper.schedules import Constant
 from paper.watching import eigenvalue
 
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}

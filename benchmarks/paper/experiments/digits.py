@@ -8,10 +8,10 @@ AAᵀ held the offset and samples came out on the wrong side of it.
 from functools import partial
 
 from nflows_spread.models import coupling_flow
+from nflows_spread.training.schedules import Cosine
 from paper import data_sets, pictures
 from paper.experiment import FIXED_PRIOR, OURS, Experiment
 from paper.measures import sample_distance
-from paper.schedules import Cosine
 
 EXPERIMENT = Experiment(
     task=data_sets.digits,

@@ -15,9 +15,9 @@ from functools import partial
 
 from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
+from nflows_spread.training.schedules import Constant, Staircase
 from paper import data_sets, entropy_estimate
 from paper.experiment import PAPER, Experiment, Variant
-from paper.schedules import Constant, Staircase
 
 _TOY = {"task": data_sets.sine, "flow": partial(coupling_flow, **TABLE_1), "learning_rate": Constant(3e-4)}
 _SQUARE = {
@@ -31,7 +31,7 @@ _SQUARE = {
 
 def _flows(*, toy_steps: int, square_steps: int) -> tuple[Variant, ...]:
     """Both objectives on both data sets; the first steps of the paper's 10k and 20k, at its rates."""
-    rate = Staircase(5e-4, factor=0.9, every=1000 / square_steps)
+    rate = Staircase(5e-4, factor=0.9, every=1000)
     toy, square = {**_TOY, "steps": toy_steps}, {**_SQUARE, "steps": square_steps, "learning_rate": rate}
     return tuple(
         Variant(f"{name}, entropy {said}", {**PAPER.changes, **settings, "entropy": entropy})

@@ -18,9 +18,9 @@ from functools import partial
 
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_3, convolutional_flow
+from nflows_spread.training.schedules import Geometric, Staircase
 from paper import data_sets, measures, pictures
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
-from paper.schedules import Geometric, Staircase
 
 _PAPER = PAPER.also(
     {
@@ -38,7 +38,7 @@ EXPERIMENT = Experiment(
     variants=(OURS, FIXED_PRIOR),
     steps=300,
     batch_size=100,
-    data_noise=Geometric(0.1, 0.05),
+    data_noise=Geometric(0.1, 0.05, steps=0.7),
     factor=RunningAverageFactor,
     learn_mean=True,
     samples=2000,

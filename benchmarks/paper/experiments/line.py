@@ -11,9 +11,9 @@ noise on the data nothing keeps the flow from shrinking the line (see ``collapse
 from functools import partial
 
 from nflows_spread.models import TABLE_1, coupling_flow
+from nflows_spread.training.schedules import Constant, Geometric
 from paper import data_sets
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
-from paper.schedules import Constant, Geometric
 
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
@@ -21,7 +21,7 @@ EXPERIMENT = Experiment(
     task=data_sets.line,
     flow=partial(coupling_flow, **TABLE_1),
     variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
-    data_noise=Geometric(0.3, 0.02),
+    data_noise=Geometric(0.3, 0.02, steps=0.7),
     spread_variance=4e-6,
     profiles={
         "full": {"steps": 10_000},

@@ -20,19 +20,19 @@ from functools import partial
 
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow, principal_flow
+from nflows_spread.training.schedules import Cosine, Geometric, Staircase
 from paper import pictures
 from paper.dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant
 from paper.images import digits
 from paper.measures import sample_quality
-from paper.schedules import Cosine, Geometric, Staircase
 
 _PAPER_NOISE = Staircase(0.05, factor=0.9, every=1 / 30, after=1 / 3, floor=0.01)
 _PAPER = PAPER.also({"data_noise": _PAPER_NOISE, "factor": LowerTriangularFactor})
 _PRINCIPAL_FLOW = {
     "flow": partial(principal_flow, TABLE_4["image_shape"]),
     "learning_rate": Cosine(5e-3, 1e-4),
-    "data_noise": Geometric(0.5, 0.1),
+    "data_noise": Geometric(0.5, 0.1, steps=0.7),
 }
 _PRINCIPAL = Variant("principal coordinates", {**_PRINCIPAL_FLOW, "factor": RunningAverageFactor.of_decay(0.995)})
 _PRINCIPAL_FIXED = Variant("principal coordinates, fixed prior", {**_PRINCIPAL_FLOW, "fixed_prior": True})
@@ -59,7 +59,7 @@ EXPERIMENT = Experiment(
     **table_4(300, principal=1000),
     batch_size=100,
     learning_rate=Cosine(2e-3, 4e-5),
-    data_noise=Geometric(0.3, 0.05),
+    data_noise=Geometric(0.3, 0.05, steps=0.7),
     factor=RunningAverageFactor.of_decay(0.99, lag=0.05),
     learn_mean=True,
     gradient_clip=50.0,

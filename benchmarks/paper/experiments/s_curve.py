@@ -12,9 +12,9 @@ correlation 0.97 and 0.98) and the fixed prior does so less well (0.85), but doe
 from functools import partial
 
 from nflows_spread.models import TABLE_2, coupling_flow
+from nflows_spread.training.schedules import Constant, Staircase
 from paper import data_sets
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
-from paper.schedules import Constant, Staircase
 
 _PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)}
 _FIRST_STEPS = {"batch_size": 500, "learning_rate": Constant(5e-4)}  # of the paper's
