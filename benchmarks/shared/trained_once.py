@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.training import Checkpoints, fit
-from nflows_spread.training.files import read_archive, write_archive
+from nflows_spread.training.archives import read_archive, write_archive
 
 _KIND = "benchmark model"
 _VERSION = 1

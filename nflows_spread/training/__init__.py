@@ -1,6 +1,7 @@
 """Training on Lightning Fabric: ``fit``, schedules, checkpoints, saved models. Needs the extra ``train``."""
 
 from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.callbacks import Callback, TrainingState
 from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, restore_objective
 from nflows_spread.training.evaluation import (
     Evaluation,
@@ -11,7 +12,7 @@ from nflows_spread.training.evaluation import (
 )
 from nflows_spread.training.fitting import fit
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
-from nflows_spread.training.result import Callback, FitResult, NotFiniteError, TrainingState
+from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.saving import load_model, save_model
 from nflows_spread.training.schedules import (
     Constant,

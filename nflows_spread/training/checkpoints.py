@@ -11,9 +11,9 @@ from typing import Any
 from torch import nn
 
 from nflows_spread import validation
+from nflows_spread.training.archives import link_atomically, read_archive, remove_unfinished, write_archive
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.comparison import check_same_parts, check_same_shapes
-from nflows_spread.training.files import link_atomically, read_archive, remove_unfinished, write_archive
 
 _KIND = "checkpoint"
 _VERSION = 1

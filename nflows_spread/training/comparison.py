@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nflows_spread.hosts import Density, base_of, decode, encode_with_logabsdet
 from nflows_spread.training.evaluation import evaluating
-from nflows_spread.training.randomness import set_aside
+from nflows_spread.training.randomness import isolated_randomness
 
 _ROWS = 4
 _DIFFERENT = 1e-3
@@ -75,7 +75,7 @@ def check_same_results(source: str, other: nn.Module, flow: nn.Module) -> None:
     its log-determinants, is not compared.
     """
     flow, other = _on_the_cpu(flow), _on_the_cpu(other)
-    with evaluating(flow), evaluating(other), set_aside(flow), set_aside(other):
+    with evaluating(flow), evaluating(other), isolated_randomness(flow), isolated_randomness(other):
         for context in _contexts_for(flow):
             points = _attempt(_points_of, flow, context)
             expected = None if points is None else _attempt(_results, flow, points, context)

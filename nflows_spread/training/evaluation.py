@@ -16,7 +16,7 @@ from nflows_spread.dimension import rules
 from nflows_spread.dimension.quick import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.training.randomness import set_aside
+from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
 
 _ROWS = 256
@@ -118,7 +118,7 @@ class StopOnStableDimension(_Patience):
 def held_out_loss(objective: nn.Module, held_out: Batch) -> float:
     """The mean loss on held-out rows, in evaluation mode and with the same noise each time."""
     total, rows = 0.0, len(held_out[0])
-    with evaluating(objective), set_aside(objective):
+    with evaluating(objective), isolated_randomness(objective):
         for parts in zip(*(part.split(_CHUNK) for part in held_out)):
             total += float(objective(*parts)) * len(parts[0])
     return total / rows

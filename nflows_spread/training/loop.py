@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread.training.causes import explained, likely_cause, one_number
+from nflows_spread.training.callbacks import TrainingState
 from nflows_spread.training.checkpoints import Checkpoints
+from nflows_spread.training.diagnosis import explained, likely_cause, one_number
 from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
 from nflows_spread.training.interruptions import Interruptions
 from nflows_spread.training.optimization import follows_the_loss
-from nflows_spread.training.parts import Limits, Parts
 from nflows_spread.training.progress import ProgressBar
-from nflows_spread.training.result import FitResult, NotFiniteError, TrainingState
+from nflows_spread.training.result import FitResult, NotFiniteError
+from nflows_spread.training.run_parts import Limits, Parts
 from nflows_spread.training.snapshot import own_state, shared_state
 
 _PULSE_SECONDS = 0.25
@@ -213,9 +214,9 @@ class Run:
         value = self._value()
         is_best = value < self.best
         self.best = value if is_best else self.best
-        shares = self.parts.processes.gather(own_state(self))
+        own = self.parts.processes.gather(own_state(self))
         if self.parts.processes.rank == 0:
-            content = {**shared_state(self), "processes": shares, "is_best": is_best}
+            content = {**shared_state(self), "processes": own, "is_best": is_best}
             self.checkpoints.write(self.state.step, content, is_best=is_best)
         self.checkpoint, self.losses_at_checkpoint = path, len(self.losses)
 

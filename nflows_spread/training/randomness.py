@@ -92,7 +92,7 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 @contextmanager
-def set_aside(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
+def isolated_randomness(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
     """Randomness from a fixed seed inside, and afterwards all generators, those of modules too, as they were before.
 
     For measurements during training, which must neither be noisy nor change what comes next.

@@ -17,9 +17,9 @@ from nflows_spread import models
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
+from nflows_spread.training.archives import read_archive, write_archive
 from nflows_spread.training.comparison import check_same_parts, check_same_results, check_same_shapes, parts_of
-from nflows_spread.training.files import read_archive, write_archive
-from nflows_spread.training.randomness import set_aside
+from nflows_spread.training.randomness import isolated_randomness
 
 _KIND = "model"
 _VERSION = 1
@@ -125,7 +125,7 @@ def _builder_called(name: str, path: str | Path) -> Builder:
 def _build(build: Builder, architecture: Mapping[str, Any]) -> nn.Module:
     """What the builder makes of its arguments. Its first values are written over, so no draw of them may be missed."""
     base = architecture["base"]
-    with set_aside():
+    with isolated_randomness():
         arguments = {} if base is None else {"base": _base_from(base)}
         return build(**architecture["config"], **arguments)
 

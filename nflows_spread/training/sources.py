@@ -23,7 +23,7 @@ Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """The part of the work that falls to one process.
 
     Attributes:
@@ -41,7 +41,7 @@ class Share:
     dtype: torch.dtype
 
 
-def source_of(data: object, share: Share) -> Source | None:
+def source_of(data: object, shard: Shard) -> Source | None:
     """The rows of what ``as_tensors`` takes, of an ``.npy`` file or of a map-style data set; None for anything else.
 
     Raises:
@@ -54,7 +54,7 @@ def source_of(data: object, share: Share) -> Source | None:
         return _MappedFile(data)
     tensors = as_tensors("data", data)
     if tensors is not None:
-        return _Tensors(tensors, share)
+        return _Tensors(tensors, shard)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping):
         return _Dataset(cast(Dataset[Any], data))
     return None
@@ -75,12 +75,12 @@ class Source(Protocol):
 class _Tensors:
     """Tensors of equal length that stay on one device; a batch is a gather and nothing else."""
 
-    def __init__(self, tensors: Sequence[Tensor], share: Share) -> None:
+    def __init__(self, tensors: Sequence[Tensor], shard: Shard) -> None:
         validation.points("data", tensors[0])
         if any(len(tensor) != len(tensors[0]) for tensor in tensors):
             raise ValueError(f"data and context must have as many rows, got {[len(tensor) for tensor in tensors]}")
-        self._tensors = [moved(tensor, share) for tensor in tensors]
-        self.device = share.device
+        self._tensors = [moved(tensor, shard) for tensor in tensors]
+        self.device = shard.device
 
     def __len__(self) -> int:
         return len(self._tensors[0])
@@ -139,9 +139,9 @@ def as_batch(batch: Any) -> Batch:
     return parts
 
 
-def moved(part: Tensor, share: Share) -> Tensor:
+def moved(part: Tensor, shard: Shard) -> Tensor:
     """On the device of training, and in its dtype if it is of a floating one."""
-    return part.to(share.device, share.dtype if part.is_floating_point() else None, non_blocking=True)
+    return part.to(shard.device, shard.dtype if part.is_floating_point() else None, non_blocking=True)
 
 
 def finite_rows(batch: Tensor, index: Tensor, where: str = "a batch") -> Tensor:

@@ -19,22 +19,22 @@ from nflows_spread import validation
 from nflows_spread.factors.running_average import averages_of_this_process
 from nflows_spread.hosts.starts import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
+from nflows_spread.training.archives import read_archive, write_archive
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
+from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import transforms_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
-from nflows_spread.training.files import read_archive, write_archive
 from nflows_spread.training.loop import Run
 from nflows_spread.training.optimization import default_optimizer, follows_the_loss
-from nflows_spread.training.parts import Limits, Parts, Schedule
 from nflows_spread.training.precision import Precision, nets_in
-from nflows_spread.training.result import Callback, FitResult, NotFiniteError
+from nflows_spread.training.result import FitResult, NotFiniteError
+from nflows_spread.training.run_parts import Limits, Parts, Schedule
 from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
-from nflows_spread.training.settings import check_same_settings, settings_of
-from nflows_spread.training.snapshot import continue_from, shared_state
-from nflows_spread.training.sources import Batch, Share, Table
+from nflows_spread.training.snapshot import check_same_settings, continue_from, settings_of, shared_state
+from nflows_spread.training.sources import Batch, Shard, Table
 from nflows_spread.training.tables import as_tensors
 
 LearningRateSchedule = LRScheduler | Callable[[Optimizer], LRScheduler]
@@ -88,15 +88,15 @@ def train(fabric: Fabric, job: Job) -> _Trained:
         objective, learning_rate=job.learning_rate, weight_decay=job.weight_decay
     )
     dtype = next(parameter.dtype for parameter in objective.parameters() if parameter.is_floating_point())
-    share = Share(job.batch_size, processes.rank, processes.count, processes.device, dtype)
+    shard = Shard(job.batch_size, processes.rank, processes.count, processes.device, dtype)
     parts = Parts(
         objective=objective,
         forward=forward,
         optimizer=optimizer,
-        batches=batches_of(job.data, share, generator),
+        batches=batches_of(job.data, shard, generator),
         schedules=_schedules(job, optimizer),
         average=None if job.average is None else MovingAverage(objective, job.average),
-        held_out=_held_out(job.held_out, share),
+        held_out=_held_out(job.held_out, shard),
         early_stop=job.early_stop,
         callbacks=job.callbacks,
         generators=randomness.generators_of(generator, *generators),
@@ -229,7 +229,7 @@ def _given_schedules(job: Job) -> dict[str, Schedule]:
     return schedules
 
 
-def _held_out(held_out: HeldOut | None, share: Share) -> Batch | None:
+def _held_out(held_out: HeldOut | None, shard: Shard) -> Batch | None:
     """The held-out rows where training happens."""
     if held_out is None:
         return None
@@ -242,7 +242,7 @@ def _held_out(held_out: HeldOut | None, share: Share) -> Batch | None:
     validation.points("held_out", parts[0])
     if any(len(part) != len(parts[0]) for part in parts):
         raise ValueError(f"held_out and its context must have as many rows, got {[len(part) for part in parts]}")
-    return tuple(part.to(share.device, share.dtype if part.is_floating_point() else None) for part in parts)
+    return tuple(part.to(shard.device, shard.dtype if part.is_floating_point() else None) for part in parts)
 
 
 def _check_initialized(objective: nn.Module) -> None:

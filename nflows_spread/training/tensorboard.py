@@ -14,9 +14,9 @@ from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.hosts import decode, encode
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.manifold import sample
+from nflows_spread.training.callbacks import TrainingState
 from nflows_spread.training.evaluation import evaluating
-from nflows_spread.training.randomness import set_aside
-from nflows_spread.training.result import TrainingState
+from nflows_spread.training.randomness import isolated_randomness
 
 _CURVES = 16
 _ROWS = 256
@@ -85,7 +85,7 @@ class TensorBoard:
     def _write_look(self, state: TrainingState, objective: SpreadKLLoss) -> None:
         flow, x = objective.flow, state.batch[0][:_ROWS]
         context = state.batch[1][:_ROWS] if len(state.batch) > 1 else None
-        with evaluating(objective), set_aside(objective):
+        with evaluating(objective), isolated_randomness(objective):
             error = (decode(flow, encode(flow, x, context), context) - x).abs().max()
             self._scalar("invertibility_error", float(error), state.step)
             try:

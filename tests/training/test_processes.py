@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training import Checkpoints, GeometricNoise, NotFiniteError, fit, read_checkpoint
+from nflows_spread.training.batches import for_process
 from nflows_spread.training.engine import Fabric, launch
-from nflows_spread.training.loaders import for_process
 from nflows_spread.transforms import VolumePreservingActNorm
 
 ROOT = Path(__file__).parents[2]

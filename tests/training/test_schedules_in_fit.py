@@ -1,4 +1,4 @@
-"""Schedules that ``fit`` is given: of the data noise, the spread variance and the learning rate, or their curves alone."""
+"""Schedules that fit is given: of the data noise, the spread variance and the learning rate, or curves alone."""
 
 from functools import partial
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.evaluation import evaluating
-from nflows_spread.training.randomness import set_aside
+from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
 
 _UNSCALED = 100.0
@@ -93,7 +93,7 @@ def _domain(objective: nn.Module, batch: Batch, *, first: bool) -> str | None:
     if not isinstance(objective, SpreadKLLoss):
         return None
     x = batch[0]
-    with evaluating(objective), set_aside(objective):
+    with evaluating(objective), isolated_randomness(objective):
         largest = [_largest_result(objective.flow, *(part[i : i + 1] for part in batch[:2])) for i in range(len(x))]
     bad = [i for i, value in enumerate(largest) if not math.isfinite(value)]
     if any(_OUT_OF_HAND < value < math.inf for value in largest):
@@ -124,7 +124,7 @@ def _largest_result(flow: nn.Module, x: Tensor, context: Tensor | None = None) -
 
 @torch.no_grad()
 def _takes_no_context(objective: nn.Module, batch: Batch) -> bool:
-    with evaluating(objective), set_aside(objective):
+    with evaluating(objective), isolated_randomness(objective):
         try:
             objective(batch[0])
         except Exception:  # whatever it is, the context is not alone to blame
