@@ -3,13 +3,7 @@
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.callbacks import Callback, TrainingState
 from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, restore_objective
-from nflows_spread.training.evaluation import (
-    Evaluation,
-    StopOnHeldOutLoss,
-    StopOnStableDimension,
-    StopRule,
-    current_dimension,
-)
+from nflows_spread.training.evaluation import Evaluation, current_dimension
 from nflows_spread.training.fitting import fit
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
 from nflows_spread.training.result import FitResult, NotFiniteError
@@ -26,6 +20,7 @@ from nflows_spread.training.schedules import (
     Staircase,
     StaircaseNoise,
 )
+from nflows_spread.training.stop_rules import StopOnHeldOutLoss, StopOnStableDimension, StopRule
 from nflows_spread.training.tensorboard import TensorBoard
 
 __all__ = [

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 
 _ARCHIVE = b"PK\x03\x04"
+"""First bytes of a zip archive, which torch writes; a plain pickle has others."""
+
 _ASIDE = ".unfinished"
+"""How the names of files end that are not whole yet."""
 
 
 def write_archive(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:

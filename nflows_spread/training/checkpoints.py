@@ -17,6 +17,7 @@ from nflows_spread.training.comparison import check_same_parts, check_same_shape
 
 _KIND = "checkpoint"
 _VERSION = 1
+"""Of the format; newer ones than this are refused."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
 
 _UNSCALED = 100.0
-"""Data of unit scale has no values beyond it."""
+"""Largest absolute value of data of about unit scale; beyond it the data was not scaled. A choice; not measured."""
 
 _OUT_OF_HAND = 1e6
-"""Latents beyond it are those of a flow whose parameters have run away, which says nothing about its domain."""
+"""Latents beyond it are of a flow whose parameters have run away, which says nothing about its domain. A choice."""
 
 _OF_THE_OPTIMIZER = "lower the learning rate, set gradient_clip, or raise the data noise"
 

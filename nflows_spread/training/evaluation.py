@@ -1,17 +1,14 @@
-"""How a run is judged while it lasts: held-out loss, dimension, and when that is reason to stop."""
+"""Evaluation of a run while it lasts: the loss of held-out rows, and the intrinsic dimension as it stands."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import validation
 from nflows_spread.dimension import rules
 from nflows_spread.dimension.quick import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
@@ -20,13 +17,18 @@ from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
 
 _ROWS = 256
+"""Rows that the dimension is read off. A choice; not measured."""
+
 _CHUNK = 1024
+"""Held-out rows that are evaluated at once, for the sake of memory. A choice; not measured."""
+
 _LARGEST_MEASURED = 64
+"""Features up to which the dimension is that of the whole spectrum, beyond them of a quick one. A choice."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One look at a run.
+    """What an evaluation of a run has found.
 
     Attributes:
         step: steps done.
@@ -37,81 +39,6 @@ class Evaluation:
     step: int
     loss: float | None
     dimension: int | None
-
-
-class StopRule(Protocol):
-    """Says after each evaluation whether to go on. Its state travels in checkpoints."""
-
-    def __call__(self, evaluation: Evaluation) -> str | None:
-        """The reason to stop, or None."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
-
-
-class _Patience:
-    """State and settings in the fields of a dataclass."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All fields."""
-        return asdict(self)  # type: ignore[call-overload]
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from ``state_dict``."""
-        for name, value in state.items():
-            setattr(self, name, value)
-
-
-@dataclass
-class StopOnHeldOutLoss(_Patience):
-    """Stop when the held-out loss has not fallen by ``min_improvement`` nats in ``patience`` evaluations."""
-
-    patience: int = 10
-    min_improvement: float = 0.0
-    best: float = field(default=math.inf, repr=False)
-    waited: int = field(default=0, repr=False)
-
-    def __post_init__(self) -> None:
-        validation.positive_int("patience", self.patience)
-        validation.non_negative("min_improvement", self.min_improvement)
-
-    def __call__(self, evaluation: Evaluation) -> str | None:
-        if evaluation.loss is None:
-            raise ValueError("StopOnHeldOutLoss needs held-out data, got none; pass held_out to fit")
-        if evaluation.loss < self.best - self.min_improvement:
-            self.best, self.waited = evaluation.loss, 0
-            return None
-        self.waited += 1
-        if self.waited < self.patience:
-            return None
-        return f"the held-out loss has not improved in {self.waited} evaluations"
-
-
-@dataclass
-class StopOnStableDimension(_Patience):
-    """Stop when ``patience`` evaluations in a row gave the same dimension, once ``after`` steps are done.
-
-    With a noise schedule let ``after`` be its number of steps: the dimension may change with the noise.
-    """
-
-    patience: int = 10
-    after: int = 0
-    dimension: int | None = field(default=None, repr=False)
-    seen: int = field(default=0, repr=False)
-
-    def __post_init__(self) -> None:
-        validation.positive_int("patience", self.patience)
-        validation.non_negative("after", self.after)
-
-    def __call__(self, evaluation: Evaluation) -> str | None:
-        if evaluation.step < self.after or evaluation.dimension is None:
-            return None
-        self.seen = self.seen + 1 if evaluation.dimension == self.dimension else 1
-        self.dimension = evaluation.dimension
-        if self.seen < self.patience:
-            return None
-        return f"the dimension was {self.dimension} in {self.seen} evaluations in a row"
 
 
 @torch.no_grad()

@@ -25,7 +25,10 @@ from nflows_spread.training.run_parts import Limits, Parts
 from nflows_spread.training.snapshot import own_state, shared_state
 
 _PULSE_SECONDS = 0.25
+"""Seconds between pulses: often for the eye, rarely for a device that must be waited for. A choice; not measured."""
+
 _LONGEST_PULSE = 1000
+"""Most steps between pulses, so that a loss that is not finite is noticed. A choice; not measured."""
 
 
 class Run:

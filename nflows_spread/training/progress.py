@@ -11,6 +11,7 @@ from nflows_spread.training.evaluation import current_dimension
 from nflows_spread.training.sources import Batch
 
 _SHARE_OF_TIME = 0.02
+"""Of the time, at most, goes into the dimension that is shown. A choice."""
 
 
 class ProgressBar:

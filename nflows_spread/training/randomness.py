@@ -12,7 +12,10 @@ import torch
 from torch import nn
 
 _SEED_BITS = 62
-_GOLDEN = 0x1E3779B97F4A7C15  # odd, so that ranks never share a seed
+"""Of a seed that is drawn: torch draws and takes signed integers of 64 bits."""
+
+_GOLDEN = 0x1E3779B97F4A7C15
+"""Between seeds of ranks: 2⁶⁴ over the golden ratio without its highest bit; odd, so that no two ranks share one."""
 
 
 def generators_of(*owners: object) -> list[torch.Generator]:

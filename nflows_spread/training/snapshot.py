@@ -22,7 +22,10 @@ from nflows_spread.training.evaluation import Evaluation
 from nflows_spread.training.run_parts import Limits, Parts, Schedule
 
 _NOT_SETTINGS = ("params", "lr", "initial_lr", "fused", "foreach", "capturable", "differentiable")
+"""Of an optimizer's groups: how a step is computed, or what schedules change."""
+
 _PROGRESS = ("last_epoch", "optimizer", "best", "num_bad_epochs", "cooldown_counter")
+"""Of torch's schedules: how far they are."""
 
 
 class Resumable(Protocol):

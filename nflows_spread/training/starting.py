@@ -26,7 +26,7 @@ from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import transforms_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
-from nflows_spread.training.evaluation import Evaluation, StopRule
+from nflows_spread.training.evaluation import Evaluation
 from nflows_spread.training.loop import Run
 from nflows_spread.training.optimization import default_optimizer, follows_the_loss
 from nflows_spread.training.precision import Precision, nets_in
@@ -35,6 +35,7 @@ from nflows_spread.training.run_parts import Limits, Parts, Schedule
 from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
 from nflows_spread.training.snapshot import check_same_settings, continue_from, settings_of, shared_state
 from nflows_spread.training.sources import Batch, Shard, Table
+from nflows_spread.training.stop_rules import StopRule
 from nflows_spread.training.tables import as_tensors
 
 LearningRateSchedule = LRScheduler | Callable[[Optimizer], LRScheduler]

@@ -19,8 +19,13 @@ from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 
 _CURVES = 16
+"""Largest eigenvalues that are written. A choice."""
+
 _ROWS = 256
+"""Rows of the batch that spectrum and samples are taken from. A choice; not measured."""
+
 _PIXELS = 64
+"""A side of the histograms, in pixels, and the most images that are shown. A choice."""
 
 
 class TensorBoard:
