@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -45,6 +46,8 @@ def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
     Args:
         names: new names by the old ones.
 
+    ``dataclasses.replace``, which gives each field that it was not told at its present value, takes old names too.
+
     Raises:
         TypeError: from a call that gives an argument under both names.
 
@@ -62,9 +65,10 @@ def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
 
         @wraps(call)
         def translated(*args: Any, **given: Any) -> Any:
+            replacing = is_dataclass(made) and all(field.name in given for field in fields(made) if field.init)
             for old in names.keys() & given.keys():
                 now = names[old]
-                if now in given:
+                if now in given and not replacing:
                     raise TypeError(f"{made.__name__} takes {now} once, got it as {old} too; {old} is its old name")
                 _warn(f"the argument {old} of {made.__name__} is now called {now}")
                 given[now] = given.pop(old)

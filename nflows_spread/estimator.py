@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.annealing import StableDimension, trained_by
 from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
 from nflows_spread.dimension.chart import chart_of
-from nflows_spread.dimension.consensus import consensus
+from nflows_spread.dimension.consensus import consensus, readings_of
 from nflows_spread.dimension.density import density_dimension, score_of
 from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
 from nflows_spread.dimension.shells import shells_of
-from nflows_spread.dimension.stability import StableVerdict, readings_of
 from nflows_spread.dimension.variation import parts_of
 from nflows_spread.exceptions import not_fitted_error
 from nflows_spread.hosts import decode, encode, log_prob
 from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.parameters import Parameters
-from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread.recipe import Recipe
 from nflows_spread.units import Units
 
 _FEWEST = 50
@@ -121,18 +121,18 @@ class SpreadFlowEstimator(Parameters):
         generator.manual_seed(seed)
         units = Units.of(x, standardize=validation.switch("standardize", self.standardize))
         unit = units.to_flow(x)
-        check_outliers(unit, data_noise=recipe.least_noise)
+        check_outliers(unit, data_noise=recipe.min_noise)
         if units.scale.dim() > 0:
             warn_of_hidden_columns(x, units.scale, labels)
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
-        held_out, kept = shuffled.tensor_split([max(1, int(recipe.held_out * len(unit)))])
+        held_out, kept = shuffled.tensor_split([max(1, int(recipe.validation_fraction * len(unit)))])
         objective = trained_by(
             recipe,
             kept,
             nearest=neighbours.nearest,
             generator=generator,
-            watch=StableVerdict(unit, neighbours, looks=recipe.looks),
+            stop=StableDimension(unit, neighbours, patience=recipe.patience),
             max_minutes=self.max_minutes,
             progress=self.progress,
         )

@@ -48,6 +48,11 @@ def test_an_argument_under_both_names_is_refused():
         Settings(patience=1, looks=2)
 
 
+def test_a_field_is_replaced_under_its_old_name():
+    with pytest.warns(DeprecationWarning, match="the argument looks of Settings is now called patience"):
+        assert replace(Settings(patience=3, steps=4), looks=5) == Settings(5, 4)
+
+
 def test_an_argument_of_another_name_is_refused_as_ever():
     with pytest.raises(TypeError, match="unexpected keyword argument 'look'"):
         Settings(look=2)

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
         began = time.perf_counter()
         # all steps: the verdict on the whole is stable long before the map is
-        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps, looks=options.steps))
+        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps, patience=options.steps))
         away = points.to_joint > AWAY
         right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
         results[name] = {"share_right": right, "points": int(away.sum()), "seconds": time.perf_counter() - began}

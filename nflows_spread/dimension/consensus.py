@@ -6,14 +6,19 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.evidence import gap_evidence
-from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.thickness import denoised, felt_by, thickness_of
 from nflows_spread.dimension.variation import Part
 
 _COMPARED = ("signal_to_noise", "neighbours", "denoising")
+_POINTS = 1000
+_DENOISED = 4
 
 
 @dataclass(frozen=True)
@@ -128,3 +133,28 @@ def consensus(readings: Readings) -> IntrinsicDimension:
 def _rounded(value: float) -> int:
     """The nearest whole number, the larger one in the middle."""
     return math.floor(value + 0.5)
+
+
+def readings_of(
+    flow: nn.Module,
+    x: Tensor,
+    neighbours: NeighbourDimension,
+    *,
+    data_noise: float,
+    generator: torch.Generator | None = None,
+) -> Readings:
+    """What the spectrum and the neighbours say; the neighbours of the denoised points where they feel noise.
+
+    Args:
+        flow: a trained flow.
+        x: the data in units of the flow, shape (n, D).
+        neighbours: what they say of ``x``.
+        data_noise: σ_x, in the same units.
+        generator: source of noise.
+    """
+    found = spectrum(flow, x[:_POINTS], data_noise=data_noise, generator=generator)
+    thickness = thickness_of(found, neighbours)
+    if felt_by(neighbours, thickness, x.shape[1]):
+        clean = denoised(flow, x, variance=data_noise**2 + thickness**2, times=_DENOISED)
+        neighbours = neighbour_dimension(clean, noisy=True, generator=generator)
+    return Readings(found, neighbours, thickness=thickness)

@@ -5,10 +5,9 @@ import torch
 from nflows.flows import Flow
 from nflows.transforms import PointwiseAffineTransform
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.dimension.consensus import consensus
+from nflows_spread import DegenerateGaussian
+from nflows_spread.dimension.consensus import consensus, readings_of
 from nflows_spread.dimension.neighbours import neighbour_dimension
-from nflows_spread.dimension.stability import StableVerdict, readings_of
 from nflows_spread.dimension.thickness import denoised
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -59,11 +58,3 @@ def test_neighbours_that_feel_no_noise_are_those_of_the_points_themselves(thickn
     assert found.neighbours is raw
     assert found.thickness == 0.0
     assert int(consensus(found)) == 2
-
-
-def test_verdicts_are_stable_once_the_last_ones_are_equal():
-    x, objective = plane(0.0), SpreadKLLoss(flow_of(DATA_NOISE**2), data_noise=DATA_NOISE)
-    watch = StableVerdict(x, neighbour_dimension(x), looks=3)
-    watch.verdicts.extend([2, 2, 2, 1])
-    assert [watch(objective) for _ in range(4)] == [False, False, True, True]
-    assert watch.verdicts == [2, 2, 2, 1, 2, 2, 2, 2]

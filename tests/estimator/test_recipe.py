@@ -1,12 +1,25 @@
-"""The recipe's rules of size, and how the noise and the learning rate move while it trains."""
+"""The estimator's recipe: its rules of size, and its numbers under their old names."""
+
+import pickle
+from dataclasses import replace
 
 import pytest
-import torch
 
-from nflows_spread import recipe
-from nflows_spread.recipe import Recipe, couplings_for, trained_by, width_for
+from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
+from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
+from support import refused
 
-SMALL = Recipe(steps=100, layers=2, hidden_features=8, bins=4, first_look=20, look_every=10)
+OLD_NAMES = {
+    "annealed": ("anneal_fraction", 0.5),
+    "first_look": ("first_check", 7),
+    "look_every": ("check_every", 8),
+    "looks": ("patience", 9),
+    "least_noise": ("min_noise", 0.002),
+    "held_out": ("validation_fraction", 0.3),
+}
+every_old_name = pytest.mark.parametrize(
+    ("old", "now", "value"), [(k, *v) for k, v in OLD_NAMES.items()], ids=OLD_NAMES
+)
 
 
 def test_nets_are_as_wide_as_a_28th_of_the_rows_to_the_nearest_multiple_of_eight():
@@ -22,77 +35,63 @@ def test_few_features_take_more_couplings():
     assert {features: couplings_for(features) for features in expected} == expected
 
 
-class Watch:
-    """Ends the annealing at its n-th look."""
-
-    def __init__(self, stop_at, thickness=0.0):
-        self.stop_at, self.thickness, self.looks = stop_at, thickness, 0
-
-    def __call__(self, objective):
-        self.looks += 1
-        return self.looks == self.stop_at
+def test_the_size_of_the_flow_follows_from_the_data():
+    assert [width_for(rows) for rows in (50, 450, 1800, 9000, 10**6)] == [16, 16, 64, 128, 128]
+    assert [couplings_for(features) for features in (2, 3, 5, 12, 100)] == [12, 10, 8, 7, 6]
+    assert [factor_for(features) for features in (2, 512)] == [LowerTriangularFactor] * 2
+    assert [factor_for(features) for features in (513, 3072)] == [SpreadCholeskyFactor] * 2
 
 
-@pytest.fixture
-def train(monkeypatch):
-    """Trains by the recipe and tells the learning rate and σ_x after every step."""
-    fit, seen = recipe.fit, []
-
-    def observed(*args, callbacks, **options):
-        def record(state):
-            seen.append((state.learning_rate, state.data_noise))
-
-        return fit(*args, callbacks=[record, *callbacks], **options)
-
-    def train(watch=None, nearest=0.1):
-        x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
-        trained_by(SMALL, x, nearest=nearest, generator=torch.Generator().manual_seed(0), watch=watch)
-        return map(list, zip(*seen))
-
-    monkeypatch.setattr(recipe, "fit", observed)
-    return train
+@pytest.mark.parametrize(
+    ("numbers", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+        ({"steps": 2.5}, TypeError, "steps must be an integer, got 2.5"),
+        ({"hidden_features": 0}, ValueError, "hidden_features must be at least 1, got 0"),
+        ({"check_every": 0}, ValueError, "check_every must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate must be a finite number above 0"),
+        ({"anneal_fraction": 1.5}, ValueError, "anneal_fraction must be above 0 and at most 1, got 1.5"),
+        ({"validation_fraction": 1.0}, ValueError, "validation_fraction must be below 1"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(numbers, error, message):
+    with refused(error, message):
+        Recipe(**numbers)
 
 
-def test_the_learning_rate_falls_along_a_straight_line_to_an_eleventh(train):
-    rates, _ = train()
-    assert rates == pytest.approx([SMALL.learning_rate * (1.0 - step / 110) for step in range(1, 101)])
+@every_old_name
+def test_a_number_is_set_and_read_under_its_old_name(old, now, value):
+    with pytest.warns(DeprecationWarning, match=f"{old} of Recipe is now called {now}"):
+        recipe = Recipe(**{old: value})
+    assert recipe == Recipe(**{now: value})
+    with pytest.warns(DeprecationWarning, match=rf"Recipe\.{old} is now called {now}"):
+        assert getattr(recipe, old) == value
+    assert old not in repr(recipe)
 
 
-def test_where_the_annealing_ends_early_the_learning_rate_still_falls_to_an_eleventh(train):
-    rates, _ = train(Watch(stop_at=2))  # at step 30, of the 80 of the annealing
-    assert len(rates) == 30 + 20
-    assert rates[29] == pytest.approx(SMALL.learning_rate * (1.0 - 30 / 110))
-    assert rates[-1] == pytest.approx(SMALL.learning_rate / 11)
-    falls = torch.tensor(rates[29:]).diff()
-    torch.testing.assert_close(falls, falls.mean().expand(20), rtol=1e-3, atol=0.0)
+@every_old_name
+def test_a_number_is_replaced_under_its_old_name(old, now, value):
+    recipe = Recipe(steps=70)
+    with pytest.warns(DeprecationWarning, match=f"{old} of Recipe is now called {now}"):
+        assert replace(recipe, **{old: value}) == replace(recipe, **{now: value})
 
 
-def test_the_noise_falls_by_a_constant_ratio_until_the_settling(train):
-    _, noises = train()
-    ratio = SMALL.last_noise / SMALL.first_noise
-    expected = [SMALL.first_noise * ratio ** (step / 80) for step in range(1, 81)] + [SMALL.last_noise] * 20
-    assert noises == pytest.approx(expected)
+@every_old_name
+def test_a_number_under_both_names_is_refused(old, now, value):
+    with pytest.raises(TypeError, match=f"takes {now} once, got it as {old} too"):
+        Recipe(**{old: value, now: value})
 
 
-def test_the_settling_takes_the_noise_to_its_end_in_its_first_half(train):
-    _, noises = train(Watch(stop_at=2))
-    begin = SMALL.first_noise * (SMALL.last_noise / SMALL.first_noise) ** (30 / 80)
-    expected = [begin * (SMALL.last_noise / begin) ** (step / 10) for step in range(1, 11)]
-    assert noises[30:] == pytest.approx(expected + [SMALL.last_noise] * 10)
-
-
-@pytest.mark.parametrize(("nearest", "end"), [(0.1, 0.01), (0.006, 0.006), (1e-5, 0.003)])
-def test_the_noise_ends_at_the_nearest_neighbours_between_its_bounds(train, nearest, end):
-    _, noises = train(nearest=nearest)
-    assert noises[-1] == pytest.approx(end)
-
-
-def test_the_noise_ends_at_a_third_of_that_of_the_data(train):
-    _, noises = train(Watch(stop_at=2, thickness=0.15))
-    assert noises[-1] == pytest.approx(0.05)
-
-
-def test_the_noise_never_rises(train):
-    _, noises = train(Watch(stop_at=None, thickness=30.0))
-    assert noises[-1] == pytest.approx(SMALL.last_noise)
-    assert noises == sorted(noises, reverse=True)
+def test_recipes_are_pickled_and_those_of_older_versions_read(recwarn):
+    recipe = Recipe(**dict(OLD_NAMES.values()), layers=3)
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+    old = Recipe()
+    state = {
+        next((k for k, (now, _) in OLD_NAMES.items() if now == name), name): value
+        for name, value in vars(recipe).items()
+    }
+    assert set(OLD_NAMES) <= set(state)
+    old.__setstate__(state)
+    assert old == recipe
+    assert vars(old) == vars(recipe)
+    assert not recwarn.list

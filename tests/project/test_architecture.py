@@ -17,10 +17,10 @@ LAYERS = [
     {"linalg", "validation", "deprecation"},
     {"distributions", "factors", "transforms", "arrays"},
     {"hosts"},
-    {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
+    {"losses", "manifold", "initialization", "models", "datasets", "conversion", "recipe"},
     {"dimension"},
     {"training"},
-    {"exceptions", "parameters", "recipe", "units", "outliers"},
+    {"annealing", "exceptions", "parameters", "units", "outliers"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
@@ -38,7 +38,6 @@ WITHIN_DIMENSION = [
     {"spectra", "chart", "neighbours"},
     {"thickness", "variation", "quick", "shells"},
     {"consensus"},
-    {"stability"},
     {"__init__"},
 ]
 """The layers of the one subpackage that has some of its own."""

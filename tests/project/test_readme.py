@@ -10,8 +10,9 @@ from nflows.flows import Flow
 import nflows_spread
 import nflows_spread.estimator
 from nflows_spread import DegenerateGaussian, base_of, volume_error
+from nflows_spread.annealing import trained_by
 from nflows_spread.models import coupling_flow
-from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread.recipe import Recipe
 from support import randomize
 
 ROOT = Path(__file__).parents[2]

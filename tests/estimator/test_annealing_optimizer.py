@@ -1,11 +1,11 @@
-"""The estimator's recipe: which parameters decay, which learn faster, and in how many processes."""
+"""How the estimator's flow is trained: which parameters decay, which learn faster, and in how many processes."""
 
 import pytest
 import torch
 
-from nflows_spread import DegenerateGaussian
-from nflows_spread import recipe as recipe_module
-from nflows_spread.recipe import Recipe, trained_by
+from nflows_spread import DegenerateGaussian, annealing
+from nflows_spread.annealing import trained_by
+from nflows_spread.recipe import Recipe
 from nflows_spread.training import FitResult
 from nflows_spread.transforms import MarginalSpline
 
@@ -23,7 +23,7 @@ def asked(monkeypatch):
         calls.append({"objective": objective, "groups": groups, **options})
         return FitResult(losses=[], steps=options["steps"], seconds=0.0, stopped="steps")
 
-    monkeypatch.setattr(recipe_module, "fit", nothing)
+    monkeypatch.setattr(annealing, "fit", nothing)
     return calls
 
 
@@ -70,7 +70,7 @@ def test_without_gradients_a_step_moves_the_nets_towards_zero_and_nothing_else(a
 
 
 def test_annealing_and_settling_share_the_steps_in_one_process(asked):
-    train(steps=10, annealed=0.7)
+    train(steps=10, anneal_fraction=0.7)
     assert [call["steps"] for call in asked] == [7, 3]
     assert [call["processes"] for call in asked] == [1, 1]
     assert asked[0]["optimizer"] is asked[1]["optimizer"]
@@ -78,7 +78,7 @@ def test_annealing_and_settling_share_the_steps_in_one_process(asked):
 
 def test_the_learning_rates_keep_their_ratio_and_fall_to_an_eleventh():
     ends = []
-    original = recipe_module.fit
+    original = annealing.fit
 
     def watched(*args, **options):
         result = original(*args, **options)
@@ -86,7 +86,7 @@ def test_the_learning_rates_keep_their_ratio_and_fall_to_an_eleventh():
         return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe_module, "fit", watched)
+        patch.setattr(annealing, "fit", watched)
         train(steps=20, learning_rate=1e-3, spline_rate=4.0)
     last = ends[-1]
     assert last[0] == pytest.approx(1e-3 / 11.0, rel=1e-6)

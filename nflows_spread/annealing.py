@@ -1,0 +1,198 @@
+"""Annealed training of the estimator's flow: σ_x falls until the dimension is stable, then the flow settles."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
+
+from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.thickness import thickness_of
+from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.models import density_flow
+from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
+from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit
+from nflows_spread.training.randomness import drawing_from
+from nflows_spread.training.schedules import Curve
+from nflows_spread.transforms import MarginalSpline
+
+_OF_AMBIENT_NOISE = 1.0 / 3.0
+"""σ_x at the end over the standard deviation of the data's noise, so that the two can be told apart. A choice."""
+
+_LAST_RATE = 1.0 / 11.0
+"""Learning rate at the end over that at the start: 1 − 1/1.1, as its line would end after 1.1 times the steps."""
+
+_POINTS = 1000
+"""Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""
+
+_ROWS_OF_JACOBIANS, _FEWEST_JACOBIANS = 2**13, 16
+"""Rows that the Jacobians of a check encode, one for each feature, and the fewest Jacobians. A choice; not measured."""
+
+_WIDE = 512
+"""Features beyond which a check takes no Jacobians: they would last longer than the training between two checks."""
+
+
+class StableDimension:
+    """Whether a flow in training had the same dimension in several checks in a row, by the consensus of its read-outs.
+
+    Where it sees noise in the data it says so and nothing else: the points are cleaned with the flow's density, and
+    that gains from every step.
+
+    Args:
+        x: the data in units of the flow, shape (n, D).
+        neighbours: what they say of it.
+        patience: how many equal dimensions it takes.
+
+    Attributes:
+        dimensions: what was found; None where a flow had no dimension yet, or where the data has noise.
+        ambient_noise: the standard deviation of the data's noise in the last check, or 0.
+    """
+
+    def __init__(self, x: Tensor, neighbours: NeighbourDimension, *, patience: int) -> None:
+        self._x, self._neighbours, self._rule = x, neighbours, StopOnStableDimension(patience)
+        self._jacobians = max(_FEWEST_JACOBIANS, _ROWS_OF_JACOBIANS // x.shape[1]) if x.shape[1] <= _WIDE else 0
+        self.dimensions: list[int | None] = []
+        self.ambient_noise = 0.0
+
+    def __call__(self, objective: SpreadKLLoss) -> bool:
+        """Check; whether it is stable now. The objective, and the randomness of its training, stay as they are."""
+        self.dimensions.append(self._dimension_of(objective))
+        return self._rule.count(self.dimensions[-1])
+
+    def _dimension_of(self, objective: SpreadKLLoss) -> int | None:
+        was_training = objective.training
+        objective.eval()
+        try:
+            found = spectrum(
+                objective.flow,
+                self._x[:_POINTS],
+                data_noise=objective.data_noise,
+                jacobians=self._jacobians,
+                generator=torch.Generator().manual_seed(len(self.dimensions)),
+            )
+            ambient = thickness_of(found, self._neighbours)
+            dimension = int(consensus(Readings(found, self._neighbours))) if ambient == 0.0 else None
+        except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
+            return None
+        finally:
+            objective.train(was_training)
+        self.ambient_noise = ambient
+        return dimension
+
+
+def trained_by(
+    recipe: Recipe,
+    x: Tensor,
+    *,
+    nearest: float,
+    generator: torch.Generator,
+    stop: StableDimension | None = None,
+    max_minutes: float | None = None,
+    progress: bool = False,
+) -> SpreadKLLoss:
+    """A flow trained on data of unit scale by a recipe, within its objective, which knows the final σ_x.
+
+    First the noise is annealed until it has reached its end or the dimension is stable, then the flow settles: σ_x goes
+    on to its end where it is not there yet, and the learning rate falls on.
+
+    Args:
+        recipe: the numbers.
+        x: rows to train on, (n, D).
+        nearest: median distance of a row to its nearest neighbour.
+        generator: source of the weights, the noise and the order of the rows.
+        stop: whether the dimension is stable, asked from ``recipe.first_check`` on.
+        max_minutes: stop after so long, with a warning.
+        progress: show a bar.
+    """
+    began, allowed = time.monotonic(), math.inf if max_minutes is None else 60.0 * max_minutes
+    end = min(recipe.last_noise, max(nearest, recipe.min_noise))
+    objective = SpreadKLLoss(_flow(recipe, x, generator), data_noise=recipe.first_noise, generator=generator)
+    optimizer = _optimizer(recipe, objective)
+    annealing = max(1, int(recipe.anneal_fraction * recipe.steps))
+    settling = recipe.steps - annealing
+
+    def check(state: TrainingState) -> None:
+        since = state.step - recipe.first_check
+        due = since >= 0 and since % recipe.check_every == 0 and state.step < annealing
+        if stop is not None and due and stop(objective):
+            state.stop_reason = "the dimension is stable"
+
+    def train(steps: int, noise: Curve, falling: LRScheduler, callbacks: list[Callback]) -> bool:
+        """Whether there was time for it."""
+        left = allowed - (time.monotonic() - began)
+        if left <= 0.0:
+            return False
+        result = fit(
+            objective,
+            x,
+            steps=steps,
+            batch_size=min(recipe.batch_size, len(x)),
+            optimizer=optimizer,
+            learning_rate_schedule=falling,
+            noise_schedule=noise,
+            gradient_clip=recipe.gradient_clip,
+            max_minutes=None if left == math.inf else left / 60.0,
+            callbacks=callbacks,
+            generator=generator,
+            progress=progress,
+            processes=1,  # one array is one training, in whatever job this process is
+        )
+        return result.stopped != "max_minutes"
+
+    rate = PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))
+    in_time = train(annealing, Geometric(recipe.first_noise, end, annealing), rate, [check])
+    if stop is not None:
+        end = max(end, _OF_AMBIENT_NOISE * stop.ambient_noise)
+    now = objective.data_noise
+    if settling > 0:
+        ratio = recipe.learning_rate * _LAST_RATE / optimizer.param_groups[0]["lr"]
+        settling_noise = Geometric(now, min(now, end), max(1, settling // 2))
+        falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
+        in_time = train(settling, settling_noise, falling, []) and in_time
+    if not in_time:
+        warnings.warn(
+            f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "
+            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes",
+            stacklevel=2,
+        )
+    return objective.eval()
+
+
+def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
+    width = width_for(len(x)) if recipe.hidden_features is None else recipe.hidden_features
+    layers = couplings_for(x.shape[1]) if recipe.layers is None else recipe.layers
+    with drawing_from(generator):
+        flow = density_flow(
+            x,
+            layers=layers,
+            hidden_features=(width, width),
+            bins=recipe.bins,
+            base=DegenerateGaussian(
+                [x.shape[1]], spread_variance=recipe.spread_variance, factor=factor_for(x.shape[1])
+            ),
+            generator=generator,
+        )
+    return flow.to(x.dtype)  # whatever torch's default dtype is
+
+
+def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:
+    """Adam with decay of all in the nets, none of the prior, and a faster rate of the splines."""
+    splines = [p for module in objective.modules() if isinstance(module, MarginalSpline) for p in module.parameters()]
+    prior = list(objective.base.parameters())
+    apart = {id(p) for p in (*splines, *prior)}
+    nets = [p for p in objective.parameters() if id(p) not in apart]
+    groups: list[dict[str, Any]] = [
+        {"params": nets, "weight_decay": recipe.weight_decay},
+        {"params": prior},
+        {"params": splines, "lr": recipe.spline_rate * recipe.learning_rate},
+    ]
+    return AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
