@@ -8,8 +8,7 @@ import zipfile
 import pytest
 import torch
 
-from nflows_spread.training import Checkpoints, read_checkpoint
-from nflows_spread.training import files as files_module
+from nflows_spread.training import Checkpoints, archives, read_checkpoint
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
 
 
@@ -111,9 +110,9 @@ def test_without_space_the_run_stops_and_the_checkpoint_before_stays(full, tmp_p
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if full == "write":
-        monkeypatch.setattr(files_module.Path, "open", lambda path, mode: FullDisk(path, mode))
+        monkeypatch.setattr(archives.Path, "open", lambda path, mode: FullDisk(path, mode))
     else:
-        monkeypatch.setattr(files_module.os, "fsync", no_space)
+        monkeypatch.setattr(archives.os, "fsync", no_space)
     with pytest.raises(OSError, match=r"cannot write .*step-0000000010.pt: No space left.*; nothing was written"):
         write_next(tmp_path)
     monkeypatch.undo()
@@ -121,7 +120,7 @@ def test_without_space_the_run_stops_and_the_checkpoint_before_stays(full, tmp_p
 
 
 def write_next(folder):
-    files_module.write_archive(folder / "step-0000000010.pt", "checkpoint", 1, {"x": torch.zeros(100_000)})
+    archives.write_archive(folder / "step-0000000010.pt", "checkpoint", 1, {"x": torch.zeros(100_000)})
 
 
 class FullDisk:
@@ -152,7 +151,7 @@ class FullDisk:
 def test_a_run_that_meets_a_full_disk_ends_with_the_checkpoint_before(tmp_path, monkeypatch):
     def fill_the_disk(state):
         if state.step == 7:
-            monkeypatch.setattr(files_module.Path, "open", lambda path, mode: FullDisk(path, mode))
+            monkeypatch.setattr(archives.Path, "open", lambda path, mode: FullDisk(path, mode))
 
     with pytest.raises(
         OSError, match=r"cannot write .*step-0000000010.pt: No space left on device; nothing was written"
@@ -174,7 +173,7 @@ def test_a_file_size_limit_of_the_system_is_reported_as_no_space_is(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(OSError, match=r"cannot write .*File too large; nothing was written"):
-            files_module.write_archive(tmp_path / "a.pt", "checkpoint", 1, {"x": torch.zeros(1_000_000)})
+            archives.write_archive(tmp_path / "a.pt", "checkpoint", 1, {"x": torch.zeros(1_000_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -194,7 +193,7 @@ def test_a_folder_without_permission_is_refused_before_the_first_step(tmp_path, 
     def refuse(path, _):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(files_module.Path, "write_bytes", refuse)
+    monkeypatch.setattr(archives.Path, "write_bytes", refuse)
     with pytest.raises(PermissionError, match=r"checkpoints to .*Permission denied; choose another folder"):
         train(objective_of(0), ROWS, 5, folder=tmp_path)
 
