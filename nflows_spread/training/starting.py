@@ -22,7 +22,7 @@ from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
-from nflows_spread.training.compilation import transforms_compiled
+from nflows_spread.training.compilation import layers_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation, StopRule
 from nflows_spread.training.files import read_archive, write_archive
@@ -110,7 +110,7 @@ def train(fabric: Fabric, job: Job) -> _Trained:
     with (
         averages_of_this_process(objective) if processes.count == 1 else nullcontext(),
         nets_in(job.precision, objective, processes.device.type),
-        transforms_compiled(objective, enabled=job.compile, graphs=graphs),
+        layers_compiled(objective, enabled=job.compile, graphs=graphs),
     ):
         return _Trained(run, run())
 
