@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nflows_spread.hosts.advice import advice_on_a_flow, name_of
-from nflows_spread.hosts.interface import Host
+from nflows_spread.hosts.interface import Host, Method
 from nflows_spread.hosts.overrides import overridden
 
 _HOSTS: dict[str, Host | str] = {
@@ -97,6 +97,27 @@ def host_of(flow: nn.Module) -> Host:
 def host_of_layer(module: nn.Module) -> Host | None:
     """The host that a layer belongs to, or None for what is no layer: nets, distributions, whole flows."""
     return next((host for host in hosts_for(type(module)) if isinstance(module, host.layer_classes)), None)
+
+
+def encoder_methods(objective: nn.Module) -> list[Method]:
+    """The methods by which the libraries of the layers in a module encode, each once; see ``Host.encoder_methods``."""
+    found: dict[tuple[int, str], Method] = {}
+    waiting = [objective]
+    while waiting:
+        module = waiting.pop(0)
+        host = host_of_layer(module)
+        if host is None:
+            waiting.extend(module.children())
+        else:
+            found |= {(id(layer), name): (layer, name) for layer, name in host.encoder_methods(module)}
+    return list(found.values())
+
+
+def nets_of(objective: nn.Module) -> list[nn.Module]:
+    """The nets of the layers in a module, each once; see ``Host.nets_of``."""
+    layers = ((module, host_of_layer(module)) for module in objective.modules())
+    nets = (net for layer, host in layers if host is not None for net in host.nets_of(layer))
+    return list({id(net): net for net in nets}.values())
 
 
 def _host_or_none(flow: nn.Module) -> Host | None:

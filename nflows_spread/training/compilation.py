@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.hosts.interface import Method
-from nflows_spread.hosts.registry import host_of_layer
+from nflows_spread.hosts.registry import encoder_methods
 from nflows_spread.training.forwards import Forward, overridden_forward
 
 _ROUNDING = 0.05
@@ -67,7 +66,7 @@ def layers_compiled(objective: nn.Module, *, enabled: bool, graphs: bool = False
     Raises:
         ValueError: there is no layer that could be compiled.
     """
-    methods = compiled_methods(objective) if enabled else []
+    methods = encoder_methods(objective) if enabled else []
     if enabled and not methods:
         raise ValueError(
             f"compile needs a flow with layers of a known library, got none in {type(objective).__name__}; leave "
@@ -76,20 +75,6 @@ def layers_compiled(objective: nn.Module, *, enabled: bool, graphs: bool = False
     strategies = strategies_for([layer for layer, _ in methods]) if graphs else [COMPILED]
     with overridden_forward(methods, partial(CompiledInTraining, strategies=strategies)):
         yield
-
-
-def compiled_methods(objective: nn.Module) -> list[Method]:
-    """The methods of layers by which the flow's library encodes, each once."""
-    found: dict[tuple[int, str], Method] = {}
-    waiting = [objective]
-    while waiting:
-        module = waiting.pop(0)
-        host = host_of_layer(module)
-        if host is None:
-            waiting.extend(module.children())
-        else:
-            found |= {(id(layer), name): (layer, name) for layer, name in host.encoder_methods(module)}
-    return list(found.values())
 
 
 def strategies_for(layers: Sequence[nn.Module]) -> list[CompileStrategy]:
@@ -145,11 +130,12 @@ class CompiledInTraining:
         parameters = [parameter for parameter in self.layer.parameters() if parameter.requires_grad]
         gradients: Sequence[Tensor] = ()
         with torch.random.fork_rng(range(torch.cuda.device_count())), _buffers_restored(self.layer):
-            z, logabsdet = forward(x.clone(), *args, **kwargs)  # normflows' Shift changes what it is given
+            z, logabsdet = map(torch.as_tensor, forward(x.clone(), *args, **kwargs))  # some layers change their input
             energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
-            if parameters:
+            if parameters and energy.requires_grad:
                 gradients = torch.autograd.grad(energy, parameters, allow_unused=True, materialize_grads=True)
-        return [_as_one_vector([z, logabsdet]), _as_one_vector(gradients)]
+        whole = ([z, logabsdet], gradients or [torch.zeros(0)])
+        return [torch.cat([part.detach().flatten().to("cpu", torch.float64) for part in parts]) for parts in whole]
 
 
 @contextmanager
@@ -171,10 +157,6 @@ def _buffers_restored(layer: nn.Module) -> Iterator[None]:
                 if all(map(torch.equal, part.parameters(recurse=False), parameters)):
                     for name, buffer in part.named_buffers(recurse=False):
                         buffer.copy_(buffers[name])
-
-
-def _as_one_vector(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([torch.zeros(0), *(tensor.detach().flatten().to("cpu", torch.float64) for tensor in tensors)])
 
 
 def _check_agreement(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.hosts.registry import host_of_layer
+from nflows_spread.hosts.registry import nets_of
 from nflows_spread.training.forwards import Forward, overridden_forward
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -44,13 +44,6 @@ def nets_in(precision: Precision, objective: nn.Module, device_type: str) -> Ite
         )
     with overridden_forward([(net, "forward") for net in nets], partial(_autocast, device_type=device_type)):
         yield
-
-
-def nets_of(objective: nn.Module) -> list[nn.Module]:
-    """The nets inside couplings and autoregressive layers, each once."""
-    layers = ((module, host_of_layer(module)) for module in objective.modules())
-    nets = (net for layer, host in layers if host is not None for net in host.nets_of(layer))
-    return list({id(net): net for net in nets}.values())
 
 
 def _autocast(net: nn.Module, forward: Forward, *, device_type: str) -> Forward:
