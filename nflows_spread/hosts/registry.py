@@ -133,7 +133,7 @@ def _is_flow(module: nn.Module) -> bool:
 
 def _check_known(flow: nn.Module, host: Host) -> None:
     """``TypeError`` for a flow that is more than its transform and its base, which is all that is looked at."""
-    kind = next(base for base in type(flow).__mro__ if base in host.flow_classes)
+    kind = next((base for base in type(flow).__mro__ if base in host.flow_classes), type(flow))
     changed = overridden(flow, kind)
     if changed:
         raise TypeError(
