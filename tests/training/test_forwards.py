@@ -21,11 +21,13 @@ def plus_one(module, method):
 def test_methods_are_other_ones_inside_and_afterwards_their_own():
     layer, of_its_own = Doubling(), Doubling()
     of_its_own.inverse = lambda x: x / 4
-    with (
-        pytest.raises(RuntimeError, match="on purpose"),
-        overridden_forward([(layer, "forward"), (layer, "inverse"), (of_its_own, "inverse")], plus_one),
-    ):
-        assert (layer(3), layer.inverse(4), of_its_own.inverse(4), of_its_own(3)) == (7, 3, 2, 6)
-        raise RuntimeError("on purpose")
+
+    def fails_after_use():
+        with overridden_forward([(layer, "forward"), (layer, "inverse"), (of_its_own, "inverse")], plus_one):
+            assert (layer(3), layer.inverse(4), of_its_own.inverse(4), of_its_own(3)) == (7, 3, 2, 6)
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fails_after_use()
     assert (layer(3), layer.inverse(4), of_its_own.inverse(4)) == (6, 2, 1)
     assert not {"forward", "inverse"} & vars(layer).keys()
