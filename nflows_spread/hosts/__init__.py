@@ -1,104 +1,35 @@
 """Adapters of the flow libraries: ``encode`` and ``decode`` for a flow, whichever library it comes from.
 
 ``encode`` is g, data → latent, and ``decode`` is f = g⁻¹, latent → data, for every host; which way
-the host's own ``forward`` runs and what its private attributes are called is known to the host's
-module here and to nobody else. A host's module is imported when a flow of that host first arrives.
+the host's own ``forward`` runs, what its private attributes are called and what its layers can be asked for is
+known to the host's folder here and to nobody else. ``interface`` has the questions that an adapter answers, and
+``register_host`` adds one for another library.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Protocol, cast
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.hosts.overrides import overridden
+from nflows_spread.hosts.interface import Density, Host
 from nflows_spread.hosts.placement import Placement, move, placement_of
-from nflows_spread.hosts.strangers import advice_on_a_flow, name_of
+from nflows_spread.hosts.registry import host_of, register_host
 
-_MODULES = {"nflows": "nflows_spread.hosts.nflows", "normflows": "nflows_spread.hosts.normflows"}
-
-
-class Host(Protocol):
-    """What a host's module answers about a flow of that host.
-
-    Attributes:
-        kinds: the host's classes of flows, whose parts are known.
-    """
-
-    kinds: tuple[type[nn.Module], ...]
-
-    def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(z, log|det J|) with z = g(x) and J the Jacobian of g at x; shapes (n, ...) and (n,)."""
-
-    def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
-        """f(z), shape (n, ...)."""
-
-    def base_of(self, flow: nn.Module) -> nn.Module:
-        """The base distribution."""
-
-    def layers_of(self, flow: nn.Module) -> list[nn.Module]:
-        """What the encoder runs through, without base, target and embedding net."""
-
-    def swap_base(self, flow: nn.Module, base: nn.Module) -> nn.Module:
-        """A flow with the same transform and another base."""
-
-    def variances_of(self, base: nn.Module) -> Tensor | None:
-        """The variances, shape (D,), of a Gaussian base whose entries are independent, or None for any other base."""
-
-
-class Density(Protocol):
-    """What a base distribution of every host has."""
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log-density of latents (n, ...), shape (n,)."""
-
-
-def host_of(flow: nn.Module) -> Host:
-    """The host that a flow belongs to.
-
-    Raises:
-        TypeError: the flow is of no host that is known here, or of a subclass with a density of its own.
-    """
-    host = _host_or_none(flow)
-    if host is None:
-        raise TypeError(
-            f"flow must be a flow of one of: {', '.join(_MODULES)}; got {name_of(type(flow))}"
-            f"{advice_on_a_flow(flow, _is_flow)}"
-        )
-    if not torch.compiler.is_compiling():
-        _check_known(flow, host)
-    return host
-
-
-def _host_or_none(flow: nn.Module) -> Host | None:
-    for base in type(flow).__mro__:
-        module = _MODULES.get(base.__module__.partition(".")[0])
-        if module is not None:
-            host = cast(Host | None, import_module(module).host_for(flow))
-            if host is not None:
-                return host
-    return None
-
-
-def _is_flow(module: nn.Module) -> bool:
-    try:
-        return _host_or_none(module) is not None
-    except TypeError:  # a kind that its host refuses
-        return False
-
-
-def _check_known(flow: nn.Module, host: Host) -> None:
-    """``TypeError`` for a flow that is more than its transform and its base, which is all that is looked at."""
-    kind = next(base for base in type(flow).__mro__ if base in host.kinds)
-    changed = overridden(flow, kind)
-    if changed:
-        raise TypeError(
-            f"flow must be what its transform and base make of it, got {name_of(type(flow))}, which changes "
-            f"{', '.join(changed)} of {kind.__name__}; write what it adds as a layer, and build a {kind.__name__}"
-        )
+__all__ = [
+    "Density",
+    "Host",
+    "base_of",
+    "decode",
+    "encode",
+    "encode_with_logabsdet",
+    "host_of",
+    "log_prob",
+    "register_host",
+    "swap_base",
+    "variances_of_base",
+]
 
 
 def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:

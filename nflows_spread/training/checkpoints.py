@@ -13,7 +13,7 @@ from torch import nn
 from nflows_spread import validation
 from nflows_spread.training.archives import link_atomically, read_archive, remove_unfinished, write_archive
 from nflows_spread.training.averaging import MovingAverage
-from nflows_spread.training.comparison import check_same_parts, check_same_shapes
+from nflows_spread.training.comparison import check_same_architecture, check_same_shapes
 
 _KIND = "checkpoint"
 _VERSION = 1
@@ -151,4 +151,4 @@ def check_same_model(source: str, content: Mapping[str, Any], objective: nn.Modu
     """``ValueError`` unless a checkpoint is of this objective, by its tensors and by what its parts are."""
     check_same_shapes(source, content["objective"], objective)
     if "parts" in content:  # older versions did not write them
-        check_same_parts(source, content["parts"], objective)
+        check_same_architecture(source, content["parts"], objective)

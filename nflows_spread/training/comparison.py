@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.hosts import Density, base_of, decode, encode_with_logabsdet
+from nflows_spread.hosts.registry import registered_packages
 from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 
@@ -18,7 +19,6 @@ _ROWS = 4
 _DIFFERENT = 1e-3
 """A result differs if it does so by this share of its size, which rounding does not reach."""
 
-_LIBRARIES = ("nflows_spread", "nflows", "normflows", "torch")
 _OF_NO_EFFECT = ("training", "checkpointing", "using_cache", "inplace")
 """Attributes by which a part is computed otherwise, with the same result."""
 
@@ -41,7 +41,7 @@ def check_same_shapes(source: str, tensors: Mapping[str, Any], module: nn.Module
     _refuse(source, "tensors", differences)
 
 
-def parts_of(module: nn.Module) -> dict[str, dict[str, str]]:
+def architecture_of(module: nn.Module) -> dict[str, dict[str, str]]:
     """What each part within a module is, by name: its class and, for classes of a library, its settings.
 
     Settings are the numbers, texts and functions among its public attributes, none of which a state dict holds:
@@ -50,9 +50,9 @@ def parts_of(module: nn.Module) -> dict[str, dict[str, str]]:
     return {name: dict(_described(part)) for name, part in module.named_modules() if name}
 
 
-def check_same_parts(source: str, parts: Mapping[str, Settings], module: nn.Module) -> None:
+def check_same_architecture(source: str, parts: Mapping[str, Settings], module: nn.Module) -> None:
     """``ValueError`` unless the parts of ``module`` are these, in all settings that both know."""
-    here, differences = parts_of(module), {}
+    here, differences = architecture_of(module), {}
     for name in {**here, **parts}:
         if name not in here or name not in parts:
             differences[name] = f"{name} is {'absent' if name not in parts else 'there'}"
@@ -98,7 +98,7 @@ def check_same_results(source: str, other: nn.Module, flow: nn.Module) -> None:
 def _described(part: nn.Module) -> Iterator[tuple[str, str]]:
     kind = type(part)
     yield "class", kind.__qualname__
-    if kind.__module__.partition(".")[0] not in _LIBRARIES:
+    if kind.__module__.partition(".")[0] not in ("nflows_spread", "torch", *registered_packages()):
         return
     for name, value in vars(part).items():
         if name.startswith("_") or name in _OF_NO_EFFECT:

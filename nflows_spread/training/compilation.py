@@ -1,66 +1,58 @@
-"""``torch.compile`` where it works: for the transforms of the flow, with the plain ones to fall back on."""
+"""``torch.compile`` of the flow's layers in training, checked against the plain ones, which are the fall-back."""
 
 from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from nflows.transforms import Transform
 from torch import Tensor, nn
 
-from nflows_spread.training.forwards import forwards_replaced
-from nflows_spread.transforms import GlowStep
-
-Forward = Callable[..., Any]
+from nflows_spread.hosts.registry import encoder_methods
+from nflows_spread.training.forwards import Forward, overridden_forward
 
 _ROUNDING = 0.05
+"""The largest relative difference to the plain pass: nets in 16 bits stay below it (a convention)."""
 
 
 @dataclass(frozen=True)
-class Way:
+class CompileStrategy:
     """How ``torch.compile`` is asked, and what a warning says where it fails.
 
     Args:
         options: of ``torch.compile``.
         passes: until nothing is new: CUDA graphs come after a warm-up and a recording.
-        name, needs, otherwise, remedy: what it is, what it takes, how training goes on without it, and what can be
-            done.
+        warning: what it is, what it takes, how training goes on without it, and what can be done.
     """
 
     options: dict[str, Any]
     passes: int
-    name: str
-    needs: str
-    otherwise: str
-    remedy: str
+    warning: str
 
 
-COMPILED = Way(
+COMPILED = CompileStrategy(
     options={"fallback_random": True},  # random numbers as torch draws them and not as the compiler would
     passes=1,
-    name="compile",
-    needs="a transform that torch.compile takes and, on a CPU, a C++ compiler",
-    otherwise="without it",
-    remedy="Install a compiler such as g++, or leave compile out",
+    warning="compile needs layers that torch.compile takes and, on a CPU, a C++ compiler; got {}; training goes on "
+    "without it, with the same results. Install a compiler such as g++, or leave compile out",
 )
-GRAPHED = Way(
+GRAPHED = CompileStrategy(
     options={**COMPILED.options, "triton.cudagraphs": True, "triton.cudagraph_or_error": True},
     passes=3,
-    name="compile with CUDA graphs",
-    needs="a transform that stays on one GPU and reads nothing back from it",
-    otherwise="compiled without CUDA graphs",
-    remedy="Nothing has to be done: they only spare launches",
+    warning="compile with CUDA graphs needs a transform that stays on one GPU and reads nothing back from it; got {}; "
+    "training goes on compiled without CUDA graphs, with the same results. Nothing has to be done: they only spare "
+    "launches",
 )
 
 
 @contextmanager
-def transforms_compiled(objective: nn.Module, *, enabled: bool, graphs: bool = False) -> Iterator[None]:
-    """Inside, the transforms of the objective run compiled in training, or as they are where that fails.
+def layers_compiled(objective: nn.Module, *, enabled: bool, graphs: bool = False) -> Iterator[None]:
+    """Inside, the layers of the objective's flow encode compiled in training, or as they are where that fails.
 
     Noise, prior and loss stay as they are: drawing, factorising and checking are what a graph breaks at. So do
     evaluations, which may want derivatives of derivatives.
@@ -68,64 +60,45 @@ def transforms_compiled(objective: nn.Module, *, enabled: bool, graphs: bool = F
     Args:
         objective: what is trained.
         enabled: whether to compile anything.
-        graphs: on a GPU, replay a transform that is compiled as a whole as CUDA graphs. Their memory is written over
+        graphs: on a GPU, replay a flow that is compiled as a whole as CUDA graphs. Their memory is written over
             from step to step, so no gradient may be kept for the next one: none is accumulated.
 
     Raises:
-        ValueError: there is no transform that could be compiled.
+        ValueError: there is no layer that could be compiled.
     """
-    transforms = compiled_transforms(objective) if enabled else []
-    if enabled and not transforms:
+    methods = encoder_methods(objective) if enabled else []
+    if enabled and not methods:
         raise ValueError(
-            f"compile needs a flow with transforms of nflows, got none in {type(objective).__name__}; leave compile out"
+            f"compile needs a flow with layers of a known library, got none in {type(objective).__name__}; leave "
+            "compile out"
         )
-    ways = ways_for(transforms) if graphs else [COMPILED]
-    with forwards_replaced(transforms, lambda transform: CompiledInTraining(transform, transform.forward, ways)):
+    strategies = strategies_for([layer for layer, _ in methods]) if graphs else [COMPILED]
+    with overridden_forward(methods, partial(CompiledInTraining, strategies=strategies)):
         yield
 
 
-def ways_for(transforms: Sequence[nn.Module]) -> list[Way]:
-    """CUDA graphs first for one transform on a GPU; what one of many writes, the next one's rehearsal would undo."""
-    devices = {parameter.device.type for transform in transforms for parameter in transform.parameters()}
-    return [GRAPHED, COMPILED] if len(transforms) == 1 and devices == {"cuda"} else [COMPILED]
-
-
-def compiled_transforms(objective: nn.Module) -> list[nn.Module]:
-    """The steps of a Glow, of which all of one shape share one compilation, or else the outermost transforms."""
-    steps: list[nn.Module] = [module for module in objective.modules() if isinstance(module, GlowStep)]
-    return steps or _outermost_transforms(objective)
-
-
-def _outermost_transforms(objective: nn.Module) -> list[nn.Module]:
-    """Those that are no part of another one."""
-    found: list[nn.Module] = []
-    waiting = [objective]
-    while waiting:
-        module = waiting.pop()
-        if not isinstance(module, Transform):
-            waiting.extend(module.children())
-        elif module not in found:
-            found.append(module)
-    return found
+def strategies_for(layers: Sequence[nn.Module]) -> list[CompileStrategy]:
+    """CUDA graphs first for one layer on a GPU; what one of many writes, the next one's rehearsal would undo."""
+    devices = {parameter.device.type for layer in layers for parameter in layer.parameters()}
+    return [GRAPHED, COMPILED] if len(layers) == 1 and devices == {"cuda"} else [COMPILED]
 
 
 class CompiledInTraining:
-    """A forward pass in training mode by the first way that works, or the plain one; each failure is one warning.
+    """A layer's pass in training mode by the first strategy that works, or the plain one; each failure is one warning.
 
-    A batch of a shape that has not been met is passed forward and backward as a rehearsal, plainly and by the way in
-    question, and the two must agree. Random numbers and buffers are afterwards what they were, and layers that start
-    from their first batch have started from this one: what fails then has changed nothing, and training goes on as it
-    would have without.
+    A batch of a shape that has not been met is passed forward and backward as a rehearsal, plainly and by the strategy
+    in question, and the two must agree. Random numbers and buffers are afterwards what they were, and layers that start
+    from their first batch have started from this one: what fails then has changed nothing.
     """
 
-    def __init__(self, module: nn.Module, plain: Forward, ways: Sequence[Way]) -> None:
-        self.module, self.plain = module, plain
-        self._ways = list(ways)
+    def __init__(self, layer: nn.Module, plain: Forward, strategies: Sequence[CompileStrategy]) -> None:
+        self.layer, self.plain = layer, plain
+        self._strategies = list(strategies)
         self._compiled: Forward | None = None
         self._rehearsed: set[tuple[torch.Size, ...]] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._ways or not self.module.training or not torch.is_grad_enabled():
+        if not self._strategies or not self.layer.training or not torch.is_grad_enabled():
             return self.plain(*args, **kwargs)
         shapes = tuple(value.shape for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
         if shapes not in self._rehearsed:
@@ -134,61 +107,56 @@ class CompiledInTraining:
         return (self._compiled or self.plain)(*args, **kwargs)
 
     def _rehearse(self, *args: Any, **kwargs: Any) -> None:
-        """Find the first of the ways that are left which does what the plain pass does."""
+        """Find the first of the strategies that are left which does what the plain pass does."""
         expected = self._pass(self.plain, *args, **kwargs)  # its own errors have nothing to do with compiling
-        while self._ways:
-            way = self._ways[0]
+        while self._strategies:
+            strategy = self._strategies[0]
             try:
                 if self._compiled is None:
-                    self._compiled = torch.compile(self.plain, dynamic=False, options=way.options)
-                for _ in range(way.passes):
+                    self._compiled = torch.compile(self.plain, dynamic=False, options=strategy.options)
+                for _ in range(strategy.passes):
                     found = self._pass(self._compiled, *args, **kwargs)
                 _check_agreement(found, expected)
                 return
             except Exception as error:
-                self._ways.pop(0)
+                self._strategies.pop(0)
                 self._compiled = None
                 self._rehearsed.clear()
-                _warn(way, error)
+                reason = textwrap.shorten(str(error).split("\n\n")[0], 300)  # torch's advice to developers comes after
+                warnings.warn(strategy.warning.format(f"{type(error).__name__}: {reason}"), stacklevel=2)
 
-    def _pass(self, forward: Forward, *args: Any, **kwargs: Any) -> list[Tensor]:
-        """Copies of the outputs, and of the gradients of the parameters, each as one vector in float64."""
-        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+    def _pass(self, forward: Forward, x: Tensor, *args: Any, **kwargs: Any) -> list[Tensor]:
+        """The outputs, and the gradients of the parameters, each as one vector in float64."""
+        parameters = [parameter for parameter in self.layer.parameters() if parameter.requires_grad]
         gradients: Sequence[Tensor] = ()
-        with torch.random.fork_rng(range(torch.cuda.device_count())), _buffers_restored(self.module):
-            z, logabsdet = forward(*args, **kwargs)
-            if parameters:
-                energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
+        with torch.random.fork_rng(range(torch.cuda.device_count())), _buffers_restored(self.layer):
+            z, logabsdet = map(torch.as_tensor, forward(x.clone(), *args, **kwargs))  # some layers change their input
+            energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
+            if parameters and energy.requires_grad:
                 gradients = torch.autograd.grad(energy, parameters, allow_unused=True, materialize_grads=True)
-        return [_copied([z, logabsdet]), _copied(gradients)]
+        whole = ([z, logabsdet], gradients or [torch.zeros(0)])
+        return [torch.cat([part.detach().flatten().to("cpu", torch.float64) for part in parts]) for parts in whole]
 
 
 @contextmanager
-def _buffers_restored(module: nn.Module) -> Iterator[None]:
-    """Afterwards buffers are what they were, but for those of layers that have changed their own parameters.
-
-    nflows' ``ActNorm`` starts from the first batch that it meets. It has now met it.
-    """
+def _buffers_restored(layer: nn.Module) -> Iterator[None]:
+    """Afterwards buffers are what they were, but for those of parts that have set their parameters from this batch."""
     before = [
         (
-            layer,
-            [parameter.detach().clone() for parameter in layer.parameters(recurse=False)],
-            {name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)},
+            part,
+            [parameter.detach().clone() for parameter in part.parameters(recurse=False)],
+            {name: buffer.clone() for name, buffer in part.named_buffers(recurse=False)},
         )
-        for layer in module.modules()
+        for part in layer.modules()
     ]
     try:
         yield
     finally:
         with torch.no_grad():
-            for layer, parameters, buffers in before:
-                if all(map(torch.equal, layer.parameters(recurse=False), parameters)):
-                    for name, buffer in layer.named_buffers(recurse=False):
+            for part, parameters, buffers in before:
+                if all(map(torch.equal, part.parameters(recurse=False), parameters)):
+                    for name, buffer in part.named_buffers(recurse=False):
                         buffer.copy_(buffers[name])
-
-
-def _copied(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([torch.zeros(0), *(tensor.detach().flatten().to("cpu", torch.float64) for tensor in tensors)])
 
 
 def _check_agreement(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
@@ -197,12 +165,3 @@ def _check_agreement(found: Sequence[Tensor], expected: Sequence[Tensor]) -> Non
         differs = float(torch.linalg.vector_norm(ours - plain) / torch.linalg.vector_norm(plain).clamp_min(1e-6))
         if differs > _ROUNDING:  # what is not finite is for the loop to report
             raise RuntimeError(f"its {what} differ from those without it by {differs:.1%}")
-
-
-def _warn(way: Way, error: Exception) -> None:
-    reason = textwrap.shorten(str(error).split("\n\n")[0], 300)  # what torch advises to its developers comes after
-    warnings.warn(
-        f"{way.name} needs {way.needs}; got {type(error).__name__}: {reason}; training goes on {way.otherwise}, "
-        f"with the same results. {way.remedy}",
-        stacklevel=2,
-    )

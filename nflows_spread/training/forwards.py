@@ -1,21 +1,34 @@
-"""Modules that run otherwise for a while."""
+"""Temporarily overridden forward passes, and other methods, of modules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
+Forward = Callable[..., Any]
+
 
 @contextmanager
-def forwards_replaced(modules: Sequence[nn.Module], make: Callable[[nn.Module], Callable[..., Any]]) -> Iterator[None]:
-    """Inside, each module has the forward pass that is made for it; afterwards that of its class is found again."""
-    for module in modules:
-        cast(Any, module).forward = make(module)
+def overridden_forward(
+    methods: Sequence[tuple[nn.Module, str]], make: Callable[[nn.Module, Forward], Forward]
+) -> Iterator[None]:
+    """Inside, each method is the one that is made for it, and afterwards what it was.
+
+    Args:
+        methods: modules and the names of the methods by which they are run, ``"forward"`` as a rule.
+        make: from a module and its own method, which is called as it stands, what runs in its place.
+    """
+    before = [(module, name, vars(module).get(name)) for module, name in methods]
+    for module, name in methods:
+        vars(module)[name] = make(module, getattr(module, name))
     try:
         yield
     finally:
-        for module in modules:
-            del cast(Any, module).forward
+        for module, name, own in before:
+            if own is None:  # as of almost all modules: the method is that of the class
+                del vars(module)[name]
+            else:
+                vars(module)[name] = own

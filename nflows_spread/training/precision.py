@@ -1,4 +1,4 @@
-"""bf16 where it is harmless: inside the nets of the flow, and nowhere in its own arithmetic."""
+"""Mixed precision, bf16 where it is harmless: inside the nets of the flow, and nowhere in its own arithmetic."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from functools import partial, wraps
 from typing import Any, Literal
 
 import torch
-from nflows.transforms import Transform
 from torch import Tensor, nn
 
-from nflows_spread.training.forwards import forwards_replaced
+from nflows_spread.hosts.registry import nets_of
+from nflows_spread.training.forwards import Forward, overridden_forward
 
 Precision = Literal["32-true", "bf16-mixed"]
-
-_NET_ATTRIBUTES = ("transform_net", "autoregressive_net")
 
 
 @contextmanager
 def nets_in(precision: Precision, objective: nn.Module, device_type: str) -> Iterator[None]:
-    """Inside, the nets of the objective's transforms compute in this precision and return float32.
+    """Inside, the nets of the flow's layers compute in this precision and return float32.
 
     Shifts, scales, linear maps, log-determinants and the prior's density keep the dtype of the data: an
     invertible map that rounds to 8 bits is none.
@@ -41,27 +39,14 @@ def nets_in(precision: Precision, objective: nn.Module, device_type: str) -> Ite
     nets = nets_of(objective)
     if not nets:
         raise ValueError(
-            f"precision 'bf16-mixed' needs transforms with one of {', '.join(_NET_ATTRIBUTES)}, got none; use '32-true'"
+            "precision 'bf16-mixed' needs a flow whose layers have nets, as couplings and autoregressive layers do, "
+            f"got none in {type(objective).__name__}; use '32-true'"
         )
-    with forwards_replaced(nets, partial(_autocast, device_type=device_type)):
+    with overridden_forward([(net, "forward") for net in nets], partial(_autocast, device_type=device_type)):
         yield
 
 
-def nets_of(objective: nn.Module) -> list[nn.Module]:
-    """The nets inside couplings and autoregressive transforms, each once."""
-    found = {
-        id(net): net
-        for module in objective.modules()
-        if isinstance(module, Transform)
-        for name in _NET_ATTRIBUTES
-        if isinstance(net := getattr(module, name, None), nn.Module)
-    }
-    return list(found.values())
-
-
-def _autocast(net: nn.Module, device_type: str) -> Any:
-    forward = net.forward
-
+def _autocast(net: nn.Module, forward: Forward, *, device_type: str) -> Forward:
     @wraps(forward)
     def run(*args: Any, **kwargs: Any) -> Tensor:
         with torch.autocast(device_type, torch.bfloat16):

@@ -6,19 +6,22 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from nflows.distributions import Distribution, StandardNormal
 from torch import nn
 
 from nflows_spread import models
-from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
+from nflows_spread.hosts.bases import base_from, describe_base
 from nflows_spread.training.archives import read_archive, write_archive
-from nflows_spread.training.comparison import check_same_parts, check_same_results, check_same_shapes, parts_of
+from nflows_spread.training.comparison import (
+    architecture_of,
+    check_same_architecture,
+    check_same_results,
+    check_same_shapes,
+)
 from nflows_spread.training.randomness import isolated_randomness
 
 _KIND = "model"
@@ -60,10 +63,10 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
     twin, source = _build(build, json.loads(text)), "build(**config)"
     tensors = {name: tensor.detach().cpu() for name, tensor in flow.state_dict().items()}
     check_same_shapes(source, twin.state_dict(), flow)
-    check_same_parts(source, parts_of(twin), flow)
+    check_same_architecture(source, architecture_of(twin), flow)
     twin.load_state_dict(tensors, assign=True)
     check_same_results(source, twin, flow)
-    content = {"builder": _name_of(build), "architecture": text, "tensors": tensors, "parts": parts_of(flow)}
+    content = {"builder": _name_of(build), "architecture": text, "tensors": tensors, "parts": architecture_of(flow)}
     write_archive(Path(path), _KIND, _VERSION, content)
 
 
@@ -87,13 +90,13 @@ def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Modul
         twin = _build(builder or _builder_called(content["builder"], path), json.loads(content["architecture"]))
         check_same_shapes(str(path), tensors, twin)
         if build is not None and "parts" in content:  # older versions did not write them
-            check_same_parts(str(path), content["parts"], twin)
+            check_same_architecture(str(path), content["parts"], twin)
         twin.load_state_dict(tensors, assign=True)  # so it takes each tensor's dtype as it was saved
     if flow is None:
         return cast(nn.Module, twin).eval()
     check_same_shapes(str(path), tensors, flow)
     if "parts" in content:
-        check_same_parts(str(path), content["parts"], flow)
+        check_same_architecture(str(path), content["parts"], flow)
     before = copy.deepcopy(flow.state_dict())
     flow.load_state_dict(tensors)
     if twin is not None:
@@ -126,32 +129,19 @@ def _build(build: Builder, architecture: Mapping[str, Any]) -> nn.Module:
     """What the builder makes of its arguments. Its first values are written over, so no draw of them may be missed."""
     base = architecture["base"]
     with isolated_randomness():
-        arguments = {} if base is None else {"base": _base_from(base)}
+        arguments = {} if base is None else {"base": base_from(base)}
         return build(**architecture["config"], **arguments)
 
 
 def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
-    """What ``_base_from`` needs, or None for a builder that makes the base itself."""
+    """What ``base_from`` needs, or None for a builder that makes the base itself."""
     if "base" not in inspect.signature(build).parameters:
         return None
-    if isinstance(base, StandardNormal):
-        return {"kind": "StandardNormal", "shape": list(base._shape)}
-    if isinstance(base, DegenerateGaussian) and type(base.factor).__name__ in KINDS:
-        return {
-            "kind": "DegenerateGaussian",
-            "shape": list(base.shape),
-            "mean": base.loc is not None,
-            "factor": type(base.factor).__name__,
-            "factor_options": base.factor.options(),
-        }
-    raise TypeError(
-        f"the base must be a StandardNormal or a DegenerateGaussian with a factor of {', '.join(KINDS)}, "
-        f"got {type(base).__name__}; use a build of your own that makes the base itself"
-    )
-
-
-def _base_from(description: Mapping[str, Any]) -> Distribution:
-    if description["kind"] == "StandardNormal":
-        return StandardNormal(description["shape"])
-    factor = partial(KINDS[description["factor"]], **description.get("factor_options", {}))
-    return DegenerateGaussian(description["shape"], factor=factor, learn_mean=description["mean"])
+    description = describe_base(base)
+    if description is None:
+        raise TypeError(
+            "the base must be a Gaussian of the flow's library whose class its adapter names, as StandardNormal, or a "
+            f"DegenerateGaussian with a factor of {', '.join(KINDS)}, got {type(base).__name__}; use a build of your "
+            "own that makes the base itself"
+        )
+    return description

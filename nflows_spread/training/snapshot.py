@@ -17,7 +17,7 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.training import randomness
 from nflows_spread.training.callbacks import TrainingState
 from nflows_spread.training.checkpoints import Checkpoints
-from nflows_spread.training.comparison import parts_of
+from nflows_spread.training.comparison import architecture_of
 from nflows_spread.training.evaluation import Evaluation
 from nflows_spread.training.run_parts import Limits, Parts, Schedule
 
@@ -53,7 +53,7 @@ def shared_state(run: Resumable) -> dict[str, Any]:
     return {
         "step": run.state.step,
         "objective": parts.objective.state_dict(),
-        "parts": parts_of(parts.objective),
+        "parts": architecture_of(parts.objective),
         "optimizer": parts.optimizer.state_dict(),
         "schedules": {name: schedule.state_dict() for name, schedule in parts.schedules.items()},
         "average": None if parts.average is None else parts.average.state_dict(),

@@ -24,7 +24,7 @@ from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of
 from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
-from nflows_spread.training.compilation import transforms_compiled
+from nflows_spread.training.compilation import layers_compiled
 from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation
 from nflows_spread.training.loop import Run
@@ -111,7 +111,7 @@ def train(fabric: Fabric, job: Job) -> _Trained:
     with (
         averages_of_this_process(objective) if processes.count == 1 else nullcontext(),
         nets_in(job.precision, objective, processes.device.type),
-        transforms_compiled(objective, enabled=job.compile, graphs=graphs),
+        layers_compiled(objective, enabled=job.compile, graphs=graphs),
     ):
         return _Trained(run, run())
 

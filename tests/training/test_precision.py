@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from nflows.flows import MaskedAutoregressiveFlow
 
-from nflows_spread import SpreadKLLoss, decode, encode
+from host_models import MODELS, inputs_for, mlp, normflows, spread_flow
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, decode, encode
+from nflows_spread.hosts.registry import nets_of
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import fit
-from nflows_spread.training.precision import nets_in, nets_of
+from nflows_spread.training.precision import nets_in
 from nflows_spread.transforms import VolumePreservingLULinear
 
 
@@ -63,11 +64,20 @@ def test_afterwards_everything_is_as_it_was(objective):
     assert all("forward" not in vars(net) for net in nets_of(objective))
 
 
-def test_training_in_bf16_follows_training_in_float32():
+def normflows_real_nvp():
+    nf = normflows()
+    masks = [torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])]
+    return nf.NormalizingFlow(
+        DegenerateGaussian([2]), [nf.flows.MaskedAffineFlow(mask, mlp(2, 2), mlp(2, 2)) for mask in masks]
+    )
+
+
+@pytest.mark.parametrize("build", [lambda: coupling_flow(2, layers=2), normflows_real_nvp], ids=["ours", "normflows"])
+def test_training_in_bf16_follows_training_in_float32(build):
     losses = {}
     for precision in ("32-true", "bf16-mixed"):
         torch.manual_seed(0)
-        objective = SpreadKLLoss(coupling_flow(2, layers=2), data_noise=0.2)
+        objective = SpreadKLLoss(build(), data_noise=0.2)
         torch.manual_seed(1)
         generator = torch.Generator().manual_seed(0)
         data = torch.randn(500, 2, generator=torch.Generator().manual_seed(3)) * torch.tensor([3.0, 0.3])
@@ -80,8 +90,53 @@ def test_training_in_bf16_follows_training_in_float32():
     assert ends[1] < losses["32-true"][0] - 1.0
 
 
-def test_the_nets_of_nflows_models_are_found():
-    assert len(nets_of(MaskedAutoregressiveFlow(3, 8, 2, 1))) == 2
+class Products(torch.utils._python_dispatch.TorchDispatchMode):
+    """The dtypes of matrix products and convolutions, inside nets and outside, and of what the nets return."""
+
+    def __init__(self, nets):
+        super().__init__()
+        self.inside, self.outside, self.returned, self._depth = set(), set(), set(), 0
+        self.hooks = [net.register_forward_pre_hook(self._enter) for net in nets]
+        self.hooks += [net.register_forward_hook(self._leave) for net in nets]
+
+    def _enter(self, net, arguments):
+        self._depth += 1
+
+    def _leave(self, net, arguments, output):
+        self._depth -= 1
+        self.returned.add(output.dtype)
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        result = operation(*arguments, **(keywords or {}))
+        if str(operation).split(".")[1] in ("mm", "addmm", "bmm", "baddbmm", "convolution"):
+            (self.inside if self._depth else self.outside).add(result.dtype)
+        return result
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_nets_of_every_host_compute_in_bf16_and_return_float32(name):
+    flow, (x, context) = spread_flow(name, torch.float32), inputs_for(name, 20, torch.float32)
+    plain = encode(flow, x, context)
+    with nets_in("bf16-mixed", flow, "cpu"):
+        with Products(nets_of(flow)) as products:
+            coarse = encode(flow, x, context)
+        back = decode(flow, coarse, context)
+    assert products.inside == {torch.bfloat16}
+    assert products.outside <= {torch.float32}
+    assert products.returned == {coarse.dtype} == {back.dtype} == {torch.float32}
+    assert 0.0 < float((coarse - plain).detach().abs().max()) < 0.1
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-4)
+    assert torch.equal(encode(flow, x, context), plain)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_net_of_a_host_is_found(name):
+    """What multiplies activations by weights is in a net, but for linear layers of the flow and the context's net."""
+    flow = spread_flow(name, torch.float32)
+    found = {id(part) for net in nets_of(flow) for part in net.modules()}
+    found |= {id(part) for part in flow._embedding_net.modules()} if "embedding" in name else set()
+    weights = [part for part in flow.modules() if isinstance(part, torch.nn.Linear | torch.nn.Conv2d)]
+    assert {id(part) for part in weights} <= found
 
 
 def test_a_model_without_nets_is_refused():
@@ -89,5 +144,5 @@ def test_a_model_without_nets_is_refused():
         def forward(self, x):
             return super().forward(x).square().mean()
 
-    with pytest.raises(ValueError, match=r"transform_net, autoregressive_net, got none; use '32-true'"):
+    with pytest.raises(ValueError, match=r"needs a flow whose layers have nets, .*, got none in Plain; use '32-true'"):
         fit(Plain(2, 2), torch.randn(20, 2), steps=1, batch_size=5, precision="bf16-mixed")

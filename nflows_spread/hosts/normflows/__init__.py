@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
 from nflows.transforms.linear import Linear
 from normflows import ClassCondFlow, ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow, NormalizingFlowVAE
 from normflows.distributions import DiagGaussian
-from normflows.flows import AffineCouplingBlock, Composite, GlowBlock, Reverse
+from normflows.flows import Flow
 from normflows.flows.mixing import _Linear
 from torch import Tensor, nn
 
 from nflows_spread.hosts.caches import forget_caches
-from nflows_spread.hosts.normflows.layers import JoinedLevels, actnorms_stay, down, up
+from nflows_spread.hosts.conversion_rules import Rules
+from nflows_spread.hosts.interface import Host, Method, SavedBase
+from nflows_spread.hosts.normflows.conversion import RULES
+from nflows_spread.hosts.normflows.layers import LAYERS_IN, JoinedLevels, actnorms_stay, down, methods_called, up
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
 
-LAYERS_IN: dict[type[nn.Module], tuple[str, ...]] = {
-    NormalizingFlow: ("flows",),
-    ConditionalNormalizingFlow: ("flows",),
-    MultiscaleFlow: ("flows", "merges", "transform"),
-    JoinedLevels: ("flows", "merges", "transform"),
-    Composite: ("_flows",),
-    Reverse: ("flow",),
-    AffineCouplingBlock: ("flows",),
-    GlowBlock: ("flows",),
-}
-"""What is made of other layers alone, and the attributes under which it has them."""
 
+class Normflows(Host):
+    """The host for ``NormalizingFlow``, ``ConditionalNormalizingFlow`` and ``MultiscaleFlow``, and all layers."""
 
-class Normflows:
-    """The host for ``NormalizingFlow``, ``ConditionalNormalizingFlow`` and ``MultiscaleFlow``."""
+    flow_classes = (NormalizingFlow, ConditionalNormalizingFlow, MultiscaleFlow)
+    layer_classes = (Flow,)
+    net_attributes = ("param_map", "s", "t", "transform_net", "autoregressive_net")
+    saved_bases = (
+        SavedBase(
+            DiagGaussian,
+            describe=lambda base: {"shape": list(base.shape), "trainable": isinstance(base.loc, nn.Parameter)},
+            build=lambda arguments: DiagGaussian(arguments["shape"], trainable=arguments["trainable"]),
+        ),
+    )
 
-    kinds: tuple[type[nn.Module], ...] = (NormalizingFlow, ConditionalNormalizingFlow, MultiscaleFlow)
+    def is_flow(self, module: nn.Module) -> bool:
+        if isinstance(module, ClassCondFlow | NormalizingFlowVAE):
+            raise TypeError(
+                f"flow must be a NormalizingFlow, ConditionalNormalizingFlow or MultiscaleFlow of normflows, got "
+                f"{type(module).__qualname__}; build NormalizingFlow(DegenerateGaussian(shape), flow.flows) from its "
+                "layers"
+            )
+        return super().is_flow(module)
 
     def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         forget_caches(flow, Linear, _Linear)
@@ -73,19 +82,11 @@ class Normflows:
             return None
         return torch.exp(2.0 * base.log_scale.double()).flatten()
 
+    def encoder_methods(self, layer: nn.Module) -> Iterator[Method]:
+        return methods_called(layer, "inverse")  # which is data → latent
 
-def host_for(flow: nn.Module) -> Normflows | None:
-    """This host if the flow is one of its own.
-
-    Raises:
-        TypeError: the flow is of a kind whose latents have no base of their own.
-    """
-    if isinstance(flow, ClassCondFlow | NormalizingFlowVAE):
-        raise TypeError(
-            f"flow must be a NormalizingFlow, ConditionalNormalizingFlow or MultiscaleFlow of normflows, got "
-            f"{type(flow).__qualname__}; build NormalizingFlow(DegenerateGaussian(shape), flow.flows) from its layers"
-        )
-    return Normflows() if isinstance(flow, NormalizingFlow | MultiscaleFlow) else None
+    def conversion_rules(self) -> Rules:
+        return RULES
 
 
 def _layers_of(flow: nn.Module, context: Tensor | None) -> Sequence[nn.Module]:
@@ -114,3 +115,6 @@ def _layers_of(flow: nn.Module, context: Tensor | None) -> Sequence[nn.Module]:
 def _passed_on(flow: nn.Module, context: Tensor | None) -> tuple[Tensor | None, ...]:
     """What every layer is called with besides its input."""
     return (context,) if isinstance(flow, ConditionalNormalizingFlow) else ()
+
+
+HOST = Normflows()

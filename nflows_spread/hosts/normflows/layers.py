@@ -11,14 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from math import prod
-from typing import cast
+from typing import Literal, cast
 
 import torch
-from normflows.flows import ActNorm, BatchNorm, Composite, Flow, HamiltonianMonteCarlo, MetropolisHastings, Reverse
+from normflows import ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow
+from normflows.flows import (
+    ActNorm,
+    AffineCouplingBlock,
+    BatchNorm,
+    Composite,
+    Flow,
+    GlowBlock,
+    HamiltonianMonteCarlo,
+    MetropolisHastings,
+    Reverse,
+)
 from normflows.transforms import Shift
 from torch import Tensor, nn
 
+from nflows_spread.hosts.interface import Method
 from nflows_spread.hosts.overrides import overridden
 
 _SPOILING = {
@@ -52,6 +65,26 @@ def down(layers: Iterable[nn.Module], z: Tensor, total: Tensor, *passed_on: Tens
             z, logabsdet = _checked(layer)(_kept_from(layer, z), *passed_on)
             total = _plus(total, logabsdet)
     return z, total
+
+
+def methods_called(layer: nn.Module, direction: Literal["forward", "inverse"]) -> Iterator[Method]:
+    """Which methods ``up`` ("inverse") or ``down`` ("forward") calls for one layer, of parts that have parameters.
+
+    Other parts permute, squeeze or shift: there is nothing in them to compile.
+    """
+    if isinstance(layer, JoinedLevels):
+        parts = [*chain.from_iterable(cast(Iterable[nn.ModuleList], layer.flows)), layer.transform]
+    elif isinstance(layer, Composite) and not overridden(layer, Composite):
+        parts = list(layer._flows)
+    elif isinstance(layer, Reverse) and not overridden(layer, Reverse):
+        parts, direction = [layer.flow], "forward" if direction == "inverse" else "inverse"
+    else:
+        if next(layer.parameters(), None) is not None:
+            yield layer, direction
+        return
+    for part in parts:
+        if part is not None:
+            yield from methods_called(part, direction)
 
 
 def _kept_from(layer: nn.Module, x: Tensor) -> Tensor:
@@ -145,3 +178,16 @@ class JoinedLevels(Flow):
                 parts.insert(0, part.flatten(1))
                 total = _plus(total, logabsdet)
         return torch.cat([x.flatten(1), *parts], dim=1), total
+
+
+LAYERS_IN: dict[type[nn.Module], tuple[str, ...]] = {
+    NormalizingFlow: ("flows",),
+    ConditionalNormalizingFlow: ("flows",),
+    MultiscaleFlow: ("flows", "merges", "transform"),
+    JoinedLevels: ("flows", "merges", "transform"),
+    Composite: ("_flows",),
+    Reverse: ("flow",),
+    AffineCouplingBlock: ("flows",),
+    GlowBlock: ("flows",),
+}
+"""What is made of other layers alone, and the attributes under which it has them."""

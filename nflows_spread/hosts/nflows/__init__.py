@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform, InverseTransform, MultiscaleCompositeTransform
+from nflows.transforms import Transform
 from nflows.transforms.linear import Linear
 from torch import Tensor, nn
 
 from nflows_spread.hosts.caches import forget_caches
+from nflows_spread.hosts.conversion_rules import Rules
+from nflows_spread.hosts.interface import Host, Method, SavedBase
+from nflows_spread.hosts.nflows.conversion import RULES
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
-
-LAYERS_IN: dict[type[nn.Module], tuple[str, ...]] = {
-    Flow: ("_transform",),
-    CompositeTransform: ("_transforms",),
-    MultiscaleCompositeTransform: ("_transforms",),
-    InverseTransform: ("_transform",),
-}
-"""What is made of other layers alone, and the attributes under which it has them."""
+from nflows_spread.transforms import GlowStep
 
 
-class NFlows:
-    """The host for ``nflows.flows.Flow`` and its subclasses, conditional or not."""
+class NFlows(Host):
+    """The host for ``nflows.flows.Flow`` and its subclasses, conditional or not, and for all ``Transform``s."""
 
-    kinds: tuple[type[nn.Module], ...] = (Flow,)
+    flow_classes = (Flow,)
+    layer_classes = (Transform,)
+    net_attributes = ("transform_net", "autoregressive_net")
+    saved_bases = (
+        SavedBase(
+            StandardNormal,
+            describe=lambda base: {"shape": list(base._shape)},
+            build=lambda arguments: StandardNormal(arguments["shape"]),
+        ),
+    )
 
     def encode(self, flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         forget_caches(flow, Linear)
@@ -54,7 +61,13 @@ class NFlows:
             return None
         return torch.ones(base._shape.numel(), dtype=torch.float64)
 
+    def encoder_methods(self, layer: nn.Module) -> Iterator[Method]:
+        """The steps of a Glow, of which all of one shape share one compilation, or else the transform as a whole."""
+        steps: list[nn.Module] = [part for part in layer.modules() if isinstance(part, GlowStep)]
+        return ((part, "forward") for part in steps or [layer])
 
-def host_for(flow: nn.Module) -> NFlows | None:
-    """This host if the flow is one of its own."""
-    return NFlows() if isinstance(flow, Flow) else None
+    def conversion_rules(self) -> Rules:
+        return RULES
+
+
+HOST = NFlows()

@@ -1,4 +1,4 @@
-"""The layers of normflows, and those that this package makes of them."""
+"""normflows' layers, and those that this package makes of them, made volume-preserving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from typing import cast
 
 import torch
-from nflows.transforms import CompositeTransform, Permutation, Transform
+from nflows.transforms import CompositeTransform, Permutation
 from normflows import flows as normflows
 from normflows.flows.affine.autoregressive import Autoregressive
 from normflows.flows.mixing import _Permutation
@@ -14,9 +14,9 @@ from normflows.transforms import Logit, Shift
 from torch import Tensor, nn
 
 from nflows_spread import transforms as ours
-from nflows_spread.conversion.nflows import AUTOREGRESSIVE, BATCH_NORM, ELEMENTWISE, SPLINE, unit_lu
-from nflows_spread.conversion.rules import Memo, Rules
-from nflows_spread.hosts.normflows import LAYERS_IN
+from nflows_spread.hosts.conversion_rules import Memo, Rules
+from nflows_spread.hosts.nflows.conversion import AUTOREGRESSIVE, BATCH_NORM, ELEMENTWISE, SPLINE, unit_lu
+from nflows_spread.hosts.normflows.layers import LAYERS_IN
 from nflows_spread.transforms.normflows import (
     TransformFlow,
     VolumePreservingAffineConst,
@@ -104,7 +104,6 @@ def unit_lu_permute(layer: nn.Module, memo: Memo) -> nn.Module:
 
 
 RULES = Rules(
-    layers=(normflows.base.Flow, Transform),
     containers={**LAYERS_IN, TransformFlow: ("transform",)},
     kept=frozenset(
         {

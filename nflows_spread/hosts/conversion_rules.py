@@ -1,4 +1,4 @@
-"""What a host says about its layers: which preserve volume, which can be made to, and why the others cannot."""
+"""Conversion rules of a flow library: layers that preserve volume, that can be made to, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class Rules:
     """A host's layers.
 
     Attributes:
-        layers: the base classes of what is a layer, and not a net inside one.
         containers: made of other layers alone; they preserve volume if those do, all that they have under the
             attributes that are given here. A subclass may have more children, which take no part as long as it
             changes no method.
@@ -36,7 +35,6 @@ class Rules:
         refused: base classes of layers that cannot be, and why; the first that applies.
     """
 
-    layers: tuple[type[nn.Module], ...]
     containers: Mapping[type[nn.Module], tuple[str, ...]]
     kept: frozenset[type[nn.Module]]
     converted: Mapping[type[nn.Module], Converter]

@@ -1,4 +1,4 @@
-"""The layers of nflows, and of this package."""
+"""nflows' layers, and this package's, made volume-preserving."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nflows.transforms.nonlinearities import LeakyReLU, LogTanh, Sigmoid, Tanh
 from torch import Tensor, nn
 
 from nflows_spread import transforms as ours
-from nflows_spread.conversion.rules import Memo, Rules, UnconvertibleError
-from nflows_spread.hosts.nflows import LAYERS_IN
+from nflows_spread.hosts.conversion_rules import Memo, Rules, UnconvertibleError
+from nflows_spread.hosts.nflows.layers import LAYERS_IN
 from nflows_spread.transforms.coupling import ActivationLogScale
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
@@ -96,7 +96,6 @@ def unit_affine(layer: nn.Module, memo: Memo) -> nn.Module:
 
 
 RULES = Rules(
-    layers=(nflows.Transform,),
     containers={
         **LAYERS_IN,
         ours.GlowStep: ("actnorm", "convolution", "coupling"),

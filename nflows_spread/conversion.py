@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.conversion.rules import Memo, Rules, UnconvertibleError
 from nflows_spread.hosts import encode, encode_with_logabsdet
-from nflows_spread.hosts.strangers import advice_on_a_layer, advice_on_an_argument, name_of
+from nflows_spread.hosts.advice import advice_on_a_layer, advice_on_an_argument, name_of
+from nflows_spread.hosts.conversion_rules import Memo, Rules, UnconvertibleError
+from nflows_spread.hosts.registry import hosts_for, packages_of, registered_packages
 
-_HOSTS = ("normflows", "nflows")
 _JACOBIAN_FEATURES = 128
 
 
@@ -54,8 +52,8 @@ def to_volume_preserving(transform: nn.Module) -> nn.Module:
     """
     if not _is_convertible_at_all(transform):
         raise TypeError(
-            f"transform must be a transform or flow of nflows or normflows, got {name_of(type(transform))}"
-            f"{advice_on_an_argument(transform, 'transform', _is_convertible_at_all)}"
+            f"transform must be a transform or flow of {_libraries()}, got {name_of(type(transform))}"
+            f"{_without_rules(transform)}{advice_on_an_argument(transform, 'transform', _is_convertible_at_all)}"
         )
     memo: Memo = {id(tensor): tensor.detach().clone() for tensor in _computed_tensors(transform)}
     _convert(transform, "", memo)
@@ -105,8 +103,8 @@ def _converted_in_memo(module: object, memo: Memo) -> list[tuple[str, object]]:
     rules = _rules_for(module)
     if rules is None or not isinstance(module, nn.Module):
         raise UnconvertibleError(
-            f"it is no layer of nflows or normflows but {name_of(type(module))}"
-            f"{advice_on_a_layer(module, _is_convertible_at_all)}"
+            f"it is no layer of {_libraries()} but {name_of(type(module))}"
+            f"{_without_rules(module)}{advice_on_a_layer(module, _is_convertible_at_all)}"
         )
     known = rules.known(module)
     if known in rules.converted:
@@ -134,17 +132,28 @@ def _computed_tensors(module: nn.Module) -> Iterator[Tensor]:
 
 def _is_convertible_at_all(module: object) -> bool:
     """Whether this is a layer or a flow of a host, of whatever kind, and no net or distribution."""
-    rules = _rules_for(module)
-    return rules is not None and isinstance(module, (*rules.layers, *rules.containers))
+    return any(
+        isinstance(module, (*host.layer_classes, *rules.containers))
+        for host in hosts_for(type(module))
+        if (rules := host.conversion_rules()) is not None
+    )
 
 
 def _rules_for(module: object) -> Rules | None:
-    """The rules of the host whose class the module is of, loaded when they are first needed."""
-    for base in type(module).__mro__:
-        host = base.__module__.partition(".")[0]
-        if host in _HOSTS:
-            return cast(Rules, import_module(f"nflows_spread.conversion.{host}").RULES)
-    return None
+    """The rules of the nearest host, of those whose classes the module's class comes from, that has any."""
+    return next((rules for host in hosts_for(type(module)) if (rules := host.conversion_rules()) is not None), None)
+
+
+def _libraries() -> str:
+    return " or ".join(registered_packages())
+
+
+def _without_rules(module: object) -> str:
+    """What is missing where the module's library has an adapter that converts nothing."""
+    packages = packages_of(type(module))
+    if not packages or _rules_for(module) is not None:
+        return ""
+    return f", and the adapter of {packages[0]} has no rules for its layers; give it conversion_rules"
 
 
 @torch.inference_mode(False)
