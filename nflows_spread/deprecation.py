@@ -39,6 +39,32 @@ class RenamedAttribute:
         return value
 
 
+def replaced_by(call: str) -> Callable[[Made], Made]:
+    """Let a function warn that another call has taken its place.
+
+    Args:
+        call: what to write now.
+
+    Example:
+        >>> @replaced_by("abs(x)")
+        ... def magnitude(x: float) -> float:
+        ...     return abs(x)
+        >>> with warnings.catch_warnings(record=True):
+        ...     magnitude(-3.0)
+        3.0
+    """
+
+    def decorate(function: Made) -> Made:
+        @wraps(function)
+        def warned(*args: Any, **given: Any) -> Any:
+            _warn(f"{function.__name__} is now {call}")
+            return function(*args, **given)
+
+        return warned  # type: ignore[return-value]
+
+    return decorate
+
+
 def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
     """Let a function, or the constructor of a class, take keyword arguments under their old names.
 

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
 from nflows_spread.factors.running_average import averages_of_this_process
-from nflows_spread.hosts.starts import layers_waiting_for_a_batch
+from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Data, batches_of

@@ -28,6 +28,7 @@ LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {
     ("distributions", "factors"),
+    ("models", "initialization"),
     ("validation", "linalg"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""

@@ -9,12 +9,13 @@ import torch
 from nflows.transforms.linear import Linear
 from normflows import ClassCondFlow, ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow, NormalizingFlowVAE
 from normflows.distributions import DiagGaussian
-from normflows.flows import AffineCouplingBlock, Composite, GlowBlock, Reverse
+from normflows.flows import ActNorm, AffineCouplingBlock, Composite, GlowBlock, Reverse
 from normflows.flows.mixing import _Linear
 from torch import Tensor, nn
 
 from nflows_spread.hosts.caches import forget_caches
-from nflows_spread.hosts.normflows.layers import JoinedLevels, actnorms_stay, down, up
+from nflows_spread.hosts.first_batch import waiting_layers_held
+from nflows_spread.hosts.normflows.layers import JoinedLevels, down, up
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
 
@@ -38,12 +39,12 @@ class Normflows:
 
     def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         forget_caches(flow, Linear, _Linear)
-        with actnorms_stay(flow, but_from_training_batch=True):
+        with waiting_layers_held(flow, kind=ActNorm, but_in_training=True):
             return up(_layers_of(flow, context), x, x.new_zeros(len(x)), *_passed_on(flow, context))
 
     def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
         forget_caches(flow, Linear, _Linear)
-        with actnorms_stay(flow):
+        with waiting_layers_held(flow, kind=ActNorm):
             return down(_layers_of(flow, context), z, z.new_zeros(len(z)), *_passed_on(flow, context))[0]
 
     def base_of(self, flow: nn.Module) -> nn.Module:
