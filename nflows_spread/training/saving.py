@@ -53,8 +53,9 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
         >>> bool((again.log_prob(torch.ones(1, 2)) == flow.log_prob(torch.ones(1, 2))).all())
         True
     """
+    base = _describe(base_of(flow), build)
     try:
-        text = json.dumps({"config": dict(config), "base": _describe(base_of(flow), build)})
+        text = json.dumps({"config": dict(config), "base": base})
     except TypeError as error:
         raise TypeError(f"config must hold numbers, texts, lists and dictionaries alone, got {dict(config)}") from error
     twin, source = _build(build, json.loads(text)), "build(**config)"
@@ -146,12 +147,18 @@ def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
         }
     raise TypeError(
         f"the base must be a StandardNormal or a DegenerateGaussian with a factor of {', '.join(KINDS)}, "
-        f"got {type(base).__name__}; use a build of your own that makes the base itself"
+        f"got {type(base).__name__}; use a build of your own that makes the base itself, or make a kind of factor of "
+        "your own known by nflows_spread.factors.KINDS.register"
     )
 
 
 def _base_from(description: Mapping[str, Any]) -> Distribution:
     if description["kind"] == "StandardNormal":
         return StandardNormal(description["shape"])
+    if description["factor"] not in KINDS:
+        raise ValueError(
+            f"the factor of the saved prior must be one of {', '.join(KINDS)}, got {description['factor']}; make it "
+            "known first, by nflows_spread.factors.KINDS.register"
+        )
     factor = partial(KINDS[description["factor"]], **description.get("factor_options", {}))
     return DegenerateGaussian(description["shape"], factor=factor, learn_mean=description["mean"])
