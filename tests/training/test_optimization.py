@@ -6,6 +6,7 @@ from torch import nn
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
+from nflows_spread.transforms import MarginalSpline
 
 
 class Everything(nn.Module):
@@ -32,6 +33,31 @@ def test_weights_decay_and_nothing_else():
     assert names_of(objective, decaying["params"]) == {"weight"}
     expected = {"bias", "scale", "shift", "diag", "gain", "base.loc", "base.factor.entries"}
     assert names_of(objective, free["params"]) == expected
+
+
+def test_all_but_the_prior_decays_where_that_is_asked_for():
+    objective = Everything()
+    decaying, free = parameter_groups(objective, 0.1, weights_alone=False)
+    assert names_of(objective, decaying["params"]) == {"weight", "bias", "scale", "shift", "diag", "gain"}
+    assert names_of(objective, free["params"]) == {"base.loc", "base.factor.entries"}
+
+
+def test_modules_of_a_class_learn_at_their_own_rate_and_do_not_decay():
+    objective = Everything()
+    objective.spline = MarginalSpline(2, bins=3)
+    groups = parameter_groups(objective, 0.1, learning_rates={MarginalSpline: 0.5, DegenerateGaussian: 0.25})
+    decaying, free, splines, prior = groups
+    assert names_of(objective, decaying["params"]) == {"weight"}
+    assert names_of(objective, free["params"]) == {"bias", "scale", "shift", "diag", "gain"}
+    assert {id(p) for p in splines["params"]} == {id(p) for p in objective.spline.parameters()}
+    assert {id(p) for p in prior["params"]} == {id(p) for p in objective.base.parameters()}
+    optimizer = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.0)
+    assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [
+        (0.1, 0.1),
+        (0.1, 0.0),
+        (0.5, 0.0),
+        (0.25, 0.0),
+    ]
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.5])
