@@ -65,6 +65,6 @@ def density_flow(
 
 
 def marginal_layers(x: Tensor, *, bins: int = 32) -> list[Transform]:
-    """The first transforms of a ``density_flow`` of data (n, D): each feature to unit scale, then a spline of its own."""
+    """The first transforms of a ``density_flow`` of data (n, D): each feature to unit scale, then its own spline."""
     scale = x.std(0, unbiased=False).clamp_min(_LEAST_SCALE).reciprocal()
     return [PointwiseAffineTransform(shift=-x.mean(0) * scale, scale=scale), MarginalSpline(x.shape[1], bins=bins)]
