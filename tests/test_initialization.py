@@ -115,7 +115,7 @@ def test_layers_are_set_that_have_the_method_and_are_not_settled_or_are_asked_fo
     assert initialize(flow, x) == 1
     assert initialize(flow, 2.0 * x) == 1  # nothing says that it is settled
     assert initialize(flow, x, only=Settled) == 1
-    assert initialize(flow, x, only=(Otherwise, ExplicitActNorm)) == 0
+    assert initialize(flow, x[:, :2], only=(Otherwise, ExplicitActNorm)) == 0  # and no data is passed
     times = {type(layer).__name__: len(layer.seen) for layer in flow.modules() if isinstance(layer, Whitening)}
     assert times == {"Otherwise": 0, "Settled": 1, "Whitening": 2}
 
@@ -139,6 +139,13 @@ def test_a_layer_that_is_used_twice_is_set_once(x):
     layer = Whitening()
     assert initialize(of_nflows(layer, layer), x) == 1
     assert len(layer.seen) == 1
+
+
+@both_hosts
+def test_a_flow_whose_class_has_such_a_method_is_no_layer(host, x):
+    flow = host(Whitening(), ActNorm(FEATURES))
+    flow.__class__ = type("Own", (type(flow),), {"initialize": lambda self, inputs: 1 / 0})
+    assert initialize(flow, x) == 2
 
 
 def test_what_is_asked_for_must_be_a_class(x):
