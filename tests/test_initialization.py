@@ -115,9 +115,16 @@ def test_layers_are_set_that_have_the_method_and_are_not_settled_or_are_asked_fo
     assert initialize(flow, x) == 1
     assert initialize(flow, 2.0 * x) == 1  # nothing says that it is settled
     assert initialize(flow, x, only=Settled) == 1
-    assert initialize(flow, x[:, :2], only=(Otherwise, ExplicitActNorm)) == 0  # and no data is passed
+    assert initialize(flow, x, only=(Otherwise, ExplicitActNorm)) == 0
     times = {type(layer).__name__: len(layer.seen) for layer in flow.modules() if isinstance(layer, Whitening)}
     assert times == {"Otherwise": 0, "Settled": 1, "Whitening": 2}
+
+
+def test_where_no_layer_is_of_the_class_no_data_is_passed(x):
+    flow = of_nflows(ExplicitActNorm(FEATURES))
+    assert initialize(flow, x[:, :2], only=Whitening) == 0
+    with refused(ValueError, "inputs must have shape", unchanged=flow):
+        initialize(flow, x[:, :2])
 
 
 def test_layers_that_are_not_asked_for_go_on_waiting(x):
