@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
 from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
-from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit
+from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit, parameter_groups
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
@@ -186,13 +185,6 @@ def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
 
 def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:
     """Adam with decay of all in the nets, none of the prior, and a faster rate of the splines."""
-    splines = [p for module in objective.modules() if isinstance(module, MarginalSpline) for p in module.parameters()]
-    prior = list(objective.base.parameters())
-    apart = {id(p) for p in (*splines, *prior)}
-    nets = [p for p in objective.parameters() if id(p) not in apart]
-    groups: list[dict[str, Any]] = [
-        {"params": nets, "weight_decay": recipe.weight_decay},
-        {"params": prior},
-        {"params": splines, "lr": recipe.spline_rate * recipe.learning_rate},
-    ]
+    rates: dict[type[nn.Module], float] = {MarginalSpline: recipe.spline_rate * recipe.learning_rate}
+    groups = parameter_groups(objective, recipe.weight_decay, weights_alone=False, learning_rates=rates)
     return AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0, fused=True)

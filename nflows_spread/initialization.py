@@ -1,6 +1,10 @@
-"""Data-dependent first values, once and on request."""
+"""Data-dependent initialization: layers, and then the prior, take their first values from data, once and on request."""
 
 from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -8,46 +12,109 @@ from torch import Tensor, nn
 from nflows_spread import linalg, validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode
-from nflows_spread.hosts.starts import waiting_layers_held, waiting_layers_started
-from nflows_spread.transforms import ExplicitActNorm, GlowStep
+from nflows_spread.hosts.first_batch import (
+    Starts,
+    encoding_method_of,
+    set_on_arrival,
+    starts_of_waiting_layers,
+    waiting_layers_held,
+)
 
 _ROWS = 512
 
 
-@torch.no_grad()
-def initialize(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> int:
-    """Set every ``ExplicitActNorm`` of a flow, the volume-preserving ones too, from the output of the layers before it.
+@runtime_checkable
+class DataDependentLayer(Protocol):
+    """A layer that can take first values from data. Any module that has this method takes part in ``initialize``.
 
-    An ``ActNorm`` of nflows or normflows that still waits for its first batch is set too, in training and in evaluation
-    mode. A channel that is constant up to rounding is not blown up: its deviation is below 64 roundings of its own
-    values, or below 7.6e-6 (64 roundings of float32) of the largest; scale columns of such different units first.
+    It may also have an attribute or property ``is_initialized``: where that is True, ``initialize`` leaves the layer as
+    it is, unless it is asked for by its class. Without it a layer is set each time.
+    """
+
+    def initialize(self, inputs: Tensor) -> Any:
+        """Set parameters and buffers, in place, from what arrives at this layer on the way from data to latent.
+
+        It is called once, without gradients, before these inputs pass through ``forward`` (of a layer of normflows:
+        through ``inverse``); the layers on the way there have been set before. A layer that runs the other way round,
+        in nflows' ``InverseTransform`` for example, is left as it is. What it raises reaches the caller, after all
+        parameters and buffers have become what they were.
+
+        Args:
+            inputs: shape (n, ...), two rows or more.
+        """
+
+
+@torch.no_grad()
+def initialize(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    context: Tensor | None = None,
+    only: type[nn.Module] | tuple[type[nn.Module], ...] = nn.Module,
+) -> int:
+    """Set every layer of a flow that can take first values from data from the output of the layers before it.
+
+    These are all that follow ``DataDependentLayer``, your own too: each ``ExplicitActNorm``, the volume-preserving
+    ones too, and each ``PrincipalRotation`` that has no directions yet. An ``ActNorm`` of nflows or normflows that
+    still waits for its first batch is set as well, in training and in evaluation mode. A channel that is constant up
+    to rounding is not blown up: its deviation is below 64 roundings of its own values, or below 7.6e-6 (64 roundings
+    of float32) of the largest; scale columns of such different units first.
+
     Call it once, before training and before the flow is wrapped or copied to several processes. What it sets are
-    parameters, which are saved, loaded, copied and broadcast like all others.
+    parameters and buffers, which are saved, loaded, copied and broadcast like all others.
 
     Args:
         flow: a flow of any host.
         x: a batch of data, shape (n, ...), at least two rows.
         context: conditioning inputs, one row for each row of ``x``.
+        only: the class, or classes, of the layers to set, also of those that have been set before. Where there are
+            none of them, nothing is done.
 
     Returns:
         The number of layers that were set.
 
     Raises:
         TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more, or does not
-            fit the flow; then no layer has changed.
+            fit the flow, or ``only`` is no class; then no layer has changed.
     """
     validation.two_points("x", x)
-    with waiting_layers_held(flow):
+    kinds = only if isinstance(only, tuple) else (only,)
+    if not all(isinstance(kind, type) for kind in kinds):
+        raise TypeError(f"only must be a class of layers, or a tuple of some, got {only!r}")
+    everything = only is nn.Module
+    starts = {
+        (layer, method): start
+        for (layer, method), start in (starts_of_waiting_layers(flow) | _starts_of_layers(flow)).items()
+        if isinstance(layer, kinds) and not (everything and getattr(layer, "is_initialized", False))
+    }
+    return len(set_from_data(flow, x, starts, context)) if starts or everything else 0
+
+
+@torch.no_grad()
+def set_from_data(flow: nn.Module, x: Tensor, starts: Starts, context: Tensor | None = None) -> set[nn.Module]:
+    """Pass data through a flow, and set layers from what arrives at them; all of them, or none if something fails.
+
+    Args:
+        flow: a flow of any host.
+        x: a batch of data, shape (n, ...).
+        starts: how each layer is set.
+        context: conditioning inputs, one row for each row of ``x``.
+
+    Returns:
+        The layers that were met and set.
+    """
+    before = {layer: copy.deepcopy(layer.state_dict()) for layer, _ in starts}
+    with waiting_layers_held(flow) as held:
         encode(flow, x, context)  # what does not fit shows before the first layer changes
-    layers = [module for module in flow.modules() if isinstance(module, ExplicitActNorm | GlowStep)]
-    hooks = [layer.register_forward_pre_hook(_initialize_from_input) for layer in layers]
-    try:
-        with waiting_layers_started(flow) as started:
-            encode(flow, x, context)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sum(isinstance(layer, ExplicitActNorm) for layer in layers) + len(started)
+        try:
+            with set_on_arrival(starts) as done:
+                encode(flow, x, context)
+        except BaseException:
+            for layer, state in before.items():
+                layer.load_state_dict(state)
+            raise
+        held.difference_update(done)
+    return done
 
 
 @torch.no_grad()
@@ -99,6 +166,19 @@ def initialize_prior(
     base.factor.assign(root, base.spread_variance)
 
 
-def _initialize_from_input(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
-    if isinstance(layer, ExplicitActNorm | GlowStep):  # a step never calls the actnorm that it holds
-        layer.initialize(args[0])
+def _starts_of_layers(flow: nn.Module) -> Starts:
+    layers = [module for module in flow.modules() if module is not flow and isinstance(module, DataDependentLayer)]
+    return {(layer, encoding_method_of(layer)): layer.initialize for layer in layers if _takes_inputs(layer)}
+
+
+def _takes_inputs(layer: DataDependentLayer) -> bool:
+    """Whether its ``initialize`` is the protocol's, with one argument that it needs, and not another of this name."""
+    try:
+        parameters = inspect.signature(layer.initialize).parameters.values()
+    except (TypeError, ValueError):  # something else that is called so
+        return False
+    needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    return [parameter.kind for parameter in needed] in (
+        [inspect.Parameter.POSITIONAL_OR_KEYWORD],
+        [inspect.Parameter.POSITIONAL_ONLY],
+    )

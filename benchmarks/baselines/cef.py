@@ -136,11 +136,6 @@ def conformal_embedding_flow(
     return ConformalEmbeddingFlow(ConformalEmbedding(conformal), glow, base)
 
 
-def start_from_patches(flow: nn.Module, x: Tensor) -> None:
-    """Let each ``ConformalEmbedding`` of a flow start from images x; most flows have none.
-
-    Patches start at their principal coordinates, so that the manifold starts as the best linear one.
-    """
-    for layer in flow.modules():
-        if isinstance(layer, ConformalEmbedding):
-            layer.initialize(x)
+FROM_PATCHES = (OrthogonalConvolution, ConformalActNorm)
+"""The layers of a conformal embedding that start from images: patches in their principal coordinates, so that the
+manifold starts as the best linear one."""

@@ -40,6 +40,11 @@ class OrthogonalConvolution(Transform):
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return F.pixel_shuffle(_turned(inputs, self.turn.weight.mT), self.size), _zeros(inputs)
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it turns anything."""
+        return not torch.equal(self.turn.weight, torch.eye(len(self.turn.weight)).to(self.turn.weight))
+
     @torch.no_grad()
     def initialize(self, inputs: Tensor) -> None:
         """Turn patches of these images into their principal coordinates, largest variance first."""
@@ -149,14 +154,6 @@ class ConformalEmbedding(Transform):
             outputs, logabsdet = layer.inverse(outputs)
             log_factor = log_factor + logabsdet / outputs[0].numel()
         return outputs, inputs[0].numel() * log_factor
-
-    @torch.no_grad()
-    def initialize(self, inputs: Tensor) -> None:
-        """Let all layers that can start from images do so, each from what arrives at it."""
-        for layer in self.layers:
-            if isinstance(layer, OrthogonalConvolution | ConformalActNorm):
-                layer.initialize(inputs)
-            inputs = layer(inputs)[0]
 
 
 def _orthogonal(features: int) -> nn.Linear:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.fixed_prior import NegativeLogLikelihood
+from nflows_spread.linalg.spectra import root_mean_variance
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import StopOnHeldOutLoss
 
@@ -47,7 +48,7 @@ def local_dimensions(
         steps: most training steps of each flow.
     """
     data = torch.as_tensor(x, dtype=torch.float32)
-    data = (data - data.mean(dim=0)) / data.var(dim=0).mean().sqrt()
+    data = (data - data.mean(dim=0)) / root_mean_variance(data, correction=1)
     densities = log_densities(data, noise_levels, seed=seed, steps=steps)
     levels = torch.tensor(noise_levels, dtype=torch.float64).log()
     found: NDArray[np.float64] = (data.shape[1] + slopes(levels, densities)).numpy()

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform, PointwiseAffineTransform
+from nflows.transforms import CompositeTransform
 from torch import Tensor, nn
 
 from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.lidl import NOISE_LEVELS
 from nflows_spread.dimension.density import density_dimension
 from nflows_spread.models.coupling import coupling_layers
-from nflows_spread.transforms import MarginalSpline
+from nflows_spread.models.density import marginal_layers
+from nflows_spread.units import Units
 
 DENOISER_NOISE = 0.05
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.5
@@ -77,7 +78,7 @@ def slope_dimensions(flow: Flow, x: Tensor, noise_levels: Sequence[float] = NOIS
 
 def dimensions(x: Tensor, *, seed: int, steps: int = STEPS) -> dict[str, float]:
     """The mean slope over the points, and the denoiser's dimension on held-out points, of data (n, D)."""
-    unit = in_unit_scale(x)
+    unit = Units.of(x, standardize=False).to_flow(x)
     held_out, kept = held_out_and_kept(unit, seed=seed)
     flow = trained(kept, seed=seed, steps=steps)
     density = density_dimension(
@@ -90,14 +91,7 @@ def dimensions(x: Tensor, *, seed: int, steps: int = STEPS) -> dict[str, float]:
     return {"slope": float(slope_dimensions(flow, unit).mean()), "denoising": density.denoising}
 
 
-def in_unit_scale(x: Tensor) -> Tensor:
-    """The points, moved and scaled as a whole to mean 0 and a mean variance of 1 a feature, in float32."""
-    centred = x.double() - x.double().mean(0)
-    return (centred / centred.square().mean().sqrt()).float()
-
-
 def _new_flow(x: Tensor, generator: torch.Generator) -> Flow:
-    scale = x.std(0, unbiased=False).clamp_min(0.1).reciprocal()
     couplings = coupling_layers(
         x.shape[1],
         layers=LAYERS,
@@ -108,5 +102,4 @@ def _new_flow(x: Tensor, generator: torch.Generator) -> Flow:
         bounded_scale=True,
         generator=generator,
     )
-    marginals = [PointwiseAffineTransform(shift=-x.mean(0) * scale, scale=scale), MarginalSpline(x.shape[1])]
-    return Flow(CompositeTransform([*marginals, *couplings]), StandardNormal([x.shape[1]]))
+    return Flow(CompositeTransform([*marginal_layers(x), *couplings]), StandardNormal([x.shape[1]]))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from intrinsic_dimension.manifolds import Draw, EmbeddedManifold, uniform
+from nflows_spread.linalg.spectra import root_mean_variance
 
 Map = Callable[[Tensor], Tensor]
 
@@ -100,7 +101,7 @@ def orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 def standardised(embed: Map, parameters: Draw) -> Map:
     """The map, moved and scaled as a whole so that its image has mean 0 and a mean variance of 1 a feature."""
     x = embed(parameters(_REFERENCE_POINTS, torch.Generator().manual_seed(0)))
-    mean, scale = x.mean(dim=0), x.var(dim=0).mean().sqrt()
+    mean, scale = x.mean(dim=0), root_mean_variance(x, correction=1)
     return lambda u: (embed(u) - mean) / scale
 
 

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from baselines.cef import start_from_patches
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode
-from nflows_spread.initialization import initialize_prior
-from nflows_spread.models import initialize_from_principal_coordinates
+from baselines.cef import FROM_PATCHES
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize, initialize_prior
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
+from nflows_spread.transforms import PrincipalRotation
 from paper.settings import Settings
 from paper.watching import Recorder
 
@@ -67,10 +66,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     """
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
-    initialize_from_principal_coordinates(objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device))
-    start_from_patches(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
-    _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
-    _start_from_data(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
+    _initialize(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.watch else []
     result = fit(
@@ -135,22 +131,21 @@ def _base(settings: Settings, features: int) -> Distribution:
 
 
 @torch.no_grad()
-def _start_mean(flow: nn.Module, x: Tensor) -> None:
-    """Let the prior's mean, where it has one, start at that of the latents.
+def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> None:
+    """All first values that come from data: directions from many points, then the other layers, and then the prior.
 
-    From 0 it moves a step of the optimizer at a time, while AAᵀ takes the offset for a direction of its own.
+    The prior's mean, where it has one, starts at that of the latents also where no layer is set from data: from 0 it
+    moves a step of the optimizer at a time, while AAᵀ takes the offset for a direction of its own.
     """
+    initialize(flow, x, only=PrincipalRotation)
+    initialize(flow, x[:_POINTS_FOR_MEAN], only=FROM_PATCHES)
     base = base_of(flow)
     if isinstance(base, DegenerateGaussian) and base.loc is not None:
-        base.loc.copy_(encode(flow, x).mean(0))
-
-
-def _start_from_data(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> None:
-    """Let the layers of a flow that can start from data, and then its prior too, take their first values from it."""
+        base.loc.copy_(encode(flow, x[:_POINTS_FOR_MEAN]).mean(0))
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
     noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
-    if settings.start(flow, noisy) and isinstance(base_of(flow), DegenerateGaussian):
+    if settings.start(flow, noisy) and isinstance(base, DegenerateGaussian):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

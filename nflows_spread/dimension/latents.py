@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
 from nflows_spread.dimension.precision import Encoder
+from nflows_spread.linalg.spectra import root_mean_variance
 
 _LARGE = 128
 _ROWS_PER_FEATURE, _PAIRS_PER_FEATURE_OF_LARGE = 32, 2
@@ -39,7 +40,7 @@ class Latents:
         # of pairs S and σ_x² N have the same sampling error, so that few do where many cost more than a training step
         few = self.features > _LARGE
         self.pairs = max(len(x), _PAIRS_PER_FEATURE_OF_LARGE * self.features) if few else self.rows
-        scale = float(x.flatten(1).var(0, unbiased=False).mean().sqrt())
+        scale = float(root_mean_variance(x))
         self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
     def covariance(self) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.running_average import RunningAverageFactor
 from nflows_spread.factors.trained import LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor
+from nflows_spread.registry import Registry
 
 __all__ = [
     "KINDS",
@@ -18,7 +18,14 @@ __all__ = [
     "SpreadCholeskyFactor",
 ]
 
-KINDS: Mapping[str, Callable[..., Factor]] = MappingProxyType(
-    {kind.__name__: kind for kind in (LowerTriangularFactor, SpreadCholeskyFactor, LowRankFactor, RunningAverageFactor)}
+KINDS: Registry[Callable[..., Factor]] = Registry(
+    "a kind of factor",
+    {
+        kind.__name__: kind
+        for kind in (LowerTriangularFactor, SpreadCholeskyFactor, LowRankFactor, RunningAverageFactor)
+    },
 )
-"""All kinds by name. ``KINDS[type(factor).__name__](features, **factor.options())`` is a new one of the same kind."""
+"""All kinds by name. ``KINDS[type(factor).__name__](features, **factor.options())`` is a new one of the same kind.
+
+``KINDS.register(Kind.__name__, Kind)`` adds one, so that a model that is saved with it can be loaded again.
+"""

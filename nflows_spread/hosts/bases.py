@@ -55,6 +55,11 @@ def _describe_degenerate(base: DegenerateGaussian) -> dict[str, Any] | None:
 
 
 def _build_degenerate(arguments: Mapping[str, Any]) -> DegenerateGaussian:
+    if arguments["factor"] not in KINDS:
+        raise ValueError(
+            f"the factor of the saved prior must be one of {', '.join(KINDS)}, got {arguments['factor']}; make it "
+            "known first, by nflows_spread.factors.KINDS.register"
+        )
     factor = partial(KINDS[arguments["factor"]], **arguments.get("factor_options", {}))
     return DegenerateGaussian(arguments["shape"], factor=factor, learn_mean=arguments["mean"])
 

@@ -63,6 +63,16 @@ def second_moment_of(points: Tensor) -> Tensor:
     return points.mT @ points / len(points)
 
 
+def root_mean_variance(x: Tensor, *, correction: int = 0) -> Tensor:
+    """The scale of data (n, ...) as a whole, a scalar of its dtype: the root of the mean variance of a feature.
+
+    Args:
+        x: the data.
+        correction: rows to take off n in the variances, 1 for those without bias.
+    """
+    return x.flatten(1).var(0, correction=correction).mean().sqrt()
+
+
 def average_in(average: Tensor, points: Tensor, rate: float) -> None:
     """Moves an average of second moments, (D, D) in float64, by ``rate`` towards that of points (n, D), in place."""
     points = points.double()

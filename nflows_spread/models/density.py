@@ -48,11 +48,6 @@ def density_flow(
     validation.points("x", x)
     if x.dim() != 2:
         raise ValueError(f"x must be a matrix (n, D), got shape {tuple(x.shape)}")
-    scale = x.std(0, unbiased=False).clamp_min(_LEAST_SCALE).reciprocal()
-    marginals: list[Transform] = [
-        PointwiseAffineTransform(shift=-x.mean(0) * scale, scale=scale),
-        MarginalSpline(x.shape[1], bins=bins),
-    ]
     couplings = coupling_layers(
         x.shape[1],
         layers=layers,
@@ -64,5 +59,12 @@ def density_flow(
         generator=generator,
     )
     return Flow(
-        CompositeTransform([*marginals, *couplings]), DegenerateGaussian([x.shape[1]]) if base is None else base
+        CompositeTransform([*marginal_layers(x, bins=bins), *couplings]),
+        DegenerateGaussian([x.shape[1]]) if base is None else base,
     )
+
+
+def marginal_layers(x: Tensor, *, bins: int = 32) -> list[Transform]:
+    """The first transforms of a ``density_flow`` of data (n, D): each feature to unit scale, then its own spline."""
+    scale = x.std(0, unbiased=False).clamp_min(_LEAST_SCALE).reciprocal()
+    return [PointwiseAffineTransform(shift=-x.mean(0) * scale, scale=scale), MarginalSpline(x.shape[1], bins=bins)]

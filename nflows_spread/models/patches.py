@@ -10,7 +10,8 @@ from nflows.transforms import CompositeTransform, SqueezeTransform
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
-from nflows_spread.hosts import encode
+from nflows_spread.hosts.first_batch import Starts, starts_of_waiting_layers
+from nflows_spread.initialization import set_from_data
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
 from nflows_spread.transforms.normalization import varies
@@ -25,7 +26,7 @@ def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | Non
     half that goes on to the next block. A volume-preserving Glow keeps the scales of its channels and starts as an
     orthogonal map of the data, whose latents have the variances of the data; one with free scales normalises
     them, as ``initialize`` does. The first layers of the nets start such that their inputs, multiplied by the
-    weights, count as inputs of variance 1.
+    weights, count as inputs of variance 1. An ``ActNorm`` of a host that waits for its first batch is set too.
 
     Call it once, before training and before the flow is wrapped or copied to several processes. What it sets is in
     the state dict.
@@ -43,20 +44,14 @@ def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | Non
             the flow has no Glow in it; then nothing has changed.
     """
     validation.two_points("x", x)
-    encode(flow, x, context)  # what does not fit shows before anything changes
-    starts = [start for block in flow.modules() for start in _starts(block)]
+    starts: Starts = {(step, "forward"): start for block in flow.modules() for step, start in _starts(block)}
     if not starts:
         raise ValueError(f"flow must have a volume_preserving_glow in it, got a {type(flow).__name__} without")
-    hooks = [step.register_forward_pre_hook(start) for step, start in starts]
-    try:
-        encode(flow, x, context)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    set_from_data(flow, x, starts_of_waiting_layers(flow) | starts, context)
     return len(starts)
 
 
-def _starts(block: nn.Module) -> Iterator[tuple[GlowStep, Callable[..., None]]]:
+def _starts(block: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor], None]]]:
     """The steps of a block, and how each is to start; nothing for other modules."""
     if not isinstance(block, CompositeTransform):
         return
@@ -65,37 +60,37 @@ def _starts(block: nn.Module) -> Iterator[tuple[GlowStep, Callable[..., None]]]:
         return
     for number, step in enumerate(steps):
         # as many swaps follow the first as there are steps after it, and the coarse half has to be the second then
-        yield step, _swap if number else partial(_decorrelate, coarse_first=len(steps) % 2 == 0)
+        yield step, partial(_swap, step) if number else partial(_decorrelate, step, coarse_first=len(steps) % 2 == 0)
 
 
-def _decorrelate(step: GlowStep, args: tuple[Tensor, ...], *, coarse_first: bool) -> None:
-    rows = args[0].movedim(1, -1).flatten(0, 2)
+def _decorrelate(step: GlowStep, inputs: Tensor, *, coarse_first: bool) -> None:
+    rows = inputs.movedim(1, -1).flatten(0, 2)
     directions = linalg.eigh_descending(linalg.covariance_of(rows))[1].mT
     step.actnorm.log_scale.zero_()
     step.actnorm.shift.copy_(-rows.mean(0))
     step.convolution.assign(directions if coarse_first else directions.flip(0))
-    _see_unit_variance(step, args)
+    _see_unit_variance(step, inputs)
 
 
-def _swap(step: GlowStep, args: tuple[Tensor, ...]) -> None:
+def _swap(step: GlowStep, inputs: Tensor) -> None:
     channels = step.convolution.features
-    step.actnorm.initialize(args[0])
+    step.actnorm.initialize(inputs)
     if isinstance(step.actnorm, VolumePreservingActNorm):
         step.actnorm.log_scale.zero_()
-        step.actnorm.shift.copy_(-args[0].mean((0, 2, 3)))
-    step.convolution.assign(torch.eye(channels, device=args[0].device).roll(channels // 2, 0))
-    _see_unit_variance(step, args)
+        step.actnorm.shift.copy_(-inputs.mean((0, 2, 3)))
+    step.convolution.assign(torch.eye(channels, device=inputs.device).roll(channels // 2, 0))
+    _see_unit_variance(step, inputs)
 
 
-def _see_unit_variance(step: GlowStep, args: tuple[Tensor, ...]) -> None:
+def _see_unit_variance(step: GlowStep, inputs: Tensor) -> None:
     """Divide the weights of the net's first layer by the standard deviation of what it sees.
 
     Where that is rounding alone, as of the colours of grey images, the deviation of all channels takes its place.
     """
     net = step.coupling.transform_net
     if isinstance(net, GlowNet):
-        arriving = step.convolution(step.actnorm(args[0])[0])[0]
+        arriving = step.convolution(step.actnorm(inputs)[0])[0]
         seen = arriving[:, : net.first.in_channels]
         std, whole = seen.std(), arriving.std()
-        if bool(varies(whole, args[0].abs().max())):
+        if bool(varies(whole, inputs.abs().max())):
             net.first.weight.div_(std if bool(varies(std, seen.abs().max(), among=whole)) else whole)

@@ -20,8 +20,9 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, Transform
 from torch import Tensor, nn
 
-from nflows_spread import validation
+from nflows_spread.deprecation import replaced_by
 from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.initialization import initialize
 from nflows_spread.models.coupling import coupling_layers, dense_coupling
 from nflows_spread.transforms import ExplicitActNorm, Flatten, LeadingFeatures, PrincipalRotation
 
@@ -52,7 +53,7 @@ def principal_flow(
         base: over the flat latent; a ``DegenerateGaussian`` if None.
         generator: source of the permutations.
 
-    ``initialize_from_principal_coordinates(flow, x)`` takes the rotation from data; until then it is the identity.
+    ``nflows_spread.initialize(flow, x)`` takes the rotation from data; until then it is the identity.
 
     Example:
         >>> flow = principal_flow((1, 8, 8), leading=16, core=8, layers=2)
@@ -89,12 +90,14 @@ def principal_flow(
     return Flow(CompositeTransform(transforms), DegenerateGaussian([features]) if base is None else base)
 
 
-@torch.no_grad()
+@replaced_by("initialize(flow, x, only=PrincipalRotation)")
 def initialize_from_principal_coordinates(flow: nn.Module, x: Tensor) -> int:
     """Let each ``PrincipalRotation`` of a flow take its mean and directions from data, once, before training.
 
+    ``nflows_spread.initialize`` does so too, for rotations that are still the identity.
+
     Args:
-        flow: a flow with such rotations of the flattened data, or with none.
+        flow: a flow with such rotations, or with none.
         x: data, shape (n, ...), at least two rows, better several times as many as there are features.
 
     Returns:
@@ -103,8 +106,4 @@ def initialize_from_principal_coordinates(flow: nn.Module, x: Tensor) -> int:
     Raises:
         TypeError, ValueError: ``x`` is no finite floating-point batch of two rows or more; then nothing has changed.
     """
-    validation.two_points("x", x)
-    rotations = [layer for layer in flow.modules() if isinstance(layer, PrincipalRotation)]
-    for rotation in rotations:
-        rotation.initialize(x.flatten(1))
-    return len(rotations)
+    return initialize(flow, x, only=PrincipalRotation)

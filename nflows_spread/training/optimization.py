@@ -1,9 +1,9 @@
-"""The optimizer: which parameters decay, and the fused kind where there is one."""
+"""The optimizer: which parameters decay or learn at a rate of their own, and the fused kind where there is one."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -41,24 +41,45 @@ def default_optimizer(
         return kind(groups, lr=rate, weight_decay=0.0)
 
 
-def parameter_groups(objective: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters in two groups: weights, which decay, and all that must not.
+def parameter_groups(
+    objective: nn.Module,
+    weight_decay: float,
+    *,
+    weights_alone: bool = True,
+    learning_rates: Mapping[type[nn.Module], float] | None = None,
+) -> list[dict[str, Any]]:
+    """The trainable parameters in groups: what decays, what must not, and what has a learning rate of its own.
 
-    Decay would bias the rank of AAᵀ towards 0, so nothing of a ``DegenerateGaussian`` decays, and
-    neither do scales, shifts and biases: parameters called so, and those with fewer than two dimensions.
+    Decay would bias the rank of AAᵀ towards 0, so nothing of a ``DegenerateGaussian`` decays.
+
+    Args:
+        objective: what is trained.
+        weight_decay: of the first group.
+        weights_alone: keep scales, shifts and biases out of it too: parameters called so, and those with fewer than
+            two dimensions.
+        learning_rates: of modules of these classes, whose parameters do not decay either; the others have the
+            optimizer's.
+
+    Returns:
+        The groups that have parameters, in this order, for any optimizer of torch.
     """
-    kept_free = {
-        id(parameter)
-        for module in objective.modules()
-        if isinstance(module, DegenerateGaussian)
-        for parameter in module.parameters()
-    }
     decaying: list[Tensor] = []
     free: list[Tensor] = []
+    apart: dict[type[nn.Module], list[Tensor]] = {kind: [] for kind in learning_rates or {}}
+    special: list[type[nn.Module]] = [DegenerateGaussian, *apart]
+    kinds = {id(parameter): kind for kind in special for parameter in _parameters_within(objective, kind)}
     for name, parameter in _trainable(objective):
+        kind = kinds.get(id(parameter))
         is_weight = parameter.dim() >= 2 and not any(word in name for word in _NOT_WEIGHTS)
-        (decaying if is_weight and id(parameter) not in kept_free else free).append(parameter)
-    groups = [{"params": decaying, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+        if kind in apart:
+            apart[kind].append(parameter)
+        else:
+            (decaying if kind is None and (is_weight or not weights_alone) else free).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+        *({"params": apart[kind], "weight_decay": 0.0, "lr": rate} for kind, rate in (learning_rates or {}).items()),
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -115,6 +136,12 @@ def _step_needs_argument(kind: type) -> bool:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     _, *others = inspect.signature(cast(Any, kind).step).parameters.values()
     return any(parameter.default is parameter.empty and parameter.kind in positional for parameter in others)
+
+
+def _parameters_within(objective: nn.Module, kind: type[nn.Module]) -> Iterator[Tensor]:
+    for module in objective.modules():
+        if isinstance(module, kind):
+            yield from module.parameters()
 
 
 def _trainable(objective: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -56,8 +56,9 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
         >>> bool((again.log_prob(torch.ones(1, 2)) == flow.log_prob(torch.ones(1, 2))).all())
         True
     """
+    base = _describe(base_of(flow), build)
     try:
-        text = json.dumps({"config": dict(config), "base": _describe(base_of(flow), build)})
+        text = json.dumps({"config": dict(config), "base": base})
     except TypeError as error:
         raise TypeError(f"config must hold numbers, texts, lists and dictionaries alone, got {dict(config)}") from error
     twin, source = _build(build, json.loads(text)), "build(**config)"
@@ -142,6 +143,7 @@ def _describe(base: nn.Module, build: Builder) -> dict[str, Any] | None:
         raise TypeError(
             "the base must be a Gaussian of the flow's library whose class its adapter names, as StandardNormal, or a "
             f"DegenerateGaussian with a factor of {', '.join(KINDS)}, got {type(base).__name__}; use a build of your "
-            "own that makes the base itself"
+            "own that makes the base itself, or make a kind of factor of your own known by "
+            "nflows_spread.factors.KINDS.register"
         )
     return description

@@ -1,81 +1,35 @@
-"""From the arguments of ``fit`` to a run, in this process or in new ones."""
+"""What each process of a run does: from the arguments of ``fit`` to the parts of a run, and on from its checkpoint."""
 
 from __future__ import annotations
 
-import pickle
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
 from nflows_spread.factors.running_average import averages_of_this_process
-from nflows_spread.hosts.starts import layers_waiting_for_a_batch
+from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
-from nflows_spread.training.archives import read_archive, write_archive
 from nflows_spread.training.averaging import MovingAverage
-from nflows_spread.training.batches import Data, batches_of
-from nflows_spread.training.callbacks import Callback
+from nflows_spread.training.batches import batches_of
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import layers_compiled
-from nflows_spread.training.engine import Fabric, Processes, check_engine, launch
-from nflows_spread.training.evaluation import Evaluation
+from nflows_spread.training.engine import Fabric, Processes
+from nflows_spread.training.job import HeldOut, Job, schedules_of
 from nflows_spread.training.loop import Run
-from nflows_spread.training.optimization import default_optimizer, follows_the_loss
-from nflows_spread.training.precision import Precision, nets_in
-from nflows_spread.training.result import FitResult, NotFiniteError
-from nflows_spread.training.run_parts import Limits, Parts, Schedule
-from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
-from nflows_spread.training.snapshot import check_same_settings, continue_from, settings_of, shared_state
-from nflows_spread.training.sources import Batch, Shard, Table
-from nflows_spread.training.stop_rules import StopRule
+from nflows_spread.training.optimization import default_optimizer
+from nflows_spread.training.precision import nets_in
+from nflows_spread.training.result import FitResult
+from nflows_spread.training.run_parts import Parts
+from nflows_spread.training.snapshot import check_same_settings, continue_from, settings_of
+from nflows_spread.training.sources import Batch, Shard
 from nflows_spread.training.tables import as_tensors
 
-LearningRateSchedule = LRScheduler | Callable[[Optimizer], LRScheduler]
-HeldOut = Table
 
-
-@dataclass(frozen=True)
-class Job:
-    """The arguments of ``fit`` on their way to the processes."""
-
-    objective: nn.Module
-    data: Data
-    limits: Limits
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    optimizer: Optimizer | None
-    learning_rate_schedule: LearningRateSchedule | None
-    schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None]
-    average: float | None
-    precision: Precision
-    compile: bool
-    held_out: HeldOut | None
-    early_stop: StopRule | None
-    checkpoints: Checkpoints | None
-    resume: bool
-    callbacks: Sequence[Callback]
-    progress: bool | None
-    generator: torch.Generator
-
-
-class _Trained:
-    """A run that is over."""
-
-    def __init__(self, run: Run, result: FitResult) -> None:
-        self.run, self.result = run, result
-
-
-def train(fabric: Fabric, job: Job) -> _Trained:
-    """The part of ``fit`` that each process does."""
+def train(fabric: Fabric, job: Job) -> tuple[Run, FitResult]:
+    """The part of ``fit`` that each process does: the run, which is over, and its result."""
     processes, objective = Processes(fabric), job.objective
     generators = randomness.generators_of(objective)
     generator = job.generator
@@ -95,7 +49,7 @@ def train(fabric: Fabric, job: Job) -> _Trained:
         forward=forward,
         optimizer=optimizer,
         batches=batches_of(job.data, shard, generator),
-        schedules=_schedules(job, optimizer),
+        schedules=schedules_of(job, optimizer),
         average=None if job.average is None else MovingAverage(objective, job.average),
         held_out=_held_out(job.held_out, shard),
         early_stop=job.early_stop,
@@ -113,7 +67,7 @@ def train(fabric: Fabric, job: Job) -> _Trained:
         nets_in(job.precision, objective, processes.device.type),
         layers_compiled(objective, enabled=job.compile, graphs=graphs),
     ):
-        return _Trained(run, run())
+        return run, run()
 
 
 def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None:
@@ -129,105 +83,6 @@ def _prepare_folder(checkpoints: Checkpoints, run: Run, *, resume: bool) -> None
         check_same_model(where, content, run.parts.objective)
         check_same_settings(where, content["settings"], run.settings)
         continue_from(run, content)
-
-
-def train_in_new_processes(fabric: Fabric, job: Job) -> FitResult:
-    """Train in processes of their own, and bring the state home through a file.
-
-    The arguments are pickled here, so that each process has its own copy of all tensors and not, as
-    torch's way of passing tensors has it, one memory for all.
-    """
-    check_engine(fabric)
-    try:
-        packed = pickle.dumps(job)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise TypeError(
-            f"with processes above 1 all arguments must be picklable, got one that is not ({error}); "
-            "use functions of a module and functools.partial in place of lambdas"
-        ) from error
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "result.pt"
-        launch(fabric, _train_and_write, packed, path)
-        content = read_archive(path, "result", 1)
-    if content["not_finite"] is not None:
-        raise NotFiniteError(content["not_finite"])
-    state = content["state"]
-    job.objective.load_state_dict(state["objective"])
-    if job.optimizer is not None:
-        job.optimizer.load_state_dict(state["optimizer"])
-    for name, schedule in _given_schedules(job).items():
-        schedule.load_state_dict(state["schedules"][name])
-    average = None if job.average is None else MovingAverage(job.objective, job.average)
-    if average is not None:
-        average.load_state_dict(state["average"])
-    return FitResult(
-        losses=state["losses"].tolist(),
-        steps=state["step"],
-        seconds=state["seconds"],
-        stopped=content["stopped"],
-        evaluations=tuple(Evaluation(**evaluation) for evaluation in state["evaluations"]),
-        average=average,
-        checkpoint=None if content["checkpoint"] is None else Path(content["checkpoint"]),
-        processes=content["processes"],
-    )
-
-
-def _train_and_write(fabric: Fabric, packed: bytes, path: Path) -> None:
-    """What a new process runs. The first one writes the result."""
-    content: dict[str, Any] = {
-        "not_finite": None,
-        "state": None,
-        "stopped": "",
-        "checkpoint": None,
-        "processes": fabric.world_size,
-    }
-    try:
-        trained = train(fabric, pickle.loads(packed))
-        checkpoint = trained.result.checkpoint
-        content |= {
-            "state": shared_state(trained.run),
-            "stopped": trained.result.stopped,
-            "checkpoint": None if checkpoint is None else str(checkpoint),
-        }
-    except NotFiniteError as error:
-        content["not_finite"] = str(error)
-    if fabric.global_rank == 0:
-        write_archive(path, "result", 1, content)
-
-
-def _schedules(job: Job, optimizer: Optimizer) -> dict[str, Schedule]:
-    """By name, in the order in which they move."""
-    schedules: dict[str, Schedule] = {}
-    if isinstance(job.learning_rate_schedule, LRScheduler):
-        schedules["learning_rate"] = job.learning_rate_schedule
-    elif job.learning_rate_schedule is not None:
-        schedules["learning_rate"] = _made(job.learning_rate_schedule, optimizer)
-    follower = schedules.get("learning_rate")
-    if job.held_out is None and follows_the_loss(follower):
-        raise ValueError(
-            f"a {type(follower).__name__} follows the loss of held-out data, got none; pass held_out, or a schedule of "
-            "the steps such as CosineAnnealingLR"
-        )
-    return schedules | {name: schedule for name, schedule in job.schedules.items() if schedule is not None}
-
-
-def _made(make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer) -> LRScheduler:
-    """The schedule that a function makes."""
-    schedule = make(optimizer)
-    if not isinstance(schedule, LRScheduler):
-        raise TypeError(
-            "learning_rate_schedule must be a torch scheduler, or a function that makes one from an optimizer, got one "
-            f"that made {schedule!r}; write partial(LambdaLR, lr_lambda=...) for a factor at each step"
-        )
-    return schedule
-
-
-def _given_schedules(job: Job) -> dict[str, Schedule]:
-    """Those that the caller has objects of."""
-    schedules: dict[str, Schedule] = {name: given for name, given in job.schedules.items() if given is not None}
-    if isinstance(job.learning_rate_schedule, LRScheduler):
-        schedules["learning_rate"] = job.learning_rate_schedule
-    return schedules
 
 
 def _held_out(held_out: HeldOut | None, shard: Shard) -> Batch | None:

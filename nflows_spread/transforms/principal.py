@@ -27,6 +27,12 @@ class PrincipalRotation(Transform):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("directions", torch.eye(features))
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it is anything but the identity."""
+        identity = torch.eye(len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
+        return bool(self.mean.any()) or not torch.equal(self.directions, identity)
+
     @torch.no_grad()
     def initialize(self, inputs: Tensor) -> None:
         """Take mean and directions from points (n, D)."""

@@ -10,7 +10,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch import Tensor
 
-from baselines.cef import ConformalLoss, conformal_embedding_flow, start_from_patches
+from baselines.cef import FROM_PATCHES, ConformalLoss, conformal_embedding_flow
 from baselines.conformal import (
     ConditionalOrthogonal,
     ConformalActNorm,
@@ -86,7 +86,7 @@ def test_dropped_channels_come_back_as_zeros() -> None:
 
 def trained(flow: Flow, x: Tensor, steps: int = 5) -> Flow:
     """A few steps, so that no layer is the identity."""
-    start_from_patches(flow, x)
+    initialize(flow, x, only=FROM_PATCHES)
     initialize(flow, x)
     loss = ConformalLoss(flow, data_noise=0.01, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-2)
@@ -143,7 +143,7 @@ def test_the_loss_is_the_density_and_the_weighted_distance_to_the_manifold(flow:
 def test_it_starts_as_the_best_linear_manifold_of_patches(flow: Flow) -> None:
     """No projection of all 8×8 patches on 5 directions about their mean loses less."""
     x = images(300)
-    start_from_patches(flow, x)
+    initialize(flow, x, only=FROM_PATCHES)
     lost = (x - decode(flow, encode(flow, x))).square().sum()
     patches = x.unfold(2, 8, 8).unfold(3, 8, 8).reshape(-1, 64)
     best = torch.linalg.svdvals(patches - patches.mean(0))[RANK // 4 :].square().sum()
@@ -151,7 +151,7 @@ def test_it_starts_as_the_best_linear_manifold_of_patches(flow: Flow) -> None:
 
 
 def test_half_of_the_pixels_are_in_each_case_at_the_start(flow: Flow) -> None:
-    start_from_patches(flow, images(100))
+    initialize(flow, images(100), only=FROM_PATCHES)
     layers = flow._transform._transforms[0].layers
     arriving = images(100)
     for layer in layers:
@@ -162,7 +162,7 @@ def test_half_of_the_pixels_are_in_each_case_at_the_start(flow: Flow) -> None:
 
 def test_training_keeps_the_matrices_orthogonal_and_lowers_the_loss(flow: Flow) -> None:
     x = images(60)
-    start_from_patches(flow, x)
+    initialize(flow, x, only=FROM_PATCHES)
     initialize(flow, x)
     before = float(ConformalLoss(flow)(x).detach())
     trained(flow, x, steps=30)

@@ -10,7 +10,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch.nn import functional as F
 
-from nflows_spread import decode, encode, initialize_prior, linalg, reconstruct
+from nflows_spread import SpreadKLLoss, decode, encode, initialize, initialize_prior, linalg, reconstruct
 from nflows_spread.models import coupling_flow, initialize_from_patches, volume_preserving_glow
 from support import assert_same_state, glow_flow, randomize, refused, steps_of
 
@@ -106,3 +106,28 @@ def test_what_does_not_fit_is_refused_and_changes_nothing():
         initialize_from_patches(flow, torch.rand(4, 1, 8, 8))
     with refused(ValueError, "must have a volume_preserving_glow in it, got a Flow without"):
         initialize_from_patches(coupling_flow(2, layers=2), torch.rand(4, 2))
+
+
+def grey_photographs(channels=3):
+    coarse = torch.rand(64, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    return F.interpolate(coarse, (8, 8), mode="bilinear").expand(-1, channels, -1, -1).contiguous()
+
+
+@pytest.mark.parametrize("volume_preserving", [True, False])
+@pytest.mark.parametrize("start", [initialize, initialize_from_patches])
+def test_a_glow_starts_on_grey_photographs_stored_as_colours(start, volume_preserving):
+    x = grey_photographs()
+    flow = glow_flow((3, 8, 8), volume_preserving=volume_preserving)
+    objective = SpreadKLLoss(flow, data_noise=0.02, generator=torch.Generator().manual_seed(0))
+    before = float(objective(x).detach())
+    weights = [step.coupling.transform_net.first.weight for step in flow.modules() if hasattr(step, "coupling")]
+    start(flow, x)
+    assert float(objective(x).detach()) < before
+    assert max(float(weight.detach().abs().max()) for weight in weights) < 1e2
+
+
+def test_a_glow_starts_on_pictures_without_content():
+    flow = glow_flow((3, 8, 8))
+    initialize_from_patches(flow, torch.full((4, 3, 8, 8), 0.3))
+    assert all(torch.isfinite(value).all() for value in flow.state_dict().values())
+    assert max(float(parameter.detach().abs().max()) for parameter in flow.parameters()) < 1e2

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from nflows.distributions import StandardNormal
+from nflows.flows import Flow
 
-from nflows_spread import decode, encode, volume_error
+from nflows_spread import decode, encode, initialize, volume_error
 from nflows_spread.models import coupling_flow, initialize_from_principal_coordinates, principal_flow
 from nflows_spread.transforms import PrincipalRotation
-from support import refused
+from support import assert_same_state, refused
 
 SHAPE = (1, 4, 4)
 
@@ -49,7 +50,7 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
         base=None if volume_preserving else StandardNormal([16]),
     ).double()
     x = images()
-    assert initialize_from_principal_coordinates(flow, x) == 1
+    assert initialize(flow, x, only=PrincipalRotation) == 1
     z = encode(flow, x)
     torch.testing.assert_close(decode(flow, z), x)
     rotation = PrincipalRotation(16).double()
@@ -63,10 +64,44 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
 
 @pytest.mark.parametrize("x", [torch.ones(1, *SHAPE), torch.full((5, *SHAPE), float("nan"))])
 def test_what_is_no_batch_of_data_changes_no_rotation(x: torch.Tensor) -> None:
-    flow = principal_flow(SHAPE, leading=4, core=4, layers=1, hidden_features=(4,), core_hidden_features=(4,))
+    flow = small_flow().float()
     with refused(ValueError, "x must", unchanged=flow):
-        initialize_from_principal_coordinates(flow, x)
+        initialize(flow, x)
+
+
+def small_flow(volume_preserving: bool = True) -> Flow:
+    return principal_flow(
+        SHAPE,
+        leading=4,
+        core=4,
+        layers=1,
+        hidden_features=(4,),
+        core_hidden_features=(4,),
+        volume_preserving=volume_preserving,
+    ).double()
+
+
+@pytest.mark.parametrize(("volume_preserving", "actnorms"), [(True, 0), (False, 1)])
+def test_initialize_sets_a_rotation_once_and_an_actnorm_each_time(volume_preserving: bool, actnorms: int) -> None:
+    flow = small_flow(volume_preserving)
+    rotation = next(layer for layer in flow.modules() if isinstance(layer, PrincipalRotation))
+    assert initialize(flow, images()) == 1 + actnorms
+    mean = rotation.mean.clone()
+    torch.testing.assert_close(mean, images().flatten(1).mean(0))
+    assert initialize(flow, 2.0 * images()) == actnorms
+    assert torch.equal(rotation.mean, mean)
+    assert initialize(flow, 2.0 * images(), only=PrincipalRotation) == 1
+    torch.testing.assert_close(rotation.mean, 2.0 * mean)
+
+
+def test_the_old_name_of_its_start_warns_and_does_the_same() -> None:
+    flow, expected = small_flow(), small_flow()
+    expected.load_state_dict(flow.state_dict())
+    initialize(expected, images())
+    with pytest.warns(DeprecationWarning, match=r"is now initialize\(flow, x, only=PrincipalRotation\)"):
+        assert initialize_from_principal_coordinates(flow, images()) == 1
+    assert_same_state(flow.state_dict(), expected.state_dict())
 
 
 def test_a_flow_without_a_rotation_is_left_as_it_is() -> None:
-    assert initialize_from_principal_coordinates(coupling_flow(16, layers=1), images().float().flatten(1)) == 0
+    assert initialize(coupling_flow(16, layers=1), images().float().flatten(1), only=PrincipalRotation) == 0

@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "deprecation"},
+    {"linalg", "validation", "deprecation", "registry"},
     {"distributions", "factors", "transforms", "arrays"},
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion", "recipe"},
@@ -28,6 +28,7 @@ LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {
     ("distributions", "factors"),
+    ("models", "initialization"),
     ("validation", "linalg"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""

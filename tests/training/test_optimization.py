@@ -1,110 +1,72 @@
-"""What ``fit`` takes as an optimizer and as a schedule of its learning rate."""
-
-from functools import partial
+"""Which parameters decay: the weights of the nets, and nothing whose decay would bias the rank or a scale."""
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch import nn
 
-from nflows_spread.training import Checkpoints, fit
-from support import refused
-from training_toys import MeanSquare, rows, sgd
-
-X = rows()
+from nflows_spread import DegenerateGaussian
+from nflows_spread.training.optimization import default_optimizer, parameter_groups
+from nflows_spread.transforms import MarginalSpline
 
 
-def test_an_optimizer_that_needs_a_closure_is_refused_by_name():
-    objective = MeanSquare()
-    optimizer = torch.optim.LBFGS(objective.parameters())
-    with refused(TypeError, "without a closure, got LBFGS", "pass Adam", unchanged=objective):
-        fit(objective, X, steps=1, batch_size=10, optimizer=optimizer)
-    with refused(TypeError, "without a closure, got LBFGS", unchanged=objective):
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
-        fit(objective, X, steps=1, batch_size=10, optimizer=optimizer, learning_rate_schedule=schedule)
+class Everything(nn.Module):
+    """A parameter of each kind; the 2-D ones differ by their names alone."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("weight", "bias", "scale", "shift", "diag"):
+            setattr(self, name, nn.Parameter(torch.ones(2, 2)))
+        self.gain = nn.Parameter(torch.ones(2))
+        self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+        self.base = DegenerateGaussian([2], learn_mean=True)
 
 
-def test_subclasses_that_take_no_argument_of_their_own_are_known_too():
-    class Quiet(torch.optim.LBFGS):
-        def step(self, *args):
-            return super().step(*args)
-
-    class Follower(ReduceLROnPlateau):
-        def step(self, metrics=None, epoch=None):
-            super().step(metrics)
-
-    objective = MeanSquare()
-    with refused(TypeError, "without a closure, got Quiet", unchanged=objective):
-        fit(objective, X, steps=1, batch_size=10, optimizer=Quiet(objective.parameters()))
-    with refused(ValueError, "a Follower follows the loss of held-out data", unchanged=objective):
-        fit(objective, X, steps=1, batch_size=10, learning_rate_schedule=Follower)
+def names_of(objective, parameters):
+    chosen = {id(parameter) for parameter in parameters}
+    return {name for name, parameter in objective.named_parameters() if id(parameter) in chosen}
 
 
-def test_an_optimizer_may_be_used_again_with_another_schedule():
-    objective = MeanSquare()
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=0.1)
-    for _ in range(3):  # each schedule wraps the optimizer's step once more
-        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-        fit(objective, X, steps=1, batch_size=10, optimizer=optimizer, learning_rate_schedule=schedule)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
+def test_weights_decay_and_nothing_else():
+    objective = Everything()
+    decaying, free = parameter_groups(objective, 0.1)
+    assert (decaying["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert names_of(objective, decaying["params"]) == {"weight"}
+    expected = {"bias", "scale", "shift", "diag", "gain", "base.loc", "base.factor.entries"}
+    assert names_of(objective, free["params"]) == expected
 
 
-def test_an_optimizer_must_be_one_and_of_this_objective():
-    with pytest.raises(TypeError, match=r"must be a torch.optim.Optimizer .*, got <class .*Adam'>; build it first"):
-        fit(MeanSquare(), X, steps=1, batch_size=10, optimizer=torch.optim.Adam)
-    with pytest.raises(ValueError, match="one of the objective's parameters, got SGD of others"):
-        fit(MeanSquare(), X, steps=1, batch_size=10, optimizer=sgd(MeanSquare()))
+def test_all_but_the_prior_decays_where_that_is_asked_for():
+    objective = Everything()
+    decaying, free = parameter_groups(objective, 0.1, weights_alone=False)
+    assert names_of(objective, decaying["params"]) == {"weight", "bias", "scale", "shift", "diag", "gain"}
+    assert names_of(objective, free["params"]) == {"base.loc", "base.factor.entries"}
 
 
-def test_a_schedule_that_follows_the_loss_moves_at_each_evaluation():
-    """Against torch's own, given the losses of the evaluations one after another."""
-    objective, rates = MeanSquare(), []
-    optimizer = sgd(objective, 0.5)
-    plateau = partial(ReduceLROnPlateau, factor=0.5, patience=1, threshold=1e-3)
-    result = fit(
-        objective,
-        X,
-        steps=40,
-        batch_size=20,
-        optimizer=optimizer,
-        learning_rate_schedule=plateau(optimizer),
-        held_out=X,
-        evaluate_every=2,
-        callbacks=[lambda state: rates.append(state.learning_rate)],
-    )
-    twin = sgd(MeanSquare(), 0.5)
-    oracle, expected = plateau(twin), []
-    for evaluation in result.evaluations:
-        oracle.step(evaluation.loss)
-        expected.append(twin.param_groups[0]["lr"])
-    assert rates[1::2] == expected
-    assert rates[-1] < 0.5
+def test_modules_of_a_class_learn_at_their_own_rate_and_do_not_decay():
+    objective = Everything()
+    objective.spline = MarginalSpline(2, bins=3)
+    groups = parameter_groups(objective, 0.1, learning_rates={MarginalSpline: 0.5, DegenerateGaussian: 0.25})
+    decaying, free, splines, prior = groups
+    assert names_of(objective, decaying["params"]) == {"weight"}
+    assert names_of(objective, free["params"]) == {"bias", "scale", "shift", "diag", "gain"}
+    assert {id(p) for p in splines["params"]} == {id(p) for p in objective.spline.parameters()}
+    assert {id(p) for p in prior["params"]} == {id(p) for p in objective.base.parameters()}
+    optimizer = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.0)
+    assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [
+        (0.1, 0.1),
+        (0.1, 0.0),
+        (0.5, 0.0),
+        (0.25, 0.0),
+    ]
 
 
-def test_a_run_whose_schedule_follows_the_loss_is_resumed_exactly(tmp_path):
-    ends = []
-    for parts in ([24], [10, 24]):
-        for steps in parts:
-            objective = MeanSquare()
-            result = fit(
-                objective,
-                X,
-                steps=steps,
-                batch_size=20,
-                optimizer=sgd(objective, 0.5),
-                learning_rate_schedule=partial(ReduceLROnPlateau, factor=0.5, patience=1, threshold=1e-3),
-                held_out=X,
-                evaluate_every=2,
-                checkpoints=Checkpoints(tmp_path / str(len(parts))),
-                resume=True,
-                generator=torch.Generator().manual_seed(1),
-            )
-        ends.append((result.losses, objective.mean.tolist()))
-    assert ends[0] == ends[1]
-
-
-def test_schedules_that_cannot_move_are_refused():
-    objective = MeanSquare()
-    with refused(ValueError, "ReduceLROnPlateau follows the loss of held-out data, got none", unchanged=objective):
-        fit(objective, X, steps=1, batch_size=10, learning_rate_schedule=ReduceLROnPlateau)
-    with refused(TypeError, "got one that made 0.5; write partial(LambdaLR", unchanged=objective):
-        fit(objective, X, steps=1, batch_size=10, learning_rate_schedule=lambda step: 0.5)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_a_step_without_a_gradient_to_speak_of_shrinks_the_decaying_weights_alone(weight_decay):
+    objective = Everything()
+    before = {name: value.clone() for name, value in objective.named_parameters()}
+    optimizer = default_optimizer(objective, learning_rate=0.1, weight_decay=weight_decay)
+    sum(0.0 * parameter.sum() for parameter in objective.parameters()).backward()
+    optimizer.step()
+    for name, value in objective.named_parameters():
+        factor = 1.0 - 0.1 * weight_decay if name == "weight" else 1.0
+        torch.testing.assert_close(value, factor * before[name], msg=name)

@@ -9,15 +9,16 @@ import torch
 from nflows.transforms.linear import Linear
 from normflows import ClassCondFlow, ConditionalNormalizingFlow, MultiscaleFlow, NormalizingFlow, NormalizingFlowVAE
 from normflows.distributions import DiagGaussian
-from normflows.flows import Flow
+from normflows.flows import ActNorm, Flow
 from normflows.flows.mixing import _Linear
 from torch import Tensor, nn
 
 from nflows_spread.hosts.caches import forget_caches
 from nflows_spread.hosts.conversion_rules import Rules
+from nflows_spread.hosts.first_batch import waiting_layers_held
 from nflows_spread.hosts.interface import Host, Method, SavedBase
 from nflows_spread.hosts.normflows.conversion import RULES
-from nflows_spread.hosts.normflows.layers import LAYERS_IN, JoinedLevels, actnorms_stay, down, methods_called, up
+from nflows_spread.hosts.normflows.layers import LAYERS_IN, JoinedLevels, down, methods_called, up
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
 
@@ -47,12 +48,12 @@ class Normflows(Host):
 
     def encode(self, flow: nn.Module, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         forget_caches(flow, Linear, _Linear)
-        with actnorms_stay(flow, but_from_training_batch=True):
+        with waiting_layers_held(flow, kind=ActNorm, but_in_training=True):
             return up(_layers_of(flow, context), x, x.new_zeros(len(x)), *_passed_on(flow, context))
 
     def decode(self, flow: nn.Module, z: Tensor, context: Tensor | None) -> Tensor:
         forget_caches(flow, Linear, _Linear)
-        with actnorms_stay(flow):
+        with waiting_layers_held(flow, kind=ActNorm):
             return down(_layers_of(flow, context), z, z.new_zeros(len(z)), *_passed_on(flow, context))[0]
 
     def base_of(self, flow: nn.Module) -> nn.Module:

@@ -10,7 +10,6 @@ is the identity until then.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from math import prod
 from typing import Literal, cast
@@ -31,6 +30,7 @@ from normflows.flows import (
 from normflows.transforms import Shift
 from torch import Tensor, nn
 
+from nflows_spread.hosts.first_batch import waiting_layers_held
 from nflows_spread.hosts.interface import Method
 from nflows_spread.hosts.overrides import overridden
 
@@ -104,23 +104,6 @@ def _checked(layer: nn.Module) -> Flow:
     return layer
 
 
-@contextmanager
-def actnorms_stay(flow: nn.Module, *, but_from_training_batch: bool = False) -> Iterator[None]:
-    """No ``ActNorm`` of layers or nets takes its statistics meanwhile, except, if allowed, those in training mode."""
-    unset = [layer for layer in flow.modules() if isinstance(layer, ActNorm) and not bool(layer.data_dep_init_done)]
-    free = [layer for layer in unset if but_from_training_batch and layer.training]
-    held = [layer for layer in unset if layer not in free]
-    for layer in held:
-        layer.data_dep_init_done.fill_(1.0)
-    try:
-        yield
-    finally:
-        for layer in held:
-            layer.data_dep_init_done.fill_(0.0)
-        for layer in free:  # normflows puts a new tensor there, on the CPU
-            layer.data_dep_init_done = layer.data_dep_init_done.to(layer.s.device)
-
-
 class JoinedLevels(Flow):
     """A multiscale architecture as one flow whose latent is a vector: all levels, flattened, one after the other.
 
@@ -148,11 +131,11 @@ class JoinedLevels(Flow):
         self.shapes = [torch.Size(shape) for shape in shapes]
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        with actnorms_stay(self):
+        with waiting_layers_held(self, kind=ActNorm):
             return self._forward(z)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        with actnorms_stay(self, but_from_training_batch=True):
+        with waiting_layers_held(self, kind=ActNorm, but_in_training=True):
             return self._inverse(x)
 
     def _forward(self, z: Tensor) -> tuple[Tensor, Tensor]:

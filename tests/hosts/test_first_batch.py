@@ -1,4 +1,4 @@
-"""Layers that take their first values from data: all kinds of them, and channels that are constant up to rounding."""
+"""The hosts' layers that wait for their first batch, started on request; channels constant up to rounding."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import pytest
 import torch
 from nflows.flows import Flow
 from nflows.transforms import ActNorm, CompositeTransform, InverseTransform
-from torch.nn import functional as F
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, encode, initialize
-from nflows_spread.hosts.starts import layers_waiting_for_a_batch
-from nflows_spread.models import initialize_from_patches
+from nflows_spread import DegenerateGaussian, encode, initialize
+from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
 from nflows_spread.transforms import ExplicitActNorm, VolumePreservingActNorm
-from support import glow_flow, refused
+from support import refused
 
 FEATURES = 3
 
@@ -111,28 +109,3 @@ def test_columns_in_very_different_units_are_not_taken_for_constant(scale, float
     flow = of_nflows(ExplicitActNorm(FEATURES))
     initialize(flow, x)
     torch.testing.assert_close(encode(flow, x).std(0).detach(), torch.ones(FEATURES))
-
-
-def grey_photographs(channels=3):
-    coarse = torch.rand(64, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    return F.interpolate(coarse, (8, 8), mode="bilinear").expand(-1, channels, -1, -1).contiguous()
-
-
-@pytest.mark.parametrize("volume_preserving", [True, False])
-@pytest.mark.parametrize("start", [initialize, initialize_from_patches])
-def test_a_glow_starts_on_grey_photographs_stored_as_colours(start, volume_preserving):
-    x = grey_photographs()
-    flow = glow_flow((3, 8, 8), volume_preserving=volume_preserving)
-    objective = SpreadKLLoss(flow, data_noise=0.02, generator=torch.Generator().manual_seed(0))
-    before = float(objective(x).detach())
-    weights = [step.coupling.transform_net.first.weight for step in flow.modules() if hasattr(step, "coupling")]
-    start(flow, x)
-    assert float(objective(x).detach()) < before
-    assert max(float(weight.detach().abs().max()) for weight in weights) < 1e2
-
-
-def test_a_glow_starts_on_pictures_without_content():
-    flow = glow_flow((3, 8, 8))
-    initialize_from_patches(flow, torch.full((4, 3, 8, 8), 0.3))
-    assert all(torch.isfinite(value).all() for value in flow.state_dict().values())
-    assert max(float(parameter.detach().abs().max()) for parameter in flow.parameters()) < 1e2

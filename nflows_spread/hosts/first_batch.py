@@ -1,0 +1,142 @@
+"""Data-dependent initialization of the hosts' layers: which wait for their first batch, and how they start on request.
+
+nflows' ``ActNorm`` waits for a batch in training mode, normflows' for any. Both divide by the standard deviation of
+a channel even where it is rounding alone; started here they follow the rule of ``ExplicitActNorm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread.transforms.normalization import mean_and_log_std
+
+Starts = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
+"""What sets a layer from its inputs, by the layer and the method through which they arrive."""
+
+_FLAGS = ("initialized", "data_dep_init_done")
+"""The buffers in which nflows' and normflows' ``ActNorm`` note that they have set themselves; forks keep the names."""
+
+_DIRECTIONS = ("forward", "inverse")
+
+_ENCODES_BY_INVERSE = ("normflows",)
+"""The libraries whose layers take data towards the latent by ``inverse``; those of all others do so by ``forward``."""
+
+
+def layers_waiting_for_a_batch(module: nn.Module) -> dict[str, nn.Module]:
+    """The layers, by name, that would set themselves from the first batch they meet."""
+    return {name: layer for name, layer in module.named_modules() if _is_waiting(layer)}
+
+
+@contextmanager
+def waiting_layers_held(
+    module: nn.Module, *, kind: type[nn.Module] = nn.Module, but_in_training: bool = False
+) -> Iterator[set[nn.Module]]:
+    """Inside, no ``ActNorm`` that waits for its first batch sets itself.
+
+    Args:
+        module: what has such layers.
+        kind: their class; others are left to themselves.
+        but_in_training: leave those in training mode to themselves, too.
+
+    Yields:
+        Those that will wait again afterwards; one that is taken out of the set counts as set.
+    """
+    waiting = [layer for layer in module.modules() if isinstance(layer, kind) and _is_waiting_actnorm(layer)]
+    free = [layer for layer in waiting if but_in_training and layer.training]
+    held = set(waiting) - set(free)
+    for layer in held:
+        _flag_of(layer).fill_(1)
+    try:
+        yield held
+    finally:
+        for layer in held:
+            _flag_of(layer).fill_(0)
+        for layer in free:  # normflows puts a new tensor there, on the CPU
+            if hasattr(layer, "data_dep_init_done"):
+                layer.data_dep_init_done = _flag_of(layer).to(cast(Tensor, layer.s).device)
+
+
+def starts_of_waiting_layers(module: nn.Module) -> Starts:
+    """How each ``ActNorm`` that waits is set: in either direction and mode, so that what leaves it is standardised."""
+    waiting = [layer for layer in module.modules() if _is_waiting_actnorm(layer)]
+    return {(layer, direction): partial(_start, layer, direction) for layer in waiting for direction in _DIRECTIONS}
+
+
+def encoding_method_of(layer: nn.Module) -> str:
+    """The method by which a layer, or a net in it, takes data towards the latent: normflows' run the other way."""
+    libraries = {base.__module__.partition(".")[0] for base in type(layer).__mro__}
+    return "inverse" if libraries & set(_ENCODES_BY_INVERSE) and hasattr(layer, "inverse") else "forward"
+
+
+@contextmanager
+def set_on_arrival(starts: Starts) -> Iterator[set[nn.Module]]:
+    """Inside, each of these layers is set from what first arrives at it, before that passes through it.
+
+    Yields:
+        Those that have been set so far.
+    """
+    done = set[nn.Module]()
+    for (layer, method), start in starts.items():
+        setattr(layer, method, _starting(layer, method, start, done))
+    try:
+        yield done
+    finally:
+        for layer, method in starts:
+            delattr(layer, method)
+
+
+def _is_waiting(layer: nn.Module) -> bool:
+    return any(not bool(flag) for flag in _flags_of(layer))
+
+
+def _is_waiting_actnorm(layer: nn.Module) -> bool:
+    """Whether a layer waits whose scale and shift are known by their names."""
+    return _is_waiting(layer) and (
+        (hasattr(layer, "log_scale") and hasattr(layer, "shift")) or hasattr(layer, "data_dep_init_done")
+    )
+
+
+def _flags_of(layer: nn.Module) -> list[Tensor]:
+    found = [getattr(layer, name, None) for name in _FLAGS]
+    return [flag for flag in found if isinstance(flag, Tensor) and flag.numel() == 1]
+
+
+def _flag_of(layer: nn.Module) -> Tensor:
+    return _flags_of(layer)[0]
+
+
+def _starting(
+    layer: nn.Module, method: str, start: Callable[[Tensor], Any], done: set[nn.Module]
+) -> Callable[..., Any]:
+    run = getattr(layer, method)
+
+    def start_and_run(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if layer not in done:
+            done.add(layer)
+            start(inputs)
+        return run(inputs, *args, **kwargs)
+
+    return start_and_run
+
+
+@torch.no_grad()
+def _start(layer: nn.Module, direction: str, inputs: Tensor) -> None:
+    """Mean 0 and variance 1 of what leaves the layer in this direction."""
+    if hasattr(layer, "data_dep_init_done"):
+        scale, shift, dims = layer.s, layer.t, cast(list[int], layer.batch_dims)
+    else:
+        scale, shift, dims = layer.log_scale, layer.shift, [0, *range(2, inputs.dim())]
+    mean, log_std = mean_and_log_std(inputs, dims)
+    if direction == "forward":  # exp(s) x + t
+        log_scale, offset = -log_std, -mean * torch.exp(-log_std)
+    else:  # (x − t) exp(−s)
+        log_scale, offset = log_std, mean
+    cast(Tensor, scale).copy_(log_scale.view_as(cast(Tensor, scale)))
+    cast(Tensor, shift).copy_(offset.view_as(cast(Tensor, shift)))
+    _flag_of(layer).fill_(1)

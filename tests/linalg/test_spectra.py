@@ -1,0 +1,16 @@
+"""Moments and spectra of points, against NumPy's."""
+
+import numpy as np
+import pytest
+import torch
+
+from nflows_spread.linalg.spectra import root_mean_variance
+
+
+@pytest.mark.parametrize("correction", [0, 1])
+@pytest.mark.parametrize("shape", [(40, 3), (40, 2, 3, 4)])
+def test_the_scale_of_data_is_the_root_of_the_mean_variance_of_a_feature(shape, correction):
+    x = 7.0 + torch.randn(*shape, dtype=torch.float64) * torch.linspace(0.1, 3.0, shape[-1])
+    expected = np.sqrt(x.flatten(1).numpy().var(axis=0, ddof=correction).mean())
+    assert float(root_mean_variance(x, correction=correction)) == pytest.approx(expected, rel=1e-12)
+    assert root_mean_variance(x.float()).dtype == torch.float32

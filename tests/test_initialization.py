@@ -1,0 +1,229 @@
+"""First values from data: layers of any kind that can take some, and the prior that starts where the latents are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from nflows.transforms import ActNorm, CompositeTransform, InverseTransform, Transform
+from torch import nn
+
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize, initialize_prior
+from nflows_spread.factors import KINDS
+from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
+from nflows_spread.models import coupling_flow
+from nflows_spread.transforms import ExplicitActNorm, LeadingFeatures
+from support import randomize, refused
+
+FEATURES = 4
+
+
+class Whitening(Transform):
+    """A user's layer, which divides by the deviation of all its data; it notes what it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def initialize(self, inputs):
+        self.seen.append(inputs.clone())
+        self.log_scale.copy_(-inputs.std().log())
+
+    def forward(self, inputs, context=None):
+        return inputs * self.log_scale.exp(), inputs.new_zeros(len(inputs)) + FEATURES * self.log_scale
+
+    def inverse(self, inputs, context=None):
+        return inputs * (-self.log_scale).exp(), inputs.new_zeros(len(inputs)) - FEATURES * self.log_scale
+
+
+class Failing(Whitening):
+    def initialize(self, inputs):
+        super().initialize(inputs)
+        raise RuntimeError("no such luck")
+
+
+class Settled(Whitening):
+    is_initialized = True
+
+
+class Otherwise(Whitening):
+    """What it calls ``initialize`` is something else."""
+
+    def initialize(self, deviation=1.0):
+        raise AssertionError(deviation)
+
+
+def of_nflows(*layers):
+    return Flow(CompositeTransform(layers), DegenerateGaussian([FEATURES]))
+
+
+def of_normflows(*layers):
+    """The same map of the same layers as normflows' own, which run the other way."""
+    nf = pytest.importorskip("normflows", reason="needs the extra normflows")
+
+    def of_this_host(layer):
+        if not isinstance(layer, Whitening):
+            return nf.flows.ActNorm(FEATURES)
+        kind = type(layer)
+        turned = type(
+            kind.__name__,
+            (kind, nf.flows.Flow),
+            {
+                "forward": lambda self, z: kind.inverse(self, z),
+                "inverse": lambda self, z: kind.forward(self, z),
+            },
+        )
+        return turned()
+
+    return nf.NormalizingFlow(DegenerateGaussian([FEATURES]), [of_this_host(layer) for layer in reversed(layers)])
+
+
+both_hosts = pytest.mark.parametrize("host", [of_nflows, of_normflows])
+
+
+def whitening_of(flow):
+    return next(module for module in flow.modules() if isinstance(module, Whitening))
+
+
+@both_hosts
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_of_ones_own_is_set_by_what_arrives_at_it(host, training, x):
+    flow = host(ActNorm(FEATURES), Whitening(), ActNorm(FEATURES)).train(training)
+    x = 3.0 + x
+    assert initialize(flow, x) == 3
+    (seen,) = whitening_of(flow).seen
+    torch.testing.assert_close(seen, (x - x.mean(0)) / x.std(0))
+    z = encode(flow, x).detach()
+    torch.testing.assert_close(z.std(0), torch.ones(FEATURES))
+    assert all("forward" not in vars(layer) and "inverse" not in vars(layer) for layer in flow.modules())
+
+
+@both_hosts
+@pytest.mark.parametrize("training", [True, False])
+def test_if_one_layer_fails_all_are_as_they_were(host, training, x):
+    flow = host(ActNorm(FEATURES), Whitening(), Failing(), ActNorm(FEATURES)).train(training)
+    with refused(RuntimeError, "no such luck", unchanged=flow):
+        initialize(flow, x)
+    assert len(layers_waiting_for_a_batch(flow)) == 2
+
+
+@both_hosts
+def test_layers_are_set_that_have_the_method_and_are_not_settled_or_are_asked_for(host, x):
+    flow = host(Otherwise(), Settled(), Whitening())
+    assert initialize(flow, x) == 1
+    assert initialize(flow, 2.0 * x) == 1  # nothing says that it is settled
+    assert initialize(flow, x, only=Settled) == 1
+    assert initialize(flow, x, only=(Otherwise, ExplicitActNorm)) == 0
+    times = {type(layer).__name__: len(layer.seen) for layer in flow.modules() if isinstance(layer, Whitening)}
+    assert times == {"Otherwise": 0, "Settled": 1, "Whitening": 2}
+
+
+def test_where_no_layer_is_of_the_class_no_data_is_passed(x):
+    flow = of_nflows(ExplicitActNorm(FEATURES))
+    assert initialize(flow, x[:, :2], only=Whitening) == 0
+    with refused(ValueError, "inputs must have shape", unchanged=flow):
+        initialize(flow, x[:, :2])
+
+
+def test_layers_that_are_not_asked_for_go_on_waiting(x):
+    flow = of_nflows(ActNorm(FEATURES), Whitening()).train()
+    assert initialize(flow, x, only=Whitening) == 1
+    assert list(layers_waiting_for_a_batch(flow).values()) == [flow._transform._transforms[0]]
+    assert torch.equal(whitening_of(flow).seen[0], x)
+
+
+def test_a_net_within_a_layer_takes_part_and_a_layer_that_runs_the_other_way_round_does_not(x):
+    held, turned = Whitening(), Whitening()
+    flow = of_nflows(LeadingFeatures(held, 2), InverseTransform(turned))
+    assert initialize(flow, x) == 1
+    assert torch.equal(held.seen[0], x[:, :2])
+    assert not turned.seen
+
+
+def test_a_layer_that_is_used_twice_is_set_once(x):
+    layer = Whitening()
+    assert initialize(of_nflows(layer, layer), x) == 1
+    assert len(layer.seen) == 1
+
+
+@both_hosts
+def test_a_flow_whose_class_has_such_a_method_is_no_layer(host, x):
+    flow = host(Whitening(), ActNorm(FEATURES))
+    flow.__class__ = type("Own", (type(flow),), {"initialize": lambda self, inputs: 1 / 0})
+    assert initialize(flow, x) == 2
+
+
+def test_what_is_asked_for_must_be_a_class(x):
+    with refused(TypeError, "only must be a class of layers", "got 'ActNorm'"):
+        initialize(of_nflows(Whitening()), x, only="ActNorm")
+
+
+def flow_with(kind="LowerTriangularFactor", **options):
+    factor = KINDS[kind]
+    extra = {"rank": 2} if kind == "LowRankFactor" else {}
+    base = DegenerateGaussian([FEATURES], factor=lambda features: factor(features, **extra), **options)
+    flow = coupling_flow(FEATURES, layers=2, base=base)
+    for name, parameter in flow.named_parameters():
+        if "factor" not in name:
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return flow
+
+
+@pytest.fixture
+def x(float64):
+    return 0.01 * torch.randn(600, FEATURES) @ torch.randn(FEATURES, FEATURES) + 0.3
+
+
+def shrunk(z, second_moment):
+    """The same correlations times n / (n + D)."""
+    weight = torch.full((FEATURES, FEATURES), len(z) / (len(z) + FEATURES)).fill_diagonal_(1.0)
+    return weight * second_moment
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("learn_mean", [False, True])
+def test_the_prior_takes_on_the_moments_of_the_latents(kind, learn_mean, x):
+    flow = flow_with(kind, learn_mean=learn_mean, spread_variance=1e-10)
+    z = encode(flow, x).detach()
+    before = flow.log_prob(x).mean()
+    initialize_prior(flow, x)
+    moment = z.mT @ z / len(z)
+    if learn_mean:
+        torch.testing.assert_close(base_of(flow).loc.detach(), z.mean(0))
+        moment = torch.cov(z.mT, correction=0)
+    expected = shrunk(z, moment)
+    if kind == "LowRankFactor":
+        values, vectors = torch.linalg.eigh(expected)
+        expected = (vectors[:, -2:] * values[-2:]) @ vectors[:, -2:].mT
+    else:
+        assert flow.log_prob(x).mean() > before
+    torch.testing.assert_close(base_of(flow).covariance.detach(), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_data_noise_is_part_of_what_the_prior_starts_from(x):
+    flow = coupling_flow(FEATURES, layers=1, base=DegenerateGaussian([FEATURES], learn_mean=True))
+    randomize(flow, 0.0)
+    initialize_prior(flow, x, data_noise=0.5, generator=torch.Generator().manual_seed(0))
+    variances = base_of(flow).covariance.diagonal()
+    assert (variances > 0.1).all()
+
+
+def test_it_starts_also_from_fewer_rows_than_features_and_from_constant_data(float64):
+    flow = flow_with("SpreadCholeskyFactor", learn_mean=True)
+    for rows in (torch.rand(2, FEATURES), torch.ones(5, FEATURES)):
+        initialize_prior(flow, rows)
+        assert torch.isfinite(SpreadKLLoss(flow, data_noise=0.1)(rows))
+
+
+def test_what_does_not_fit_is_refused_and_changes_nothing(x):
+    flow = flow_with()
+    with refused(TypeError, "must be a DegenerateGaussian, got StandardNormal"):
+        initialize_prior(coupling_flow(FEATURES, layers=1, base=StandardNormal([FEATURES])), x)
+    with refused(ValueError, "at least two rows", "(1, 4)", unchanged=flow):
+        initialize_prior(flow, x[:1])
+    with refused(ValueError, "data_noise", "-1", unchanged=flow):
+        initialize_prior(flow, x, data_noise=-1)
+    with refused(ValueError, "finite", unchanged=flow):
+        initialize_prior(flow, x / 0.0)
