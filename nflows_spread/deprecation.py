@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 Made = TypeVar("Made", bound=Callable[..., Any])
@@ -76,6 +77,44 @@ def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
         return made
 
     return decorate
+
+
+def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """What a module that names were taken out of has as its ``__getattr__``: each is found where it is now.
+
+    Args:
+        module: the module's own ``__name__``.
+        names: by the old names, where things are now: module and name with a dot between.
+
+    Example:
+        >>> found = moved_names("old.place", {"root": "math.sqrt"})
+        >>> with warnings.catch_warnings(record=True):
+        ...     found("root")(9.0)
+        3.0
+    """
+
+    def of_the_module(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        _warn(f"{module}.{name} is now {names[name]}")
+        where, _, now = names[name].rpartition(".")
+        return getattr(import_module(where), now)
+
+    return of_the_module
+
+
+def renamed_state(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of a pickled object, (old or new name to value), under the names that they have now.
+
+    Args:
+        state: what ``__setstate__`` is given.
+        names: new names by the old ones.
+
+    Example:
+        >>> renamed_state({"thickness": 0.1, "even": False}, {"thickness": "ambient_noise"})
+        {'ambient_noise': 0.1, 'even': False}
+    """
+    return {names.get(name, name): value for name, value in state.items()}
 
 
 def _warn(message: str) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
+from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
+from nflows_spread.recipe import width_for
 
 
 @renamed_arguments({"looks": "patience"})
@@ -51,3 +52,19 @@ def test_an_argument_under_both_names_is_refused():
 def test_an_argument_of_another_name_is_refused_as_ever():
     with pytest.raises(TypeError, match="unexpected keyword argument 'look'"):
         Settings(look=2)
+
+
+def test_a_module_finds_what_was_moved_out_of_it():
+    old = moved_names("nflows_spread.elsewhere", {"width_for": "nflows_spread.recipe.width_for"})
+    with pytest.warns(
+        DeprecationWarning, match=r"elsewhere\.width_for is now nflows_spread\.recipe\.width_for"
+    ) as heard:
+        assert old("width_for") is width_for
+    assert heard[0].filename == __file__
+    with pytest.raises(AttributeError, match="module 'nflows_spread.elsewhere' has no attribute 'width'"):
+        old("width")
+
+
+def test_a_pickled_state_has_its_new_names():
+    assert renamed_state({"looks": 3, "steps": 2}, {"looks": "patience"}) == {"patience": 3, "steps": 2}
+    assert renamed_state({"patience": 3}, {"looks": "patience"}) == {"patience": 3}

@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "deprecation"},
+    {"linalg", "validation", "deprecation", "registry"},
     {"distributions", "factors", "transforms", "arrays"},
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
