@@ -1,45 +1,24 @@
-"""What a flow says of its data at any moment of its training, and whether more training would change it."""
+"""Stop rule for the annealing: whether the estimate of the dimension has stayed the same for several checks."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nflows_spread.dimension.consensus import Readings, consensus
-from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.ambient_noise import ambient_noise_of
+from nflows_spread.dimension.consensus import Estimates, consensus_dimension
+from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
-from nflows_spread.dimension.thickness import denoised, felt_by, thickness_of
 from nflows_spread.losses import SpreadKLLoss
 
 _POINTS = 1000
-_DENOISED = 4
+"""Points of which the spectrum is taken, at most: a choice, for time; ``spectrum`` says about a thousand."""
+
 _LOOKING_ROWS, _FEWEST_JACOBIANS = 2**13, 16
+"""Jacobians times features of a check, and Jacobians, at the least: a choice, for time."""
+
 _WIDE = 512
-
-
-def readings_of(
-    flow: nn.Module,
-    x: Tensor,
-    neighbours: NeighbourDimension,
-    *,
-    data_noise: float,
-    generator: torch.Generator | None = None,
-) -> Readings:
-    """What the spectrum and the neighbours say; the neighbours of the denoised points where they feel noise.
-
-    Args:
-        flow: a trained flow.
-        x: the data in units of the flow, shape (n, D).
-        neighbours: what they say of ``x``.
-        data_noise: σ_x, in the same units.
-        generator: source of noise.
-    """
-    found = spectrum(flow, x[:_POINTS], data_noise=data_noise, generator=generator)
-    thickness = thickness_of(found, neighbours)
-    if felt_by(neighbours, thickness, x.shape[1]):
-        clean = denoised(flow, x, variance=data_noise**2 + thickness**2, times=_DENOISED)
-        neighbours = neighbour_dimension(clean, noisy=True, generator=generator)
-    return Readings(found, neighbours, thickness=thickness)
+"""Features beyond which a check takes no Jacobians, whose time would exceed that of the training between two checks."""
 
 
 class StableVerdict:
@@ -82,8 +61,8 @@ class StableVerdict:
                 jacobians=self._jacobians,
                 generator=torch.Generator().manual_seed(len(self.verdicts)),
             )
-            thickness = thickness_of(found, self._neighbours)
-            verdict = int(consensus(Readings(found, self._neighbours))) if thickness == 0.0 else None
+            thickness = ambient_noise_of(found, self._neighbours)
+            verdict = int(consensus_dimension(Estimates(found, self._neighbours))) if thickness == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has no verdict
             return None
         finally:
