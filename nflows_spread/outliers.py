@@ -13,8 +13,9 @@ _BULK = 0.9
 """The share of the rows, those nearest to the median, that the others must not hide: a choice; not measured."""
 
 _HIDDEN = 0.1
-"""The standard deviation of the bulk, in units of all rows', below which they are hidden: ten times the σ_x at the end
-of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t of 1.5 degrees of freedom, 0.06 of 1."""
+"""The standard deviation of the bulk, in units of all rows', below which they are hidden. A choice: ten times the σ_x
+at the end of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t of 1.5 degrees of freedom,
+0.06 of 1."""
 
 _FAR = 10.0
 """Rows so many times farther from the median than the farthest of the bulk are named. A choice; not measured."""

@@ -253,5 +253,9 @@ def _rounded(value: float) -> int:
 
 
 __getattr__ = moved_names(
-    __name__, {"Readings": f"{__name__}.Estimates", "consensus": f"{__name__}.consensus_dimension"}
+    __name__,
+    {
+        "Readings": "nflows_spread.dimension.Estimates",
+        "consensus": "nflows_spread.dimension.consensus_dimension",
+    },
 )

@@ -30,26 +30,26 @@ which points are evenly spaced. On the random sets it is 0.83 at the least, with
 
 _TIE, _TIED = 1e-3, 0.1
 """Distances whose logarithms differ by less are tied, in nats, and points with such a share of ties are no independent
-draws, which have 2 % of ties in eight dimensions."""
+draws, of which 2 % were measured in eight dimensions. A choice."""
 
 _HIGHEST = 8.0
-"""The dimension up to which meshes are looked for: one of 3 points a side has 6 561 points in eight."""
+"""The dimension up to which meshes are sought. A choice: one of 3 points a side has 6 561 points in eight."""
 
 _JITTER = 0.5
-"""The weights of the steps towards neighbours that undo an even spacing. On meshes in up to five dimensions the
-estimate is right to 5 % from 0.35 on, and a larger step leaves a curved manifold."""
+"""The weights of the steps towards neighbours that undo an even spacing. A choice: on meshes in up to five
+dimensions the estimate is right to 5 % from 0.35 on, and a larger step leaves a curved manifold."""
 
 _PATH_ROWS = 5_000
 """The first rows, whose order is looked at: a choice, for time."""
 
 _SMOOTH = 0.12
-"""The median of |log| of the ratio of a step to the next one, below which rows follow a smooth path. Of flows at even
-times it is 0.08 at the most, of sorted draws and of random walks 0.2 and more."""
+"""The median of |log| of the ratio of a step to the next one, below which rows follow a smooth path. A choice between
+what was measured: of flows at even times it is 0.08 at the most, of sorted draws and of random walks 0.2 and more."""
 
 _FOLLOWING, _FOLLOWING_ROUGH = 0.2, 0.75
 """The share of rows nearer to the one before or after than to any other, from which on their order is a path, where it
-is smooth or not. Of independent draws a share of 2 / n has, but of those sorted by a column far wider than the others
-half and more."""
+is smooth or not. A choice: of independent draws a share of 2 / n has, but of those sorted by a column far
+wider than the others half and more."""
 
 _NEARER = 0.999
 """How much nearer than any other row, a ratio: on a mesh several are equally near. A choice; not measured."""

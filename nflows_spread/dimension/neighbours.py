@@ -207,4 +207,4 @@ def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features
     return math.sqrt(float(shares[best] * squares[0]) / (2.0 * codimension))
 
 
-__getattr__ = moved_names(__name__, {"pointwise_dimension": "nflows_spread.dimension.pointwise.pointwise_dimension"})
+__getattr__ = moved_names(__name__, {"pointwise_dimension": "nflows_spread.dimension.pointwise_dimension"})

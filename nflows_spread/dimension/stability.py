@@ -18,7 +18,7 @@ _LOOKING_ROWS, _FEWEST_JACOBIANS = 2**13, 16
 """Jacobians times features of a check, and Jacobians, at the least: a choice, for time."""
 
 _WIDE = 512
-"""Features beyond which a check takes no Jacobians, whose time would exceed that of the training between two checks."""
+"""Features beyond which a check takes no Jacobians: a choice, as these would take longer than the training between."""
 
 
 class StableVerdict:
