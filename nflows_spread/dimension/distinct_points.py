@@ -18,7 +18,7 @@ FEWEST_POINTS = 50
 """Distinct points, at the least: a choice, a few more than the 40 neighbours that are asked about."""
 
 _SAMPLE = 2_000
-"""Points that are looked at before all are: a choice, for time; repeats so few that it misses them do no harm."""
+"""Points that are searched before all are: a choice, for time; repeats so few that it misses them do no harm."""
 
 _COMPARED = 5
 """Neighbours whose distances are compared: as many near-repeats of a point are found as there are, less one. A choice:

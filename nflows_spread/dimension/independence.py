@@ -40,7 +40,7 @@ _JITTER = 0.5
 dimensions the estimate is right to 5 % from 0.35 on, and a larger step leaves a curved manifold."""
 
 _PATH_ROWS = 5_000
-"""The first rows, whose order is looked at: a choice, for time."""
+"""The first rows, whose order is checked, at most: a choice, for time."""
 
 _SMOOTH = 0.12
 """The median of |log| of the ratio of a step to the next one, below which rows follow a smooth path. A choice between
