@@ -23,8 +23,8 @@ def main(steps: int = 2000) -> int:
     estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(steps=steps)).fit(x)
     dimension = estimator.intrinsic_dimension_
     print(f"dimension {int(dimension)}, between {dimension.interval[0]} and {dimension.interval[1]}")
-    for reading, verdict in estimator.readings_.verdicts.items():
-        print(f"  {reading:16} {verdict:.2f}")
+    for name, estimate in estimator.estimates_.by_name.items():
+        print(f"  {name:16} {estimate:.2f}")
     print(f"coordinates {estimator.transform(x).shape}, log-densities {estimator.score_samples(x).shape}")
     print(f"samples {estimator.sample(1000).shape}")
     return int(dimension)

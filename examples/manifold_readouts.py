@@ -36,8 +36,8 @@ def main(steps: int = 5000) -> int:
 
     dimension = intrinsic_dimension(flow, x[:1000])
     print(dimension)
-    for rule, verdict in dimension.spectrum.verdicts.items():
-        print(f"  {rule:16} {int(verdict)}")
+    for rule, estimate in dimension.spectrum.estimates.items():
+        print(f"  {rule:16} {int(estimate)}")
     with torch.no_grad():
         coordinates = project(flow, x, rank=dimension)
         error = (reconstruct(flow, x, rank=dimension) - x).norm(dim=1).mean()

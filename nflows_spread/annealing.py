@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
-from nflows_spread.dimension.consensus import Readings, consensus
+from nflows_spread.dimension.ambient_noise import ambient_noise_of
+from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
-from nflows_spread.dimension.thickness import thickness_of
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
@@ -78,8 +78,8 @@ class StableDimension:
                 jacobians=self._jacobians,
                 generator=torch.Generator().manual_seed(len(self.dimensions)),
             )
-            ambient = thickness_of(found, self._neighbours)
-            dimension = int(consensus(Readings(found, self._neighbours))) if ambient == 0.0 else None
+            ambient = ambient_noise_of(found, self._neighbours)
+            dimension = int(consensus_dimension(Estimates(found, self._neighbours))) if ambient == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
             return None
         finally:

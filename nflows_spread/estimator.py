@@ -1,10 +1,9 @@
-"""``SpreadFlowEstimator``: an array of data in; its dimension, a representation, a density and samples out."""
+"""scikit-learn estimator ``SpreadFlowEstimator``: an array's dimension, a representation, a density and samples."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -12,26 +11,19 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.annealing import StableDimension, trained_by
 from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
-from nflows_spread.dimension.chart import chart_of
-from nflows_spread.dimension.consensus import consensus, readings_of
-from nflows_spread.dimension.density import density_dimension, score_of
-from nflows_spread.dimension.independence import along_a_path
-from nflows_spread.dimension.neighbours import neighbour_dimension, pointwise_dimension
-from nflows_spread.dimension.shells import shells_of
-from nflows_spread.dimension.variation import parts_of
+from nflows_spread.deprecation import RenamedAttribute, renamed_state
+from nflows_spread.dimension import denoise, pointwise_dimension
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.exceptions import not_fitted_error
+from nflows_spread.fitting import fit_rows
 from nflows_spread.hosts import decode, encode, log_prob
-from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.parameters import Parameters
 from nflows_spread.recipe import Recipe
-from nflows_spread.units import Units
 
-_FEWEST = 50
-_SPECTRUM_POINTS = 1000
 _FARTHEST = 3.0
-_ON_ITS_WAY = 1.01
+"""The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
+much longer, and a longer step would be an error of the flow's."""
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
@@ -49,7 +41,7 @@ class SpreadFlowEstimator(Parameters):
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
-        readings_: what each read-out says by itself; ``readings_.verdicts`` lists them.
+        estimates_: what each estimate of the dimension says by itself; ``estimates_.by_name`` lists them.
         disagreement_: those of the spectrum, the neighbours and the density that by themselves say otherwise than
             ``intrinsic_dimension_``, with what they say; empty where all agree.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
@@ -61,7 +53,7 @@ class SpreadFlowEstimator(Parameters):
         n_features_in_: D.
         feature_names_in_: the names of the columns, (D,), only after a data frame whose names are all strings.
 
-    With ``standardize`` the spectrum, the readings and ``data_noise_`` are in standard deviations of the columns, as a
+    With ``standardize`` the spectrum, the estimates and ``data_noise_`` are in standard deviations of the columns, as a
     direction across several has no other unit. Points and densities are in units of the data always.
 
     Example:
@@ -72,6 +64,8 @@ class SpreadFlowEstimator(Parameters):
         >>> int(estimator.intrinsic_dimension_), estimator.sample(5).shape
         (1, (5, 3))
     """
+
+    readings_ = RenamedAttribute("estimates_")
 
     def __init__(
         self,
@@ -87,6 +81,9 @@ class SpreadFlowEstimator(Parameters):
         self.max_minutes = max_minutes
         self.progress = progress
         self.standardize = standardize
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(renamed_state(state, {"readings_": "estimates_"}))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -106,63 +103,29 @@ class SpreadFlowEstimator(Parameters):
         Warns:
             UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
                 rows set the scale of all, or a few values that of a standardized column; the dimension varies from
-                place to place, the rows follow a path, or no reading by itself says what all together do.
+                place to place, the rows follow a path, or no estimate by itself says what all together do.
         """
         x, labels = rows_of("X", X), labels_of(X)
-        if len(x) < _FEWEST or x.shape[1] < 2:
-            raise ValueError(f"X must have at least {_FEWEST} rows and 2 columns, got shape {tuple(x.shape)}")
-        recipe = Recipe() if self.recipe is None else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
-        if self.max_minutes is not None:
-            validation.positive("max_minutes", self.max_minutes)
-        generator = torch.Generator()
-        seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
-        generator.manual_seed(seed)
-        units = Units.of(x, standardize=validation.switch("standardize", self.standardize))
-        unit = units.to_flow(x)
-        check_outliers(unit, data_noise=recipe.min_noise)
-        if units.scale.dim() > 0:
-            warn_of_hidden_columns(x, units.scale, labels)
-        neighbours = neighbour_dimension(unit, generator=generator)
-        shuffled = unit[torch.randperm(len(unit), generator=generator)]
-        held_out, kept = shuffled.tensor_split([max(1, int(recipe.validation_fraction * len(unit)))])
-        objective = trained_by(
-            recipe,
-            kept,
-            nearest=neighbours.nearest,
+        if len(x) < FEWEST_POINTS or x.shape[1] < 2:
+            raise ValueError(f"X must have at least {FEWEST_POINTS} rows and 2 columns, got shape {tuple(x.shape)}")
+        recipe, generator = self._settings()
+        fitted = fit_rows(
+            x,
+            labels,
+            recipe=recipe,
             generator=generator,
-            stop=StableDimension(unit, neighbours, patience=recipe.patience),
+            standardize=validation.switch("standardize", self.standardize),
             max_minutes=self.max_minutes,
             progress=self.progress,
         )
-        flow, noise = objective.flow, objective.data_noise
-        found = readings_of(flow, torch.cat([kept, held_out]), neighbours, data_noise=noise, generator=generator)
-        readings = replace(
-            found,
-            spectrum=found.spectrum.in_units_of(units.length),
-            neighbours=found.neighbours.in_units_of(units.length),
-            density=density_dimension(flow, held_out, data_noise=noise, generator=generator).in_units_of(units.length),
-            thickness=found.thickness * units.length,
-            # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
-            parts=() if neighbours.even else parts_of(unit),
-            path=along_a_path(unit),
-            shells=shells_of(shuffled),
-        )
-        dimension = consensus(readings)
-        chart = chart_of(flow, kept[:_SPECTRUM_POINTS], data_noise=noise, generator=generator)
-        if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.thickness):  # or the training has ended too soon
-            units.warn_of_thin_columns(noise, labels)
-        for reservation in readings.reservations(dimension):
-            found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
-            warnings.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}", stacklevel=4)
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
-        self.intrinsic_dimension_ = dimension
-        self.readings_, self.spectrum_ = readings, readings.spectrum
-        self.disagreement_ = readings.against(self.intrinsic_dimension_)
-        self.flow_, self.data_noise_, self.n_features_in_ = flow, noise * units.length, x.shape[1]
+        units, estimates = fitted.units, fitted.estimates
+        self.intrinsic_dimension_ = fitted.dimension
+        self.estimates_, self.spectrum_ = estimates, estimates.spectrum
+        self.disagreement_ = estimates.disagreeing_with(fitted.dimension)
+        self.flow_, self.data_noise_, self.n_features_in_ = fitted.flow, fitted.data_noise * units.length, x.shape[1]
         self.center_, self.scale_ = units.center, units.length if units.scale.dim() == 0 else units.scale
-        self._chart, self._units, self._labels = chart, units, labels
+        self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
             self.feature_names_in_ = np.array(labels, dtype=object)
@@ -203,15 +166,13 @@ class SpreadFlowEstimator(Parameters):
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        noise = math.hypot(self.data_noise_, self.readings_.thickness) / self._units.length
+        noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / self._units.length
         latents = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
         with torch.no_grad():
             noisy = decode(self.flow_, self._chart.latents(latents))
-        step = noise**2 * score_of(self.flow_, noisy)
-        # noise is never much longer than this; a longer step would be an error of the flow's
         longest = _FARTHEST * noise * self.n_features_in_**0.5
-        step = step * (longest / step.norm(dim=1, keepdim=True).clamp_min(longest))
-        return like(self._like, self._units.to_data(noisy + step))
+        clean = denoise(self.flow_, noisy, variance=noise**2, longest=longest, at_once=count)
+        return like(self._like, self._units.to_data(clean))
 
     def score_samples(self, X: Array) -> Array:
         """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,).
@@ -226,9 +187,9 @@ class SpreadFlowEstimator(Parameters):
     def pointwise_dimension(self, X: Array, *, data: Array | None = None) -> Array:
         """The dimension around each point, (n,) whole numbers, for data whose dimension varies.
 
-        By distances to neighbours, see ``nflows_spread.dimension.neighbours.pointwise_dimension``, which are sought
-        among ``X`` itself or, for a few new points, among ``data``: the estimator keeps no data that it was fitted to.
-        ``nflows_spread.dimension.spectra.pointwise_spectrum(flow_, ...)`` has the flow's view.
+        By distances to neighbours, see ``nflows_spread.dimension.pointwise_dimension``, which are sought among ``X``
+        itself or, for a few new points, among ``data``: the estimator keeps no data that it was fitted to.
+        ``nflows_spread.dimension.pointwise_spectrum(flow_, ...)`` has the flow's view.
 
         Args:
             X: points, shape (n, D).
@@ -237,6 +198,17 @@ class SpreadFlowEstimator(Parameters):
         """
         found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data))
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())
+
+    def _settings(self) -> tuple[Recipe, torch.Generator]:
+        """The recipe, and a generator with the seed, once the settings of the constructor are checked."""
+        recipe = Recipe() if self.recipe is None else self.recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
+        if self.max_minutes is not None:
+            validation.positive("max_minutes", self.max_minutes)
+        generator = torch.Generator()
+        seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
+        return recipe, generator.manual_seed(seed)
 
     def _unit(self, X: Array) -> Tensor:
         """Points as the flow knows them."""

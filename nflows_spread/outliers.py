@@ -1,4 +1,4 @@
-"""Rows or values so far from all others that the scale of the data is theirs: fill values, most often."""
+"""Outlier detection: rows or values, such as fill values, so far out that the scale of the data is theirs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from torch import Tensor
 from nflows_spread import validation
 
 _BULK = 0.9
-"""The share of the rows, those nearest to the median, that the others must not hide."""
+"""The share of the rows, those nearest to the median, that the others must not hide: a choice; not measured."""
 
 _HIDDEN = 0.1
-"""The standard deviation of the bulk, in units of all rows', below which they are hidden: ten times the σ_x at the end
-of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t of 1.5 degrees of freedom, 0.06 of 1."""
+"""The standard deviation of the bulk, in units of all rows', below which they are hidden. A choice: ten times the σ_x
+at the end of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of Student's t of 1.5 degrees of freedom,
+0.06 of 1."""
 
 _FAR = 10.0
-"""Rows so many times farther from the median than the farthest of the bulk are named."""
+"""Rows so many times farther from the median than the farthest of the bulk are named. A choice; not measured."""
 
 _VALUES = 20
-"""Distinct values of a column, at the least, that may hide something."""
+"""Distinct values of a column, at the least, that may hide something, or it is one of categories: a choice."""
 
 
 def check_outliers(x: Tensor, *, data_noise: float) -> None:
@@ -52,7 +53,7 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
     )
     if deviation < data_noise:
         raise ValueError(told)
-    warnings.warn(told, stacklevel=5)  # the caller of fit, beyond its two decorators
+    warnings.warn(told, stacklevel=7)  # the caller of the estimator's fit, beyond its two decorators
 
 
 def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | None) -> None:
@@ -87,5 +88,5 @@ def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | N
         f"{len(hidden)} of {x.shape[1]} columns in which they vary by less than {_HIDDEN:g} of it: "
         f"{validation.listed(named)}; "
         "drop rows that hold fill values or errors, or take a transform of heavy tails, such as a logarithm, first",
-        stacklevel=5,  # the caller of fit, beyond its two decorators
+        stacklevel=7,  # the caller of the estimator's fit, beyond its two decorators
     )

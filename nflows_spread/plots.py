@@ -1,4 +1,4 @@
-"""Pictures of data and read-outs. Every function draws into the matplotlib axes it is given."""
+"""Plots of points, images, spectra, representations and densities, into the matplotlib axes that are given."""
 
 from __future__ import annotations
 

@@ -37,10 +37,13 @@ _RENAMED = {
 """Fields of ``Recipe`` by their old names."""
 
 _COUNTS = ("bins", "steps", "first_check", "check_every", "patience", "batch_size")
+"""Fields of ``Recipe`` that are whole numbers of at least 1."""
+
 _POSITIVE = (
     *("learning_rate", "spline_rate", "gradient_clip", "spread_variance"),
     *("first_noise", "last_noise", "min_noise"),
 )
+"""Fields of ``Recipe`` that are finite numbers above 0."""
 
 
 @renamed_arguments(_RENAMED)

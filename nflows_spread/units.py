@@ -12,8 +12,14 @@ from torch import Tensor
 from nflows_spread import validation
 
 _RESOLUTION = 4.0
+"""The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
+
 _THIN = 3.0
+"""The standard deviation of a column over σ_x, a ratio, up to which it is hidden by noise: a choice; three is what
+statistics calls far."""
+
 _NAMED = 30
+"""Columns that a warning names, at most: a choice."""
 
 
 @dataclass(frozen=True)
@@ -102,5 +108,5 @@ class Units:
             f"of {len(self.center)} whose standard deviation is no larger: "
             f"{validation.listed(named, most=_NAMED)}; where columns are in different units take "
             "SpreadFlowEstimator(standardize=True)",
-            stacklevel=5,  # the caller of fit, beyond its two decorators
+            stacklevel=6,  # the caller of the estimator's fit, beyond its two decorators
         )

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from baselines import noise_conditional
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
-from nflows_spread.dimension.spectra import pointwise_spectrum
+from nflows_spread.dimension import pointwise_spectrum
 from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.plots import plot_dimensions
 from nflows_spread.recipe import Recipe
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row, (name, union) in enumerate(UNIONS.items()):
         points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
         began = time.perf_counter()
-        # all steps: the verdict on the whole is stable long before the map is
+        # all steps: the estimate for the whole is stable long before the map is
         found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps, patience=options.steps))
         away = points.to_joint > AWAY
         right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, Tensor]:
-    """The dimension of each point by each reading."""
+    """The dimension of each point by each estimate."""
     estimator = SpreadFlowEstimator(random_state=seed, recipe=recipe).fit(points.x)
     unit = ((points.x.double() - estimator.center_) / estimator.scale_).float()
     noise = estimator.data_noise_ / estimator.scale_

@@ -1,11 +1,9 @@
-"""What a trained flow says about the dimension beside the verdicts of the rules."""
+"""What a trained flow says about the dimension beside the estimates of the rules."""
 
 from __future__ import annotations
 
 from nflows_spread import IntrinsicDimension
-from nflows_spread.dimension.consensus import Readings, consensus
-from nflows_spread.dimension.density import density_dimension
-from nflows_spread.dimension.neighbours import neighbour_dimension
+from nflows_spread.dimension import Estimates, consensus_dimension, density_dimension, neighbour_dimension
 from paper.results import Outcome
 
 _POINTS = 2_000
@@ -27,10 +25,10 @@ def denoising_dimension(outcome: Outcome) -> dict[str, object]:
 def consensus_of_spectrum_and_neighbours(outcome: Outcome) -> dict[str, object]:
     """A measure: what the package's estimator makes of the flow's μ and of distances between training points.
 
-    ``consensus`` with the least and the most that are plausible, and the ``neighbours`` by themselves.
+    ``consensus_dimension`` with the least and the most that are plausible, and the ``neighbours`` by themselves.
     """
     neighbours = neighbour_dimension(outcome.task.train.x.flatten(1), generator=outcome.generator())
-    found = consensus(Readings(outcome.spectrum, neighbours))
+    found = consensus_dimension(Estimates(outcome.spectrum, neighbours))
     least, most = found.interval
     return {
         "consensus": int(found),

@@ -128,7 +128,7 @@ class Outcome:
         """
         values: dict[str, object] = {
             "true_dimension": self.task.intrinsic_dimension,
-            **({"dimension": {"given": self.given}} if self.given else self._verdicts()),
+            **({"dimension": {"given": self.given}} if self.given else self._estimates()),
             "held_out_nll": self._negative_log_likelihood(),
             "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
         }
@@ -145,9 +145,9 @@ class Outcome:
         }
         return {name: plain(value) for name, value in values.items()}
 
-    def _verdicts(self) -> dict[str, object]:
-        verdicts = {rule: int(verdict) for rule, verdict in self.spectrum.verdicts.items()}
-        return {"dimension": verdicts, "gap": self.dimension.gap}
+    def _estimates(self) -> dict[str, object]:
+        estimates = {rule: int(dimension) for rule, dimension in self.spectrum.estimates.items()}
+        return {"dimension": estimates, "gap": self.dimension.gap}
 
     @torch.no_grad()
     def _negative_log_likelihood(self) -> float | None:

@@ -1,8 +1,38 @@
-"""The intrinsic dimension: each read-out by itself, and one verdict from all of them.
+"""Intrinsic dimension: estimates by a flow, by distances and by density, their consensus, and local dimensions.
 
-- of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``rules`` and ``evidence`` (what a
-  spectrum says), ``chart`` (coordinates free of the gauge), ``density`` (its score and denoiser), ``thickness``
-  (noise that the data brought along);
-- of distances between points, without a flow: ``calibration``, ``neighbours``;
-- of both: ``consensus`` (the verdict), ``stability`` (whether more training would change it).
+- of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ), ``quick``
+  (a fast μ), ``rules`` (what a spectrum says), ``chart`` (coordinates free of the gauge), ``density`` (its score and
+  denoiser), ``ambient_noise`` (noise in the data), ``precision`` (float32 or float64);
+- of distances between points, without a flow: ``neighbours`` and ``pointwise``, by ``maximum_likelihood`` and
+  ``calibration_curve``; ``distinct_points``, ``independence``, ``variation`` and ``shells`` say what points they are;
+- of both: ``consensus``.
 """
+
+from nflows_spread.dimension.consensus import VOTES, Estimates, consensus_dimension, estimates_of, register_vote
+from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.pointwise import pointwise_dimension
+from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
+from nflows_spread.dimension.spectra import intrinsic_dimension, pointwise_spectrum, spectrum
+
+__all__ = [
+    "RULES",
+    "VOTES",
+    "DensityDimension",
+    "Estimates",
+    "IntrinsicDimension",
+    "NeighbourDimension",
+    "Spectrum",
+    "consensus_dimension",
+    "decide",
+    "denoise",
+    "density_dimension",
+    "estimates_of",
+    "intrinsic_dimension",
+    "neighbour_dimension",
+    "pointwise_dimension",
+    "pointwise_spectrum",
+    "register_rule",
+    "register_vote",
+    "spectrum",
+]

@@ -1,29 +1,47 @@
-"""One verdict on the dimension from read-outs that fail in different places, and how far they disagree."""
+"""Consensus of estimates of the dimension: their log-evidence summed, one K with its interval, and who disagrees.
+
+``VOTES`` has what is summed by name, and ``register_vote`` adds to it.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.dimension.density import DensityDimension
-from nflows_spread.dimension.evidence import gap_evidence
+from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
+from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_neighbours
+from nflows_spread.dimension.density import DensityDimension, denoise
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
-from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, Spectrum, signal_to_noise_gaps
+from nflows_spread.dimension.rules import (
+    PLAUSIBLE,
+    IntrinsicDimension,
+    Spectrum,
+    gap_log_evidence,
+    signal_to_noise_gaps,
+)
 from nflows_spread.dimension.spectra import spectrum
-from nflows_spread.dimension.thickness import denoised, felt_by, thickness_of
 from nflows_spread.dimension.variation import Part
+from nflows_spread.registry import Registration, Registry
 
-_COMPARED = ("signal_to_noise", "neighbours", "denoising")
 _POINTS = 1000
+"""Points of which the spectrum is taken, at most: a choice, for time; ``spectrum`` says about a thousand."""
+
 _DENOISED = 4
+"""How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
+
+_NO_VOTE = "denoising"
+"""The estimate that is compared with the result and has no vote, as it is an upper bound only."""
 
 
+@renamed_arguments({"thickness": "ambient_noise"})
 @dataclass(frozen=True)
-class Readings:
-    """What the read-outs say about one data set.
+class Estimates:
+    """What each estimate says about one data set.
 
     Attributes:
         spectrum: the flow's. Sure of flat and smooth manifolds of any dimension, and of those whose density
@@ -32,7 +50,7 @@ class Readings:
             cent wide at high ones, and too low where the density varies within a neighbourhood.
         density: the flow's denoiser, at the scale of σ_x. Needs no chart; an upper bound on average. None where
             nobody asked.
-        thickness: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
+        ambient_noise: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
             The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
         parts: the two parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
@@ -42,27 +60,72 @@ class Readings:
     spectrum: Spectrum
     neighbours: NeighbourDimension
     density: DensityDimension | None = None
-    thickness: float = 0.0
+    ambient_noise: float = 0.0
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
 
+    thickness = RenamedAttribute("ambient_noise")
+    verdicts = RenamedAttribute("by_name")
+    against = RenamedAttribute("disagreeing_with")
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(renamed_state(state, {"thickness": "ambient_noise"}))
+
     @property
-    def verdicts(self) -> dict[str, float]:
-        """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole."""
-        found = {rule: float(verdict) for rule, verdict in self.spectrum.verdicts.items()}
+    def by_name(self) -> dict[str, float]:
+        """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole.
+
+        A vote that is none of these is listed by the dimension to which it gives most.
+        """
+        found = {rule: float(dimension) for rule, dimension in self.spectrum.estimates.items()}
         found["neighbours"] = self.neighbours.value
         if self.density is not None:
             found |= {"denoising": self.density.denoising, "score": self.density.score}
-        return found
+        others = {name: self._nats(name) for name in VOTES if name not in found}
+        return found | {name: 1.0 + nats.index(max(nats)) for name, nats in others.items()}
 
     @property
     def compared(self) -> dict[str, float]:
-        """The verdicts of the spectrum's default rule, the neighbours and, where it is known, the denoiser."""
-        return {name: value for name, value in self.verdicts.items() if name in _COMPARED}
+        """The estimates that vote, of the spectrum by its default rule, and that of the denoiser where it is known."""
+        return {name: value for name, value in self.by_name.items() if name in VOTES or name == _NO_VOTE}
 
-    def against(self, dimension: int) -> dict[str, float]:
-        """The verdicts of the spectrum, the neighbours and the density that do not round to this dimension."""
+    @property
+    def log_evidence(self) -> list[float]:
+        """That of all votes together for K = 1 … D, in nats.
+
+        Raises:
+            ValueError: a vote is not finite or has not one number for each K.
+        """
+        total = [0.0] * len(self.spectrum.signal_to_noise)
+        for name in VOTES:
+            nats = self._nats(name)
+            total = [sum_of_others + own for sum_of_others, own in zip(total, nats, strict=True)]
+        return total
+
+    def _nats(self, name: str) -> list[float]:
+        """Those of one vote, checked."""
+        nats, features = [float(own) for own in VOTES[name](self)], len(self.spectrum.signal_to_noise)
+        if len(nats) != features or not all(map(math.isfinite, nats)):
+            raise ValueError(
+                f"a vote must be {features} finite numbers, one for each K = 1 … D, got {nats} from {name!r}, of "
+                f"μ = {self.spectrum.signal_to_noise.tolist()} and a dimension by neighbours of "
+                f"{self.neighbours.value}; where these are not finite, train longer, or look for outliers in the data"
+            )
+        return nats
+
+    def in_units_of(self, scale: float) -> Estimates:
+        """The same for data that is ``scale`` times larger."""
+        return replace(
+            self,
+            spectrum=self.spectrum.in_units_of(scale),
+            neighbours=self.neighbours.in_units_of(scale),
+            density=None if self.density is None else self.density.in_units_of(scale),
+            ambient_noise=self.ambient_noise * scale,
+        )
+
+    def disagreeing_with(self, dimension: int) -> dict[str, float]:
+        """Those of ``compared`` that do not round to this dimension."""
         return {name: value for name, value in self.compared.items() if _rounded(value) != dimension}
 
     def reservations(self, dimension: int) -> list[str]:
@@ -74,76 +137,100 @@ class Readings:
                 f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
                 f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
             )
-        if self.path and self.compared["signal_to_noise"] > 1.0:  # or the path is all there is
+        if self.path and self.spectrum.estimates["signal_to_noise"] > 1:  # or the path is all there is
             found.append(
                 "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
                 "space are those in order and tell the path's dimension; take rows farther apart, and more of them"
             )
-        otherwise = self.against(dimension)
+        otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
             found.append(
-                f"no reading by itself says {int(dimension)}: {said}; take the interval, more rows or less noise"
+                f"no estimate by itself says {int(dimension)}: {said}; take the interval, more rows or less noise"
             )
         return found
 
 
-def consensus(readings: Readings) -> IntrinsicDimension:
-    """The dimension K with the most evidence, in nats, from the spectrum and the neighbours together.
+Vote = Callable[[Estimates], Sequence[float]]
+"""Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers."""
 
-    The evidence of the spectrum is that of its gaps (``evidence``), up to 2 nats: for gaps that are wide,
+
+def _vote_of_gaps(estimates: Estimates) -> list[float]:
+    return gap_log_evidence(estimates.spectrum, ambient_noise=estimates.ambient_noise)[1:]
+
+
+def _vote_of_neighbours(estimates: Estimates) -> list[float]:
+    return [estimates.neighbours.log_plausibility(k) for k in range(1, len(estimates.spectrum.signal_to_noise) + 1)]
+
+
+VOTES: Registry[Vote] = Registry("a vote", {"signal_to_noise": _vote_of_gaps, "neighbours": _vote_of_neighbours})
+"""Votes by the names of their estimates, in the order in which they are summed; ``register_vote`` adds one."""
+
+
+def register_vote(name: str, vote: Vote) -> Registration:
+    """Let something else count in ``consensus_dimension``, and so in the dimension of ``SpreadFlowEstimator``.
+
+    It is asked during training too, of ``Estimates`` without a density.
+
+    Args:
+        name: what it is called among the ``compared`` estimates.
+        vote: ``Estimates`` to log-evidence for each K = 1 … D, in nats, up to a constant. That of a sure estimate
+            differs by several nats between dimensions, that of an unsure one hardly.
+
+    Returns:
+        What takes it back: by its ``remove()``, or at the end of a ``with``.
+
+    Raises:
+        TypeError: the name is no text or the vote no function.
+        ValueError: the name is taken.
+    """
+    return VOTES.register(name, vote)
+
+
+def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
+    """The dimension K with the most log-evidence, from the spectrum, the neighbours and other ``VOTES`` together.
+
+    The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide,
     or that stand out. That of the neighbours is the logarithm of a normal density of log K around
     theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
     gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
-        whose evidence is within 2 nats of the best. It covers what every reading says where none says K, the
+        whose log-evidence is within 2 nats of the best. It covers what every estimate says where none says K, the
         dimensions of the parts where the dimension varies from place to place, what the spectrum says of
         evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions and the
         neighbours allow it.
 
     Raises:
-        ValueError: the readings are not finite.
+        ValueError: a vote is not finite or has not one number for each K.
     """
-    gaps = signal_to_noise_gaps(readings.spectrum, thickness=readings.thickness)
-    worth = gap_evidence(readings.spectrum, thickness=readings.thickness)
-    likely = [worth[k] + readings.neighbours.log_plausibility(k) for k in range(1, len(gaps))]
-    evidence = torch.tensor([-math.inf, *likely])
-    if not bool(evidence[1:].isfinite().all()):
-        raise ValueError(
-            f"the readings must be finite, got μ = {readings.spectrum.signal_to_noise.tolist()} and a dimension by "
-            f"neighbours of {readings.neighbours.value}; train longer, or look for outliers in the data"
-        )
+    gaps = signal_to_noise_gaps(estimates.spectrum, ambient_noise=estimates.ambient_noise)
+    evidence = torch.tensor([-math.inf, *estimates.log_evidence])
     best = int(evidence.argmax())
     covered: list[int] = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten().tolist()
-    if len(otherwise := readings.against(best)) == len(readings.compared):
+    if len(otherwise := estimates.disagreeing_with(best)) == len(estimates.compared):
         covered += map(_rounded, otherwise.values())
-    covered += (part.dimension for part in readings.parts)
-    if readings.neighbours.even:  # which see a mesh's lines where it is much finer along them
-        covered.append(int(readings.compared["signal_to_noise"]))
-    plausibility = readings.neighbours.log_plausibility
-    if best in readings.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
+    covered += (part.dimension for part in estimates.parts)
+    if estimates.neighbours.even:  # which see a mesh's lines where it is much finer along them
+        covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
+    plausibility = estimates.neighbours.log_plausibility
+    if best in estimates.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
         covered.append(best - 1)  # the gap tells the span alone
     highest = len(gaps) - 1
     interval = (max(1, min(covered)), min(highest, max(covered)))
-    return IntrinsicDimension(best, "consensus", gaps[best], readings.spectrum, interval)
+    return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, interval)
 
 
-def _rounded(value: float) -> int:
-    """The nearest whole number, the larger one in the middle."""
-    return math.floor(value + 0.5)
-
-
-def readings_of(
+def estimates_of(
     flow: nn.Module,
     x: Tensor,
     neighbours: NeighbourDimension,
     *,
     data_noise: float,
     generator: torch.Generator | None = None,
-) -> Readings:
-    """What the spectrum and the neighbours say; the neighbours of the denoised points where they feel noise.
+) -> Estimates:
+    """What the spectrum and the neighbours say; the neighbours of the denoised points where noise matters to them.
 
     Args:
         flow: a trained flow.
@@ -153,8 +240,22 @@ def readings_of(
         generator: source of noise.
     """
     found = spectrum(flow, x[:_POINTS], data_noise=data_noise, generator=generator)
-    thickness = thickness_of(found, neighbours)
-    if felt_by(neighbours, thickness, x.shape[1]):
-        clean = denoised(flow, x, variance=data_noise**2 + thickness**2, times=_DENOISED)
+    ambient_noise = ambient_noise_of(found, neighbours)
+    if matters_to_neighbours(neighbours, ambient_noise, x.shape[1]):
+        clean = denoise(flow, x, variance=data_noise**2 + ambient_noise**2, times=_DENOISED)
         neighbours = neighbour_dimension(clean, noisy=True, generator=generator)
-    return Readings(found, neighbours, thickness=thickness)
+    return Estimates(found, neighbours, ambient_noise=ambient_noise)
+
+
+def _rounded(value: float) -> int:
+    """The nearest whole number, the larger one in the middle."""
+    return math.floor(value + 0.5)
+
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "Readings": "nflows_spread.dimension.Estimates",
+        "consensus": "nflows_spread.dimension.consensus_dimension",
+    },
+)

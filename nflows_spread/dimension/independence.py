@@ -1,9 +1,11 @@
-"""Whether points are independent draws of a density, which the law of distances to neighbours takes for granted.
+"""Tests of independent draws: evenly spaced points, such as meshes and rounded values, and rows of a time series.
 
-Of independent draws in K dimensions the ratio of the distances r_j and r_{j+1} to the j-th and the next neighbour is
-known: (r_j / r_{j+1})^(jK) is uniform on [0, 1]. Rows that are repeated up to rounding have ratios far below it; points
-on a mesh, samples at even times, rounded values and quasi-random sequences have ratios that vary too little, or ties.
-Rows that follow a path are neighbours in space because they are neighbours in order.
+Estimates from distances between neighbours take points for independent draws of a density. Points on a mesh, samples at
+even times, rounded values and quasi-random sequences have distances that vary too little, or ties. Rows that follow a
+path are neighbours in space because they are neighbours in order.
+
+Where no other source is told, the cuts were chosen on the random sets of the benchmark and on meshes and mixtures made
+for it (docs/intrinsic_dimension.md).
 """
 
 from __future__ import annotations
@@ -14,133 +16,60 @@ import torch
 from torch import Tensor
 
 from nflows_spread import linalg
-from nflows_spread.dimension.calibration import inverse_dimensions
-
-_SAMPLE = 2_000
-"""Points that are looked at before all are: repeats so few that it misses them do no harm."""
-
-_COMPARED = 5
-"""Neighbours whose distances are compared: as many near-repeats of a point are found as there are, less one."""
+from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
 
 _LOCAL = 20
-"""The neighbours that tell the local dimension."""
+"""The neighbours that tell the local dimension: a choice, one of the numbers of neighbours of the estimates."""
 
-_CAUTION = 0.7
-"""The local dimension over its estimate, at the least: an underestimate finds fewer near-repeats."""
-
-_FOLD, _CHANCE, _RARE = 2.5, 1e-6, 0.12
-"""Near-repeats are there if so many times the expected number of ratios, of a probability of up to 12 %, have a chance
-below one in a million. Nothing is found on the random sets; the ratios of meshes begin at 16 %."""
+_EVEN_NEIGHBOURS = 5
+"""The neighbours whose distances tell an even spacing: a choice."""
 
 _EVEN, _EVEN_ERROR = 0.82, 1.0
 """The spread of inverse dimensions by five neighbours over that of independent draws, less its error by n points, below
 which points are evenly spaced. On the random sets it is 0.83 at the least, with 5 % of noise; on Poisson discs 0.74."""
 
 _TIE, _TIED = 1e-3, 0.1
-"""Distances whose logarithms differ by less are tied; independent draws have 2 % of ties in eight dimensions."""
+"""Distances whose logarithms differ by less are tied, in nats, and points with such a share of ties are no independent
+draws, of which 2 % were measured in eight dimensions. A choice."""
 
 _HIGHEST = 8.0
-"""The dimension up to which meshes are looked for: one of 3 points a side has 6 561 points in eight."""
+"""The dimension up to which meshes are sought. A choice: one of 3 points a side has 6 561 points in eight."""
 
-_SMEAR = 0.5
-"""The weights of the steps towards neighbours that undo an even spacing. On meshes in up to five dimensions the
-estimate is right to 5 % from 0.35 on, and a larger step leaves a curved manifold."""
+_JITTER = 0.5
+"""The weights of the steps towards neighbours that undo an even spacing. A choice: on meshes in up to five
+dimensions the estimate is right to 5 % from 0.35 on, and a larger step leaves a curved manifold."""
 
 _PATH_ROWS = 5_000
-"""The first rows, whose order is looked at."""
+"""The first rows, whose order is checked, at most: a choice, for time."""
 
 _SMOOTH = 0.12
-"""The median of |log| of the ratio of a step to the next one, below which rows follow a smooth path. Of flows at even
-times it is 0.08 at the most, of sorted draws and of random walks 0.2 and more."""
+"""The median of |log| of the ratio of a step to the next one, below which rows follow a smooth path. A choice between
+what was measured: of flows at even times it is 0.08 at the most, of sorted draws and of random walks 0.2 and more."""
 
 _FOLLOWING, _FOLLOWING_ROUGH = 0.2, 0.75
 """The share of rows nearer to the one before or after than to any other, from which on their order is a path, where it
-is smooth or not. Of independent draws a share of 2 / n has, but of those sorted by a column far wider than the others
-half and more."""
+is smooth or not. A choice: of independent draws a share of 2 / n has, but of those sorted by a column far
+wider than the others half and more."""
 
 _NEARER = 0.999
-"""How much nearer than any other row: on a mesh several are equally near."""
+"""How much nearer than any other row, a ratio: on a mesh several are equally near. A choice; not measured."""
 
 _JUMP, _JUMPS, _STEPS_BESIDE = 5.0, 0.01, 5
 """A step of so many median steps, of a smooth path of those up to five before and after, is a jump, and a path has
-fewer than one in a hundred of them."""
-
-
-def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
-    """The points with those merged that are repeated up to a small difference, and which of them each row is.
-
-    Groups of up to five: more points than that in a row are a curve.
-
-    Args:
-        points: distinct points, (n, D), at least 21.
-
-    Returns:
-        The first of each group, (m, D), in order, and for each row the index of its group, (n,).
-    """
-    group = torch.arange(len(points), device=points.device)
-    kept = points
-    while len(kept) > _LOCAL:
-        pairs = _near_repeats(kept[:: max(1, len(kept) // _SAMPLE)], kept)
-        pairs = _near_repeats(kept, kept) if pairs.numel() else pairs
-        which = _small_groups(len(kept), pairs)
-        first, which = which.unique(return_inverse=True)
-        if len(first) == len(kept):
-            break
-        kept, group = kept[first], which[group]
-    return kept, group
-
-
-def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
-    """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
-    distances, neighbours = linalg.nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
-    logs = distances.log()
-    for j in range(1, _COMPARED):
-        near = _improbably_near(logs, j).nonzero().squeeze(1)
-        if len(near):
-            return torch.stack([near.repeat_interleave(j), neighbours[near, :j].flatten()])
-    return neighbours.new_empty(2, 0)
-
-
-def _improbably_near(logs: Tensor, j: int) -> Tensor:
-    """Whose j nearest are nearer, beside the next one, than independent draws would have it, (n,)."""
-    dimension = (_CAUTION / inverse_dimensions(logs, _LOCAL)).clamp_min(1.0)
-    log_probabilities = j * dimension * (logs[:, j - 1] - logs[:, j])
-    ordered = log_probabilities.sort().values
-    counts = torch.arange(1, len(ordered) + 1, dtype=logs.dtype, device=logs.device)
-    expected = (_FOLD * len(ordered) * ordered.exp()).clamp_min(torch.finfo(logs.dtype).tiny)
-    chance = torch.special.gammainc(counts, expected)  # of as many or more, if their number is Poisson
-    found = ((chance < _CHANCE) & (ordered < math.log(_RARE))).nonzero()
-    if not len(found):
-        return torch.zeros_like(log_probabilities, dtype=torch.bool)
-    # up to the widest gap: beyond it are the nearest of the points that are no repeats
-    cut = ordered[: int(found[-1]) + 2].diff().argmax()
-    return log_probabilities <= ordered[cut]
-
-
-def _small_groups(n: int, pairs: Tensor) -> Tensor:
-    """For each of n points the smallest index in the group that pairs (2, m) join it to, its own in a large group."""
-    own = group = torch.arange(n, device=pairs.device)
-    both = torch.cat([pairs, pairs.flip(0)], dim=1)
-    for _ in range(_COMPARED):  # a small group is joined after fewer rounds
-        group = group.scatter_reduce(0, both[0], group[both[1]], "amin")
-    small = group.bincount(minlength=n)[group] <= _COMPARED
-    # a chain whose labels still move on has neighbours of other labels
-    moving = group[both[0]] != group[both[1]]
-    small[both[0][moving]] = False
-    return torch.where(small, group, own)
+fewer than one in a hundred of them. A choice, with which tests tell paths whose speed varies from lines of a mesh."""
 
 
 def evenly_spaced(logs: Tensor) -> bool:
     """Whether distances vary less than those of independent draws, or are tied, from ``log_distances``."""
     if float(1.0 / inverse_dimensions(logs, _LOCAL).mean()) > _HIGHEST:
         return False
-    steps = logs[:, 1:_COMPARED] - logs[:, : _COMPARED - 1]
-    inverse = inverse_dimensions(logs, _COMPARED)
-    spread = float(inverse.std() / inverse.mean()) * math.sqrt(_COMPARED - 1)
+    steps = logs[:, 1:_EVEN_NEIGHBOURS] - logs[:, : _EVEN_NEIGHBOURS - 1]
+    inverse = inverse_dimensions(logs, _EVEN_NEIGHBOURS)
+    spread = float(inverse.std() / inverse.mean()) * math.sqrt(_EVEN_NEIGHBOURS - 1)
     return spread < _EVEN - _EVEN_ERROR / math.sqrt(len(logs)) or float((steps < _TIE).double().mean()) > _TIED
 
 
-def smeared(points: Tensor, dimension: int, generator: torch.Generator | None) -> Tensor:
+def jittered(points: Tensor, dimension: int, generator: torch.Generator | None) -> Tensor:
     """The points moved along the manifold by about a spacing, each by its own random step, (n, D), in random order.
 
     Each goes towards or away from its 2K nearest neighbours, which lie along the manifold, and leaves it by their
@@ -153,7 +82,7 @@ def smeared(points: Tensor, dimension: int, generator: torch.Generator | None) -
     """
     neighbours = linalg.nearest_neighbours(points, points, 2 * dimension, skip_equal=True).indices
     weights = torch.empty(*neighbours.shape, 1, dtype=points.dtype, device=points.device).normal_(generator=generator)
-    moved = points + _SMEAR * (weights * (points[neighbours] - points.unsqueeze(1))).sum(1)
+    moved = points + _JITTER * (weights * (points[neighbours] - points.unsqueeze(1))).sum(1)
     return moved[torch.randperm(len(points), generator=generator).to(points.device)]
 
 

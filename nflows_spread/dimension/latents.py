@@ -1,4 +1,4 @@
-"""The latents of noisy data, and how they respond to further noise: what every gauge-free read-out starts from."""
+"""Covariance of a flow's latents under data noise, and their response to it (Jacobians by finite differences)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from nflows_spread.dimension.precision import Encoder
 from nflows_spread.linalg.spectra import root_mean_variance
 
 _LARGE = 128
+"""The number of features beyond which few pairs do: a choice, as there many cost more than a training step."""
+
 _ROWS_PER_FEATURE, _PAIRS_PER_FEATURE_OF_LARGE = 32, 2
+"""Noisy rows for each feature, at the least, and pairs beyond ``_LARGE``: a choice. Covariances of Gaussian rows are
+off by about one over the root of the first, 18 %."""
+
 _ERROR_ROWS = 2048
+"""Rows that tell the errors of μ, at most: a choice, for time."""
+
 _CHUNK_ENTRIES = 2**20
+"""Numbers that are encoded together, rows times features: a choice, for memory."""
+
 _STEP_OF_NOISE = 0.1
+"""The step of differences over σ_x, a ratio: a choice, small beside what the flow resolves; tests hold it to 1 %."""
+
 _STEP_OF_SCALE = 1e-4
+"""The step, at the least, over the data's standard deviation, a ratio: a choice, for σ_x near 0."""
 
 
 class Latents:
@@ -34,7 +46,7 @@ class Latents:
         validation.context_of(len(x), context)
         self.x, self.noise, self.generator = x, noise, generator
         self._encode = Encoder(flow, base, x, context)
-        self._resolved = self._stretched = False
+        self._chosen = self._stretched = False
         self.features = x.shape[1:].numel()
         self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
         # of pairs S and σ_x² N have the same sampling error, so that few do where many cost more than a training step
@@ -105,26 +117,18 @@ class Latents:
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 
-    def relative_errors(self, vectors: Tensor, signal_to_noise: Tensor) -> Tensor:
-        """Relative standard error of each μ of ``moments_and_response`` from the finite number of rows, shape (D,).
-
-        To first order μ_k varies as the means over rows of (v_kᵀ(z − m))² and of (v_kᵀ r)² do, of which noise is
-        common to both. What they vary by on a part of the rows tells, without another decomposition.
+    def powers(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """(vᵀ(z − m))² and (vᵀ r)² for some of the rows of ``moments_and_response``, each (n, D).
 
         Args:
-            vectors: v in columns, (D, D), with VᵀNV = I.
-            signal_to_noise: μ, (D,).
+            vectors: v in columns, (D, D).
         """
         middles, halves = [], []
         for upper, lower in self._pairs(min(self.pairs, _ERROR_ROWS)):
             middles.append(0.5 * (upper + lower) @ vectors)
             halves.append(0.5 * (upper - lower) @ vectors)
-        middle, response = torch.cat(middles), (torch.cat(halves) / self._pair_step).square()
-        scale = signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
-        power = (middle - middle.mean(0)).square() / scale
-        share = 1.0 - self.noise**2 / scale
-        # noisy copies of a point are new noise, but no new point
-        return (power.var(0) / min(self.pairs, len(self.x)) + share.square() * response.var(0) / self.pairs).sqrt()
+        middle, half = torch.cat(middles), torch.cat(halves)
+        return (middle - middle.mean(0)).square(), (half / self._pair_step).square()
 
     @property
     def _pair_step(self) -> float:
@@ -144,17 +148,17 @@ class Latents:
     def _copies(self, rows: int, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Points, over and over until there are enough, and their indices in the data."""
         indices = torch.arange(rows, device=self.x.device) % len(self.x)
-        self._resolve()
+        self._choose_precision()
         for index in indices.split(max(1, _CHUNK_ENTRIES // (self.features * copies))):
             yield self.x[index].to(self._encode.dtype), index
 
-    def _resolve(self) -> None:
+    def _choose_precision(self) -> None:
         """Lets the encoder see, once, over which step it is asked for differences."""
-        if self._resolved:
+        if self._chosen:
             return
-        step = self._encode.resolve(self.step)
+        step = self._encode.choose_precision(self.step)
         self._stretched = step > self.step
-        self.step, self._resolved = step, True
+        self.step, self._chosen = step, True
 
     def _difference(self, noisy: Tensor, shift: Tensor, index: Tensor) -> Tensor:
         """(g(x̃ + δ) − g(x̃ − δ)) / 2|step|, rows of shape (n, D)."""
@@ -162,7 +166,7 @@ class Latents:
 
     def _origin(self) -> Tensor:
         """The latent of the first point, (1, D)."""
-        self._resolve()
+        self._choose_precision()
         return self._encode(self.x[:1].to(self._encode.dtype), torch.zeros(1, dtype=torch.long, device=self.x.device))
 
     def _zeros(self, *shape: int) -> Tensor:
@@ -181,21 +185,3 @@ def without_wishart_bias(signal_to_noise: Tensor, *, noise: float, rows: int) ->
     """
     share = (rows - len(signal_to_noise) - 1) / rows
     return noise + share * (signal_to_noise - noise)
-
-
-def sampling_errors(latents: Tensor, signal: Tensor, response: Tensor, *, rows: int) -> Tensor:
-    """Relative standard error of each μ of S v = μ N v from the finite number of points, (D,), in the order of μ.
-
-    That of a bootstrap over points to first order, without its resamples: a μ is the mean over points of
-    (vᵀ(z − m))², so its error is what these vary by over the root of their number. It holds for latents of heavy tails.
-    In directions of pure noise it is an upper bound where points have several noisy copies.
-
-    Args:
-        latents: z − m of some of the points, (n, D).
-        signal: S, (D, D).
-        response: N, (D, D), or a multiple of it.
-        rows: the number of all points.
-    """
-    _, vectors = linalg.generalised_eigh(response, signal)  # S is known to have a root
-    powers = (latents @ vectors.flip(1)).square()
-    return (powers.var(0) / rows).sqrt()

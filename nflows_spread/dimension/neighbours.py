@@ -1,4 +1,4 @@
-"""The intrinsic dimension at the scale of the nearest neighbours, calibrated on sets of known dimension.
+"""Intrinsic dimension from nearest-neighbour distances, without a flow, calibrated on sets of known dimension.
 
 A flow's spectrum needs a chart, and 2 000 points leave much of a strongly curved manifold unseen. Distances
 between neighbours need neither, but finite samples and edges bias them low, the more the higher the dimension.
@@ -11,39 +11,48 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg, validation
-from nflows_spread.dimension.calibration import (
+from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
+from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
+from nflows_spread.dimension.distinct_points import check_enough, distinct_points, without_near_repeats
+from nflows_spread.dimension.independence import evenly_spaced, jittered
+from nflows_spread.dimension.maximum_likelihood import (
     NEIGHBOURS,
-    SHAPES,
-    calibrated,
-    inverse_dimensions,
-    levels_of,
     log_distances,
     maximum_likelihood,
     trimmed_estimates,
 )
-from nflows_spread.dimension.independence import evenly_spaced, smeared, without_near_repeats
 
-_NEAR = slice(0, 2)  # the nearest decide: farther ones feel curvature
-_FAR = slice(3, 5)  # but noise less
-_POINTS = 10_000
+_NEAR = slice(0, 2)
+"""The places in ``NEIGHBOURS`` that decide, the nearest, as farther ones feel curvature: a choice; not measured."""
+
+_FAR = slice(3, 5)
+"""Those that decide of noisy points, which feel noise less: a choice; not measured."""
+
 _LEAST_ERROR, _LEAST_ERROR_FAR, _LEAST_ERROR_EVEN = 0.05, 0.08, 0.08
-_LOCAL = 20
+"""The relative standard error, at the least, of the nearest neighbours, the far ones, and evenly spaced points. That of
+the nearest by trials on seed 0 of the 24 benchmark manifolds; the others are a choice, as less sure."""
+
 _REPEATED = 0.16
-"""How much, in logarithms, the trimmed estimate by three neighbours must exceed the other for a share of the points to
-be too near to each other: twice the largest on the random sets."""
+"""How much, in nats, the trimmed estimate by three neighbours must exceed the other for a share of the points to be too
+near to each other: twice the largest on the random sets of the benchmark."""
 
-_SMEARED = 4  # times that evenly spaced points are moved
-_FEWEST = 50
+_JITTERED_COPIES = 4
+"""How often evenly spaced points are moved, to average over the steps: a choice; not measured."""
+
 _SHARES = 100
-_TREND = 1.5  # the trend from the 3rd to the 40th neighbour goes on below the 3rd
+"""Shares of noise in the smallest squared distance that are tried, a resolution of a hundredth: a choice."""
+
+_TREND = 1.5
+"""The error that a trend from the 3rd to the 40th neighbour leaves at the 3rd, over that trend, a ratio: below the 3rd
+it goes on. By trials on seed 0 of the 24 benchmark manifolds."""
 
 
+@renamed_arguments({"thickness": "ambient_noise"})
 @dataclass(frozen=True)
 class NeighbourDimension:
     """A dimension read off distances between neighbours, with how far it can be trusted.
@@ -58,8 +67,8 @@ class NeighbourDimension:
         nearest: median distance of a point to its nearest neighbour, in units of the data.
         neighbours: numbers of neighbours k of ``profile``.
         profile: for each shape the dimension by k neighbours, one entry for each of ``neighbours``.
-        thickness: standard deviation of isotropic noise that would explain best why ``profile`` falls, in units of the
-            data; 0 where it does not fall. A density that varies makes it fall too.
+        ambient_noise: standard deviation of isotropic noise that would explain best why ``profile`` falls, in units of
+            the data; 0 where it does not fall. A density that varies makes it fall too.
         even: whether the points are spaced more evenly than independent draws, as on a mesh, or rounded. Then
             ``profile`` is that of points moved along the manifold, and ``above`` and ``below`` cover all of it.
     """
@@ -70,15 +79,21 @@ class NeighbourDimension:
     nearest: float
     neighbours: tuple[int, ...]
     profile: Mapping[str, tuple[float, ...]]
-    thickness: float = 0.0
+    ambient_noise: float = 0.0
     even: bool = False
+
+    thickness = RenamedAttribute("ambient_noise")
+    fall = RenamedAttribute("ratio_across_scales")
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(renamed_state(state, {"thickness": "ambient_noise"}))
 
     def in_units_of(self, scale: float) -> NeighbourDimension:
         """The same for data that is ``scale`` times larger."""
-        return replace(self, nearest=self.nearest * scale, thickness=self.thickness * scale)
+        return replace(self, nearest=self.nearest * scale, ambient_noise=self.ambient_noise * scale)
 
     @property
-    def fall(self) -> float:
+    def ratio_across_scales(self) -> float:
         """The dimension by the most neighbours over that by the fewest, the largest over shapes; 1 where one rises."""
         return min(1.0, max(values[-1] / values[0] for values in self.profile.values()))
 
@@ -117,10 +132,10 @@ def neighbour_dimension(
         E. Levina, P. Bickel, Maximum likelihood estimation of intrinsic dimension, NeurIPS 2004.
         C. Ceruti et al., DANCo: an intrinsic dimensionality estimator, Pattern Recognition 47, 2014.
     """
-    points, _ = _distinct(x)
-    order = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
+    points, _ = distinct_points(x)
+    order = torch.randperm(len(points), generator=generator)[:MOST_POINTS].to(points.device)
     points, _ = without_near_repeats(points[order])
-    _check_enough(points, len(x))
+    check_enough(points, len(x))
     logs = log_distances(points)
     profile, error = _profile(logs, len(points), points.shape[1])
     even = evenly_spaced(logs)
@@ -141,7 +156,7 @@ def neighbour_dimension(
         nearest=float(logs[:, 0].median().exp()),
         neighbours=NEIGHBOURS,
         profile=profile,
-        thickness=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 and not even else 0.0,
+        ambient_noise=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 and not even else 0.0,
         even=even,
     )
 
@@ -154,7 +169,7 @@ def _profile(logs: Tensor, points: int, features: int) -> tuple[dict[str, tuple[
     """
     estimates, errors = maximum_likelihood(logs)
     all_of_them = [*estimates, *trimmed_estimates(logs)]
-    found = {shape: calibrated(levels_of(shape, points), all_of_them, features) for shape in SHAPES}
+    found = {shape: calibrated(calibration_curve(shape, points), all_of_them, features) for shape in SHAPES}
     count = len(NEIGHBOURS)
     rise = sum(math.log(values[count] / values[0]) for values in found.values()) / len(found)
     if rise > _REPEATED:
@@ -172,7 +187,7 @@ def _profile_of_draws(
     """
     dimension = round(min(value for values in even.values() for value in values[_FAR]))
     dimension = min(max(1, dimension), (len(points) - 1) // 2)
-    logs = torch.cat([log_distances(smeared(points, dimension, generator)) for _ in range(_SMEARED)])
+    logs = torch.cat([log_distances(jittered(points, dimension, generator)) for _ in range(_JITTERED_COPIES)])
     moved, error = _profile(logs, len(points), points.shape[1])
     return {shape: tuple(map(min, values, even[shape])) for shape, values in moved.items()}, error
 
@@ -186,101 +201,10 @@ def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features
     squares = torch.stack([(2.0 * logs[:, k - 1]).exp().mean() for k in NEIGHBOURS])
     seen = torch.tensor(list(profile.values()), dtype=torch.float64).log().mean(0)
     shares = torch.linspace(0.0, 1.0, _SHARES + 1, dtype=torch.float64)[:-1, None]  # of c in the smallest r²
-    levels = seen + (1.0 - shares * squares[0] / squares).log()
-    best = int(levels.std(1).argmin())
-    codimension = max(1.0, features - float(levels[best].mean().exp()))
+    without = seen + (1.0 - shares * squares[0] / squares).log()
+    best = int(without.std(1).argmin())
+    codimension = max(1.0, features - float(without[best].mean().exp()))
     return math.sqrt(float(shares[best] * squares[0]) / (2.0 * codimension))
 
 
-def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
-    """The dimension around each point, for data whose dimension varies from place to place.
-
-    The estimate for 20 neighbours, averaged over a point and its 20 nearest and calibrated as in
-    ``neighbour_dimension``. On unions of curves and surfaces it was right at 99.5 % of the points away
-    from the joints, where counting the eigenvalues of a flow's pointwise spectrum was right at 92 to 98 %;
-    at dimensions beyond about 5 so few neighbours leave an error of one or more.
-
-    Time grows with n times m, memory with n and m only.
-
-    Args:
-        x: points, shape (n, ...).
-        data: the set in which neighbours are sought, shape (m, ...), at least 50 of them distinct; by default ``x``
-            itself. Repeated points count once, and a point that is in the set is no neighbour of its own, so that
-            a part of the data gets the dimensions that it gets together with the rest.
-
-    Returns:
-        Shape (n,), int64.
-
-    Raises:
-        TypeError: ``x`` or ``data`` is not of a floating dtype.
-        ValueError: one is not finite or has other features than the other, or the set has fewer than 50 distinct
-            points.
-    """
-    if data is None:
-        points, which = _told_apart(x, remedy="; give data=, in which neighbours are sought")
-        inverse, neighbours = _around(points, points)
-        of_neighbours = inverse[neighbours]
-    else:
-        if validation.points("x", x).shape[1:] != validation.points("data", data).shape[1:]:
-            raise ValueError(f"x must have the features of data, {tuple(data.shape[1:])}, got {tuple(x.shape[1:])}")
-        points, _ = _told_apart(data, name="data")
-        queries, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
-        inverse, neighbours = _around(queries, points)
-        asked, place_of = neighbours.unique(return_inverse=True)
-        of_neighbours = _around(points[asked], points)[0][place_of]
-    return whole_dimensions(_averaged(inverse, of_neighbours), points)[which]
-
-
-def local_estimates(x: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
-    """The estimates behind ``pointwise_dimension``, not calibrated, at not more than so many points, and these."""
-    points, _ = _told_apart(x)
-    points = points[:: math.ceil(len(points) / most)]
-    inverse, neighbours = _around(points, points)
-    return _averaged(inverse, inverse[neighbours]), points
-
-
-def _averaged(inverse: Tensor, of_neighbours: Tensor) -> Tensor:
-    """The estimates of points, (n,), over those of their neighbours, (n, k) inverse ones, too."""
-    return torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1).mean(1).reciprocal()
-
-
-def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
-    """The whole dimensions, (n,) int64, at which sets of as many points have the estimates (n,), at most D."""
-    # an answer is at most D, and so is what it takes to find it
-    highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
-    place = NEIGHBOURS.index(_LOCAL)
-    levels = [
-        sum(levels_of(shape, min(len(points), _POINTS))(dimension)[place] for shape in SHAPES) / len(SHAPES)
-        for dimension in range(1, highest + 1)
-    ]
-    # the dimension whose level is nearest: between two levels the middle decides
-    middles = estimates.new_tensor([0.5 * (lower + upper) for lower, upper in pairwise(levels)])
-    return torch.bucketize(estimates, middles) + 1
-
-
-def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
-    """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
-    nearest = linalg.nearest_neighbours(points, data, _LOCAL, skip_equal=True)
-    return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
-
-
-def _told_apart(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
-    """``_distinct`` and without those that are repeated up to a small difference."""
-    points, which = _distinct(x, name=name, remedy=remedy)
-    kept, group = without_near_repeats(points)
-    _check_enough(kept, len(x), name=name, remedy=remedy)
-    return kept, group[which]
-
-
-def _distinct(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
-    """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,)."""
-    validation.points(name, x)
-    points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
-    _check_enough(points, len(x), name=name, remedy=remedy)
-    return points, which
-
-
-def _check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = "") -> None:
-    """``ValueError`` if too few of the rows are distinct."""
-    if len(points) < _FEWEST:
-        raise ValueError(f"{name} must have at least {_FEWEST} distinct points, got {len(points)} among {rows}{remedy}")
+__getattr__ = moved_names(__name__, {"pointwise_dimension": "nflows_spread.dimension.pointwise_dimension"})

@@ -11,17 +11,22 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import encode
 
 _TOLERANCE = 2e-3
-"""How much of a Jacobian, or of a difference, may be rounding errors. Each μ is off by at most twice as much."""
+"""How much of a Jacobian, or of a difference, may be rounding errors, a ratio: each μ is off by at most twice as much,
+which is far below its standard error. A choice."""
+
 _MOST_FEATURES = 1024
-"""Above, Jacobians are too costly, and differences in a few directions are judged."""
+"""Above so many features Jacobians are too costly, and those in a few directions are judged. A choice, for time."""
+
 _LARGEST_PROBE = 256
-"""Differences that are judged, over a few points."""
+"""Differences that are judged, over a few points: a choice, for time."""
+
 _RESOLUTIONS = 1024.0
-"""The least step, in units of the rounding error of the data, where a flow has no float64 form."""
+"""The least step, in units of the rounding error of the data, where a flow has no float64 form. A choice, which leaves
+a difference three digits."""
 
 
 class Encoder:
-    """The rows z = g(x) in float64: of a flow in its own dtype, or of its float64 form once ``resolve`` saw the need.
+    """The rows z = g(x) in float64: of a flow in its own dtype, or of its float64 form if ``choose_precision`` says so.
 
     Data far from the origin against their spread, or noise far below it, leave a float32 flow's differences few digits.
     The float64 form is a copy; the flow itself stays as it is.
@@ -36,7 +41,7 @@ class Encoder:
         return self._rows(self._flow, x, index).double()
 
     @torch.no_grad()
-    def resolve(self, step: float) -> float:
+    def choose_precision(self, step: float) -> float:
         """Goes over to float64 if differences over this step need it; the step to take, longer where there is none."""
         if self.dtype == torch.float64:
             return step

@@ -11,8 +11,13 @@ from nflows_spread.dimension.spectra import MOST_FEATURES_OF_JACOBIANS
 from nflows_spread.hosts import base_of
 
 _POINTS = 256
+"""Points whose latents are taken, at most: a choice, for time."""
+
 _JACOBIANS = 4
+"""Points at which J is taken. A choice, with which it agrees with ``intrinsic_dimension`` on the same rows in tests."""
+
 _RESPONSES_PER_FEATURE = 1.5
+"""Draws of noise for each feature, beyond as many features as get Jacobians: a choice, enough for N to have a root."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Whether points fill a linear span or only a closed surface in it, such as a sphere, which has the same variances."""
+"""Closed surfaces: whether points fill a linear span or only a sphere or an ellipsoid in it, of the same variances."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 _POINTS = 2_000
-"""Points that are looked at, the first ones."""
+"""Points that are used, the first ones, at most: a choice, for time."""
 
 _ROWS_PER_DIMENSION = 10
-"""Points for each dimension of a span, at the least: with fewer all are equally far from the centre."""
+"""Points for each dimension of a span, at the least: with fewer all are equally far from the centre. A choice."""
+
+_RESOLUTION = 1e-6
+"""The standard deviation of a coordinate over the largest, a ratio, below which it is rounding: a choice, above that of
+float32."""
 
 
 def shells_of(x: Tensor) -> tuple[int, ...]:
@@ -25,7 +29,7 @@ def shells_of(x: Tensor) -> tuple[int, ...]:
     points = x[:_POINTS].double()
     points = points - points.mean(0)
     left, deviations, _ = torch.linalg.svd(points, full_matrices=False)
-    most = min(len(points) // _ROWS_PER_DIMENSION, int((deviations > 1e-6 * deviations[0]).sum()))
+    most = min(len(points) // _ROWS_PER_DIMENSION, int((deviations > _RESOLUTION * deviations[0]).sum()))
     distances = left[:, :most].square().cumsum(1).sqrt()
     k = torch.arange(1, most + 1, dtype=torch.float64, device=x.device)
     of_ball, error = (k * (k + 2.0)).rsqrt(), (2.0 * len(points)) ** -0.5

@@ -1,4 +1,4 @@
-"""How a trained flow's spectrum is estimated, and the intrinsic dimension that a rule reads off it."""
+"""Signal-to-noise spectrum of a trained flow (generalised eigenvalues), and the intrinsic dimension by a rule."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
-from nflows_spread.dimension.latents import Latents, sampling_errors, without_wishart_bias
+from nflows_spread.dimension.latents import Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
+from nflows_spread.dimension.standard_errors import relative_errors
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
 
 _MANY_JACOBIANS, MOST_FEATURES_OF_JACOBIANS = 128, 1024
-_STEP_OF_NOISE = 0.1
+"""The numbers of features up to which there are many Jacobians, and any: a choice, for time; see ``spectrum``."""
+
 _JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
+"""Features times Jacobians where these are many, and Jacobians where features are: a choice, for time."""
+
+_STEP_OF_NOISE = 0.1
+"""The step of differences over σ_x for a Jacobian at a point without noise, a ratio, as in ``latents``: a choice."""
 
 
 @torch.no_grad()
@@ -44,7 +50,7 @@ def spectrum(
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
         context: conditioning inputs, one row for each row of ``x``.
         data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
-        jacobians: at how many points to take J, up to 1024 features; fewer for a quick look, or 0 for N from random
+        jacobians: at how many points to take J, up to 1024 features; fewer for a quick check, or 0 for N from random
             directions, as beyond 1024 features, at a tenth of the cost at a thousand.
         generator: source of the noise and the directions.
 
@@ -74,13 +80,22 @@ def spectrum(
         logs = linalg.log_pointwise_signal_to_noise(signal, responses)
         signal_to_noise = logs.mean(0).exp()
         # S varies with the points, and J from point to point
-        columns = responses.mT.flatten(0, 1)
-        of_signal = sampling_errors(centred, signal, linalg.second_moment_of(columns), rows=len(x))
+        response = linalg.second_moment_of(responses.mT.flatten(0, 1))
+        _, vectors = linalg.generalised_eigh(response, signal)  # vᵀSv = 1: S is known to have a root
+        of_signal = relative_errors((centred @ vectors.flip(1)).square(), points=len(x))
         errors = (logs.var(0, correction=min(1, len(logs) - 1)) / len(logs) + of_signal.square()).sqrt()
     else:
         _, covariance, response = latents.moments_and_response()
         signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
-        errors = latents.relative_errors(vectors, signal_to_noise)
+        powers, responses = latents.powers(vectors)  # vᵀNv = 1, so that vᵀSv = μ
+        scale = signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
+        errors = relative_errors(
+            powers / scale,
+            points=min(latents.pairs, len(x)),
+            response=responses,
+            pairs=latents.pairs,
+            noise_share=noise**2 / scale,
+        )
         signal_to_noise = without_wishart_bias(signal_to_noise, noise=noise**2, rows=latents.pairs)
     return Spectrum(
         eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
@@ -103,8 +118,8 @@ def pointwise_spectrum(
     """The signal-to-noise eigenvalues μ at each point: those of J⁻¹ S J⁻ᵀ, J the Jacobian of g at x.
 
     The variances of the data's density as the flow sees it from this point. Where the dimension varies,
-    so does the number of those that are far above σ_x²; ``nflows_spread.dimension.neighbours.pointwise_dimension``
-    decides more surely at low dimensions.
+    so does the number of those that are far above σ_x²; ``nflows_spread.dimension.pointwise_dimension`` decides
+    more surely at low dimensions.
 
     Args:
         flow: a flow whose base is Gaussian, as for ``spectrum``.
@@ -140,7 +155,7 @@ def intrinsic_dimension(
     """The intrinsic dimension of the data, by one of the rules of ``nflows_spread.dimension.rules``.
 
     The result is an ``int`` with ``rule``, ``gap`` and ``spectrum`` to show how sure it is; its
-    spectrum's ``verdicts`` hold what the other rules say. Arguments and errors are those of
+    spectrum's ``estimates`` hold what the other rules say, of ``register_rule`` too. Arguments and errors are those of
     ``spectrum``; an unknown rule is a ``ValueError``.
     """
     return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)

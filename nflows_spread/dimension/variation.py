@@ -1,4 +1,4 @@
-"""Whether the dimension varies from place to place: a curve beside a blob has two, whose mean fits neither."""
+"""Data of mixed dimension: whether local dimensions form two groups, as of a curve beside a blob (Otsu's threshold)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.dimension.neighbours import local_estimates, whole_dimensions
+from nflows_spread.dimension.pointwise import local_estimates, whole_dimensions
 
 _POINTS = 2_000
-"""Distinct points that are looked at."""
+"""Distinct points that are used, at most: a choice, for time."""
 
 _SMALLEST = 0.1
-"""The smallest share of the points that counts as a part of its own."""
+"""The smallest share of the points that counts as a part of its own: a choice; not measured."""
 
 _APART = 3.5
 """How far the mean logarithms of the two parts' local estimates lie apart, in units of the root of their summed
-variances, where there are two: a quarter above the largest on the random sets, 2.8; 1 and 4 dimensions give 12."""
+variances, where there are two: a quarter above the largest on the random sets of the benchmark, 2.8; 1 and 4 dimensions
+give 12."""
 
 _RATIO = 1.3
-"""The ratio of the two dimensions, at the least: local estimates of evenly spaced points hardly vary at all."""
+"""The ratio of the two dimensions, at the least: local estimates of evenly spaced points hardly vary. A choice."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How read-outs that disagree become one dimension."""
+"""Consensus: how estimates that disagree become one dimension."""
 
 import math
 from dataclasses import replace
@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from nflows_spread import Spectrum
-from nflows_spread.dimension.consensus import Readings, consensus
-from nflows_spread.dimension.density import DensityDimension
-from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension import DensityDimension, Estimates, NeighbourDimension, consensus_dimension
 from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
 from support import refused
@@ -17,13 +15,13 @@ from support import refused
 NOISE = 0.01
 
 
-def readings(gaps, value, *, below=0.06, above=0.06):
+def estimates(gaps, value, *, below=0.06, above=0.06):
     """A spectrum with the given gaps, in nats, below its eigenvalues and above σ_x², and a neighbours' dimension."""
     logs = torch.tensor(gaps, dtype=torch.float64).flip(0).cumsum(0).flip(0)
     signal = NOISE**2 * logs.exp()
     spectrum = Spectrum(torch.ones(len(gaps), dtype=torch.float64), signal, 1e-6, NOISE)
     neighbours = NeighbourDimension(value, below, above, 0.1, (3,), {"cube": (value,)})
-    return Readings(spectrum, neighbours, DensityDimension(value, value, 0.1, 0.1, NOISE))
+    return Estimates(spectrum, neighbours, DensityDimension(value, value, 0.1, 0.1, NOISE))
 
 
 @pytest.mark.parametrize(
@@ -37,16 +35,16 @@ def readings(gaps, value, *, below=0.06, above=0.06):
     ],
 )
 def test_the_dimension_with_most_evidence_wins(gaps, value, above, dimension):
-    verdict = consensus(readings(gaps, value, above=above))
-    assert int(verdict) == dimension
-    assert verdict.rule == "consensus"
-    assert verdict.gap == pytest.approx(gaps[dimension - 1], abs=1e-6)
+    found_to_be = consensus_dimension(estimates(gaps, value, above=above))
+    assert int(found_to_be) == dimension
+    assert found_to_be.rule == "consensus"
+    assert found_to_be.gap == pytest.approx(gaps[dimension - 1], abs=1e-6)
 
 
 def test_the_interval_shows_disagreement():
     sure, unsure = (
-        consensus(readings([0.1, 6.0, 0.1], 2.0)),
-        consensus(readings([0.1, 3.0, 3.5], 2.3, below=0.15, above=0.3)),
+        consensus_dimension(estimates([0.1, 6.0, 0.1], 2.0)),
+        consensus_dimension(estimates([0.1, 3.0, 3.5], 2.3, below=0.15, above=0.3)),
     )
     assert sure.interval == (2, 2)
     assert unsure.interval == (2, 3)
@@ -56,73 +54,73 @@ def test_the_interval_shows_disagreement():
 def test_the_interval_reaches_up_to_what_has_two_nats_less(nats, interval):
     """The gap below the 2nd counts 2 nats and that below the 3rd 1, from which neighbours at 2 take ``nats`` more."""
     above = math.log(3.0 / 2.0) / math.sqrt(2.0 * nats)
-    assert consensus(readings([0.1, 6.0, CLEAR_GAP + 1.0, 0.1], 2.0, above=above)).interval == interval
+    assert consensus_dimension(estimates([0.1, 6.0, CLEAR_GAP + 1.0, 0.1], 2.0, above=above)).interval == interval
 
 
 @pytest.mark.parametrize(("nats", "interval"), [(0.95, (2, 3)), (1.05, (3, 3))])
 def test_the_interval_reaches_down_to_what_has_two_nats_less(nats, interval):
     below = math.log(3.0 / 2.0) / math.sqrt(2.0 * nats)
-    assert consensus(readings([0.1, CLEAR_GAP + 1.0, 6.0, 0.1], 3.0, below=below)).interval == interval
+    assert consensus_dimension(estimates([0.1, CLEAR_GAP + 1.0, 6.0, 0.1], 3.0, below=below)).interval == interval
 
 
 def test_a_gap_and_the_neighbours_count_in_the_same_nats():
     """The gap below the 3rd counts 2 nats and neighbours at 2 take 1.5 of them: more below the 2nd outweighs it."""
     above = math.log(3.0 / 2.0) / math.sqrt(2.0 * 1.5)
     for nats, dimension in ((0.6, 2), (0.4, 3)):
-        verdict = consensus(readings([1.3, CLEAR_GAP + nats, 6.0], 2.0, above=above))
-        assert int(verdict) == dimension
+        found_to_be = consensus_dimension(estimates([1.3, CLEAR_GAP + nats, 6.0], 2.0, above=above))
+        assert int(found_to_be) == dimension
 
 
-def test_every_reading_is_listed():
-    verdicts = readings([0.1, 6.0, 0.1], 2.0).verdicts
-    assert set(verdicts) == {"signal_to_noise", "gap", "rank", "neighbours", "denoising", "score"}
+def test_every_estimate_is_listed():
+    by_name = estimates([0.1, 6.0, 0.1], 2.0).by_name
+    assert set(by_name) == {"signal_to_noise", "gap", "rank", "neighbours", "denoising", "score"}
 
 
-def test_readings_that_say_otherwise_are_named():
-    found = readings([0.1, 0.2, 5.0], 2.1)
-    assert found.against(2) == {"signal_to_noise": 3.0}
-    assert set(found.against(3)) == {"neighbours", "denoising"}
-    between = readings([0.1, 0.2, 5.0], 2.6)
-    assert between.against(3) == {}
-    assert between.against(2) == {"signal_to_noise": 3.0, "neighbours": 2.6, "denoising": 2.6}
+def test_estimates_that_say_otherwise_are_named():
+    found = estimates([0.1, 0.2, 5.0], 2.1)
+    assert found.disagreeing_with(2) == {"signal_to_noise": 3.0}
+    assert set(found.disagreeing_with(3)) == {"neighbours", "denoising"}
+    between = estimates([0.1, 0.2, 5.0], 2.6)
+    assert between.disagreeing_with(3) == {}
+    assert between.disagreeing_with(2) == {"signal_to_noise": 3.0, "neighbours": 2.6, "denoising": 2.6}
 
 
 def test_noise_in_the_data_takes_the_evidence_from_the_floor():
-    noisy = replace(readings([0.5, 5.0, 0.1, 3.0], 3.2, below=0.3, above=0.3), thickness=NOISE * 4.4)
-    assert int(consensus(replace(noisy, thickness=0.0))) == 4
-    assert int(consensus(noisy)) == 2
+    noisy = replace(estimates([0.5, 5.0, 0.1, 3.0], 3.2, below=0.3, above=0.3), ambient_noise=NOISE * 4.4)
+    assert int(consensus_dimension(replace(noisy, ambient_noise=0.0))) == 4
+    assert int(consensus_dimension(noisy)) == 2
 
 
-def test_the_interval_covers_every_reading_where_none_says_the_dimension():
+def test_the_interval_covers_every_estimate_where_none_says_the_dimension():
     """Half a curve and half a blob of four dimensions, as a fit once read them."""
     found = replace(
-        readings([0.1, 2.1, 0.1, 3.9, 0.1, 0.1], 1.6, below=0.07, above=0.07),
+        estimates([0.1, 2.1, 0.1, 3.9, 0.1, 0.1], 1.6, below=0.07, above=0.07),
         density=DensityDimension(6.4, 5.0, 0.1, 0.1, NOISE),
     )
-    verdict = consensus(found)
-    assert int(verdict) == 2
-    assert found.against(2) == {"signal_to_noise": 4.0, "denoising": 6.4}  # 1.6 rounds to 2
+    found_to_be = consensus_dimension(found)
+    assert int(found_to_be) == 2
+    assert found.disagreeing_with(2) == {"signal_to_noise": 4.0, "denoising": 6.4}  # 1.6 rounds to 2
     lower = replace(found, neighbours=replace(found.neighbours, value=2.55, below=0.2))
-    assert int(consensus(lower)) == 2
-    assert consensus(lower).interval[0] <= 2
-    assert consensus(lower).interval[1] >= 6
-    (told,) = lower.reservations(consensus(lower))
-    assert "no reading by itself says 2: signal_to_noise 4, neighbours 2.55, denoising 6.4" in told
+    assert int(consensus_dimension(lower)) == 2
+    assert consensus_dimension(lower).interval[0] <= 2
+    assert consensus_dimension(lower).interval[1] >= 6
+    (told,) = lower.reservations(consensus_dimension(lower))
+    assert "no estimate by itself says 2: signal_to_noise 4, neighbours 2.55, denoising 6.4" in told
 
 
 def test_an_interval_stays_between_one_and_the_number_of_features():
     found = replace(
-        readings([0.1, 2.1, 0.1, 3.9], 2.55, below=0.2), density=DensityDimension(4e7, -4e7, 1.0, 1.0, NOISE)
+        estimates([0.1, 2.1, 0.1, 3.9], 2.55, below=0.2), density=DensityDimension(4e7, -4e7, 1.0, 1.0, NOISE)
     )
-    assert consensus(found).interval[1] == 4
+    assert consensus_dimension(found).interval[1] == 4
 
 
 def test_parts_of_other_dimensions_widen_the_interval_and_are_told():
-    whole = readings([0.1, 6.0, 0.1, 0.1, 0.1], 2.1)
-    assert consensus(whole).interval == (2, 2)
+    whole = estimates([0.1, 6.0, 0.1, 0.1, 0.1], 2.1)
+    assert consensus_dimension(whole).interval == (2, 2)
     assert whole.reservations(2) == []
     found = replace(whole, parts=(Part(1, 0.4), Part(4, 0.6)))
-    assert consensus(found).interval == (1, 4)
+    assert consensus_dimension(found).interval == (1, 4)
     assert "about 1 at 40% of the points and 4 at 60%" in found.reservations(2)[0]
 
 
@@ -130,38 +128,46 @@ def test_parts_of_other_dimensions_widen_the_interval_and_are_told():
 def test_a_gap_at_the_span_of_what_may_be_a_sphere_leaves_its_surface_open_unless_neighbours_speak_against_it(
     below, interval
 ):
-    found = readings([0.05] * 30 + [6.0] + [0.05] * 8, 30.72, below=below, above=below)
-    assert consensus(found) == 31
-    assert consensus(found).interval == (31, 31)
-    assert consensus(replace(found, shells=(30,))).interval == (31, 31)
-    assert consensus(replace(found, shells=(31,))).interval == interval
+    found = estimates([0.05] * 30 + [6.0] + [0.05] * 8, 30.72, below=below, above=below)
+    assert consensus_dimension(found) == 31
+    assert consensus_dimension(found).interval == (31, 31)
+    assert consensus_dimension(replace(found, shells=(30,))).interval == (31, 31)
+    assert consensus_dimension(replace(found, shells=(31,))).interval == interval
 
 
 def test_rows_along_a_path_are_told():
-    (told,) = replace(readings([0.1, 6.0, 0.1], 2.1), path=True).reservations(2)
+    (told,) = replace(estimates([0.1, 6.0, 0.1], 2.1), path=True).reservations(2)
     assert "follow each other along a path" in told
-    assert replace(readings([6.0, 0.1, 0.1], 1.05), path=True).reservations(1) == []  # the path is all there is
+    assert replace(estimates([6.0, 0.1, 0.1], 1.05), path=True).reservations(1) == []  # the path is all there is
 
 
-def test_readings_that_are_not_finite_are_refused():
-    sure = readings([0.1, 6.0, 0.1], 2.1)
+def test_estimates_that_are_not_finite_are_refused():
+    sure = estimates([0.1, 6.0, 0.1], 2.1)
     broken = replace(sure.spectrum, signal_to_noise=torch.full((3,), math.nan, dtype=torch.float64))
-    for found in (readings([0.1, 6.0, 0.1], math.nan), replace(sure, spectrum=broken)):
-        with refused(ValueError, "the readings must be finite, got μ = ", "dimension by neighbours of", "outliers"):
-            consensus(found)
+    for found in (estimates([0.1, 6.0, 0.1], math.nan), replace(sure, spectrum=broken)):
+        with refused(
+            ValueError,
+            "a vote must be 3 finite numbers, one for each K",
+            "μ = ",
+            "dimension by neighbours of",
+            "outliers",
+        ):
+            consensus_dimension(found)
 
 
-def test_the_gap_of_the_verdict_is_that_above_the_noise_in_the_data():
-    thickness = NOISE * math.sqrt(math.expm1(3.0))  # raises the floor by 3 nats
-    noisy = replace(readings([0.5, 5.0, 0.1, 3.0], 4.0), thickness=thickness)
-    assert consensus(replace(noisy, thickness=0.0)).gap == pytest.approx(3.0)
-    assert consensus(noisy).gap == pytest.approx(0.0, abs=1e-9)
-    assert consensus(replace(readings([0.5, 5.0], 2.0), thickness=thickness)).gap == pytest.approx(2.0)
+def test_the_gap_of_the_consensus_is_that_above_the_noise_in_the_data():
+    ambient_noise = NOISE * math.sqrt(math.expm1(3.0))  # raises the floor by 3 nats
+    noisy = replace(estimates([0.5, 5.0, 0.1, 3.0], 4.0), ambient_noise=ambient_noise)
+    assert consensus_dimension(replace(noisy, ambient_noise=0.0)).gap == pytest.approx(3.0)
+    assert consensus_dimension(noisy).gap == pytest.approx(0.0, abs=1e-9)
+    assert consensus_dimension(replace(estimates([0.5, 5.0], 2.0), ambient_noise=ambient_noise)).gap == pytest.approx(
+        2.0
+    )
 
 
 def test_the_interval_of_evenly_spaced_points_covers_what_the_spectrum_says():
     """A mesh that is much finer along one axis is a bundle of lines to its nearest points."""
-    lines = readings([0.1, 6.0, 0.1], 1.03)
-    assert int(consensus(lines)) == 1
-    assert consensus(lines).interval == (1, 1)
-    assert consensus(replace(lines, neighbours=replace(lines.neighbours, even=True))).interval == (1, 2)
+    lines = estimates([0.1, 6.0, 0.1], 1.03)
+    assert int(consensus_dimension(lines)) == 1
+    assert consensus_dimension(lines).interval == (1, 1)
+    assert consensus_dimension(replace(lines, neighbours=replace(lines.neighbours, even=True))).interval == (1, 2)

@@ -1,5 +1,6 @@
 """The dimension from a density, for a flow whose density is known."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import PointwiseAffineTransform
 
-from nflows_spread.dimension.density import density_dimension, score_of
+from nflows_spread.dimension.density import denoise, density_dimension, score_of
 from nflows_spread.models import coupling_flow
 from support import randomize, refused
 
@@ -84,3 +85,37 @@ def test_the_score_is_the_gradient_and_leaves_the_parameters_alone():
 def test_noise_must_be_positive():
     with refused(ValueError, "data_noise must be a finite number above 0, got 0.0"):
         density_dimension(gaussian_flow(VARIANCES + 1.0), points(10), data_noise=0.0)
+
+
+def test_denoising_takes_away_the_noise_across_a_line():
+    # p = N(0, 1) along the line and N(0, s²) across it: the posterior mean is known
+    s = 0.1
+    flow = Flow(PointwiseAffineTransform(scale=torch.tensor([1.0, 1.0 / s])), StandardNormal([2]))
+    x = torch.tensor([[0.7, 0.2], [-1.0, -0.05]])
+    once = denoise(flow, x, variance=s**2)
+    torch.testing.assert_close(once, torch.stack([x[:, 0] * (1.0 - s**2), torch.zeros(2)], dim=1), rtol=0.0, atol=1e-6)
+    torch.testing.assert_close(denoise(flow, x, variance=s**2, times=2), denoise(flow, once, variance=s**2))
+    assert math.isclose(float(x[0, 1]), 0.2, rel_tol=1e-6)
+
+
+def test_a_point_without_a_finite_slope_stays():
+    flow = Flow(PointwiseAffineTransform(scale=torch.tensor([1.0, 10.0])), StandardNormal([2]))
+    x = torch.tensor([[0.7, 0.2], [torch.inf, 0.0]])
+    moved = denoise(flow, x, variance=0.01)
+    assert moved[1].tolist() == [torch.inf, 0.0]
+    assert moved[0].isfinite().all()
+
+
+def test_a_step_is_at_most_as_long_as_it_may_be_and_keeps_its_direction():
+    flow = gaussian_flow(torch.tensor([1.0, 0.01]))
+    x = torch.tensor([[0.5, 0.3], [0.1, 0.01]])
+    free, bounded = (denoise(flow, x, variance=0.01, **most) - x for most in ({}, {"longest": 0.1}))
+    torch.testing.assert_close(free.norm(dim=1) > 0.1, torch.tensor([True, False]))
+    torch.testing.assert_close(bounded[0], 0.1 * free[0] / free[0].norm())
+    torch.testing.assert_close(bounded[1], free[1])
+
+
+def test_rows_are_denoised_a_few_at_a_time_with_the_same_result():
+    x = points(60)
+    flow = gaussian_flow(VARIANCES + NOISE**2)
+    torch.testing.assert_close(denoise(flow, x, variance=0.01, at_once=7), denoise(flow, x, variance=0.01))

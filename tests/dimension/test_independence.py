@@ -1,4 +1,4 @@
-"""Points that are no independent draws: meshes, even times, rounding, rows repeated up to rounding, rows in order."""
+"""Points that are no independent draws: meshes, even times, rounded values, rows in order."""
 
 import math
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from intrinsic_dimension.problems import problems
-from nflows_spread.dimension.independence import along_a_path, without_near_repeats
-from nflows_spread.dimension.neighbours import neighbour_dimension
+from nflows_spread.dimension import neighbour_dimension
+from nflows_spread.dimension.distinct_points import without_near_repeats
+from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.variation import parts_of
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -103,40 +104,6 @@ def test_independent_draws_are_not_taken_for_evenly_spaced(dimension, n):
     assert len(without_near_repeats(x)[0]) == n
 
 
-@pytest.mark.parametrize("distance", [1e-12, 1e-9, 1e-7, 1e-5])
-@pytest.mark.parametrize("share", [0.005, 0.05, 0.4, 1.0])
-def test_rows_repeated_up_to_a_small_difference_count_once(distance, share):
-    x = square(1000)
-    repeated = x[: int(share * len(x))]
-    both = torch.cat([x, repeated + distance * torch.randn(repeated.shape, generator=seeded(1))])
-    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, both))
-    few = share < 0.1 and distance > 1e-6  # so few and so far that they are not told from neighbours by chance
-    assert found.value == pytest.approx(alone.value, rel=0.12 if few else 0.05)
-    assert found.nearest == pytest.approx(alone.nearest, rel=0.1)
-
-
-def test_the_last_bit_of_five_rows_changes_nothing():
-    x = square(60).float()
-    twin = x[:5].clone()
-    twin[:, 0] = torch.nextafter(twin[:, 0], torch.tensor(9.0, dtype=torch.float32))
-    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, torch.cat([x, twin])))
-    assert found.value == pytest.approx(alone.value, rel=0.1)
-
-
-def test_near_repeats_are_grouped_with_the_first_of_them():
-    x = square(300)
-    twice, thrice = x[:20] + 1e-9, x[20:40] - 1e-9
-    rows = torch.cat([x, twice, thrice, thrice + 3e-9])
-    kept, which = without_near_repeats(rows)
-    assert torch.equal(kept, x)
-    assert torch.equal(which, torch.cat([torch.arange(300), torch.arange(20), *[torch.arange(20, 40)] * 2]))
-
-
-def test_a_dense_curve_is_no_group_of_near_repeats():
-    lines = torch.cartesian_prod(torch.linspace(0.0, 1.0, 400), torch.tensor([0.0, 5.0, 9.0]))
-    assert len(without_near_repeats(lines)[0]) == len(lines)
-
-
 @pytest.mark.parametrize("curve", [wave, helix], ids=["wave", "helix"])
 def test_rows_along_a_path_are_told_from_the_same_rows_in_another_order(curve):
     x = curve(torch.linspace(0.0, 20.0, 800))
@@ -209,17 +176,3 @@ def test_no_manifold_of_the_benchmark_is_taken_for_evenly_spaced_repeated_along_
             parts_of(x),
         )
     assert found == dict.fromkeys(found, (False, True, False, ()))
-
-
-@pytest.mark.parametrize(
-    ("distance", "share"),
-    [(1e-5, 0.02), (1e-5, 0.1), (1e-4, 0.05), (1e-4, 0.1), (1e-4, 0.4), (3e-4, 0.05)],
-)
-def test_a_share_of_rows_that_are_too_near_to_each_other_changes_little(distance, share):
-    """Beside a median distance of 0.015 to the nearest."""
-    x = square(1000)
-    repeated = x[: int(share * len(x))]
-    both = torch.cat([x, repeated + distance * torch.randn(repeated.shape, generator=seeded(1))])
-    found = neighbour_dimension(both, generator=seeded())
-    assert found.value == pytest.approx(2.0, rel=0.2)
-    assert found.log_plausibility(2) > max(found.log_plausibility(1), found.log_plausibility(3))

@@ -1,4 +1,4 @@
-"""What the numbers of a neighbours' dimension are made of: value, errors, nearest distance and thickness."""
+"""What the numbers of a neighbours' dimension are made of: value, errors, nearest distance and ambient_noise."""
 
 import math
 
@@ -9,8 +9,9 @@ import scipy.spatial
 import scipy.stats
 import torch
 
-from nflows_spread.dimension.calibration import NEIGHBOURS, SHAPES, levels_of, log_distances, maximum_likelihood
-from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension, pointwise_dimension
+from nflows_spread.dimension import NeighbourDimension, neighbour_dimension, pointwise_dimension
+from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
+from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, log_distances, maximum_likelihood
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -89,7 +90,7 @@ def noisy_line():
 
 
 @pytest.mark.parametrize("data", [uneven, noisy_line])
-def test_the_thickness_makes_the_dimension_the_same_for_all_numbers_of_neighbours(data):
+def test_the_ambient_noise_makes_the_dimension_the_same_for_all_numbers_of_neighbours(data):
     """Where noise adds c = 2 (D − K) t² to squared distances r², K looks like K r² / (r² − c)."""
     x = data()
     found = neighbour_dimension(x)
@@ -102,13 +103,13 @@ def test_the_thickness_makes_the_dimension_the_same_for_all_numbers_of_neighbour
     share = scipy.optimize.minimize_scalar(lambda share: logs(share).std(), bounds=(0.0, 1.0), method="bounded").x
     codimension = max(1.0, x.shape[1] - np.exp(logs(share).mean()))
     to_a_hundredth = 0.01 / (2.0 * share)
-    assert found.thickness == pytest.approx(math.sqrt(share * squares[0] / (2.0 * codimension)), rel=to_a_hundredth)
-    assert data is uneven or found.thickness == pytest.approx(0.002, rel=0.2)
+    assert found.ambient_noise == pytest.approx(math.sqrt(share * squares[0] / (2.0 * codimension)), rel=to_a_hundredth)
+    assert data is uneven or found.ambient_noise == pytest.approx(0.002, rel=0.2)
 
 
-def test_there_is_no_thickness_where_one_shape_does_not_fall():
-    assert neighbour_dimension(cube()).thickness == 0.0
-    assert neighbour_dimension(folded()).thickness == 0.0
+def test_there_is_no_ambient_noise_where_one_shape_does_not_fall():
+    assert neighbour_dimension(cube()).ambient_noise == 0.0
+    assert neighbour_dimension(folded()).ambient_noise == 0.0
 
 
 def made(value=3.0, below=0.1, above=0.2, profile=None, **rest):
@@ -124,20 +125,20 @@ def test_how_well_a_dimension_fits_is_a_normal_density_of_its_logarithm(dimensio
 
 
 @pytest.mark.parametrize(
-    ("profile", "fall"),
+    ("profile", "ratio"),
     [
         ({"a": (2.0, 9.0, 1.0), "b": (2.0, 9.0, 1.5), "c": (2.0, 9.0, 1.2)}, 0.75),
         ({"a": (2.0, 1.0), "b": (2.0, 2.5)}, 1.0),
     ],
 )
-def test_the_fall_is_that_of_the_shape_which_falls_least(profile, fall):
-    assert made(profile=profile).fall == pytest.approx(fall)
+def test_the_ratio_across_scales_is_that_of_the_shape_which_falls_least(profile, ratio):
+    assert made(profile=profile).ratio_across_scales == pytest.approx(ratio)
 
 
 def test_another_unit_changes_lengths_and_nothing_else():
-    small = made(thickness=0.3)
+    small = made(ambient_noise=0.3)
     large = small.in_units_of(10.0)
-    assert (large.nearest, large.thickness) == pytest.approx((5.0, 3.0))
+    assert (large.nearest, large.ambient_noise) == pytest.approx((5.0, 3.0))
     assert (large.value, large.below, large.above, large.profile) == (3.0, 0.1, 0.2, small.profile)
 
 
@@ -156,9 +157,7 @@ def test_the_dimension_at_a_point_is_that_of_twenty_neighbours_averaged_over_the
     distances, neighbours = scipy.spatial.cKDTree(x).query(x, 21)
     inverse = (np.log(distances[:, 20:] / distances[:, 1:20])).sum(1) / 18
     estimates = 1.0 / inverse[neighbours].mean(1)
-    levels = [np.mean([levels_of(shape, 2100)(k)[NEIGHBOURS.index(20)] for shape in SHAPES]) for k in (1, 2, 3)]
-    expected = 1 + np.searchsorted(
-        (levels[0] + levels[1]) / 2 + np.array([0.0, (levels[2] - levels[0]) / 2]), estimates
-    )
+    curve = [np.mean([calibration_curve(shape, 2100)(k)[NEIGHBOURS.index(20)] for shape in SHAPES]) for k in (1, 2, 3)]
+    expected = 1 + np.searchsorted((curve[0] + curve[1]) / 2 + np.array([0.0, (curve[2] - curve[0]) / 2]), estimates)
     assert set(expected) == {1, 2, 3}
     np.testing.assert_array_equal(pointwise_dimension(x), expected)

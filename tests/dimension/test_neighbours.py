@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nflows_spread.dimension.calibration import log_distances, maximum_likelihood
+from nflows_spread.dimension.maximum_likelihood import log_distances, maximum_likelihood
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from support import refused
 
@@ -58,15 +58,17 @@ def test_a_density_that_varies_makes_larger_dimensions_plausible():
     assert found.below < 0.12
 
 
-def test_the_thickness_is_that_of_the_noise():
+def test_the_ambient_noise_is_that_of_the_noise():
     plane = torch.cat([ball(2000, 2), torch.zeros(2000, 8)], dim=1)
     noise = torch.randn(plane.shape, generator=seeded(2))
     clean, noisy = neighbour_dimension(plane), neighbour_dimension(plane + 0.02 * noise)
-    assert clean.fall > 0.95
-    assert clean.thickness < 0.01
-    assert noisy.fall < 0.7
-    assert noisy.thickness == pytest.approx(0.02, rel=0.2)
-    assert neighbour_dimension(3.0 * (plane + 0.02 * noise)).thickness == pytest.approx(3.0 * noisy.thickness, rel=1e-6)
+    assert clean.ratio_across_scales > 0.95
+    assert clean.ambient_noise < 0.01
+    assert noisy.ratio_across_scales < 0.7
+    assert noisy.ambient_noise == pytest.approx(0.02, rel=0.2)
+    assert neighbour_dimension(3.0 * (plane + 0.02 * noise)).ambient_noise == pytest.approx(
+        3.0 * noisy.ambient_noise, rel=1e-6
+    )
 
 
 def test_of_noisy_points_the_far_neighbours_decide():

@@ -11,9 +11,9 @@ from nflows.transforms import LULinear
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.datasets import curve_and_surface, lollipop
-from nflows_spread.dimension.calibration import NEIGHBOURS, SHAPES, levels_of
-from nflows_spread.dimension.neighbours import pointwise_dimension
-from nflows_spread.dimension.spectra import pointwise_spectrum
+from nflows_spread.dimension import pointwise_dimension, pointwise_spectrum
+from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
+from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS
 from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.recipe import Recipe
 from support import LargestResult, randomize, refused
@@ -50,16 +50,18 @@ def test_a_full_dimension_is_the_highest_answer():
     assert float((found == 2).double().mean()) > 0.9
 
 
-def test_each_point_gets_the_dimension_whose_level_for_20_neighbours_is_nearest_to_its_own():
-    """By SciPy's neighbours, and the levels of sets of known dimension."""
+def test_each_point_gets_the_dimension_whose_estimate_for_20_neighbours_is_nearest_to_its_own():
+    """By SciPy's neighbours, and the estimates of sets of known dimension."""
     x = torch.rand(400, 4, generator=seeded()).double()
     distances, indices = scipy.spatial.cKDTree(x.numpy()).query(x.numpy(), 21)
     logs = np.log(distances[:, 1:])
     inverse = (logs[:, 19:] - logs[:, :19]).sum(1) / 18  # Levina and Bickel's estimate, without bias
     estimates = 1.0 / inverse[indices].mean(1)
     place = NEIGHBOURS.index(20)
-    levels = [np.mean([levels_of(shape, 400)(dimension)[place] for shape in SHAPES]) for dimension in range(1, 5)]
-    expected = 1 + np.abs(estimates[:, None] - np.array(levels)).argmin(1)
+    curve = [
+        np.mean([calibration_curve(shape, 400)(dimension)[place] for shape in SHAPES]) for dimension in range(1, 5)
+    ]
+    expected = 1 + np.abs(estimates[:, None] - np.array(curve)).argmin(1)
     assert len(set(expected)) > 1
     np.testing.assert_array_equal(pointwise_dimension(x), expected)
 

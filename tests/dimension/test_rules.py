@@ -1,3 +1,5 @@
+"""Rules: what each reads off a spectrum, its gap and its interval."""
+
 import copy
 import math
 import pickle
@@ -117,9 +119,9 @@ def test_the_last_neighbour_of_the_eigenvalues_is_the_noise_that_each_rule_knows
 
 
 def test_noise_in_the_data_raises_the_floor_by_its_variance():
-    mu, thickness = (4.0, 0.9, 0.3, 0.05), 0.4
-    noisier = constructed(mu=mu, data_noise=math.hypot(0.1, thickness))
-    assert signal_to_noise_gaps(constructed(mu=mu, data_noise=0.1), thickness=thickness) == pytest.approx(
+    mu, ambient_noise = (4.0, 0.9, 0.3, 0.05), 0.4
+    noisier = constructed(mu=mu, data_noise=math.hypot(0.1, ambient_noise))
+    assert signal_to_noise_gaps(constructed(mu=mu, data_noise=0.1), ambient_noise=ambient_noise) == pytest.approx(
         signal_to_noise_gaps(noisier)
     )
 
@@ -131,7 +133,7 @@ def test_without_any_noise_nothing_lies_below_the_last_direction():
     assert signal_to_noise_gaps(constructed(mu=(0.0, 0.0), data_noise=0.0)) == [math.inf, 0.0, 0.0]
 
 
-def test_another_unit_of_the_data_changes_no_verdict_on_mu():
+def test_another_unit_of_the_data_changes_no_estimate_from_mu():
     spectrum = constructed(eigenvalues=(5.0, 3.0, 0.0), mu=(4.0, 0.3, 0.004))
     larger = spectrum.in_units_of(30.0)
     assert larger.data_noise == pytest.approx(30.0 * 0.05)
@@ -156,11 +158,11 @@ def test_the_gap_is_the_log_ratio_across_the_decision(rule):
     assert found.gap == pytest.approx(math.log(2.0001 / 1e-4))
 
 
-def test_the_default_rule_is_signal_to_noise_and_verdicts_hold_them_all():
+def test_the_default_rule_is_signal_to_noise_and_estimates_hold_them_all():
     spectrum = constructed(eigenvalues=(1.0, 1e-8, 0.0), mu=(2.0, 1.0, NOISE))
     assert decide(spectrum).rule == "signal_to_noise"
-    assert spectrum.verdicts == {"signal_to_noise": 2, "gap": 1, "rank": 1}
-    assert all(spectrum.verdicts[name].rule == name for name in RULES)
+    assert spectrum.estimates == {"signal_to_noise": 2, "gap": 1, "rank": 1}
+    assert all(spectrum.estimates[name].rule == name for name in RULES)
 
 
 def test_an_intrinsic_dimension_is_an_int():

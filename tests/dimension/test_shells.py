@@ -1,4 +1,4 @@
-"""Closed surfaces that fill no linear span, and what a verdict says of them."""
+"""Closed surfaces that fill no linear span, and what the consensus says of them."""
 
 import pytest
 import torch

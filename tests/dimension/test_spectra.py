@@ -145,7 +145,7 @@ def test_latents_and_data_of_image_shape_are_read():
 def test_the_result_carries_its_spectrum():
     found = intrinsic_dimension(identity_flow(3), curve(200), rule="gap", data_noise=0.1, generator=seeded())
     assert found.rule == "gap"
-    assert found.spectrum.verdicts["gap"] == found
+    assert found.spectrum.estimates["gap"] == found
 
 
 def test_another_base_is_refused():

@@ -14,6 +14,7 @@ from nflows_spread import DegenerateGaussian, spectrum
 from nflows_spread.dimension.chart import chart_of
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.dimension.spectra import pointwise_spectrum
+from nflows_spread.dimension.standard_errors import relative_errors
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -107,7 +108,11 @@ def test_errors_of_the_mean_response_are_those_of_the_points_and_not_of_their_co
         Flow(Identity(), DegenerateGaussian([features])), DegenerateGaussian([features]), x, None, 0.01, seeded()
     )
     _, covariance, response = latents.moments_and_response()
-    errors = latents.relative_errors(torch.eye(features), covariance.diagonal())
+    powers, responses = latents.powers(torch.eye(features))
+    variances = covariance.diagonal()
+    errors = relative_errors(
+        powers / variances, points=100, response=responses, pairs=latents.pairs, noise_share=0.01**2 / variances
+    )
     torch.testing.assert_close(response.diagonal().mean(), torch.tensor(1.0), rtol=0.02, atol=0.0)
     assert float(errors.mean()) == pytest.approx(math.sqrt(2 / 100 + 2 / 640), rel=0.15)
 

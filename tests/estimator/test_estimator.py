@@ -1,7 +1,6 @@
 """The estimator: from an array to a dimension, a representation, a density and samples."""
 
 import math
-import sys
 import warnings
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 
 from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.recipe import Recipe
-from support import refused
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
 ROWS = 400
@@ -37,11 +35,11 @@ def test_the_attributes_of_scikit_learn_are_there(fitted):
     assert fitted.intrinsic_dimension_ == 1
     assert fitted.intrinsic_dimension_.rule == "consensus"
     assert fitted.spectrum_.signal_to_noise.shape == (3,)
-    assert set(fitted.readings_.verdicts) >= {"signal_to_noise", "rank", "neighbours", "denoising"}
+    assert set(fitted.estimates_.by_name) >= {"signal_to_noise", "rank", "neighbours", "denoising"}
 
 
 def test_those_that_disagree_are_named(fitted):
-    said = {name: fitted.readings_.verdicts[name] for name in ("signal_to_noise", "neighbours", "denoising")}
+    said = {name: fitted.estimates_.by_name[name] for name in ("signal_to_noise", "neighbours", "denoising")}
     assert fitted.disagreement_ == {name: value for name, value in said.items() if round(value) != 1}
     assert "denoising" in fitted.disagreement_  # of a flow that was hardly trained
 
@@ -113,77 +111,6 @@ def test_coordinates_lead_back_to_their_points(fitted_well):
     assert np.median(np.linalg.norm(back - x, axis=1)) < 2.0  # a tenth of the radius
 
 
-@pytest.mark.parametrize(
-    ("x", "error", "message"),
-    [
-        (
-            np.zeros((100, 3)),
-            ValueError,
-            "X must vary, got 100 rows that are the same to the precision of torch.float64",
-        ),
-        (np.zeros((10, 3)), ValueError, "X must have at least 50 rows and 2 columns, got shape (10, 3)"),
-        (np.zeros((100, 1)), ValueError, "X must have at least 50 rows and 2 columns, got shape (100, 1)"),
-        (np.zeros(100), ValueError, "X must be a matrix, one row a point, got shape (100,)"),
-        (np.full((100, 3), math.nan), ValueError, "X must be finite, got NaN or infinity in 100 of 100 rows"),
-    ],
-)
-def test_bad_data_is_refused_and_changes_nothing(x, error, message):
-    estimator = SpreadFlowEstimator(recipe=SHORT)
-    with refused(error, message):
-        estimator.fit(x)
-    assert not hasattr(estimator, "flow_")
-
-
-def test_points_of_another_width_are_refused(fitted):
-    with refused(ValueError, "X must have 3 columns as in fit, got 2"):
-        fitted.transform(np.zeros((4, 2)))
-
-
-QUESTIONS = {
-    "transform": lambda estimator: estimator.transform(np.zeros((4, 2))),
-    "inverse_transform": lambda estimator: estimator.inverse_transform(np.zeros((4, 2))),
-    "sample": lambda estimator: estimator.sample(3),
-    "score_samples": lambda estimator: estimator.score_samples(np.zeros((4, 2))),
-    "pointwise_dimension": lambda estimator: estimator.pointwise_dimension(np.zeros((4, 2))),
-}
-
-
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_an_estimator_that_is_not_fitted_says_so_as_scikit_learn_does(question):
-    exceptions = pytest.importorskip("sklearn.exceptions")
-    with refused(exceptions.NotFittedError, "the estimator must be fitted first", "call fit(X)"):
-        QUESTIONS[question](SpreadFlowEstimator())
-
-
-def test_without_scikit_learn_the_error_is_of_the_same_kinds(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.exceptions", None)  # as where it is not installed
-    for kind in (ValueError, AttributeError):  # the base classes of scikit-learn's
-        with refused(kind, "the estimator must be fitted first"):
-            SpreadFlowEstimator().sample()
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "message"),
-    [
-        ({"random_state": -1}, ValueError, "random_state must be between 0 and 2^64 − 1, got -1"),
-        ({"random_state": 0.5}, TypeError, "random_state must be an integer, got 0.5"),
-        ({"max_minutes": 0}, ValueError, "max_minutes must be a finite number above 0, got 0"),
-        ({"recipe": {"steps": 3}}, TypeError, "recipe must be a Recipe, got dict"),
-    ],
-)
-def test_bad_settings_are_refused(settings, error, message):
-    with refused(error, message):
-        SpreadFlowEstimator(**settings).fit(arc())
-
-
-@pytest.mark.parametrize("numbers", [{"steps": 1}, {"anneal_fraction": 1.0}, {"anneal_fraction": 0.5}])
-def test_the_ends_of_a_recipe_work(numbers):
-    recipe = Recipe(**{"steps": 20, "layers": 2, "hidden_features": 8, "bins": 4, **numbers})
-    estimator = SpreadFlowEstimator(random_state=np.int64(1), recipe=recipe).fit(arc())
-    assert estimator.intrinsic_dimension_ == 1
-    assert estimator.data_noise_ < recipe.last_noise * estimator.scale_  # down to the distance between neighbours
-
-
 def test_a_fit_that_ran_out_of_time_says_so():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -199,7 +126,7 @@ def test_an_interrupted_fit_leaves_the_last_one_whole(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nflows_spread.estimator.chart_of", interrupted)
+    monkeypatch.setattr("nflows_spread.fitting.chart_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(np.random.default_rng(0).normal(size=(100, 5)))
     assert vars(estimator) == before
@@ -221,42 +148,22 @@ def test_points_come_in_any_layout(fitted, as_given):
     np.testing.assert_array_equal(np.asarray(fitted.transform(as_given(arc(5))), dtype=float), expected)
 
 
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (None, "X must hold real numbers, got dtype object"),
-        (arc(5) + 1j, "X must hold real numbers, got dtype complex128"),
-        (torch.zeros(5, 3, dtype=torch.complex64), "X must hold real numbers, got torch.complex64"),
-        (np.ma.masked_greater(arc(5), 110.0), "X must have no masked entries"),
-        (np.full((5, 3), "a"), "X must hold real numbers, got dtype <U1"),
-    ],
-)
-def test_what_is_no_matrix_of_real_numbers_is_refused_by_name(fitted, x, message):
-    with refused(TypeError, message):
-        fitted.transform(x)
-
-
-def test_coordinates_of_no_dimension_are_refused(fitted):
-    with refused(ValueError, "coordinates must have 1 to 3 columns, got 0"):
-        fitted.inverse_transform(np.zeros((4, 0)))
-
-
 def test_a_large_offset_is_no_constant():
     moved = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc() + 1e7)
     assert moved.intrinsic_dimension_ == 1
 
 
-def test_readings_are_in_units_of_the_data(fitted):
+def test_estimates_are_in_units_of_the_data(fitted):
     larger = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(1024.0 * arc())
-    for name in ("nearest", "thickness"):
-        there, here = getattr(larger.readings_.neighbours, name), getattr(fitted.readings_.neighbours, name)
+    for name in ("nearest", "ambient_noise"):
+        there, here = getattr(larger.estimates_.neighbours, name), getattr(fitted.estimates_.neighbours, name)
         assert there == pytest.approx(1024.0 * here, rel=1e-3)
-    assert larger.readings_.density.data_noise == pytest.approx(larger.data_noise_)
+    assert larger.estimates_.density.data_noise == pytest.approx(larger.data_noise_)
 
 
 def test_points_that_are_all_equally_far_apart_span_their_simplex():
     found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(np.eye(60))
-    assert found.readings_.neighbours.nearest == pytest.approx(math.sqrt(2.0))
+    assert found.estimates_.neighbours.nearest == pytest.approx(math.sqrt(2.0))
     assert found.intrinsic_dimension_ in (59, 60)
 
 

@@ -118,7 +118,7 @@ def test_noise_in_the_data_is_found_and_does_not_count():
     x = curve(1000, noise=0.05)
     estimator = SpreadFlowEstimator(random_state=0, recipe=Recipe(layers=4, hidden_features=32)).fit(x)
     assert estimator.intrinsic_dimension_ == 1
-    assert estimator.readings_.thickness == pytest.approx(0.05, rel=0.25)
+    assert estimator.estimates_.ambient_noise == pytest.approx(0.05, rel=0.25)
 
 
 @pytest.mark.parametrize(("features", "most"), [(600, 15), (300, 100)])

@@ -45,7 +45,7 @@ def test_standardized_columns_have_no_units():
     np.testing.assert_array_equal(there.spectrum_.signal_to_noise, here.spectrum_.signal_to_noise)
     np.testing.assert_array_equal(there.pointwise_dimension(UNITS * surface()), here.pointwise_dimension(surface()))
     assert there.data_noise_ == here.data_noise_
-    assert there.readings_.verdicts == here.readings_.verdicts
+    assert there.estimates_.by_name == here.estimates_.by_name
     assert there.intrinsic_dimension_ == here.intrinsic_dimension_
 
 

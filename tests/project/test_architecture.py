@@ -21,6 +21,8 @@ LAYERS = [
     {"dimension"},
     {"training"},
     {"annealing", "exceptions", "parameters", "units", "outliers"},
+    {"preprocessing"},
+    {"fitting"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
@@ -34,10 +36,10 @@ WITHIN_A_LAYER = {
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "precision", "density", "calibration"},
-    {"latents", "evidence", "independence"},
-    {"spectra", "chart", "neighbours"},
-    {"thickness", "variation", "quick", "shells"},
+    {"rules", "precision", "density", "standard_errors", "maximum_likelihood", "shells"},
+    {"latents", "calibration_curve", "distinct_points", "independence"},
+    {"spectra", "chart", "neighbours", "pointwise"},
+    {"ambient_noise", "variation", "quick"},
     {"consensus"},
     {"__init__"},
 ]

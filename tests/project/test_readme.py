@@ -8,7 +8,7 @@ import torch
 from nflows.flows import Flow
 
 import nflows_spread
-import nflows_spread.estimator
+import nflows_spread.fitting
 from nflows_spread import DegenerateGaussian, base_of, volume_error
 from nflows_spread.annealing import trained_by
 from nflows_spread.models import coupling_flow
@@ -49,7 +49,7 @@ def _trained_briefly(monkeypatch):
         assert recipe == Recipe()  # as "nothing to set" says
         return trained_by(SHORT, x, **options)
 
-    monkeypatch.setattr(nflows_spread.estimator, "trained_by", briefly)
+    monkeypatch.setattr(nflows_spread.fitting, "trained_by", briefly)
 
 
 @pytest.mark.usefixtures("_trained_briefly")

@@ -1,16 +1,13 @@
-"""Noise that the data brought along: how much of it a spectrum shows, and points without it."""
+"""Ambient noise in the data: how much of it a spectrum and the neighbours show."""
 
 import math
 
 import pytest
 import torch
-from nflows.distributions import StandardNormal
-from nflows.flows import Flow
-from nflows.transforms import PointwiseAffineTransform
 
 from nflows_spread import Spectrum
-from nflows_spread.dimension.neighbours import NeighbourDimension
-from nflows_spread.dimension.thickness import denoised, felt_by, plateau, thickness_of
+from nflows_spread.dimension import NeighbourDimension
+from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_neighbours, plateau
 
 NOISE = 0.01
 
@@ -27,10 +24,10 @@ def above_noise(nats):
     return Spectrum(values, values, 1e-6, NOISE)
 
 
-def neighbours(falling=1.0, thickness=0.0, nearest=0.1):
+def neighbours(falling=1.0, ambient_noise=0.0, nearest=0.1):
     """What distances say where the dimension falls from 2 by this factor between the 3rd and the 40th neighbour."""
     profile = dict.fromkeys(("normal", "cube", "sphere"), (2.0, 2.0 * falling))
-    return NeighbourDimension(2.0, 0.1, 0.1, nearest, (3, 40), profile, thickness)
+    return NeighbourDimension(2.0, 0.1, 0.1, nearest, (3, 40), profile, ambient_noise)
 
 
 def test_the_plateau_of_isotropic_noise_is_found():
@@ -68,8 +65,8 @@ def test_a_plateau_is_at_most_three_nats_wide(width, found):
 
 @pytest.mark.parametrize(("factor", "found"), [(4.2, True), (3.8, False)])
 def test_a_plateau_is_clearly_above_the_noise_of_the_training(factor, found):
-    thickness = plateau(above_noise([9.0, 8.5, *[math.log(factor)] * 5]))
-    assert thickness == (pytest.approx(NOISE * math.sqrt(factor - 1.0)) if found else 0.0)
+    ambient_noise = plateau(above_noise([9.0, 8.5, *[math.log(factor)] * 5]))
+    assert ambient_noise == (pytest.approx(NOISE * math.sqrt(factor - 1.0)) if found else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +78,8 @@ def test_a_plateau_is_nearer_to_the_noise_than_to_the_mean_of_what_is_above_it(a
 
 
 def test_the_lowest_of_several_steps_is_that_down_to_the_plateau():
-    thickness = plateau(above_noise([15.0, 11.0, 10.8, 2.0, 2.0, 2.0, 2.0]))
-    assert thickness == pytest.approx(NOISE * math.sqrt(math.expm1(2.0)))
+    ambient_noise = plateau(above_noise([15.0, 11.0, 10.8, 2.0, 2.0, 2.0, 2.0]))
+    assert ambient_noise == pytest.approx(NOISE * math.sqrt(math.expm1(2.0)))
 
 
 def slope_with_a_step(step, gap=0.15):
@@ -125,71 +122,54 @@ PIECES = [4.0, 0.5, *[0.5 * 0.7**k for k in range(1, 12)]]  # a long direction, 
 
 
 def test_noise_makes_the_dimension_of_neighbours_fall_and_a_curvature_does_not():
-    assert thickness_of(spectrum(NOISY), neighbours(0.8, thickness=0.03)) == pytest.approx(0.05, rel=1e-9)
-    assert thickness_of(spectrum(NOISY), neighbours(0.99, thickness=0.01)) == 0.0
+    assert ambient_noise_of(spectrum(NOISY), neighbours(0.8, ambient_noise=0.03)) == pytest.approx(0.05, rel=1e-9)
+    assert ambient_noise_of(spectrum(NOISY), neighbours(0.99, ambient_noise=0.01)) == 0.0
 
 
-def test_neighbours_far_apart_need_not_feel_the_noise():
-    assert thickness_of(spectrum(NOISY), neighbours(falling=1.1, nearest=5.0)) == pytest.approx(0.05, rel=1e-9)
+def test_neighbours_far_apart_need_not_show_the_noise():
+    assert ambient_noise_of(spectrum(NOISY), neighbours(falling=1.1, nearest=5.0)) == pytest.approx(0.05, rel=1e-9)
 
 
-@pytest.mark.parametrize(("thickness", "expected"), [(0.0164, 0.0), (0.0170, 0.05)])
-def test_a_plateau_is_a_curvature_where_noise_of_a_third_of_it_explains_the_neighbours(thickness, expected):
-    assert thickness_of(spectrum(NOISY), neighbours(0.9, thickness=thickness)) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize(("ambient_noise", "expected"), [(0.0164, 0.0), (0.0170, 0.05)])
+def test_a_plateau_is_a_curvature_where_noise_of_a_third_of_it_explains_the_neighbours(ambient_noise, expected):
+    assert ambient_noise_of(spectrum(NOISY), neighbours(0.9, ambient_noise=ambient_noise)) == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("nearest", [0.5, 2.0])
-def test_noise_is_felt_where_it_adds_a_tenth_to_the_square_of_the_nearest_distance(nearest):
+def test_noise_matters_where_it_adds_a_tenth_to_the_square_of_the_nearest_distance(nearest):
     """Of two points with noise of standard deviation t in D features, 2 D t² is added to the squared distance."""
     limit = nearest * math.sqrt(0.1 / (2.0 * 5))
-    assert felt_by(neighbours(nearest=nearest), 1.02 * limit, 5)
-    assert not felt_by(neighbours(nearest=nearest), 0.98 * limit, 5)
+    assert matters_to_neighbours(neighbours(nearest=nearest), 1.02 * limit, 5)
+    assert not matters_to_neighbours(neighbours(nearest=nearest), 0.98 * limit, 5)
 
 
 def test_without_a_plateau_the_noise_is_what_explains_the_fall():
     assert plateau(spectrum(PIECES)) == 0.0
-    assert thickness_of(spectrum(PIECES), neighbours(falling=0.6, thickness=0.04)) == 0.04
+    assert ambient_noise_of(spectrum(PIECES), neighbours(falling=0.6, ambient_noise=0.04)) == 0.04
 
 
 @pytest.mark.parametrize(("falling", "expected"), [(0.86, 0.04), (0.88, 0.0)])
 def test_a_fall_by_an_eighth_is_one_that_noise_makes(falling, expected):
-    assert thickness_of(spectrum(PIECES), neighbours(falling, thickness=0.04)) == expected
+    assert ambient_noise_of(spectrum(PIECES), neighbours(falling, ambient_noise=0.04)) == expected
 
 
 @pytest.mark.parametrize("noise", [NOISE, 0.1])
 def test_noise_of_more_than_twice_what_the_flattest_direction_shows_explains_no_fall(noise):
     most = 2.0 * math.sqrt(PIECES[-1])  # the variance that σ_x adds there is not the data's
     assert plateau(spectrum(PIECES, noise)) == 0.0
-    assert thickness_of(spectrum(PIECES, noise), neighbours(0.6, thickness=0.97 * most)) == 0.97 * most
-    assert thickness_of(spectrum(PIECES, noise), neighbours(0.6, thickness=1.03 * most)) == 0.0
+    assert ambient_noise_of(spectrum(PIECES, noise), neighbours(0.6, ambient_noise=0.97 * most)) == 0.97 * most
+    assert ambient_noise_of(spectrum(PIECES, noise), neighbours(0.6, ambient_noise=1.03 * most)) == 0.0
 
 
 @pytest.mark.parametrize(
-    ("signal", "falling", "thickness"),
+    ("signal", "falling", "ambient_noise"),
     [
         (PIECES, 0.95, 0.04),  # a fall that a density may well make
         ([*PIECES, 0.0], 0.6, 0.04),  # isotropic noise leaves no direction without it
         ([0.9**k for k in range(6)], 0.6, 0.04),  # no gap: data of full dimension
     ],
 )
-def test_a_fall_that_noise_does_not_explain_is_none(signal, falling, thickness):
-    assert thickness_of(spectrum(signal), neighbours(falling, thickness)) == 0.0
-
-
-def test_denoising_takes_away_the_noise_across_a_line():
-    # p = N(0, 1) along the line and N(0, s²) across it: the posterior mean is known
-    s = 0.1
-    flow = Flow(PointwiseAffineTransform(scale=torch.tensor([1.0, 1.0 / s])), StandardNormal([2]))
-    x = torch.tensor([[0.7, 0.2], [-1.0, -0.05]])
-    once = denoised(flow, x, variance=s**2)
-    torch.testing.assert_close(once, torch.stack([x[:, 0] * (1.0 - s**2), torch.zeros(2)], dim=1), rtol=0.0, atol=1e-6)
-    torch.testing.assert_close(denoised(flow, x, variance=s**2, times=2), denoised(flow, once, variance=s**2))
-    assert math.isclose(float(x[0, 1]), 0.2, rel_tol=1e-6)
-
-
-def test_a_point_without_a_finite_slope_stays():
-    flow = Flow(PointwiseAffineTransform(scale=torch.tensor([1.0, 10.0])), StandardNormal([2]))
-    x = torch.tensor([[0.7, 0.2], [torch.inf, 0.0]])
-    moved = denoised(flow, x, variance=0.01)
-    assert moved[1].tolist() == [torch.inf, 0.0]
-    assert moved[0].isfinite().all()
+def test_a_fall_that_noise_does_not_explain_is_none(signal, falling, ambient_noise):
+    assert ambient_noise_of(spectrum(signal), neighbours(falling, ambient_noise)) == 0.0

@@ -1,0 +1,134 @@
+"""Duplicates and near-duplicates among points: exact repetitions, and those up to rounding or a small difference.
+
+Of independent draws in K dimensions the ratio of the distances r_j and r_{j+1} to the j-th and the next neighbour is
+known: (r_j / r_{j+1})^(jK) is uniform on [0, 1]. Rows that are repeated up to rounding have ratios far below it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nflows_spread import linalg, validation
+from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
+
+FEWEST_POINTS = 50
+"""Distinct points, at the least: a choice, a few more than the 40 neighbours that are asked about."""
+
+_SAMPLE = 2_000
+"""Points that are searched before all are: a choice, for time; repeats so few that it misses them do no harm."""
+
+_COMPARED = 5
+"""Neighbours whose distances are compared: as many near-repeats of a point are found as there are, less one. A choice:
+more points than that in a row are a curve."""
+
+_LOCAL = 20
+"""The neighbours that tell the local dimension: a choice, one of the numbers of neighbours of the estimates."""
+
+_CAUTION = 0.7
+"""The local dimension over its estimate, at the least, a ratio: an underestimate finds fewer near-repeats. A choice;
+not measured by itself."""
+
+_FOLD, _CHANCE, _RARE = 2.5, 1e-6, 0.12
+"""Near-repeats are there if so many times the expected number of ratios, of a probability of up to 12 %, have a chance
+below one in a million. Nothing is found on the random sets of the benchmark; the ratios of meshes begin at 16 %."""
+
+
+def without_repeats(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
+    """``distinct_points`` and without those that are repeated up to a small difference; arguments are the same."""
+    points, which = distinct_points(x, name=name, remedy=remedy)
+    kept, group = without_near_repeats(points)
+    check_enough(kept, len(x), name=name, remedy=remedy)
+    return kept, group[which]
+
+
+def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
+    """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,).
+
+    Args:
+        x: points, shape (n, ...).
+        name: what an error calls them.
+        remedy: what an error adds where they are too few.
+
+    Raises:
+        TypeError: ``x`` is not of a floating dtype.
+        ValueError: ``x`` is not finite, or fewer than 50 of its rows are distinct.
+    """
+    validation.points(name, x)
+    points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
+    check_enough(points, len(x), name=name, remedy=remedy)
+    return points, which
+
+
+def check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = "") -> None:
+    """``ValueError`` if too few of the rows are distinct."""
+    if len(points) < FEWEST_POINTS:
+        raise ValueError(
+            f"{name} must have at least {FEWEST_POINTS} distinct points, got {len(points)} among {rows}{remedy}"
+        )
+
+
+def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The points with those merged that are repeated up to a small difference, and which of them each row is.
+
+    Groups of up to five: more points than that in a row are a curve.
+
+    Args:
+        points: distinct points, (n, D), at least 21.
+
+    Returns:
+        The first of each group, (m, D), in order, and for each row the index of its group, (n,).
+    """
+    group = torch.arange(len(points), device=points.device)
+    kept = points
+    while len(kept) > _LOCAL:
+        pairs = _near_repeats(kept[:: max(1, len(kept) // _SAMPLE)], kept)
+        pairs = _near_repeats(kept, kept) if pairs.numel() else pairs
+        which = _small_groups(len(kept), pairs)
+        first, which = which.unique(return_inverse=True)
+        if len(first) == len(kept):
+            break
+        kept, group = kept[first], which[group]
+    return kept, group
+
+
+def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
+    """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
+    distances, neighbours = linalg.nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
+    logs = distances.log()
+    for j in range(1, _COMPARED):
+        near = _improbably_near(logs, j).nonzero().squeeze(1)
+        if len(near):
+            return torch.stack([near.repeat_interleave(j), neighbours[near, :j].flatten()])
+    return neighbours.new_empty(2, 0)
+
+
+def _improbably_near(logs: Tensor, j: int) -> Tensor:
+    """Whose j nearest are nearer, beside the next one, than independent draws would have it, (n,)."""
+    dimension = (_CAUTION / inverse_dimensions(logs, _LOCAL)).clamp_min(1.0)
+    log_probabilities = j * dimension * (logs[:, j - 1] - logs[:, j])
+    ordered = log_probabilities.sort().values
+    counts = torch.arange(1, len(ordered) + 1, dtype=logs.dtype, device=logs.device)
+    expected = (_FOLD * len(ordered) * ordered.exp()).clamp_min(torch.finfo(logs.dtype).tiny)
+    chance = torch.special.gammainc(counts, expected)  # of as many or more, if their number is Poisson
+    found = ((chance < _CHANCE) & (ordered < math.log(_RARE))).nonzero()
+    if not len(found):
+        return torch.zeros_like(log_probabilities, dtype=torch.bool)
+    # up to the widest gap: beyond it are the nearest of the points that are no repeats
+    cut = ordered[: int(found[-1]) + 2].diff().argmax()
+    return log_probabilities <= ordered[cut]
+
+
+def _small_groups(n: int, pairs: Tensor) -> Tensor:
+    """For each of n points the smallest index in the group that pairs (2, m) join it to, its own in a large group."""
+    own = group = torch.arange(n, device=pairs.device)
+    both = torch.cat([pairs, pairs.flip(0)], dim=1)
+    for _ in range(_COMPARED):  # a small group is joined after fewer rounds
+        group = group.scatter_reduce(0, both[0], group[both[1]], "amin")
+    small = group.bincount(minlength=n)[group] <= _COMPARED
+    # a chain whose labels still move on has neighbours of other labels
+    moving = group[both[0]] != group[both[1]]
+    small[both[0][moving]] = False
+    return torch.where(small, group, own)

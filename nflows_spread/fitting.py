@@ -1,0 +1,116 @@
+"""Fitting: from rows of data to a trained flow, all estimates of the dimension, their consensus, and a chart."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread.annealing import StableDimension, trained_by
+from nflows_spread.dimension import (
+    Estimates,
+    IntrinsicDimension,
+    consensus_dimension,
+    density_dimension,
+    estimates_of,
+)
+from nflows_spread.dimension.chart import Chart, chart_of
+from nflows_spread.preprocessing import Rows
+from nflows_spread.recipe import Recipe
+from nflows_spread.units import Units
+
+_CHART_POINTS = 1000
+"""Rows of which the chart is made, at most: a choice, for time; as many as the spectrum takes."""
+
+_ON_ITS_WAY = 1.01
+"""σ_x over that at the end of the recipe, a ratio, above which the training has ended too soon: a choice."""
+
+
+@dataclass(frozen=True)
+class FittedFlow:
+    """A flow that was trained on data, and what was read off both.
+
+    Attributes:
+        flow: of data in units of the flow.
+        data_noise: σ_x at the end of training, in units of the flow.
+        units: what takes data to these units and back.
+        chart: coordinates of the latent space, in order of μ.
+        estimates: of the dimension, in units of the data.
+        dimension: their consensus.
+    """
+
+    flow: nn.Module
+    data_noise: float
+    units: Units
+    chart: Chart
+    estimates: Estimates
+    dimension: IntrinsicDimension
+
+
+def fit_rows(
+    x: Tensor,
+    names: Sequence[object] | None,
+    *,
+    recipe: Recipe,
+    generator: torch.Generator,
+    standardize: bool = False,
+    max_minutes: float | None = None,
+    progress: bool = False,
+) -> FittedFlow:
+    """What ``SpreadFlowEstimator.fit`` does, where its errors and warnings are listed.
+
+    Args:
+        x: rows of data, (n, D).
+        names: of the columns, for warnings; by default their numbers.
+        recipe: the numbers of the training.
+        generator: source of all randomness.
+        standardize: a scale for each column.
+        max_minutes: stop training after so long, with a warning.
+        progress: show a progress bar.
+    """
+    rows = Rows.of(
+        x,
+        names,
+        standardize=standardize,
+        min_noise=recipe.min_noise,
+        validation_fraction=recipe.validation_fraction,
+        generator=generator,
+    )
+    objective = trained_by(
+        recipe,
+        rows.train,
+        nearest=rows.neighbours.nearest,
+        generator=generator,
+        stop=StableDimension(rows.in_order, rows.neighbours, patience=recipe.patience),
+        max_minutes=max_minutes,
+        progress=progress,
+    )
+    flow, noise = objective.flow, objective.data_noise
+    found = _estimates_of(flow, rows, noise, generator)
+    estimates = found.in_units_of(rows.units.length)
+    dimension = consensus_dimension(estimates)
+    chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
+    if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.ambient_noise):  # or the training has ended too soon
+        rows.units.warn_of_thin_columns(noise, names)
+    for reservation in estimates.reservations(dimension):
+        found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
+        warnings.warn(
+            f"a dimension of {found_to_be} says less than it seems: {reservation}",
+            stacklevel=5,  # the caller of the estimator's fit, beyond its two decorators
+        )
+    return FittedFlow(flow, noise, rows.units, chart, estimates, dimension)
+
+
+def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:
+    """What each estimate says of rows and of a flow trained on them, in units of the flow."""
+    every_row = torch.cat([rows.train, rows.validation])
+    return replace(
+        estimates_of(flow, every_row, rows.neighbours, data_noise=data_noise, generator=generator),
+        density=density_dimension(flow, rows.validation, data_noise=data_noise, generator=generator),
+        parts=rows.parts,
+        path=rows.path,
+        shells=rows.shells,
+    )

@@ -1,0 +1,88 @@
+"""Preprocessing: rows checked for outliers, brought to unit scale, shuffled and split, and how they are arranged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nflows_spread.dimension.independence import along_a_path
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.variation import Part, parts_of
+from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
+from nflows_spread.units import Units
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of data in units of a flow, (n, D), float32.
+
+    Attributes:
+        in_order: all of them, in the order in which they came.
+        train: those to train on, in random order.
+        validation: those kept for the density's estimate.
+        units: what takes data to these units and back.
+        neighbours: what distances between all rows say of their dimension.
+    """
+
+    in_order: Tensor
+    train: Tensor
+    validation: Tensor
+    units: Units
+    neighbours: NeighbourDimension
+
+    @classmethod
+    def of(
+        cls,
+        x: Tensor,
+        names: Sequence[object] | None,
+        *,
+        standardize: bool,
+        min_noise: float,
+        validation_fraction: float,
+        generator: torch.Generator,
+    ) -> Rows:
+        """Those of data (n, D).
+
+        Args:
+            x: rows of data.
+            names: of the columns, for warnings; by default their numbers.
+            standardize: a scale for each column.
+            min_noise: the smallest σ_x of the training, in units of the flow.
+            validation_fraction: share of the rows that are kept from the training, at least one.
+            generator: source of the order.
+
+        Raises:
+            ValueError: the rows do not vary, fewer than 50 are distinct, or a few of them hide all others.
+
+        Warns:
+            UserWarning: a few rows set the scale of all, or a few values that of a column.
+        """
+        units = Units.of(x, standardize=standardize)
+        unit = units.to_flow(x)
+        check_outliers(unit, data_noise=min_noise)
+        if units.scale.dim() > 0:
+            warn_of_hidden_columns(x, units.scale, names)
+        neighbours = neighbour_dimension(unit, generator=generator)
+        shuffled = unit[torch.randperm(len(unit), generator=generator)]
+        kept, train = shuffled.tensor_split([max(1, int(validation_fraction * len(unit)))])
+        return cls(unit, train, kept, units, neighbours)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The two parts of data whose dimension varies from place to place, or none."""
+        # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
+        return () if self.neighbours.even else parts_of(self.in_order)
+
+    @property
+    def path(self) -> bool:
+        """Whether the rows, in their order, follow a path."""
+        return along_a_path(self.in_order)
+
+    @property
+    def shells(self) -> tuple[int, ...]:
+        """Dimensions of linear spans in which the rows may fill a closed surface alone."""
+        return shells_of(torch.cat([self.validation, self.train]))
