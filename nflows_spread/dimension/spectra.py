@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import linalg, validation
+from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, sampling_errors, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.distributions import DegenerateGaussian
@@ -43,7 +44,7 @@ def spectrum(
         flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
         context: conditioning inputs, one row for each row of ``x``.
-        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        data_noise: σ_x, in data units; by default what the base is trained with.
         jacobians: at how many points to take J, up to 1024 features; fewer for a quick look, or 0 for N from random
             directions, as beyond 1024 features, at a tenth of the cost at a thousand.
         generator: source of the noise and the directions.
@@ -52,6 +53,9 @@ def spectrum(
         TypeError: ``x`` is not of a floating dtype, or the base is of another kind.
         ValueError: ``x`` has fewer than two rows or is not finite, ``data_noise`` is negative, or the latents'
             covariance is singular.
+
+    Warns:
+        UserWarning: ``data_noise`` is not given and the base does not know it; 0 is taken.
     """
     validation.two_points("x", x)
     base = base_of(flow)
@@ -61,7 +65,7 @@ def spectrum(
             f"the base of the flow must be a DegenerateGaussian or StandardNormal (in normflows: DiagGaussian), "
             f"got {type(base).__name__}"
         )
-    noise = _data_noise(base, data_noise)
+    noise = data_noise_of(base, data_noise)
     latents = Latents(flow, base, x, context, noise, generator)
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
@@ -110,7 +114,7 @@ def pointwise_spectrum(
         flow: a flow whose base is Gaussian, as for ``spectrum``.
         x: points, shape (n, ...); all Jacobians are held at once.
         data: data that the flow was trained on, for S, the covariance of the noisy latents; by default ``x``.
-        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        data_noise: σ_x, in data units; by default what the base is trained with.
         generator: source of the noise behind S.
 
     Returns:
@@ -118,9 +122,12 @@ def pointwise_spectrum(
 
     Raises:
         TypeError, ValueError: as for ``spectrum``.
+
+    Warns:
+        UserWarning: as for ``spectrum``.
     """
     base = base_of(flow)
-    noise = _data_noise(base, data_noise)
+    noise = data_noise_of(base, data_noise)
     all_of_it = validation.points("x", x) if data is None else validation.points("data", data)
     signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()[0]
     here = Latents(flow, base, x, None, 0.0, generator)
@@ -144,9 +151,3 @@ def intrinsic_dimension(
     ``spectrum``; an unknown rule is a ``ValueError``.
     """
     return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)
-
-
-def _data_noise(base: nn.Module, given: float | None) -> float:
-    if given is not None:
-        return validation.non_negative("data_noise", given)
-    return (base.data_noise or 0.0) if isinstance(base, DegenerateGaussian) else 0.0

@@ -31,7 +31,7 @@ class Factor(Protocol):
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         """Take on the covariance RRᵀ of a root R of shape (D, r), or the nearest that this kind can represent."""
 
-    def observe(self, z: Tensor) -> None:
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
         """See the latents (n, D) of a training step, before the spread noise. Most kinds have no use for it."""
 
     def options(self) -> dict[str, float]:

@@ -32,8 +32,9 @@ class RunningAverageFactor(nn.Module):
     From some hundred features on most of a step goes into one Cholesky decomposition of the average, which in
     so short a time hardly changes. With a ``lag`` the density in training mode is that of the average at the last
     decomposition, and there is a new one as soon as the latents that came since weigh more than the lag: with
-    0.04 every fifth step at the default decay, and every step at first. The average itself, all that is read off
-    it, and the density in evaluation mode never lag.
+    0.04 every fifth step at the default decay, and every step at first. It is ``observe`` that decomposes; to ask for
+    a density changes nothing. The average itself, all that is read off it, and the density in evaluation mode never
+    lag.
 
     Args:
         features: D.
@@ -78,17 +79,20 @@ class RunningAverageFactor(nn.Module):
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
         if self.lag == 0.0 or not self.training or linalg.under_transforms(z, self.second_moment, spread_variance):
             return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
-        return linalg.log_prob_from_cholesky(z, self._recent_cholesky(spread_variance))
+        if self._outdated(spread_variance):  # asked between training steps, whose ``observe`` alone may keep a new one
+            return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
+        return linalg.log_prob_from_cholesky(z, self.cholesky)
 
-    def _recent_cholesky(self, spread_variance: Tensor) -> Tensor:
-        """That of the average at the last decomposition, which is made anew where it lags too far behind."""
-        if float(self.unseen) > self.lag or float(self.decomposed_at) != float(spread_variance):
-            self.cholesky = linalg.covariance_cholesky(
-                self.second_moment, spread_variance
-            )  # graphs may hold the old one
+    def _outdated(self, spread_variance: Tensor) -> bool:
+        """Whether the last decomposition lags too far behind the average, or is of another spread variance."""
+        return float(self.unseen) > self.lag or float(self.decomposed_at) != float(spread_variance)
+
+    def _decompose_if_outdated(self, spread_variance: Tensor) -> None:
+        if self.lag > 0.0 and self.training and self._outdated(spread_variance):
+            # a new tensor: graphs may hold the old one
+            self.cholesky = linalg.covariance_cholesky(self.second_moment, spread_variance)
             self.unseen.zero_()
             self.decomposed_at.copy_(spread_variance)
-        return self.cholesky
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +111,11 @@ class RunningAverageFactor(nn.Module):
             self.unseen.fill_(1.0)
 
     @torch.no_grad()
-    def observe(self, z: Tensor) -> None:
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
+        self._average(z)
+        self._decompose_if_outdated(spread_variance)
+
+    def _average(self, z: Tensor) -> None:
         among_others = not self._alone and _processes() > 1
         if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
             z = z.double()

@@ -17,7 +17,7 @@ class _Trained(nn.Module):
 
     entries: nn.Parameter
 
-    def observe(self, z: Tensor) -> None:
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
         pass
 
     def options(self) -> dict[str, float]:

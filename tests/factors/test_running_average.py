@@ -11,13 +11,15 @@ from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.models import coupling_flow
 from support import assert_same_state, observe_in_two_processes
 
+VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
+
 
 def test_the_first_observations_count_alike_and_later_ones_fade():
     factor, decay = RunningAverageFactor(3, decay=0.8), 0.8
     batches = [torch.randn(7, 3, dtype=torch.float64) for _ in range(9)]
     moments = [torch.eye(3).double(), *(z.T @ z / 7 for z in batches)]
     for step, z in enumerate(batches):
-        factor.observe(z)
+        factor.observe(z, VARIANCE)
         if step < 4:
             torch.testing.assert_close(factor.second_moment, sum(moments[: step + 2]) / (step + 2))
     expected = sum(moments[:5]) / 5
@@ -28,12 +30,12 @@ def test_the_first_observations_count_alike_and_later_ones_fade():
 
 def test_a_running_average_leaves_out_latents_that_are_not_finite():
     factor = RunningAverageFactor(3)
-    factor.observe(torch.randn(5, 3))
+    factor.observe(torch.randn(5, 3), VARIANCE)
     before = copy.deepcopy(factor.state_dict())
     for bad in (torch.nan, torch.inf):
         z = torch.randn(5, 3)
         z[2, 1] = bad
-        factor.observe(z)
+        factor.observe(z, VARIANCE)
         assert_same_state(factor.state_dict(), before)
 
 
@@ -76,7 +78,7 @@ def test_processes_that_train_together_average_their_latents(tmp_path):
     z, alone = torch.randn(11, 3), RunningAverageFactor(3)
     torch.save(z, tmp_path / "z.pt")
     torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z)
+    alone.observe(z, VARIANCE)
     for rank in (0, 1):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
 

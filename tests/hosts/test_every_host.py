@@ -203,7 +203,7 @@ def test_every_read_out_works(name):
 @every_model
 def test_saved_and_copied_models_give_the_same_loss(name):
     flow, (x, context) = spread_flow(name), inputs_for(name, 6)
-    base_of(flow).record_data_noise(0.1)
+    base_of(flow).data_noise = 0.1
     file = io.BytesIO()
     torch.save(flow.state_dict(), file)
     file.seek(0)
@@ -314,7 +314,7 @@ def test_the_same_weights_in_both_hosts_give_the_same_loss_and_dimension(pair, f
     nf = pytest.importorskip("normflows")
     ours, theirs = pair()
     base = randomize(DegenerateGaussian([FEATURES]))
-    base.record_data_noise(0.1)
+    base.data_noise = 0.1
     flows = [nflows.flows.Flow(CompositeTransform(ours), base), nf.NormalizingFlow(base, theirs)]
     x = curve(200)
     losses = [SpreadKLLoss(flow, data_noise=0.1, generator=generator())(x) for flow in flows]

@@ -15,18 +15,19 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
     {"linalg", "validation", "deprecation"},
-    {"distributions", "factors", "transforms", "arrays"},
+    {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"training"},
     {"exceptions", "parameters", "recipe", "units", "outliers"},
-    {"estimator", "plots", "cli"},
+    {"estimator", "plots"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
 WITHIN_A_LAYER = {
+    ("distributions", "data_noise"),
     ("distributions", "factors"),
     ("validation", "linalg"),
 }
