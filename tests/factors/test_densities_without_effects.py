@@ -45,7 +45,7 @@ def test_a_density_changes_nothing(kind, state, training):
     state(base)
     flow = coupling_flow(FEATURES, layers=2, base=base).train(training)
     before = copy.deepcopy(flow.state_dict())
-    tensors = {name: tensor for name, tensor in flow.named_buffers(remove_duplicate=False)}
+    tensors = dict(flow.named_buffers(remove_duplicate=False))
     versions = {name: tensor._version for name, tensor in tensors.items()}
     x = torch.randn(5, FEATURES, requires_grad=True)
     base.log_prob(x).sum().backward()
