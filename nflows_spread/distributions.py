@@ -11,9 +11,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.data_noise import DataNoiseOwner
 from nflows_spread.factors import Factor, LowerTriangularFactor
+from nflows_spread.linalg.autocast import full_precision
 
 _SPREAD_VARIANCE = 1e-4
 """σ_Z² by default, in latent units squared: that of the paper's tables, σ_Z = 0.01 (appendix B)."""
@@ -198,7 +199,7 @@ class DegenerateGaussian(DataNoiseOwner):
         draws = []
         for size in [chunk] * (total // chunk) + [total % chunk] * (total % chunk > 0):
             noise = torch.empty(size, root.shape[1], dtype=root.dtype, device=root.device).normal_(generator=generator)
-            with linalg.full_precision(noise):
+            with full_precision(noise):
                 draws.append(noise @ root.mT)
         samples = self.unflatten(torch.cat(draws))
         return samples if context is None else samples.unflatten(0, (len(context), num_samples))
@@ -228,7 +229,7 @@ class DegenerateGaussian(DataNoiseOwner):
     def covariance(self) -> Tensor:
         """AAᵀ, shape (D, D), of the flattened latent; differentiable for factors that parametrise A itself."""
         factor = self.factor.matrix(self.spread_variance)
-        with linalg.full_precision(factor):
+        with full_precision(factor):
             return factor @ factor.mT
 
     def eigh(self) -> tuple[Tensor, Tensor]:

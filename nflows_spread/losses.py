@@ -8,9 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode_with_logabsdet
+from nflows_spread.linalg.entropy import kernel_negative_entropy
+from nflows_spread.linalg.torch_func import under_transforms
 
 _VOLUME_TOLERANCE = 1e-3
 """The largest |log|det J||, in nats, of a flow that preserves volume up to rounding; float32 leaves some 1e-5."""
@@ -115,14 +117,14 @@ class SpreadKLLoss(nn.Module):
         base = self.base
         noise = _noise_of(base)
         z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x, noise), context)
-        pure = linalg.under_transforms(z)  # of torch.func, in which nothing can be remembered
+        pure = under_transforms(z)  # of torch.func, in which nothing can be remembered
         if self.training and torch.is_grad_enabled() and not pure:
             base.observe(z)
         if not pure:
             self._warn_without_minimum(logabsdet, noise)
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:
-            loss = loss + linalg.kernel_negative_entropy(z.flatten(1), base.spread_variance)
+            loss = loss + kernel_negative_entropy(z.flatten(1), base.spread_variance)
         return loss
 
     def _noisy(self, x: Tensor, noise: float) -> Tensor:

@@ -13,8 +13,8 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg
 from nflows_spread.dimension.calibration import inverse_dimensions
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _SAMPLE = 2_000
 """Points that are looked at before all are: repeats so few that it misses them do no harm."""
@@ -92,7 +92,7 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
     """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
-    distances, neighbours = linalg.nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
+    distances, neighbours = nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
     logs = distances.log()
     for j in range(1, _COMPARED):
         near = _improbably_near(logs, j).nonzero().squeeze(1)
@@ -151,7 +151,7 @@ def smeared(points: Tensor, dimension: int, generator: torch.Generator | None) -
         dimension: K, as the farther neighbours have it.
         generator: source of the steps and of the order.
     """
-    neighbours = linalg.nearest_neighbours(points, points, 2 * dimension, skip_equal=True).indices
+    neighbours = nearest_neighbours(points, points, 2 * dimension, skip_equal=True).indices
     weights = torch.empty(*neighbours.shape, 1, dtype=points.dtype, device=points.device).normal_(generator=generator)
     moved = points + _SMEAR * (weights * (points[neighbours] - points.unsqueeze(1))).sum(1)
     return moved[torch.randperm(len(points), generator=generator).to(points.device)]
@@ -172,7 +172,7 @@ def along_a_path(x: Tensor) -> bool:
     steps = steps[moving][: _PATH_ROWS - 1].double()
     if len(steps) <= 2 * _STEPS_BESIDE:
         return False
-    distances, nearest = linalg.nearest_neighbours(part, part, 3, skip_equal=True)
+    distances, nearest = nearest_neighbours(part, part, 3, skip_equal=True)
     beside = (nearest - torch.arange(len(part), device=x.device).unsqueeze(1)).abs() == 1
     following = distances.where(beside, math.inf).amin(1) < _NEARER * distances.where(~beside, math.inf).amin(1)
     smooth = float(steps.log().diff().abs().median()) < _SMOOTH

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.precision import Encoder
+from nflows_spread.linalg.moments import second_moment_of
+from nflows_spread.linalg.signal_to_noise import generalised_eigh
 
 _LARGE = 128
 _ROWS_PER_FEATURE, _PAIRS_PER_FEATURE_OF_LARGE = 32, 2
@@ -53,7 +55,7 @@ class Latents:
         for noisy, index in self._noisy(self.rows):
             z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
             first += z.sum(0) / self.rows
-            second += linalg.second_moment_of(z) * (len(z) / self.rows)
+            second += second_moment_of(z) * (len(z) / self.rows)
             if len(kept) < limit:
                 kept = torch.cat([kept, z])[:limit]
         return second - torch.outer(first, first), kept - first
@@ -69,7 +71,7 @@ class Latents:
         response = self._zeros(self.features, self.features)
         for upper, lower in self._pairs(self.pairs):
             half = 0.5 * (upper - lower) / self._pair_step
-            response += linalg.second_moment_of(half) * (len(half) / self.pairs)
+            response += second_moment_of(half) * (len(half) / self.pairs)
         return response
 
     def jacobians(self, points: int) -> Tensor:
@@ -99,8 +101,8 @@ class Latents:
         for upper, lower in self._pairs(self.pairs):
             middle, half = 0.5 * (upper + lower) - origin, 0.5 * (upper - lower)
             first += middle.sum(0) / self.pairs
-            second += linalg.second_moment_of(middle) * (len(middle) / self.pairs)
-            response += linalg.second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
+            second += second_moment_of(middle) * (len(middle) / self.pairs)
+            response += second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 
@@ -195,6 +197,6 @@ def sampling_errors(latents: Tensor, signal: Tensor, response: Tensor, *, rows: 
         response: N, (D, D), or a multiple of it.
         rows: the number of all points.
     """
-    _, vectors = linalg.generalised_eigh(response, signal)  # S is known to have a root
+    _, vectors = generalised_eigh(response, signal)  # S is known to have a root
     powers = (latents @ vectors.flip(1)).square()
     return (powers.var(0) / rows).sqrt()

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.calibration import (
     NEIGHBOURS,
     SHAPES,
@@ -28,6 +28,7 @@ from nflows_spread.dimension.calibration import (
     trimmed_estimates,
 )
 from nflows_spread.dimension.independence import evenly_spaced, smeared, without_near_repeats
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _NEAR = slice(0, 2)  # the nearest decide: farther ones feel curvature
 _FAR = slice(3, 5)  # but noise less
@@ -260,7 +261,7 @@ def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
 
 def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
-    nearest = linalg.nearest_neighbours(points, data, _LOCAL, skip_equal=True)
+    nearest = nearest_neighbours(points, data, _LOCAL, skip_equal=True)
     return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, sampling_errors, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
+from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
+from nflows_spread.linalg.signal_to_noise import generalised_eigh, log_pointwise_signal_to_noise
 
 _MANY_JACOBIANS, MOST_FEATURES_OF_JACOBIANS = 128, 1024
 _STEP_OF_NOISE = 0.1
@@ -74,16 +76,16 @@ def spectrum(
     points = points if jacobians is None else validation.non_negative_int("jacobians", jacobians)
     if latents.features <= MOST_FEATURES_OF_JACOBIANS and points > 0:
         covariance, centred = latents.covariance()
-        signal, responses = linalg.add_to_diagonal(covariance, added), latents.jacobians(points)
-        logs = linalg.log_pointwise_signal_to_noise(signal, responses)
+        signal, responses = add_to_diagonal(covariance, added), latents.jacobians(points)
+        logs = log_pointwise_signal_to_noise(signal, responses)
         signal_to_noise = logs.mean(0).exp()
         # S varies with the points, and J from point to point
         columns = responses.mT.flatten(0, 1)
-        of_signal = sampling_errors(centred, signal, linalg.second_moment_of(columns), rows=len(x))
+        of_signal = sampling_errors(centred, signal, second_moment_of(columns), rows=len(x))
         errors = (logs.var(0, correction=min(1, len(logs) - 1)) / len(logs) + of_signal.square()).sqrt()
     else:
         _, covariance, response = latents.moments_and_response()
-        signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
+        signal_to_noise, vectors = generalised_eigh(add_to_diagonal(covariance, added), response)
         errors = latents.relative_errors(vectors, signal_to_noise)
         signal_to_noise = without_wishart_bias(signal_to_noise, noise=noise**2, rows=latents.pairs)
     return Spectrum(
@@ -132,7 +134,7 @@ def pointwise_spectrum(
     signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()[0]
     here = Latents(flow, base, x, None, 0.0, generator)
     here.step = max(_STEP_OF_NOISE * noise, here.step)
-    return linalg.log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
+    return log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
 
 
 def intrinsic_dimension(

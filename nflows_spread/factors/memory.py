@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg
+from nflows_spread.linalg.torch_func import under_transforms
 
 Decomposition = tuple[Tensor, Tensor]
 
@@ -17,7 +17,7 @@ def decomposed(factor: nn.Module, compute: Callable[[], Decomposition], *inputs:
 
     The memory costs as much as the inputs and the result together. Who asks may write over what comes back.
     """
-    if linalg.under_transforms(*inputs) or any(value.is_meta for value in inputs):  # no numbers to compare
+    if under_transforms(*inputs) or any(value.is_meta for value in inputs):  # no numbers to compare
         return compute()
     memory: _LastDecomposition = factor.__dict__.setdefault("_last_decomposition", _LastDecomposition())
     return memory.of(compute, inputs)

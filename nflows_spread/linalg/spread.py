@@ -11,12 +11,6 @@ from torch import Tensor
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-def spread_covariance(factor: Tensor, spread_variance: Tensor) -> Tensor:
-    """AAᵀ + σ_Z² I in float64, shape (D, D), for any A of shape (D, r)."""
-    a = factor.double()
-    return plus_noise(a @ a.mT, spread_variance)
-
-
 def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of AAᵀ + σ_Z² I in float64, (D, D), for any A of shape (D, r).
 

@@ -6,8 +6,9 @@ import pickle
 import torch
 
 from factor_kinds import FEATURES, RANK, base_of_kind, random_root
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, linalg
-from nflows_spread.factors import RunningAverageFactor
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread.factors import RunningAverageFactor, running_average
+from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.models import coupling_flow
 from support import assert_same_state, observe_in_two_processes
 
@@ -110,8 +111,9 @@ def covariance_density(z, moment):
 
 def test_a_lagging_density_decomposes_at_each_of_the_first_steps_and_every_few_later(monkeypatch):
     base, count = lagging_base(0.04, decay=0.99), []
-    decompose = linalg.covariance_cholesky
-    monkeypatch.setattr(linalg, "covariance_cholesky", lambda *given: count.append(step) or decompose(*given))
+    monkeypatch.setattr(
+        running_average, "covariance_cholesky", lambda *given: count.append(step) or covariance_cholesky(*given)
+    )
     for step in range(300):  # noqa: B007
         base.observe(torch.randn(8, 5))
         base.log_prob(torch.randn(8, 5))
