@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from nflows_spread import validation
-from nflows_spread.factors.memory import decomposed
+from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.linalg.dense import covariance_cholesky, covariance_log_prob, log_prob_from_cholesky
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
 from nflows_spread.linalg.moments import average_in, second_moment_of
@@ -100,7 +100,7 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: eigh_descending(self.second_moment), self.second_moment)
+        return cached_eigh(self, lambda: eigh_descending(self.second_moment), self.second_moment)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.factors.memory import decomposed
+from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.linalg.cholesky import cholesky_entries_of, cholesky_log_prob, covariance_from_cholesky
 from nflows_spread.linalg.dense import spread_log_prob
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending, factor_eigh
@@ -52,7 +52,7 @@ class LowerTriangularFactor(_Trained):
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: factor_eigh(self.matrix(spread_variance)), self.entries)
+        return cached_eigh(self, lambda: factor_eigh(self.matrix(spread_variance)), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class SpreadCholeskyFactor(_Trained):
         def compute() -> tuple[Tensor, Tensor]:
             return eigh_descending(covariance_from_cholesky(self.entries, spread_variance))
 
-        return decomposed(self, compute, self.entries, spread_variance)
+        return cached_eigh(self, compute, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class LowRankFactor(_Trained):
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: low_rank_eigh(self.entries), self.entries)
+        return cached_eigh(self, lambda: low_rank_eigh(self.entries), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 LOG_2PI = math.log(2.0 * math.pi)
 
+_LARGEST_RATIO = 1e3
+"""The norm of L over its smallest diagonal entry up to which the sum is formed; its square, six digits, is lost then."""
+
 
 def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of AAᵀ + σ_Z² I in float64, (D, D), for any A of shape (D, r).
@@ -72,7 +75,7 @@ def plus_noise(gram: Tensor, spread_variance: Tensor) -> Tensor:
 
 def _keeps_flat_directions(cholesky: Tensor) -> bool:
     """Whether ‖L‖² times the float64 resolution, the error of the sum, is small against its flattest direction."""
-    return bool(cholesky.norm() <= 1e3 * cholesky.diagonal().min())
+    return bool(cholesky.norm() <= _LARGEST_RATIO * cholesky.diagonal().min())
 
 
 def spread_solve(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:
