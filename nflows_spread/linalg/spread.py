@@ -11,7 +11,7 @@ from torch import Tensor
 LOG_2PI = math.log(2.0 * math.pi)
 
 _LARGEST_RATIO = 1e3
-"""The norm of L over its smallest diagonal entry up to which the sum is formed; its square, six digits, is lost then."""
+"""The norm of L over its smallest diagonal entry up to which the sum is formed; its square, six digits, is lost."""
 
 
 def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
