@@ -6,17 +6,21 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 import torch
-from nflows.distributions import Distribution
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
+from nflows_spread.data_noise import DataNoiseOwner
 from nflows_spread.factors import Factor, LowerTriangularFactor
+from nflows_spread.linalg.autocast import full_precision
+
+_SPREAD_VARIANCE = 1e-4
+"""σ_Z² by default, in latent units squared: that of the paper's tables, σ_Z = 0.01 (appendix B)."""
 
 
-class DegenerateGaussian(Distribution):
+class DegenerateGaussian(DataNoiseOwner):
     """A Gaussian N(m, AAᵀ) of learnable rank, with the spread prior N(m, AAᵀ + σ_Z² I) as its density.
 
     Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``, or of ``DiagGaussian``
@@ -27,7 +31,9 @@ class DegenerateGaussian(Distribution):
 
     Args:
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
-        spread_variance: σ_Z², the variance of the noise that spreads the latent. Never trained.
+        spread_variance: σ_Z², the variance of the noise that spreads the latent, in latent units squared; 1e-4 where
+            neither it nor ``spread_std`` is given. Never trained.
+        spread_std: σ_Z itself, in latent units, in place of its square.
         factor: builds the parametrisation of AAᵀ from the number of latent features D; one of the
             kinds of ``nflows_spread.factors``, by default the paper's.
         learn_mean: whether the prior has a mean m, 0 at the start. The paper's has none; then an
@@ -35,7 +41,8 @@ class DegenerateGaussian(Distribution):
 
     Raises:
         TypeError: ``shape`` is neither a size nor a sequence of sizes, or ``factor`` is built already.
-        ValueError: ``shape`` is empty or has an entry below 1, or ``spread_variance`` is not positive.
+        ValueError: ``shape`` is empty or has an entry below 1, ``spread_variance`` or ``spread_std`` is not positive,
+            or both are given.
 
     Example:
         >>> base = DegenerateGaussian([3])
@@ -49,7 +56,8 @@ class DegenerateGaussian(Distribution):
         self,
         shape: int | Sequence[int],
         *,
-        spread_variance: float = 1e-4,
+        spread_variance: float | None = None,
+        spread_std: float | None = None,
         factor: Callable[[int], Factor] = LowerTriangularFactor,
         learn_mean: bool = False,
     ) -> None:
@@ -57,12 +65,10 @@ class DegenerateGaussian(Distribution):
         self.shape = validation.shape("shape", shape)
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
-        variance = validation.positive("spread_variance", spread_variance)
+        variance = _variance_of(spread_variance, spread_std)
         self.features = math.prod(self.shape)
         # float64, so that a later .double() finds the value that was set and not its float32 rounding
         self.register_buffer("_spread_variance", torch.tensor(variance, dtype=torch.float64))
-        # a weight and weight · σ_x: averages of buffers, those from before training included, keep the quotient
-        self.register_buffer("_data_noise", torch.zeros(2, dtype=torch.float64))
         self.factor = factor(self.features)
         self.loc = nn.Parameter(torch.zeros(self.shape)) if learn_mean else None
 
@@ -76,27 +82,13 @@ class DegenerateGaussian(Distribution):
         cast(Tensor, self._spread_variance).fill_(validation.positive("spread_variance", value))
 
     @property
-    def data_noise(self) -> float | None:
-        """σ_x under which the prior was last trained, in data units, or None before training.
+    def spread_std(self) -> Tensor:
+        """σ_Z, the square root of ``spread_variance``, a scalar tensor in latent units. Assign to change both."""
+        return self.spread_variance.sqrt()
 
-        A record that travels with the parameters, because AAᵀ is the covariance of the latents of
-        *noisy* data and cannot be read without it. ``SpreadKLLoss`` owns the number and writes it here.
-        """
-        weight, weighted = cast(Tensor, self._data_noise).tolist()
-        return weighted / weight if weight > 0.0 else None
-
-    def record_data_noise(self, value: float) -> None:
-        """Remember the σ_x of the training step that is about to happen."""
-        record = cast(Tensor, self._data_noise)
-        record[0], record[1] = 1.0, value
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """As ``nn.Module`` does it; the record may be the single number, or NaN, of an older version."""
-        record = state_dict.get(f"{prefix}_data_noise")
-        if record is not None and record.dim() == 0:
-            known = torch.isfinite(record)
-            state_dict[f"{prefix}_data_noise"] = torch.stack([known.to(record), torch.where(known, record, 0.0)])
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    @spread_std.setter
+    def spread_std(self, value: float) -> None:
+        self.spread_variance = validation.positive("spread_std", value) ** 2
 
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.
@@ -104,7 +96,7 @@ class DegenerateGaussian(Distribution):
         ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
         """
         with torch.no_grad():
-            self.factor.observe(self.flatten(z))
+            self.factor.observe(self.flatten(z), self.spread_variance)
 
     def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussian:
         """A prior with the same mean, covariance and spread variance, and another kind of factor.
@@ -173,7 +165,7 @@ class DegenerateGaussian(Distribution):
     def spread(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """z̃ = z + σ_Z ε, ε ~ N(0, I), of the shape of ``z``: a sample of p(z̃ | z) (Algorithm 1)."""
         noise = torch.empty_like(validation.floating("z", z)).normal_(generator=generator)
-        return torch.addcmul(z, noise, self.spread_variance.sqrt().to(z.dtype))
+        return torch.addcmul(z, noise, self.spread_std.to(z.dtype))
 
     def sample(
         self,
@@ -207,7 +199,7 @@ class DegenerateGaussian(Distribution):
         draws = []
         for size in [chunk] * (total // chunk) + [total % chunk] * (total % chunk > 0):
             noise = torch.empty(size, root.shape[1], dtype=root.dtype, device=root.device).normal_(generator=generator)
-            with linalg.full_precision(noise):
+            with full_precision(noise):
                 draws.append(noise @ root.mT)
         samples = self.unflatten(torch.cat(draws))
         return samples if context is None else samples.unflatten(0, (len(context), num_samples))
@@ -237,7 +229,7 @@ class DegenerateGaussian(Distribution):
     def covariance(self) -> Tensor:
         """AAᵀ, shape (D, D), of the flattened latent; differentiable for factors that parametrise A itself."""
         factor = self.factor.matrix(self.spread_variance)
-        with linalg.full_precision(factor):
+        with full_precision(factor):
             return factor @ factor.mT
 
     def eigh(self) -> tuple[Tensor, Tensor]:
@@ -256,3 +248,14 @@ class DegenerateGaussian(Distribution):
     def eigenvectors(self) -> Tensor:
         """E, the eigenvectors of AAᵀ as columns in the order of ``eigenvalues``, shape (D, D), float64."""
         return self.eigh()[1]
+
+
+def _variance_of(variance: float | None, std: float | None) -> float:
+    """σ_Z² from whichever of the two is given."""
+    if variance is not None and std is not None:
+        raise ValueError(
+            f"either spread_variance or its root spread_std must be given, got both, {variance} and {std}; pass one"
+        )
+    if std is not None:
+        return validation.positive("spread_std", std) ** 2
+    return _SPREAD_VARIANCE if variance is None else validation.positive("spread_variance", variance)

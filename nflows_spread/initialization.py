@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.first_batch import (
@@ -19,6 +19,7 @@ from nflows_spread.hosts.first_batch import (
     starts_of_waiting_layers,
     waiting_layers_held,
 )
+from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
 
 _ROWS = 512
 
@@ -156,13 +157,13 @@ def initialize_prior(
         noisy = x[index] + noise * torch.empty_like(x[index]).normal_(generator=generator)
         z = encode(flow, noisy, None if context is None else context[index]).flatten(1).double()
         first += z.sum(0) / len(x)
-        second += linalg.second_moment_of(z) * (len(z) / len(x))
+        second += second_moment_of(z) * (len(z) / len(x))
     covariance = second if base.loc is None else second - torch.outer(first, first)
     shrunk = covariance * (len(x) / (len(x) + base.features))
     shrunk.diagonal().copy_(covariance.diagonal())
     if base.loc is not None:
         base.loc.copy_(first.view(base.shape))
-    root = torch.linalg.cholesky(linalg.add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
+    root = torch.linalg.cholesky(add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
     base.factor.assign(root, base.spread_variance)
 
 

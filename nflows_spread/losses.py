@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode_with_logabsdet
+from nflows_spread.linalg.entropy import kernel_negative_entropy
+from nflows_spread.linalg.torch_func import under_transforms
 
 _VOLUME_TOLERANCE = 1e-3
+"""The largest |log|det J||, in nats, of a flow that preserves volume up to rounding; float32 leaves some 1e-5."""
 
 
 class SpreadKLLoss(nn.Module):
@@ -29,9 +32,10 @@ class SpreadKLLoss(nn.Module):
 
     Args:
         flow: a flow whose base is a ``DegenerateGaussian``.
-        data_noise: σ_x, the standard deviation of the noise added to the data, in data units. Assign
-            to ``data_noise`` to change it, as a schedule does. It is one number for all features, so bring
-            columns of different units to one scale first.
+        data_noise: σ_x, the standard deviation of the noise added to the data, in data units; by default
+            what the base knows, or 0 where nobody has said. The base owns the number, so all losses of a flow
+            have the same. Assign to ``data_noise`` to change it, as a schedule does. It is one for all
+            features, so bring columns of different units to one scale first.
         entropy: add the paper's estimate of −H(Z_Q̃) (equation 39). The paper leaves it out; so does
             the default. The estimate is blind for small σ_Z.
         generator: source of both noises.
@@ -50,7 +54,7 @@ class SpreadKLLoss(nn.Module):
         self,
         flow: nn.Module,
         *,
-        data_noise: float = 0.0,
+        data_noise: float | None = None,
         entropy: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -64,7 +68,8 @@ class SpreadKLLoss(nn.Module):
         self.flow = flow
         self.entropy = entropy
         self.generator = generator
-        self.data_noise = data_noise
+        if data_noise is not None or base.data_noise is None:
+            base.data_noise = 0.0 if data_noise is None else data_noise
         self._may_warn = True
 
     @property
@@ -74,18 +79,25 @@ class SpreadKLLoss(nn.Module):
 
     @property
     def data_noise(self) -> float:
-        """σ_x, in data units."""
-        return self._data_noise
+        """σ_x, in data units: that of the base.
+
+        Raises:
+            ValueError: the base was put into the flow after this loss was built, and knows none.
+        """
+        return _noise_of(self.base)
 
     @data_noise.setter
     def data_noise(self, value: float) -> None:
-        self._data_noise = validation.non_negative("data_noise", value)
+        self.base.data_noise = value
 
-    def get_extra_state(self) -> dict[str, float]:
-        return {"data_noise": self.data_noise}
-
-    def set_extra_state(self, state: dict[str, float]) -> None:
-        self.data_noise = state["data_noise"]
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As ``nn.Module`` does it; what an older version kept of σ_x in the loss is given to the base."""
+        older = state_dict.pop(f"{prefix}_extra_state", None)
+        if older is not None:
+            for name in state_dict:
+                if name.startswith(f"{prefix}flow.") and name.endswith("._data_noise"):
+                    state_dict[name] = torch.tensor([1.0, older["data_noise"]], dtype=torch.float64)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The loss on a batch.
@@ -103,28 +115,26 @@ class SpreadKLLoss(nn.Module):
         """
         validation.points("x", x)
         base = self.base
-        z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x), context)
-        pure = linalg.under_transforms(z)  # of torch.func, in which nothing can be remembered
-        in_training = self.training and torch.is_grad_enabled() and not pure
-        if in_training:
+        noise = _noise_of(base)
+        z, logabsdet = encode_with_logabsdet(self.flow, self._noisy(x, noise), context)
+        pure = under_transforms(z)  # of torch.func, in which nothing can be remembered
+        if self.training and torch.is_grad_enabled() and not pure:
             base.observe(z)
         if not pure:
-            self._warn_without_minimum(logabsdet)
+            self._warn_without_minimum(logabsdet, noise)
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:
-            loss = loss + linalg.kernel_negative_entropy(z.flatten(1), base.spread_variance)
-        if in_training:
-            base.record_data_noise(self.data_noise)
+            loss = loss + kernel_negative_entropy(z.flatten(1), base.spread_variance)
         return loss
 
-    def _noisy(self, x: Tensor) -> Tensor:
-        if self.data_noise == 0.0:
+    def _noisy(self, x: Tensor, noise: float) -> Tensor:
+        if noise == 0.0:
             return x
-        return torch.add(x, torch.empty_like(x).normal_(generator=self.generator), alpha=self.data_noise)
+        return torch.add(x, torch.empty_like(x).normal_(generator=self.generator), alpha=noise)
 
-    def _warn_without_minimum(self, logabsdet: Tensor) -> None:
+    def _warn_without_minimum(self, logabsdet: Tensor, noise: float) -> None:
         """Warn, once in the life of this loss, when nothing bounds it from below."""
-        if not self._may_warn or self.data_noise > 0.0 or torch.compiler.is_compiling():
+        if not self._may_warn or noise > 0.0 or torch.compiler.is_compiling():
             return
         if float(logabsdet.detach().abs().max()) > _VOLUME_TOLERANCE:
             self._may_warn = False
@@ -133,3 +143,13 @@ class SpreadKLLoss(nn.Module):
                 "no minimum; set data_noise above 0, or use volume-preserving transforms",
                 stacklevel=5,  # the caller of this module, beyond forward and nn.Module's own two frames
             )
+
+
+def _noise_of(base: DegenerateGaussian) -> float:
+    noise = base.data_noise
+    if noise is None:
+        raise ValueError(
+            "the base of the flow must know data_noise, got one that was put in after the loss was built; "
+            "assign data_noise of the loss again"
+        )
+    return noise

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode
+from nflows_spread.linalg.autocast import full_precision
+from nflows_spread.linalg.dense import diagonal_log_prob
 
 
 def project(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
@@ -76,7 +78,7 @@ def manifold_log_prob(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor 
     variances, directions = _leading(base, rank)
     if float(variances[-1]) <= 0.0:
         raise ValueError(f"rank must be at most the rank of AAᵀ, {int((variances > 0.0).sum())}, got {rank}")
-    return linalg.diagonal_log_prob(_coordinates(_rows(flow, base, x, context), directions), variances)
+    return diagonal_log_prob(_coordinates(_rows(flow, base, x, context), directions), variances)
 
 
 def _rows(flow: nn.Module, base: DegenerateGaussian, x: Tensor, context: Tensor | None) -> Tensor:
@@ -86,7 +88,7 @@ def _rows(flow: nn.Module, base: DegenerateGaussian, x: Tensor, context: Tensor 
 
 def _coordinates(rows: Tensor, directions: Tensor) -> Tensor:
     """Rows (n, D) in directions (D, K), in the dtype of the rows."""
-    with linalg.full_precision(rows):
+    with full_precision(rows):
         return rows @ directions.to(rows.dtype)
 
 

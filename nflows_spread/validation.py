@@ -10,7 +10,7 @@ from typing import SupportsIndex, cast
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg import under_transforms
+from nflows_spread.linalg.torch_func import under_transforms
 
 
 def positive(name: str, value: float) -> float:

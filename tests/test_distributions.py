@@ -1,13 +1,11 @@
 import copy
 import inspect
-import math
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from nflows.distributions import Distribution, StandardNormal
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor
@@ -157,6 +155,17 @@ def test_samples_follow_the_device():
     assert DegenerateGaussian([3], learn_mean=True).to("meta").sample(4).device.type == "meta"
 
 
+def test_the_spread_is_set_by_its_variance_or_by_its_standard_deviation():
+    base = DegenerateGaussian([2], spread_std=0.03)
+    assert float(base.spread_variance) == 0.03**2
+    torch.testing.assert_close(float(base.spread_std), 0.03)
+    base.spread_std = 0.5
+    assert float(base.spread_variance) == 0.25
+    base.spread_variance = 0.04
+    assert float(base.spread_std) == 0.2
+    assert float(DegenerateGaussian([2]).spread_variance) == 1e-4
+
+
 def test_double_finds_the_spread_variance_that_was_set():
     assert float(DegenerateGaussian([2], spread_variance=1e-5).double().spread_variance) == 1e-5
 
@@ -164,7 +173,7 @@ def test_double_finds_the_spread_variance_that_was_set():
 @pytest.mark.parametrize("learn_mean", [False, True])
 def test_state_dict_copy_and_pickle_bring_everything_along(learn_mean):
     base = trained(learn_mean=learn_mean, spread_variance=3e-3)
-    base.record_data_noise(0.05)
+    base.data_noise = 0.05
     fresh = DegenerateGaussian([5], learn_mean=learn_mean).double()
     assert fresh.data_noise is None
     fresh.load_state_dict(base.state_dict())
@@ -174,33 +183,6 @@ def test_state_dict_copy_and_pickle_bring_everything_along(learn_mean):
         assert torch.equal(twin.log_prob(z), base.log_prob(z))
         assert twin.data_noise == 0.05
         assert float(twin.spread_variance) == 3e-3
-
-
-@pytest.mark.parametrize("steps_before", [0, 3])
-def test_an_average_of_buffers_keeps_the_record_of_the_data_noise(steps_before):
-    """Of a fresh prior too, which has no record yet: 0.1 and nothing averages to 0.1, and 0.1 and 0.3 to between."""
-    base = DegenerateGaussian([2])
-    for _ in range(steps_before):
-        base.record_data_noise(0.1)
-    ema = AveragedModel(base, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
-    ema.update_parameters(base)
-    assert ema.module.data_noise == (0.1 if steps_before else None)
-    for _ in range(3):
-        base.record_data_noise(0.1)
-        ema.update_parameters(base)
-    assert ema.module.data_noise == pytest.approx(0.1, rel=1e-12)
-    base.record_data_noise(0.3)
-    ema.update_parameters(base)
-    assert 0.1 < ema.module.data_noise < 0.3
-
-
-@pytest.mark.parametrize(("number", "expected"), [(math.nan, None), (0.0, 0.0), (0.07, 0.07)])
-def test_the_record_of_an_older_version_is_read(number, expected):
-    base = DegenerateGaussian([2])
-    state = base.state_dict()
-    state["_data_noise"] = torch.tensor(number, dtype=torch.float64)
-    base.load_state_dict(state)
-    assert base.data_noise == expected
 
 
 def test_the_spread_variance_is_no_parameter_and_can_be_assigned():

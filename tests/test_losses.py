@@ -12,7 +12,7 @@ from nflows.transforms import PointwiseAffineTransform
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
-from support import assert_same_state, kernel_entropy, randomize, refused
+from support import kernel_entropy, randomize, refused
 from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
@@ -124,28 +124,6 @@ def test_it_still_warns_when_the_noise_is_annealed_to_nothing():
     objective.data_noise = 0.0
     with pytest.warns(UserWarning, match=WARNING):
         objective(x)
-
-
-def test_the_base_remembers_the_noise_of_training_and_not_of_evaluation():
-    flow = coupling_flow(FEATURES, layers=2)
-    objective, x = SpreadKLLoss(flow, data_noise=0.2), curve(10)
-    with torch.no_grad():
-        objective(x)
-    objective.eval()(x)
-    assert base_of(flow).data_noise is None
-    objective.train()(x)
-    assert base_of(flow).data_noise == 0.2
-    objective.data_noise = 0.1
-    objective(x)
-    assert base_of(flow).data_noise == 0.1
-
-
-def test_data_noise_travels_with_the_state_dict():
-    source = SpreadKLLoss(randomize(coupling_flow(FEATURES, layers=2)), data_noise=0.25)
-    target = SpreadKLLoss(coupling_flow(FEATURES, layers=2))
-    target.load_state_dict(source.state_dict())
-    assert target.data_noise == 0.25
-    assert_same_state(target.state_dict(), source.state_dict())
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])

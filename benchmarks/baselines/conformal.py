@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import orthogonal
 
-from nflows_spread import linalg
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.transforms import ExplicitActNorm
 
 
@@ -49,7 +50,7 @@ class OrthogonalConvolution(Transform):
     def initialize(self, inputs: Tensor) -> None:
         """Turn patches of these images into their principal coordinates, largest variance first."""
         patches = F.pixel_unshuffle(inputs, self.size).movedim(1, -1).flatten(0, 2)
-        vectors = linalg.eigh_descending(linalg.covariance_of(patches))[1]
+        vectors = eigh_descending(covariance_of(patches))[1]
         self.turn.weight = vectors.mT.to(inputs.dtype)
 
 

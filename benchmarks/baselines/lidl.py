@@ -19,7 +19,7 @@ from torch import Tensor
 
 from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.fixed_prior import NegativeLogLikelihood
-from nflows_spread.linalg.spectra import root_mean_variance
+from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import StopOnHeldOutLoss
 

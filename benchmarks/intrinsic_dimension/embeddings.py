@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from intrinsic_dimension.manifolds import Draw, EmbeddedManifold, uniform
-from nflows_spread.linalg.spectra import root_mean_variance
+from nflows_spread.linalg.moments import root_mean_variance
 
 Map = Callable[[Tensor], Tensor]
 

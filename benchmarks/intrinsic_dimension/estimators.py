@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from intrinsic_dimension.problems import Array
-from nflows_spread.linalg import nearest_neighbours
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _NEIGHBOURS = 100
 _LPCA_POINTS = 200

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
-from nflows_spread.linalg import nearest_neighbours
+from nflows_spread.linalg.distances import nearest_neighbours
 from paper.sample_quality.quality import Judge
 
 _TRAINING_POINTS = 10_000

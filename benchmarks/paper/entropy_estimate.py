@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from nflows_spread import SpreadKLLoss, encode, linalg
+from nflows_spread import SpreadKLLoss, encode
+from nflows_spread.linalg.entropy import kernel_negative_entropy
 from nflows_spread.training import TrainingState
 from paper.results import Outcome
 
@@ -54,7 +55,7 @@ def scale_response(latents: Tensor, spread_variance: Tensor) -> float:
     """d H / d log s of the estimate at s · z, s = 1, for latents (n, D)."""
     log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
     scaled = log_scale.exp() * latents.double()
-    (slope,) = torch.autograd.grad(-linalg.kernel_negative_entropy(scaled, spread_variance), log_scale)
+    (slope,) = torch.autograd.grad(-kernel_negative_entropy(scaled, spread_variance), log_scale)
     return float(slope)
 
 
@@ -94,7 +95,7 @@ def finding(figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> 
 
 def _above_floor(latents: Tensor, spread_variance: Tensor) -> float:
     floor = 0.5 * latents.shape[1] * math.log(2.0 * math.pi * float(spread_variance))
-    return -float(linalg.kernel_negative_entropy(latents.double(), spread_variance)) - floor
+    return -float(kernel_negative_entropy(latents.double(), spread_variance)) - floor
 
 
 def _ceiling(axes: Axes) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare
-from nflows_spread.linalg import distances_between
+from nflows_spread.linalg.distances import distances_between
 from paper.results import Measure, Outcome
 
 _COMPARED = 1000

@@ -9,8 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nflows_spread import IntrinsicDimension, encode, linalg, project, sample, spectrum
+from nflows_spread import IntrinsicDimension, encode, project, sample, spectrum
 from nflows_spread.dimension.rules import Spectrum, decide
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of
 from paper.data_sets import Task
 from paper.grids import Grid, grid_for
 from paper.settings import Settings
@@ -101,7 +103,7 @@ class Outcome:
         """
         if not self.settings.fixed_prior:
             return project(self.trained.flow, self.task.held_out.x, rank=min(2, self.rank))
-        vectors = linalg.eigh_descending(linalg.covariance_of(self.latents))[1]
+        vectors = eigh_descending(covariance_of(self.latents))[1]
         return self.latents @ vectors[:, : min(2, self.rank)].to(self.latents.dtype)
 
     @cached_property

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg
 from nflows_spread.datasets.optional import sklearn_datasets
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _SEGMENTS = 4000
 
@@ -186,7 +186,7 @@ def _nearest_on_curve(x: Tensor, parameter: Tensor, vertices: Tensor) -> Tensor:
     The curve runs straight from vertex to vertex, (m, D), and the parameter, (m,), is linear between
     them; the nearest point lies on one of the two segments at the nearest vertex.
     """
-    vertex = linalg.nearest_neighbours(x, vertices, 1).indices.squeeze(1)
+    vertex = nearest_neighbours(x, vertices, 1).indices.squeeze(1)
     segments = torch.stack([vertex - 1, vertex], dim=1).clamp(0, len(vertices) - 2)
     start, step = vertices[segments], vertices[segments + 1] - vertices[segments]
     offset = x.unsqueeze(1) - start

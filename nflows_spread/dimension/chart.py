@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.hosts import base_of
+from nflows_spread.linalg.signal_to_noise import generalised_eigh
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,6 @@ def chart_of(flow: nn.Module, x: Tensor, *, data_noise: float, generator: torch.
     base = base_of(flow)
     latents = Latents(flow, base, x, None, validation.positive("data_noise", data_noise), generator)
     mean, covariance, response = latents.moments_and_response()
-    values, vectors = linalg.generalised_eigh(covariance, response)
+    values, vectors = generalised_eigh(covariance, response)
     directions = vectors / values.sqrt()
     return Chart(mean=mean, directions=directions, inverse=directions.mT @ covariance, dtype=x.dtype)

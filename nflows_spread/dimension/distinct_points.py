@@ -11,8 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
+from nflows_spread.linalg.distances import nearest_neighbours
 
 FEWEST_POINTS = 50
 """Distinct points, at the least: a choice, a few more than the 40 neighbours that are asked about."""
@@ -96,7 +97,7 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
     """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
-    distances, neighbours = linalg.nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
+    distances, neighbours = nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
     logs = distances.log()
     for j in range(1, _COMPARED):
         near = _improbably_near(logs, j).nonzero().squeeze(1)

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg
 from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _LOCAL = 20
 """The neighbours that tell the local dimension: a choice, one of the numbers of neighbours of the estimates."""
@@ -80,7 +80,7 @@ def jittered(points: Tensor, dimension: int, generator: torch.Generator | None) 
         dimension: K, as the farther neighbours have it.
         generator: source of the steps and of the order.
     """
-    neighbours = linalg.nearest_neighbours(points, points, 2 * dimension, skip_equal=True).indices
+    neighbours = nearest_neighbours(points, points, 2 * dimension, skip_equal=True).indices
     weights = torch.empty(*neighbours.shape, 1, dtype=points.dtype, device=points.device).normal_(generator=generator)
     moved = points + _JITTER * (weights * (points[neighbours] - points.unsqueeze(1))).sum(1)
     return moved[torch.randperm(len(points), generator=generator).to(points.device)]
@@ -101,7 +101,7 @@ def along_a_path(x: Tensor) -> bool:
     steps = steps[moving][: _PATH_ROWS - 1].double()
     if len(steps) <= 2 * _STEPS_BESIDE:
         return False
-    distances, nearest = linalg.nearest_neighbours(part, part, 3, skip_equal=True)
+    distances, nearest = nearest_neighbours(part, part, 3, skip_equal=True)
     beside = (nearest - torch.arange(len(part), device=x.device).unsqueeze(1)).abs() == 1
     following = distances.where(beside, math.inf).amin(1) < _NEARER * distances.where(~beside, math.inf).amin(1)
     smooth = float(steps.log().diff().abs().median()) < _SMOOTH

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.precision import Encoder
-from nflows_spread.linalg.spectra import root_mean_variance
+from nflows_spread.linalg.moments import root_mean_variance, second_moment_of
 
 _LARGE = 128
 """The number of features beyond which few pairs do: a choice, as there many cost more than a training step."""
@@ -66,7 +66,7 @@ class Latents:
         for noisy, index in self._noisy(self.rows):
             z = self._encode(noisy, index) - origin  # so that a large offset costs no digits
             first += z.sum(0) / self.rows
-            second += linalg.second_moment_of(z) * (len(z) / self.rows)
+            second += second_moment_of(z) * (len(z) / self.rows)
             if len(kept) < limit:
                 kept = torch.cat([kept, z])[:limit]
         return second - torch.outer(first, first), kept - first
@@ -82,7 +82,7 @@ class Latents:
         response = self._zeros(self.features, self.features)
         for upper, lower in self._pairs(self.pairs):
             half = 0.5 * (upper - lower) / self._pair_step
-            response += linalg.second_moment_of(half) * (len(half) / self.pairs)
+            response += second_moment_of(half) * (len(half) / self.pairs)
         return response
 
     def jacobians(self, points: int) -> Tensor:
@@ -112,8 +112,8 @@ class Latents:
         for upper, lower in self._pairs(self.pairs):
             middle, half = 0.5 * (upper + lower) - origin, 0.5 * (upper - lower)
             first += middle.sum(0) / self.pairs
-            second += linalg.second_moment_of(middle) * (len(middle) / self.pairs)
-            response += linalg.second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
+            second += second_moment_of(middle) * (len(middle) / self.pairs)
+            response += second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 

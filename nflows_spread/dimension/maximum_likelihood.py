@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from nflows_spread import linalg
+from nflows_spread.linalg.distances import nearest_neighbours
 
 NEIGHBOURS = (3, 5, 10, 20, 40)
 """The numbers of neighbours k for which there is an estimate each: about doubling, a choice; not measured."""
@@ -28,7 +28,7 @@ near to each other in the tests."""
 
 def log_distances(points: Tensor) -> Tensor:
     """Logarithms of the distances of up to 2 000 points to their nearest neighbours among all, (m, 40), from (n, D)."""
-    return linalg.nearest_neighbours(points[:_QUERIES], points, max(NEIGHBOURS), skip_equal=True).distances.log()
+    return nearest_neighbours(points[:_QUERIES], points, max(NEIGHBOURS), skip_equal=True).distances.log()
 
 
 def inverse_dimensions(logs: Tensor, k: int) -> Tensor:

@@ -8,10 +8,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibration_curve
 from nflows_spread.dimension.distinct_points import without_repeats
 from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, inverse_dimensions
+from nflows_spread.linalg.distances import nearest_neighbours
 
 _LOCAL = 20
 """The neighbours of an estimate, and of its average, one of ``NEIGHBOURS``. A choice, with which two unions of pieces
@@ -91,5 +92,5 @@ def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
 
 def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
-    nearest = linalg.nearest_neighbours(points, data, _LOCAL, skip_equal=True)
+    nearest = nearest_neighbours(points, data, _LOCAL, skip_equal=True)
     return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices

@@ -5,10 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.dimension.latents import Latents, without_wishart_bias
 from nflows_spread.dimension.spectra import MOST_FEATURES_OF_JACOBIANS
 from nflows_spread.hosts import base_of
+from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
+from nflows_spread.linalg.signal_to_noise import (
+    generalised_eigh,
+    log_pointwise_signal_to_noise,
+    low_rank_generalised_eigenvalues,
+)
 
 _POINTS = 256
 """Points whose latents are taken, at most: a choice, for time."""
@@ -58,13 +64,13 @@ def quick_signal_to_noise(
     if latents.features <= MOST_FEATURES_OF_JACOBIANS:
         jacobians = latents.jacobians(_JACOBIANS)
         response = (jacobians @ jacobians.mT).mean(0)
-        signal = linalg.add_to_diagonal(linalg.second_moment_of(points) + noise * response, added)
-        return linalg.log_pointwise_signal_to_noise(signal, jacobians).mean(0).exp()
+        signal = add_to_diagonal(second_moment_of(points) + noise * response, added)
+        return log_pointwise_signal_to_noise(signal, jacobians).mean(0).exp()
     latents.pairs = int(_RESPONSES_PER_FEATURE * latents.features)
     response = latents.response()
     if added > 0.0:
-        signal = linalg.add_to_diagonal(linalg.second_moment_of(points), added)
-        found = linalg.generalised_eigh(signal, response)[0]
+        signal = add_to_diagonal(second_moment_of(points), added)
+        found = generalised_eigh(signal, response)[0]
     else:
-        found = noise + linalg.low_rank_generalised_eigenvalues(points.mT / len(points) ** 0.5, response)
+        found = noise + low_rank_generalised_eigenvalues(points.mT / len(points) ** 0.5, response)
     return without_wishart_bias(found, noise=noise, rows=latents.pairs)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
+from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.dimension.standard_errors import relative_errors
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, variances_of_base
+from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
+from nflows_spread.linalg.signal_to_noise import generalised_eigh, log_pointwise_signal_to_noise
 
 _MANY_JACOBIANS, MOST_FEATURES_OF_JACOBIANS = 128, 1024
 """The numbers of features up to which there are many Jacobians, and any: a choice, for time; see ``spectrum``."""
@@ -49,7 +52,7 @@ def spectrum(
         flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
         context: conditioning inputs, one row for each row of ``x``.
-        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        data_noise: σ_x, in data units; by default what the base is trained with.
         jacobians: at how many points to take J, up to 1024 features; fewer for a quick check, or 0 for N from random
             directions, as beyond 1024 features, at a tenth of the cost at a thousand.
         generator: source of the noise and the directions.
@@ -58,6 +61,9 @@ def spectrum(
         TypeError: ``x`` is not of a floating dtype, or the base is of another kind.
         ValueError: ``x`` has fewer than two rows or is not finite, ``data_noise`` is negative, or the latents'
             covariance is singular.
+
+    Warns:
+        UserWarning: ``data_noise`` is not given and the base does not know it; 0 is taken.
     """
     validation.two_points("x", x)
     base = base_of(flow)
@@ -67,7 +73,7 @@ def spectrum(
             f"the base of the flow must be a DegenerateGaussian or StandardNormal (in normflows: DiagGaussian), "
             f"got {type(base).__name__}"
         )
-    noise = _data_noise(base, data_noise)
+    noise = data_noise_of(base, data_noise)
     latents = Latents(flow, base, x, context, noise, generator)
     spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
@@ -76,17 +82,17 @@ def spectrum(
     points = points if jacobians is None else validation.non_negative_int("jacobians", jacobians)
     if latents.features <= MOST_FEATURES_OF_JACOBIANS and points > 0:
         covariance, centred = latents.covariance()
-        signal, responses = linalg.add_to_diagonal(covariance, added), latents.jacobians(points)
-        logs = linalg.log_pointwise_signal_to_noise(signal, responses)
+        signal, responses = add_to_diagonal(covariance, added), latents.jacobians(points)
+        logs = log_pointwise_signal_to_noise(signal, responses)
         signal_to_noise = logs.mean(0).exp()
         # S varies with the points, and J from point to point
-        response = linalg.second_moment_of(responses.mT.flatten(0, 1))
-        _, vectors = linalg.generalised_eigh(response, signal)  # vᵀSv = 1: S is known to have a root
+        response = second_moment_of(responses.mT.flatten(0, 1))
+        _, vectors = generalised_eigh(response, signal)  # vᵀSv = 1: S is known to have a root
         of_signal = relative_errors((centred @ vectors.flip(1)).square(), points=len(x))
         errors = (logs.var(0, correction=min(1, len(logs) - 1)) / len(logs) + of_signal.square()).sqrt()
     else:
         _, covariance, response = latents.moments_and_response()
-        signal_to_noise, vectors = linalg.generalised_eigh(linalg.add_to_diagonal(covariance, added), response)
+        signal_to_noise, vectors = generalised_eigh(add_to_diagonal(covariance, added), response)
         powers, responses = latents.powers(vectors)  # vᵀNv = 1, so that vᵀSv = μ
         scale = signal_to_noise.clamp_min(torch.finfo(torch.float64).tiny)
         errors = relative_errors(
@@ -125,7 +131,7 @@ def pointwise_spectrum(
         flow: a flow whose base is Gaussian, as for ``spectrum``.
         x: points, shape (n, ...); all Jacobians are held at once.
         data: data that the flow was trained on, for S, the covariance of the noisy latents; by default ``x``.
-        data_noise: σ_x, in data units; by default what the base was last trained with, or 0.
+        data_noise: σ_x, in data units; by default what the base is trained with.
         generator: source of the noise behind S.
 
     Returns:
@@ -133,14 +139,17 @@ def pointwise_spectrum(
 
     Raises:
         TypeError, ValueError: as for ``spectrum``.
+
+    Warns:
+        UserWarning: as for ``spectrum``.
     """
     base = base_of(flow)
-    noise = _data_noise(base, data_noise)
+    noise = data_noise_of(base, data_noise)
     all_of_it = validation.points("x", x) if data is None else validation.points("data", data)
     signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()[0]
     here = Latents(flow, base, x, None, 0.0, generator)
     here.step = max(_STEP_OF_NOISE * noise, here.step)
-    return linalg.log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
+    return log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
 
 
 def intrinsic_dimension(
@@ -159,9 +168,3 @@ def intrinsic_dimension(
     ``spectrum``; an unknown rule is a ``ValueError``.
     """
     return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)
-
-
-def _data_noise(base: nn.Module, given: float | None) -> float:
-    if given is not None:
-        return validation.non_negative("data_noise", given)
-    return (base.data_noise or 0.0) if isinstance(base, DegenerateGaussian) else 0.0

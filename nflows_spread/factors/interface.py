@@ -1,4 +1,4 @@
-"""What every kind of factor answers."""
+"""The interface of covariance parametrisations: what ``DegenerateGaussian`` asks a factor of AAᵀ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Factor(Protocol):
-    """The seam for kinds of factor.
+    """The interface of covariance parametrisations.
 
     A factor is an ``nn.Module`` built from the number of latent features D, with at least one
     parameter or buffer, the first of which says in which dtype A is. ``DegenerateGaussian`` asks it
@@ -31,8 +31,11 @@ class Factor(Protocol):
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
         """Take on the covariance RRᵀ of a root R of shape (D, r), or the nearest that this kind can represent."""
 
-    def observe(self, z: Tensor) -> None:
-        """See the latents (n, D) of a training step, before the spread noise. Most kinds have no use for it."""
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
+        """See the latents (n, D) of a training step, before the spread noise. Most kinds have no use for it.
+
+        All that a factor changes by itself, it changes here: ``log_prob`` leaves every buffer as it is.
+        """
 
     def options(self) -> dict[str, float]:
         """The keyword arguments, beyond ``features``, with which this factor was built."""

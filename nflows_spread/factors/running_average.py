@@ -9,8 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor, distributed, nn
 
-from nflows_spread import linalg, validation
-from nflows_spread.factors.memory import decomposed
+from nflows_spread import validation
+from nflows_spread.factors.cache import cached_eigh
+from nflows_spread.linalg.dense import covariance_cholesky, covariance_log_prob, log_prob_from_cholesky
+from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
+from nflows_spread.linalg.moments import average_in, second_moment_of
+from nflows_spread.linalg.torch_func import under_transforms
 
 
 class RunningAverageFactor(nn.Module):
@@ -32,8 +36,9 @@ class RunningAverageFactor(nn.Module):
     From some hundred features on most of a step goes into one Cholesky decomposition of the average, which in
     so short a time hardly changes. With a ``lag`` the density in training mode is that of the average at the last
     decomposition, and there is a new one as soon as the latents that came since weigh more than the lag: with
-    0.04 every fifth step at the default decay, and every step at first. The average itself, all that is read off
-    it, and the density in evaluation mode never lag.
+    0.04 every fifth step at the default decay, and every step at first. It is ``observe`` that decomposes; to ask for
+    a density changes nothing. The average itself, all that is read off it, and the density in evaluation mode never
+    lag.
 
     Args:
         features: D.
@@ -76,27 +81,30 @@ class RunningAverageFactor(nn.Module):
         return (vectors * values.sqrt()).to(self.rate.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        if self.lag == 0.0 or not self.training or linalg.under_transforms(z, self.second_moment, spread_variance):
-            return linalg.covariance_log_prob(z, self.second_moment, spread_variance)
-        return linalg.log_prob_from_cholesky(z, self._recent_cholesky(spread_variance))
+        if self.lag == 0.0 or not self.training or under_transforms(z, self.second_moment, spread_variance):
+            return covariance_log_prob(z, self.second_moment, spread_variance)
+        if self._outdated(spread_variance):  # asked between training steps, whose ``observe`` alone may keep a new one
+            return covariance_log_prob(z, self.second_moment, spread_variance)
+        return log_prob_from_cholesky(z, self.cholesky)
 
-    def _recent_cholesky(self, spread_variance: Tensor) -> Tensor:
-        """That of the average at the last decomposition, which is made anew where it lags too far behind."""
-        if float(self.unseen) > self.lag or float(self.decomposed_at) != float(spread_variance):
-            self.cholesky = linalg.covariance_cholesky(
-                self.second_moment, spread_variance
-            )  # graphs may hold the old one
+    def _outdated(self, spread_variance: Tensor) -> bool:
+        """Whether the last decomposition lags too far behind the average, or is of another spread variance."""
+        return float(self.unseen) > self.lag or float(self.decomposed_at) != float(spread_variance)
+
+    def _decompose_if_outdated(self, spread_variance: Tensor) -> None:
+        if self.lag > 0.0 and self.training and self._outdated(spread_variance):
+            # a new tensor: graphs may hold the old one
+            self.cholesky = covariance_cholesky(self.second_moment, spread_variance)
             self.unseen.zero_()
             self.decomposed_at.copy_(spread_variance)
-        return self.cholesky
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: linalg.eigh_descending(self.second_moment), self.second_moment)
+        return cached_eigh(self, lambda: eigh_descending(self.second_moment), self.second_moment)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
-        return linalg.eigenvalues_descending(self.second_moment)
+        return eigenvalues_descending(self.second_moment)
 
     @torch.no_grad()
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
@@ -107,19 +115,23 @@ class RunningAverageFactor(nn.Module):
             self.unseen.fill_(1.0)
 
     @torch.no_grad()
-    def observe(self, z: Tensor) -> None:
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
+        self._average(z)
+        self._decompose_if_outdated(spread_variance)
+
+    def _average(self, z: Tensor) -> None:
         among_others = not self._alone and _processes() > 1
         if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
             z = z.double()
             if validation.all_finite(z):
                 before = float(self.rate)
                 rate = max(before / (1.0 + before), 1.0 - self.decay)
-                linalg.average_in(self.second_moment, z, rate)
+                average_in(self.second_moment, z, rate)
                 self.rate.fill_(rate)
                 self._count(self.rate)
             return
         seen = torch.isfinite(z).all()
-        moment = linalg.second_moment_of(torch.where(seen, z, 0.0))
+        moment = second_moment_of(torch.where(seen, z, 0.0))
         if among_others:
             moment, seen = _mean_over_processes(moment, seen * len(z))
         now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self.decay)

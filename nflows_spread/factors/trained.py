@@ -8,8 +8,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
-from nflows_spread.factors.memory import decomposed
+from nflows_spread import validation
+from nflows_spread.factors.cache import cached_eigh
+from nflows_spread.linalg.cholesky import cholesky_entries_of, cholesky_log_prob, covariance_from_cholesky
+from nflows_spread.linalg.dense import spread_log_prob
+from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending, factor_eigh
+from nflows_spread.linalg.low_rank import low_rank_eigenvalues, low_rank_eigh, low_rank_log_prob, low_rank_of
+from nflows_spread.linalg.spread import lower_factor_of
 
 
 class _Trained(nn.Module):
@@ -17,7 +22,7 @@ class _Trained(nn.Module):
 
     entries: nn.Parameter
 
-    def observe(self, z: Tensor) -> None:
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
         pass
 
     def options(self) -> dict[str, float]:
@@ -43,19 +48,19 @@ class LowerTriangularFactor(_Trained):
         return self.entries.tril()
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        return linalg.spread_log_prob(z, self.entries, spread_variance)
+        return spread_log_prob(z, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: linalg.factor_eigh(self.matrix(spread_variance)), self.entries)
+        return cached_eigh(self, lambda: factor_eigh(self.matrix(spread_variance)), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
         a = self.matrix(spread_variance).double()
-        return linalg.eigenvalues_descending(a @ a.mT)
+        return eigenvalues_descending(a @ a.mT)
 
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
-        self._set(linalg.lower_factor_of(root.detach()))
+        self._set(lower_factor_of(root.detach()))
 
 
 class SpreadCholeskyFactor(_Trained):
@@ -84,21 +89,21 @@ class SpreadCholeskyFactor(_Trained):
         return (vectors * values.sqrt()).to(self.entries.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        return linalg.cholesky_log_prob(z, self.entries, spread_variance)
+        return cholesky_log_prob(z, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
         def compute() -> tuple[Tensor, Tensor]:
-            return linalg.eigh_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+            return eigh_descending(covariance_from_cholesky(self.entries, spread_variance))
 
-        return decomposed(self, compute, self.entries, spread_variance)
+        return cached_eigh(self, compute, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
-        return linalg.eigenvalues_descending(linalg.covariance_from_cholesky(self.entries, spread_variance))
+        return eigenvalues_descending(covariance_from_cholesky(self.entries, spread_variance))
 
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
-        self._set(linalg.cholesky_entries_of(root.detach(), spread_variance))
+        self._set(cholesky_entries_of(root.detach(), spread_variance))
 
 
 class LowRankFactor(_Trained):
@@ -130,18 +135,18 @@ class LowRankFactor(_Trained):
         return self.entries.clone()  # what a caller does with it must not move the prior
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
-        return linalg.low_rank_log_prob(z, self.entries, spread_variance)
+        return low_rank_log_prob(z, self.entries, spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return decomposed(self, lambda: linalg.low_rank_eigh(self.entries), self.entries)
+        return cached_eigh(self, lambda: low_rank_eigh(self.entries), self.entries)
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
-        return linalg.low_rank_eigenvalues(self.entries)
+        return low_rank_eigenvalues(self.entries)
 
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
-        self._set(linalg.low_rank_of(root.detach(), self.entries.shape[1]))
+        self._set(low_rank_of(root.detach(), self.entries.shape[1]))
 
     def options(self) -> dict[str, float]:
         return {"rank": self.entries.shape[1]}

@@ -1,4 +1,4 @@
-"""Arithmetic that ``torch.autocast`` leaves alone: a map that rounds to 8 bits has no inverse, and no density."""
+"""Mixed precision switched off for the flow's own arithmetic: a map that rounds to 8 bits has no inverse."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def under_autocast(inputs: Tensor) -> bool:
-    """Whether ``torch.autocast`` reigns where the inputs are; not every device has it."""
+    """Whether ``torch.autocast`` is on for the device of the inputs; not every device has it."""
     place = inputs.device.type
     return torch.amp.is_autocast_available(place) and torch.is_autocast_enabled(place)
 
 
 def full_precision(inputs: Tensor) -> AbstractContextManager[object]:
-    """The dtype of the inputs and parameters inside, also where ``torch.autocast`` reigns outside."""
+    """A context without ``torch.autocast``, in which inputs and parameters keep their dtype."""
     return torch.autocast(inputs.device.type, enabled=False) if under_autocast(inputs) else nullcontext()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spread import log_prob_of_whitened, spread_cholesky
-from nflows_spread.linalg.transformed import plain_log_prob_from_cholesky, under_transforms
+from nflows_spread.linalg.torch_func import plain_log_prob_from_cholesky, under_transforms
 from nflows_spread.linalg.triangular import in_double, lower_product, solve_lower, solve_lower_transposed
 
 

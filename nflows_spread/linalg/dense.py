@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.eigen import positive_root
 from nflows_spread.linalg.small import SMALL, small_log_prob
-from nflows_spread.linalg.spectra import positive_root
 from nflows_spread.linalg.spread import (
+    LOG_2PI,
     cholesky_by_qr,
     cholesky_of,
     cholesky_or_qr,
@@ -18,7 +19,7 @@ from nflows_spread.linalg.spread import (
     spread_cholesky,
     spread_gradients,
 )
-from nflows_spread.linalg.transformed import plain_log_prob, plain_log_prob_from_cholesky, under_transforms
+from nflows_spread.linalg.torch_func import plain_log_prob, plain_log_prob_from_cholesky, under_transforms
 from nflows_spread.linalg.triangular import lower_cholesky_solve, lower_double, lower_gram, lower_product
 
 
@@ -122,3 +123,9 @@ class _LogProbFromCholesky(torch.autograd.Function):
             whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
         y = torch.linalg.solve_triangular(cholesky.mT, whitened * -grad_outputs[0], upper=True)
         return y.mT.type_as(z), None
+
+
+def diagonal_log_prob(z: Tensor, variances: Tensor) -> Tensor:
+    """log N(z; 0, diag(variances)) for points of shape (n, K) and variances of shape (K,)."""
+    z64, v64 = z.double(), variances.double()
+    return (-0.5 * (z64.square() / v64 + v64.log() + LOG_2PI).sum(1)).to(z.dtype)

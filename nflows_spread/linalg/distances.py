@@ -14,11 +14,22 @@ import torch
 from torch import Tensor
 
 _DIFFERENCES, _PRODUCTS = "donot_use_mm_for_euclid_dist", "use_mm_for_euclid_dist"
-_FEW_FEATURES = 32  # up to which differences cost no more than products
-_CANCELLED = 1e-6  # squared distances below this share of |a|² are taken again: the others are right to 1e-9
-_MANY = 16  # differences for all pairs of a block cost less than for one in so many, one by one
+"""The two ways of ``torch.cdist``, by its own names."""
+
+_FEW_FEATURES = 32
+"""The number of features up to which differences cost no more than products, by measurement."""
+
+_CANCELLED = 1e-6
+"""Squared distances below this share of |a|² are taken again; of the others float64 leaves 1e-9."""
+
+_MANY = 16
+"""Differences for all pairs of a block cost less than one by one for one pair in so many, by measurement."""
+
 _FOR_CENTER = 1000
-_ENTRIES, _ROWS = 2**21, 2**16  # of a block, and of the set at a time
+"""Rows, about, whose mean is the centre, which decides what is fast and not what is right."""
+
+_ENTRIES, _ROWS = 2**21, 2**16
+"""Numbers of a block, 16 MB in float64, and rows of the set at a time."""
 
 
 class Neighbours(NamedTuple):

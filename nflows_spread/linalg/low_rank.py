@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.eigen import factor_eigh, with_fixed_signs
 from nflows_spread.linalg.small import SMALL, small_log_prob
-from nflows_spread.linalg.spectra import factor_eigh, with_fixed_signs
 from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
-from nflows_spread.linalg.transformed import plain_log_prob, under_transforms
+from nflows_spread.linalg.torch_func import plain_log_prob, under_transforms
 
 
 def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_gradients
-from nflows_spread.linalg.transformed import under_transforms
+from nflows_spread.linalg.torch_func import under_transforms
 
 SMALL = 32
-"""Up to so many features this file's way is the fastest for every kind of A."""
+"""The number of features D up to which these densities are the fastest for every kind of A, by measurement."""
 
 
 def small_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor, *, lower: bool) -> Tensor:

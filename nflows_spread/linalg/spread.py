@@ -10,11 +10,8 @@ from torch import Tensor
 
 LOG_2PI = math.log(2.0 * math.pi)
 
-
-def spread_covariance(factor: Tensor, spread_variance: Tensor) -> Tensor:
-    """AAᵀ + σ_Z² I in float64, shape (D, D), for any A of shape (D, r)."""
-    a = factor.double()
-    return plus_noise(a @ a.mT, spread_variance)
+_LARGEST_RATIO = 1e3
+"""The norm of L over its smallest diagonal entry up to which the sum is formed; its square, six digits, is lost."""
 
 
 def spread_cholesky(factor: Tensor, spread_variance: Tensor) -> Tensor:
@@ -78,7 +75,7 @@ def plus_noise(gram: Tensor, spread_variance: Tensor) -> Tensor:
 
 def _keeps_flat_directions(cholesky: Tensor) -> bool:
     """Whether ‖L‖² times the float64 resolution, the error of the sum, is small against its flattest direction."""
-    return bool(cholesky.norm() <= 1e3 * cholesky.diagonal().min())
+    return bool(cholesky.norm() <= _LARGEST_RATIO * cholesky.diagonal().min())
 
 
 def spread_solve(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:

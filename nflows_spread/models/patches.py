@@ -9,9 +9,11 @@ import torch
 from nflows.transforms import CompositeTransform, SqueezeTransform
 from torch import Tensor, nn
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
 from nflows_spread.hosts.first_batch import Starts, starts_of_waiting_layers
 from nflows_spread.initialization import set_from_data
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
 from nflows_spread.transforms.normalization import varies
@@ -65,7 +67,7 @@ def _starts(block: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor], No
 
 def _decorrelate(step: GlowStep, inputs: Tensor, *, coarse_first: bool) -> None:
     rows = inputs.movedim(1, -1).flatten(0, 2)
-    directions = linalg.eigh_descending(linalg.covariance_of(rows))[1].mT
+    directions = eigh_descending(covariance_of(rows))[1].mT
     step.actnorm.log_scale.zero_()
     step.actnorm.shift.copy_(-rows.mean(0))
     step.convolution.assign(directions if coarse_first else directions.flip(0))

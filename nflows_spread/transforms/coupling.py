@@ -10,7 +10,7 @@ import torch
 from nflows.transforms import AffineCouplingTransform
 from torch import Tensor, nn
 
-from nflows_spread.linalg import under_autocast
+from nflows_spread.linalg.autocast import under_autocast
 
 Centring = Literal["features", "channels"]
 _LOG2_E = 1.0 / math.log(2.0)

@@ -10,7 +10,7 @@ from nflows.transforms.linear import Linear
 from torch import Tensor
 from torch.nn import functional as F
 
-from nflows_spread.linalg import full_precision
+from nflows_spread.linalg.autocast import full_precision
 
 _ORTHOGONAL = 1e-4
 

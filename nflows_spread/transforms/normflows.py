@@ -15,7 +15,7 @@ from normflows.flows import AffineConstFlow, AffineCoupling, Flow, Invertible1x1
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nflows_spread.linalg import full_precision
+from nflows_spread.linalg.autocast import full_precision
 
 
 class TransformFlow(Flow):

@@ -6,7 +6,10 @@ import torch
 from nflows.transforms import Transform
 from torch import Tensor
 
-from nflows_spread import linalg, validation
+from nflows_spread import validation
+from nflows_spread.linalg.autocast import full_precision
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of
 
 
 class PrincipalRotation(Transform):
@@ -37,14 +40,14 @@ class PrincipalRotation(Transform):
     def initialize(self, inputs: Tensor) -> None:
         """Take mean and directions from points (n, D)."""
         self.mean.copy_(inputs.mean(0))
-        self.directions.copy_(linalg.eigh_descending(linalg.covariance_of(inputs))[1])
+        self.directions.copy_(eigh_descending(covariance_of(inputs))[1])
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        with linalg.full_precision(inputs):
+        with full_precision(inputs):
             return (inputs - self.mean) @ self.directions, inputs.new_zeros(len(inputs))
 
     def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        with linalg.full_precision(inputs):
+        with full_precision(inputs):
             return inputs @ self.directions.mT + self.mean, inputs.new_zeros(len(inputs))
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize_prior, intrinsic_dimension, linalg
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize_prior, intrinsic_dimension
 from nflows_spread.factors import KINDS
+from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import fit, load_model, save_model
 
@@ -30,7 +31,7 @@ class DiagonalFactor(nn.Module):
         return torch.distributions.Normal(torch.zeros_like(std), std).log_prob(z).sum(1)
 
     def eigh(self, spread_variance):
-        return linalg.eigh_descending(self.matrix(spread_variance).detach().double().square())
+        return eigh_descending(self.matrix(spread_variance).detach().double().square())
 
     def eigenvalues(self, spread_variance):
         return self.eigh(spread_variance)[0]

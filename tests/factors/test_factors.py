@@ -90,7 +90,7 @@ def test_conversion_keeps_the_prior(source, target):
     base = base_of_kind(source, learn_mean=True, spread_variance=2e-3).eval()
     with torch.no_grad():
         base.loc.normal_()
-    base.record_data_noise(0.2)
+    base.data_noise = 0.2
     before, z = copy.deepcopy(base.state_dict()), points_of(base)
     twin = base.with_factor(FACTORS[target])
     assert type(twin.factor).__name__ == target

@@ -6,10 +6,13 @@ import pickle
 import torch
 
 from factor_kinds import FEATURES, RANK, base_of_kind, random_root
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, linalg
-from nflows_spread.factors import RunningAverageFactor
+from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread.factors import RunningAverageFactor, running_average
+from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.models import coupling_flow
 from support import assert_same_state, observe_in_two_processes
+
+VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
 
 
 def test_the_first_observations_count_alike_and_later_ones_fade():
@@ -17,7 +20,7 @@ def test_the_first_observations_count_alike_and_later_ones_fade():
     batches = [torch.randn(7, 3, dtype=torch.float64) for _ in range(9)]
     moments = [torch.eye(3).double(), *(z.T @ z / 7 for z in batches)]
     for step, z in enumerate(batches):
-        factor.observe(z)
+        factor.observe(z, VARIANCE)
         if step < 4:
             torch.testing.assert_close(factor.second_moment, sum(moments[: step + 2]) / (step + 2))
     expected = sum(moments[:5]) / 5
@@ -28,12 +31,12 @@ def test_the_first_observations_count_alike_and_later_ones_fade():
 
 def test_a_running_average_leaves_out_latents_that_are_not_finite():
     factor = RunningAverageFactor(3)
-    factor.observe(torch.randn(5, 3))
+    factor.observe(torch.randn(5, 3), VARIANCE)
     before = copy.deepcopy(factor.state_dict())
     for bad in (torch.nan, torch.inf):
         z = torch.randn(5, 3)
         z[2, 1] = bad
-        factor.observe(z)
+        factor.observe(z, VARIANCE)
         assert_same_state(factor.state_dict(), before)
 
 
@@ -76,7 +79,7 @@ def test_processes_that_train_together_average_their_latents(tmp_path):
     z, alone = torch.randn(11, 3), RunningAverageFactor(3)
     torch.save(z, tmp_path / "z.pt")
     torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z)
+    alone.observe(z, VARIANCE)
     for rank in (0, 1):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
 
@@ -108,8 +111,9 @@ def covariance_density(z, moment):
 
 def test_a_lagging_density_decomposes_at_each_of_the_first_steps_and_every_few_later(monkeypatch):
     base, count = lagging_base(0.04, decay=0.99), []
-    decompose = linalg.covariance_cholesky
-    monkeypatch.setattr(linalg, "covariance_cholesky", lambda *given: count.append(step) or decompose(*given))
+    monkeypatch.setattr(
+        running_average, "covariance_cholesky", lambda *given: count.append(step) or covariance_cholesky(*given)
+    )
     for step in range(300):  # noqa: B007
         base.observe(torch.randn(8, 5))
         base.log_prob(torch.randn(8, 5))

@@ -107,7 +107,7 @@ def observe_in_two_processes(rank, folder):
     """Started by a test in each of two processes, so it lives where they can import it."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     factor = factors.RunningAverageFactor(3)
-    factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
+    factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank], torch.tensor(1e-4))
     torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()

@@ -196,7 +196,7 @@ def test_every_read_out_works(name):
 @every_model
 def test_saved_and_copied_models_give_the_same_loss(name):
     flow, (x, context) = spread_flow(name), inputs_for(name, 6)
-    base_of(flow).record_data_noise(0.1)
+    base_of(flow).data_noise = 0.1
     file = io.BytesIO()
     torch.save(flow.state_dict(), file)
     file.seek(0)

@@ -80,7 +80,7 @@ def test_forward_kld_sample_and_log_prob_of_normflows_work(name):
 @every_model
 def test_save_and_load_of_normflows_bring_everything_back(name, tmp_path):
     flow, (x, context) = spread_flow(name), inputs_for(name, 6)
-    base_of(flow).record_data_noise(0.2)
+    base_of(flow).data_noise = 0.2
     flow.save(tmp_path / "flow.pt")
     fresh = spread_flow(name)
     fresh.load(tmp_path / "flow.pt")

@@ -87,7 +87,7 @@ def test_the_same_weights_in_both_hosts_give_the_same_loss_and_dimension(pair, f
     nf = pytest.importorskip("normflows")
     ours, theirs = pair()
     base = randomize(DegenerateGaussian([FEATURES]))
-    base.record_data_noise(0.1)
+    base.data_noise = 0.1
     flows = [nflows.flows.Flow(CompositeTransform(ours), base), nf.NormalizingFlow(base, theirs)]
     x = curve(200)
     losses = [SpreadKLLoss(flow, data_noise=0.1, generator=generator())(x) for flow in flows]

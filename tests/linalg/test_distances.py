@@ -5,8 +5,9 @@ import pytest
 import scipy.spatial
 import torch
 
-from nflows_spread import linalg
-from support import LargestResult, kernel_entropy
+from nflows_spread.linalg import distances
+from nflows_spread.linalg.distances import distances_between, nearest_neighbours
+from support import LargestResult
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -50,9 +51,9 @@ SETS = {
 @pytest.mark.parametrize("points", SETS.values(), ids=SETS.keys())
 def test_distances_are_scipys_wherever_the_points_are(points, features):
     x = points(120, features)
-    ours = linalg.distances_between(x[:50], x)
+    ours = distances_between(x[:50], x)
     np.testing.assert_allclose(ours, scipy.spatial.distance.cdist(x[:50], x), rtol=1e-8, atol=0)
-    nearest = linalg.nearest_neighbours(x[:50], x, 4)
+    nearest = nearest_neighbours(x[:50], x, 4)
     distances, indices = scipy.spatial.cKDTree(x.numpy()).query(x[:50].numpy(), 4)
     np.testing.assert_allclose(nearest.distances, distances, rtol=1e-8, atol=0)
     finite = np.isfinite(distances)
@@ -63,31 +64,31 @@ def test_distances_are_scipys_wherever_the_points_are(points, features):
 def test_distances_of_low_precision_are_those_of_the_same_points_in_float64(dtype):
     x = (1000.0 + 10.0 * torch.rand(100, 40, generator=seeded())).to(dtype)
     expected = scipy.spatial.distance.cdist(x.double(), x.double())
-    np.testing.assert_allclose(linalg.distances_between(x, x), expected, rtol=1e-8, atol=0)
+    np.testing.assert_allclose(distances_between(x, x), expected, rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("features", [3, 50])
 def test_blocks_do_not_change_what_is_nearest(features, monkeypatch):
     x = SETS["far from the origin"](300, features)
-    whole = linalg.nearest_neighbours(x, x, 7, skip_equal=True)
+    whole = nearest_neighbours(x, x, 7, skip_equal=True)
     for name, size in {"_ENTRIES": 500, "_ROWS": 11}.items():
-        monkeypatch.setattr(linalg.distances, name, size)
-    parts = linalg.nearest_neighbours(x, x, 7, skip_equal=True)
+        monkeypatch.setattr(distances, name, size)
+    parts = nearest_neighbours(x, x, 7, skip_equal=True)
     assert torch.equal(parts.indices, whole.indices)
     torch.testing.assert_close(parts.distances, whole.distances, rtol=1e-8, atol=0)
 
 
 def test_equal_points_are_left_out_on_request_and_the_others_kept():
     x = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1e-12], [0.0, 0.0]])
-    assert linalg.nearest_neighbours(x, x, 2).distances[0].tolist() == [0.0, 0.0]
-    others = linalg.nearest_neighbours(x, x, 3, skip_equal=True)
+    assert nearest_neighbours(x, x, 2).distances[0].tolist() == [0.0, 0.0]
+    others = nearest_neighbours(x, x, 3, skip_equal=True)
     assert others.distances[0].tolist() == [1e-12, 5.0, float("inf")]
     assert others.indices[0, :2].tolist() == [2, 1]
 
 
 def test_a_point_that_is_not_finite_has_no_distance():
     x = torch.tensor([[float("nan"), 1.0], [0.0, 1.0]])
-    found = linalg.nearest_neighbours(x, torch.eye(2), 1).distances
+    found = nearest_neighbours(x, torch.eye(2), 1).distances
     assert found.isnan().tolist() == [[True], [False]]
 
 
@@ -95,21 +96,13 @@ def test_a_point_that_is_not_finite_has_no_distance():
 def test_no_matrix_of_all_distances_is_ever_made(features):
     x = torch.randn(10_000, features, generator=seeded())
     with LargestResult() as largest:
-        linalg.nearest_neighbours(x[:1000], x, 5)
+        nearest_neighbours(x[:1000], x, 5)
     assert largest.bytes <= x.nbytes + 2**24  # all distances: 80 MB
 
 
 def test_the_set_is_not_converted_all_at_once(monkeypatch):
     x = torch.randn(10_000, 50, generator=seeded()).float()
-    monkeypatch.setattr(linalg.distances, "_ENTRIES", 2**14)
+    monkeypatch.setattr(distances, "_ENTRIES", 2**14)
     with LargestResult() as largest:
-        linalg.nearest_neighbours(x[:50], x, 5)
+        nearest_neighbours(x[:50], x, 5)
     assert largest.bytes <= x.nbytes  # in float64 it is twice as large
-
-
-def test_the_kernels_entropy_does_not_change_far_from_the_origin():
-    z = torch.randn(200, 3, generator=seeded())
-    expected = float(kernel_entropy(z, 0.01))
-    for offset in (0.0, 1e7):
-        ours = linalg.kernel_negative_entropy(z + offset, torch.tensor(0.01))
-        assert float(ours) == pytest.approx(expected, rel=1e-5)

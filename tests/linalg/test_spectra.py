@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nflows_spread.linalg.spectra import root_mean_variance
+from nflows_spread.linalg.moments import root_mean_variance
 
 
 @pytest.mark.parametrize("correction", [0, 1])

@@ -10,7 +10,9 @@ from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from torch.nn import functional as F
 
-from nflows_spread import SpreadKLLoss, decode, encode, initialize, initialize_prior, linalg, reconstruct
+from nflows_spread import SpreadKLLoss, decode, encode, initialize, initialize_prior, reconstruct
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models import coupling_flow, initialize_from_patches, volume_preserving_glow
 from support import assert_same_state, glow_flow, randomize, refused, steps_of
 
@@ -45,7 +47,7 @@ def test_a_block_starts_with_uncorrelated_channels_and_sends_the_coarse_half_on(
     initialize_from_patches(Flow(transform, StandardNormal([192])), x)
     fine, coarse = transform._transforms[0](x)[0].chunk(2, 1)
     rows = F.pixel_unshuffle(x, 2).movedim(1, -1).flatten(0, 2)
-    vectors = linalg.eigh_descending(linalg.covariance_of(rows))[1]
+    vectors = eigh_descending(covariance_of(rows))[1]
     scores = (rows - rows.mean(0)) @ vectors
     for half, wanted in ((coarse, scores[:, :6]), (fine, scores[:, 6:])):
         found = half.movedim(1, -1).flatten(0, 2)
@@ -79,7 +81,7 @@ def test_reconstructions_start_as_good_as_those_of_principal_components(float64)
     initialize_from_patches(flow, x)
     initialize_prior(flow, x)
     flat, mean = x.flatten(1), x.flatten(1).mean(0)
-    leading = linalg.eigh_descending(linalg.covariance_of(flat))[1][:, :20]
+    leading = eigh_descending(covariance_of(flat))[1][:, :20]
     linear = (mean + (other.flatten(1) - mean) @ leading @ leading.mT - other.flatten(1)).square().mean()
     error = (reconstruct(flow, other, rank=20) - other).square().mean()
     assert float(error.detach()) == pytest.approx(float(linear), rel=0.1)

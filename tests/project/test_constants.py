@@ -10,7 +10,8 @@ import nflows_spread
 
 PACKAGE = Path(nflows_spread.__file__).parent
 FILES = sorted((PACKAGE / "dimension").glob("*.py"))
-FILES += [PACKAGE / f"{name}.py" for name in ("recipe", "estimator", "fitting", "losses", "units", "outliers")]
+MODULES = ("annealing", "estimator", "fitting", "losses", "outliers", "recipe", "units")
+FILES += [PACKAGE / f"{name}.py" for name in MODULES]
 NAME = re.compile(r"_?[A-Z][A-Z0-9_]*")
 FEWEST_WORDS = 4
 SOURCE = re.compile("choice|convention|trials|worked out|measured|paper|equation|tests|benchmark|random sets|docs/")

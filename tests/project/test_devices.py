@@ -90,3 +90,16 @@ def test_image_flows_and_initialize_run_where_the_flow_is(device):
     flow, x = convolutional_flow((1, 4, 4), blocks=(2,)).to(device), torch.randn(3, 1, 4, 4, device=device)
     assert initialize(flow, x) == 0
     assert reconstruct(flow, x, rank=16).device.type == device.type
+
+
+@NO_CUDA
+def test_the_data_noise_is_asked_and_set_without_waiting_for_the_device():
+    objective = SpreadKLLoss(coupling_flow(FEATURES, layers=2).cuda(), data_noise=0.1)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for noise in (0.1, 0.05):
+            objective.data_noise = noise
+            assert objective.data_noise == noise
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert objective.base._data_noise.tolist() == [1.0, 0.05]

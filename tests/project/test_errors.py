@@ -42,6 +42,7 @@ FEATURES = 3
 
 def flow_with_actnorm(context_features=None, base=None):
     coupling = coupling_flow(FEATURES, layers=2, context_features=context_features, base=base)
+    coupling._distribution.data_noise = 0.1  # as the loss sets it
     layers = [VolumePreservingActNorm(FEATURES), coupling._transform, VolumePreservingActNorm(FEATURES)]
     return Flow(CompositeTransform(layers), coupling._distribution)
 
@@ -107,18 +108,24 @@ def test_one_row_is_too_few_for_initialize():
 
 def test_identical_points_without_noise_do_not_break_the_spectrum():
     x = torch.ones(5, FEATURES)
-    found = spectrum(coupling_flow(FEATURES, layers=2), x)
+    found = spectrum(coupling_flow(FEATURES, layers=2), x, data_noise=0.0)
     assert torch.isfinite(found.signal_to_noise).all()
 
 
+@pytest.mark.parametrize("name", ["spread_variance", "spread_std"])
 @pytest.mark.parametrize("value", [0.0, -1e-4, math.nan, math.inf])
-def test_the_spread_variance_must_be_positive(value):
-    words = ("spread_variance must be a finite number above 0", f"got {value}")
+def test_the_spread_variance_and_its_root_must_be_positive(name, value):
+    words = (f"{name} must be a finite number above 0", f"got {value}")
     with refused(ValueError, *words):
-        DegenerateGaussian([2], spread_variance=value)
+        DegenerateGaussian([2], **{name: value})
     base = DegenerateGaussian([2])
     with refused(ValueError, *words, unchanged=base):
-        base.spread_variance = value
+        setattr(base, name, value)
+
+
+def test_the_spread_variance_and_its_root_are_not_both_given():
+    with refused(ValueError, "either spread_variance or its root spread_std", "got both, 0.01 and 0.2", "pass one"):
+        DegenerateGaussian([2], spread_variance=0.01, spread_std=0.2)
 
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])

@@ -10,7 +10,7 @@ from pathlib import Path
 import nflows_spread
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"normflows", "train", "sklearn", "images", "bench", "test", "docs"}
+EXTRAS = {"normflows", "train", "sklearn", "images", "bench", "test"}
 
 
 def _readme_commands() -> list[str]:
@@ -30,7 +30,6 @@ def test_the_extras_are_those_of_the_design() -> None:
 def test_the_package_says_that_it_is_typed_and_which_version_it_is() -> None:
     assert (files("nflows_spread") / "py.typed").is_file()
     assert metadata("nflows-spread")["Version"] == nflows_spread.__version__
-    assert metadata("nflows-spread")["Requires-Python"] == ">=3.10"
 
 
 def test_ci_calls_the_readmes_test_command_as_it_stands() -> None:

@@ -38,7 +38,7 @@ def test_the_dimension_on_the_way_is_that_of_the_read_out_whatever_the_gauge(fea
     with torch.no_grad():  # A as training leaves it
         z = flow.transform_to_noise(x + 0.1 * torch.randn_like(x)).double()
         flow._distribution.factor.assign(torch.linalg.cholesky(z.mT.cov() + 1e-6 * torch.eye(features)), 1e-4)
-    flow._distribution.record_data_noise(0.1)
+    flow._distribution.data_noise = 0.1
     if features < 1000:
         assert intrinsic_dimension(flow, x, rule="gap") != 3
         assert intrinsic_dimension(flow, x) == 3
@@ -52,7 +52,7 @@ def test_the_dimension_of_many_features_takes_a_bounded_number_of_rows_and_no_sp
     objective = SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.1)
     passed = []
     objective.flow._transform.register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
-    objective.base.record_data_noise(0.1)
+    objective.base.data_noise = 0.1
     monkeypatch.setattr(type(objective.base.factor), "eigenvalues", None)
     monkeypatch.setattr(torch.linalg, "eigh", None)
     x = torch.randn(1000, 4) @ torch.randn(4, features)
@@ -73,7 +73,7 @@ def test_the_dimension_of_many_features_without_a_clear_gap_is_about_that_of_the
     x = torch.sin(torch.randn(256, 3) @ torch.randn(3, 64)) @ torch.randn(64, 90) / 8.0
     flow = randomize(coupling_flow(90, layers=4), 0.15)
     objective = SpreadKLLoss(flow, data_noise=0.1)
-    objective.base.record_data_noise(0.1)
+    objective.base.data_noise = 0.1
     found, expected = current_dimension(objective, x), intrinsic_dimension(flow, x)
     assert expected.gap < CLEAR_GAP
     assert found == pytest.approx(int(expected), abs=max(2, 0.1 * int(expected)))

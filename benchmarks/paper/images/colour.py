@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
-from nflows_spread.linalg import nearest_neighbours
+from nflows_spread.linalg.distances import nearest_neighbours
 from nflows_spread.models import volume_preserving_glow
 from paper.data_sets import Folders, Task, UnreadableDataError
 from paper.sample_quality.classifier import SmallClassifier, trained_classifier

@@ -10,7 +10,7 @@ from torch import Tensor
 from baselines.vae import trained_autoencoder
 from nflows_spread.datasets import Points
 from nflows_spread.datasets import mnist as read_mnist
-from nflows_spread.linalg import nearest_neighbours
+from nflows_spread.linalg.distances import nearest_neighbours
 from paper.data_sets import Folders, Task
 from paper.sample_quality.classifier import trained_classifier
 from paper.sample_quality.quality import Judge

@@ -8,7 +8,9 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from nflows_spread import DegenerateGaussian, base_of, decode, encode, linalg
+from nflows_spread import DegenerateGaussian, base_of, decode, encode
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.linalg.moments import covariance_of, second_moment_of
 from paper.results import Outcome
 
 BY_EIGENVALUE, BY_ENERGY, PRINCIPAL = "eigenvalue", "energy", "principal energy"
@@ -71,7 +73,7 @@ class Directions:
     def principal(self) -> Tensor:
         """U, (D, D)."""
         scaled = self.pulled @ self.colouring
-        return linalg.eigh_descending(linalg.second_moment_of(scaled))[1].to(scaled.dtype)
+        return eigh_descending(second_moment_of(scaled))[1].to(scaled.dtype)
 
     @cached_property
     def _by_energy(self) -> Tensor:
@@ -87,7 +89,7 @@ def directions_of(outcome: Outcome) -> Directions:
         mean = base.mean().flatten()
     else:
         latents = _training_latents(outcome)
-        variances, vectors = linalg.eigh_descending(linalg.covariance_of(latents))
+        variances, vectors = eigh_descending(covariance_of(latents))
         mean = latents.mean(0)
     variances, vectors, mean = (part.detach().to(outcome.latents.dtype) for part in (variances, vectors, mean))
     return Directions(mean, variances, vectors, _pulled_back(outcome))

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg
+from nflows_spread.linalg.distances import distances_between, nearest_neighbours
 
 Features = Callable[[Tensor], Tensor]
 
@@ -148,6 +148,6 @@ class _AlreadyFeatures(nn.Module):
 def _share_within(points: Tensor, centres: Tensor, neighbour: int) -> float:
     """Share of points within the ball of any centre."""
     # the nearest neighbour of a point is itself
-    radii = linalg.nearest_neighbours(centres, centres, neighbour + 1).distances[:, -1]
-    within = [(linalg.distances_between(part, centres) <= radii).any(1) for part in points.split(_CHUNK)]
+    radii = nearest_neighbours(centres, centres, neighbour + 1).distances[:, -1]
+    within = [(distances_between(part, centres) <= radii).any(1) for part in points.split(_CHUNK)]
     return float(torch.cat(within).float().mean())

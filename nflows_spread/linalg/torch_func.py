@@ -1,4 +1,4 @@
-"""Densities of plain operations, for ``torch.func`` and forward-mode differentiation.
+"""Densities under ``torch.func`` and forward-mode differentiation, of plain operations.
 
 ``vmap``, ``jvp`` and what is built on them follow operations of torch, but no function with a gradient of its own that
 decides by the numbers it sees. There these take the place of those functions: the same densities, in float64, which

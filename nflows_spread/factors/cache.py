@@ -7,20 +7,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nflows_spread import linalg
+from nflows_spread.linalg.torch_func import under_transforms
 
 Decomposition = tuple[Tensor, Tensor]
 
 
-def decomposed(factor: nn.Module, compute: Callable[[], Decomposition], *inputs: Tensor) -> Decomposition:
-    """What ``compute`` gives for these inputs, on which alone it must depend, from the factor's memory if it is there.
+def cached_eigh(factor: nn.Module, compute: Callable[[], Decomposition], *inputs: Tensor) -> Decomposition:
+    """What ``compute`` gives for these inputs, on which alone it must depend, from the factor's cache if it is there.
 
-    The memory costs as much as the inputs and the result together. Who asks may write over what comes back.
+    The cache costs as much as the inputs and the result together. Who asks may write over what comes back.
     """
-    if linalg.under_transforms(*inputs) or any(value.is_meta for value in inputs):  # no numbers to compare
+    if under_transforms(*inputs) or any(value.is_meta for value in inputs):  # no numbers to compare
         return compute()
-    memory: _LastDecomposition = factor.__dict__.setdefault("_last_decomposition", _LastDecomposition())
-    return memory.of(compute, inputs)
+    cache: _LastDecomposition = factor.__dict__.setdefault("_last_decomposition", _LastDecomposition())
+    return cache.of(compute, inputs)
 
 
 class _LastDecomposition:

@@ -1,0 +1,149 @@
+"""The data noise σ_x: which number it is, who owns it, and what is taken where nobody knows it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from nflows.distributions import Distribution
+from torch import Tensor, nn
+
+from nflows_spread import validation
+
+
+class DataNoiseOwner(Distribution):
+    """A base distribution that owns σ_x, the standard deviation of the noise on the data that it is the prior of.
+
+    AAᵀ is the covariance of the latents of *noisy* data and cannot be read without σ_x, so the number is where A is:
+    in a buffer, which is saved, loaded, copied, moved and broadcast with the parameters. All others ask for it here.
+    """
+
+    _data_noise: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # a weight and weight · σ_x: averages of buffers, those from before it was set included, keep the quotient
+        self.register_buffer("_data_noise", torch.zeros(2, dtype=torch.float64))
+        self._last_read = _LastRead()
+
+    @property
+    def data_noise(self) -> float | None:
+        """σ_x under which the prior is trained, in data units, or None where nobody has said; assign to change it.
+
+        ``SpreadKLLoss`` and the noise schedules set it.
+        """
+        record = self._data_noise
+        if torch.compiler.is_compiling() or record.is_meta:
+            return self._last_read.number
+        return self._last_read.of(record)
+
+    @data_noise.setter
+    def data_noise(self, value: float) -> None:
+        number, record = validation.non_negative("data_noise", value), self._data_noise
+        with torch.no_grad():
+            record[0], record[1] = 1.0, number
+        self._last_read.keep(record, number)
+
+    def record_data_noise(self, value: float) -> None:
+        """The old name of an assignment to ``data_noise``."""
+        warnings.warn(
+            "record_data_noise(value) is now written data_noise = value, and will lose its old name in 1.0",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        self.data_noise = value
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As ``nn.Module`` does it, but a state that does not know σ_x leaves it as it is.
+
+        In older versions the record was a single number, or NaN.
+        """
+        name = f"{prefix}_data_noise"
+        record = state_dict.get(name)
+        if record is not None and record.dim() == 0:
+            known = torch.isfinite(record)
+            record = torch.stack([known.to(record), torch.where(known, record, 0.0)])
+        if record is not None:
+            state_dict[name] = record if record.is_meta or float(record[0]) > 0.0 else self._data_noise
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        _ = self.data_noise  # read once here, for compiled functions
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DataNoiseOwner:
+        """As ``nn.Module`` does it, but σ_x stays in float64, in which it is the number that was set."""
+        before = self._data_noise
+        super()._apply(fn, recurse)
+        now = self._data_noise
+        if now.dtype != before.dtype:
+            self._data_noise = before.to(now.device)
+        return self
+
+
+def data_noise_of(base: nn.Module, given: float | None) -> float:
+    """σ_x for a read-out, in data units: what the caller gives, else what the base knows.
+
+    Raises:
+        ValueError: ``given`` is negative.
+
+    Warns:
+        UserWarning: nobody knows it, and 0 is taken.
+    """
+    if given is not None:
+        return validation.non_negative("data_noise", given)
+    known = base.data_noise if isinstance(base, DataNoiseOwner) else None
+    if known is None:
+        warnings.warn(
+            "a read-out must know data_noise, the σ_x that the flow was trained with, got none from the caller and "
+            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken",
+            stacklevel=_levels_to_the_caller(),
+        )
+        return 0.0
+    return known
+
+
+def _levels_to_the_caller() -> int:
+    """How far up the first line is that is neither of this package nor of torch, whose decorators are in between."""
+    inside = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+class _LastRead:
+    """The number in a record as it was last read, which holds as long as nobody has changed the record.
+
+    To read a tensor is to wait for its device, which a training step must not do. Copies and pickles, whose record is
+    another tensor, read it again.
+    """
+
+    def __init__(self, number: float | None = None) -> None:
+        self.number = number
+        self._key: tuple[Tensor, int] | None = None
+
+    def of(self, record: Tensor) -> float | None:
+        """σ_x, or None where the weight is 0."""
+        if record.is_inference():  # without a count of its changes
+            return _quotient(record)
+        key = self._key
+        if key is None or key[0] is not record or key[1] != record._version:
+            if torch._C._functorch.is_functorch_wrapped_tensor(record):  # one of many, in which no number can be read
+                return self.number
+            self.keep(record, _quotient(record))
+        return self.number
+
+    def keep(self, record: Tensor, number: float | None) -> None:
+        """What is in the record now."""
+        self.number = number
+        self._key = None if record.is_inference() else (record, record._version)
+
+    def __reduce__(self) -> tuple[type[_LastRead], tuple[float | None]]:
+        return _LastRead, (self.number,)
+
+
+def _quotient(record: Tensor) -> float | None:
+    weight, weighted = record.tolist()
+    return weighted / weight if weight > 0.0 else None
