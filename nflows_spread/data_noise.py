@@ -37,7 +37,7 @@ class DataNoiseOwner(Distribution):
         ``SpreadKLLoss`` and the noise schedules set it.
         """
         record = self._data_noise
-        if torch.compiler.is_compiling() or record.is_meta:
+        if torch.compiler.is_compiling() or record.is_meta:  # no numbers to be read: what was set or loaded last
             return self._last_read.number
         return self._last_read.of(record)
 
