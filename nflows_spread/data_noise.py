@@ -44,6 +44,8 @@ class DataNoiseOwner(Distribution):
     @data_noise.setter
     def data_noise(self, value: float) -> None:
         number, record = validation.non_negative("data_noise", value), self._data_noise
+        if record.is_inference() and not torch.is_inference_mode_enabled():  # it cannot be written to here
+            self._data_noise = record = record.clone()
         with torch.no_grad():
             record[0], record[1] = 1.0, number
         self._last_read.keep(record, number)
