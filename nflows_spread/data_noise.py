@@ -37,13 +37,15 @@ class DataNoiseOwner(Distribution):
         ``SpreadKLLoss`` and the noise schedules set it.
         """
         record = self._data_noise
-        if torch.compiler.is_compiling() or record.is_meta:
+        if torch.compiler.is_compiling() or record.is_meta:  # no numbers to be read: what was set or loaded last
             return self._last_read.number
         return self._last_read.of(record)
 
     @data_noise.setter
     def data_noise(self, value: float) -> None:
         number, record = validation.non_negative("data_noise", value), self._data_noise
+        if record.is_inference() and not torch.is_inference_mode_enabled():  # it cannot be written to here
+            self._data_noise = record = record.clone()
         with torch.no_grad():
             record[0], record[1] = 1.0, number
         self._last_read.keep(record, number)

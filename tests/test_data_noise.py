@@ -197,6 +197,16 @@ def set_noise(objective, value):
     objective.data_noise = value
 
 
+def test_a_flow_of_inference_mode_has_a_loss_inside_and_outside_of_it():
+    with torch.inference_mode():
+        flow = flow_of()
+        inside = SpreadKLLoss(flow, data_noise=0.1)
+        assert torch.isfinite(inside(rows()))
+    assert inside.data_noise == 0.1
+    outside = SpreadKLLoss(flow, data_noise=0.3)
+    assert inside.data_noise == outside.data_noise == 0.3
+
+
 def test_a_base_that_was_put_in_after_the_loss_was_built_must_be_told():
     flow = flow_of()
     objective = SpreadKLLoss(flow, data_noise=0.1)
