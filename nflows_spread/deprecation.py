@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 Made = TypeVar("Made", bound=Callable[..., Any])
@@ -78,6 +79,26 @@ def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
     return decorate
 
 
-def _warn(message: str) -> None:
-    """Of the line that uses the old name, two calls up."""
-    warnings.warn(f"{message}, and will lose its old name in 1.0", DeprecationWarning, stacklevel=3)
+def moved(before: str, name: str, *, now: str, names: Sequence[str]) -> Any:
+    """What a name of a module is where it has moved to, for the ``__getattr__`` that is left in its old place.
+
+    The new place is imported when it is first asked for, so that the old one may be in a layer below it.
+
+    Args:
+        before: the module that it was in.
+        name: what is asked for.
+        now: the module that has it now.
+        names: all that has moved from the one to the other.
+
+    Raises:
+        AttributeError: it is none of them.
+    """
+    if name not in names:
+        raise AttributeError(f"module {before!r} has no attribute {name!r}")
+    _warn(f"{before}.{name} is now in {now}", calls=3)
+    return getattr(import_module(now), name)
+
+
+def _warn(message: str, *, calls: int = 2) -> None:
+    """Of the line that uses the old name, so many calls up."""
+    warnings.warn(f"{message}, and will lose its old name in 1.0", DeprecationWarning, stacklevel=calls + 1)

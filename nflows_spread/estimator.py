@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
-from nflows_spread.dimension.chart import chart_of
+from nflows_spread.chart import chart_of
 from nflows_spread.dimension.consensus import consensus
 from nflows_spread.dimension.density import density_dimension, score_of
 from nflows_spread.dimension.independence import along_a_path

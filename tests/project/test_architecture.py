@@ -19,8 +19,9 @@ LAYERS = [
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
+    {"chart"},
     {"training"},
-    {"exceptions", "parameters", "recipe", "units", "outliers"},
+    {"exceptions", "fitted_chart", "parameters", "recipe", "units", "outliers"},
     {"estimator", "plots", "cli"},
     {"__init__"},  # the public names, from everywhere
 ]
