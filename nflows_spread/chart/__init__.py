@@ -8,6 +8,17 @@
 """
 
 from nflows_spread.chart.chart import Chart, chart_of
+from nflows_spread.chart.directions import Directions, LatentMaps, directions_of
 from nflows_spread.chart.readouts import manifold_log_prob, project, reconstruct, sample
 
-__all__ = ["Chart", "chart_of", "manifold_log_prob", "project", "reconstruct", "sample"]
+__all__ = [
+    "Chart",
+    "Directions",
+    "LatentMaps",
+    "chart_of",
+    "directions_of",
+    "manifold_log_prob",
+    "project",
+    "reconstruct",
+    "sample",
+]
