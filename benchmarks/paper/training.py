@@ -22,7 +22,7 @@ from nflows_spread.models import initialize_from_principal_coordinates
 from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
 from nflows_spread.training.schedules import Curve
 from paper.settings import Settings
-from paper.watching import Recorder
+from paper.tracking import Recorder
 
 _SECONDS_BETWEEN_LINES = 60.0
 _POINTS_FOR_MEAN = 2000
@@ -40,7 +40,7 @@ class Trained:
         steps: steps done.
         seconds: time of training, that before an interruption included.
         stopped: why training ended: ``"steps"`` or ``"max_minutes"``.
-        watched: by name, what was followed during training, as pairs (step, value).
+        tracked: by name, numbers that were recorded during training, as pairs (step, value).
     """
 
     flow: Flow
@@ -48,7 +48,7 @@ class Trained:
     steps: int
     seconds: float
     stopped: str = "steps"
-    watched: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    tracked: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
 def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes: float | None, folder: Path) -> Trained:
@@ -71,8 +71,8 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     start_from_patches(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_mean(objective.flow, x[:_POINTS_FOR_MEAN].to(device))
     _start_from_data(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
-    recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
-    callbacks: list[Callback] = [recorder] if settings.watch else []
+    recorder = Recorder(settings.track, folder / "watched.jsonl", every=max(1, settings.steps // 200))
+    callbacks: list[Callback] = [recorder] if settings.track else []
     result = fit(
         objective,
         x.to(device),
@@ -96,7 +96,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
         steps=result.steps,
         seconds=result.seconds,
         stopped=result.stopped,
-        watched=recorder.series(),
+        tracked=recorder.series(),
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
-from performance.record import growth_of, judge_growth, run_race, run_trial
+from performance.record import check_growth, growth_of, run_race, run_trial
 from performance.timing import CLOCKS
 from shared import records
 from shared.options import minutes
@@ -79,7 +79,7 @@ def _measure(options: argparse.Namespace, provenance: dict[str, Any]) -> dict[st
         print(table.of_race(races[-1]), flush=True)
     growth = growth_of(races)
     targets = [target for part in (*races, *trials) for target in part["targets"]]
-    targets += judge_growth([target for section in chosen for target in section.growth], growth)
+    targets += check_growth([target for section in chosen for target in section.growth], growth)
     print(table.of_growth(growth))
     print(table.of_targets(targets))
     if left_out:

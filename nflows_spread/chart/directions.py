@@ -148,8 +148,7 @@ def directions_of(
 
     Raises:
         TypeError: ``flow`` is no flow, or ``x`` or ``latents`` is no floating-point tensor.
-        ValueError: they, or the latents of ``x``, are empty or not finite, or ``x`` is one row where their covariance is
-            asked for.
+        ValueError: they, or g(x), are empty or not finite, or ``x`` is one row where a covariance is asked for.
 
     Example:
         >>> from nflows_spread.models import coupling_flow

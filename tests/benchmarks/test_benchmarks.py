@@ -137,10 +137,10 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
         return 0.0
 
     load = experiments.load
-    for watch in ({"interrupts": interrupt}, {"looks": lambda state: 0.0}):
-        monkeypatch.setattr(experiments, "load", lambda name, watch=watch: replace(load(name), watch=watch))
+    for track in ({"interrupts": interrupt}, {"only looks": lambda state: 0.0}):
+        monkeypatch.setattr(experiments, "load", lambda name, track=track: replace(load(name), track=track))
         status = main(["line", "--out", str(tmp_path)])
-        assert status == (130 if "interrupts" in watch else 0)
+        assert status == (130 if "interrupts" in track else 0)
     assert "the same command goes on" in capsys.readouterr().err
     results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
     assert {result["steps"] for result in results.values()} == {5}

@@ -1,4 +1,4 @@
-"""The page that sets paper and runs side by side, and what follows numbers during training."""
+"""The page that sets paper and runs side by side, and what records numbers during training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nflows_spread.datasets import FadingSquare
 from paper import entropy_estimate, experiments
 from paper.experiment import OURS
 from paper.measures import energy_off_square
-from paper.watching import Recorder
+from paper.tracking import Recorder
 from run import main
 from shared import records
 
@@ -98,16 +98,16 @@ def test_energy_off_the_square_is_0_for_data_and_known_for_flat_images() -> None
     assert off == {"energy_off_square": pytest.approx(4 / 112), "median_energy_off_square": 0.0}
 
 
-def test_what_is_watched_outlives_an_interruption_without_gaps_or_repeats(tmp_path: Path) -> None:
-    path, watched = tmp_path / "watched.jsonl", {"twice": lambda state: 2.0 * state.step}
-    first = Recorder(watched, path, every=2)
+def test_what_is_recorded_outlives_an_interruption_without_gaps_or_repeats(tmp_path: Path) -> None:
+    path, tracked = tmp_path / "tracked.jsonl", {"twice": lambda state: 2.0 * state.step}
+    first = Recorder(tracked, path, every=2)
     for step in range(1, 8):
         first(SimpleNamespace(step=step))
-    second = Recorder(watched, path, every=2)
+    second = Recorder(tracked, path, every=2)
     for step in range(5, 11):  # from the checkpoint after step 4
         second(SimpleNamespace(step=step))
     assert second.series() == {"twice": [(step, 2.0 * step) for step in (1, 2, 4, 6, 8, 10)]}
-    assert Recorder(watched, path, every=2).series() == second.series()
+    assert Recorder(tracked, path, every=2).series() == second.series()
 
 
 def test_a_record_names_the_processor_and_where_the_system_does_not_tell_the_architecture(tmp_path, monkeypatch):

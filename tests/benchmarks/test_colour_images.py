@@ -20,6 +20,7 @@ import run
 from nflows_spread import DegenerateGaussian, decode, encode
 from nflows_spread.datasets import CIFAR10_CLASSES
 from nflows_spread.factors import SpreadCholeskyFactor
+from nflows_spread.fitted_chart import fitted_maps
 from paper import experiments
 from paper.data_sets import Folders
 from paper.images import colour
@@ -27,7 +28,7 @@ from paper.reconstruction.quality import quality_by_rank
 from paper.reconstruction.reconstructions import ranks_of
 from paper.sample_quality.classifier import SmallClassifier
 from paper.sample_quality.inception import INCEPTION_VARIABLE, inception_features
-from paper.sample_quality.quality import Judge
+from paper.sample_quality.quality import SampleQualityMetric
 
 pytest.importorskip("torchmetrics")
 SIDE = 16
@@ -97,7 +98,7 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
     """The experiment with small nets, a few steps, and those of its flows."""
-    monkeypatch.setattr("paper.reconstruction.fitted._STEPS", 2)
+    monkeypatch.setattr("paper.results.fitted_maps", partial(fitted_maps, steps=2))
     declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     ours, fixed, cef = declared.variants
@@ -251,7 +252,7 @@ def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
     for seed in (0, 1):
         colour.celeba_faces(seed, Folders(data, tmp_path), size=SIDE)
     (x, turns), again = seen
-    assert torch.equal(x, again[0]), "all runs are judged alike"
+    assert torch.equal(x, again[0]), "all runs are measured alike"
     assert turns.bincount().tolist() == [15, 15, 15, 15]
     upright = colour.celeba_faces(0, Folders(data, tmp_path), size=SIDE).train.x
     turned_back = torch.stack([image.rot90(-int(turn), (1, 2)) for image, turn in zip(x, turns)])
@@ -259,13 +260,13 @@ def test_faces_which_have_no_classes_are_told_apart_by_their_turn(
 
 
 class _Sampler:
-    """An outcome as far as ``rank_quality`` asks for it, whose samples get worse as K falls."""
+    """A result as far as ``quality_by_rank`` asks for it, whose samples get worse as K falls."""
 
     def __init__(self, data: torch.Tensor, *, fixed_prior: bool = False) -> None:
         self.latents = data.flatten(1)
         self.settings = type("Settings", (), {"fixed_prior": fixed_prior})
-        judge = Judge(lambda x: x.flatten(1)[:, :4], data, accuracy=0.5, compared=100)
-        self.task = type("Task", (), {"judge": judge, "inception": None})
+        metric = SampleQualityMetric(lambda x: x.flatten(1)[:, :4], data, accuracy=0.5, compared=100)
+        self.data = type("DataSet", (), {"quality_metric": metric, "inception_metric": None})
         self.asked: list[int] = []
 
     def draw(self, count: int, *, rank: int) -> torch.Tensor:
@@ -275,10 +276,10 @@ class _Sampler:
 
 def test_quality_is_measured_at_the_papers_ranks_and_at_all_of_them() -> None:
     data = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    outcome = _Sampler(data)
-    found = quality_by_rank(outcome)
-    assert outcome.asked == [32, 125, 156, 188, 192]
-    distances = [found[f"frechet_{rank}"] for rank in outcome.asked]
+    result = _Sampler(data)
+    found = quality_by_rank(result)
+    assert result.asked == [32, 125, 156, 188, 192]
+    distances = [found[f"frechet_{rank}"] for rank in result.asked]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] == pytest.approx(0.0, abs=1e-6)
     assert 0.0 < found["floor_frechet"] < distances[0]
@@ -286,8 +287,8 @@ def test_quality_is_measured_at_the_papers_ranks_and_at_all_of_them() -> None:
     fixed = _Sampler(data, fixed_prior=True)
     assert "frechet_192" in quality_by_rank(fixed)
     assert fixed.asked == [192]
-    outcome.task.inception = outcome.task.judge
-    both = quality_by_rank(outcome)
+    result.data.inception_metric = result.data.quality_metric
+    both = quality_by_rank(result)
     assert both["inception_frechet_32"] == both["frechet_32"]
     assert both["inception_floor_recall"] == both["floor_recall"]
 
@@ -318,13 +319,13 @@ def write_nothing(path: Path) -> Path:
 
 def test_images_are_shuffled_shrunk_by_means_and_dequantised(data: Path, tmp_path: Path) -> None:
     folders = Folders(data, tmp_path)
-    task, same, other = (colour.cifar10(seed, folders, size=SIDE) for seed in (0, 0, 1))
-    assert task.train.x.shape == (60, 3, SIDE, SIDE)
-    assert task.held_out.x.shape == (12, 3, SIDE, SIDE)
-    assert torch.equal(task.train.x, same.train.x)
-    assert not torch.equal(task.train.coordinates, other.train.coordinates)
-    assert 0.0 <= float(task.train.x.min()) <= float(task.train.x.max()) < 1.0
-    blocks = task.train.x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4)  # of one colour, but for the dequantisation
+    data_set, same, other = (colour.cifar10(seed, folders, size=SIDE) for seed in (0, 0, 1))
+    assert data_set.train.x.shape == (60, 3, SIDE, SIDE)
+    assert data_set.held_out.x.shape == (12, 3, SIDE, SIDE)
+    assert torch.equal(data_set.train.x, same.train.x)
+    assert not torch.equal(data_set.train.coordinates, other.train.coordinates)
+    assert 0.0 <= float(data_set.train.x.min()) <= float(data_set.train.x.max()) < 1.0
+    blocks = data_set.train.x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4)  # of one colour, but for the dequantisation
     assert (blocks.amax(4) - blocks.amin(4)).max() <= 1.0 / 256
     with pytest.raises(ValueError, match="must divide the images' 32 pixels, got 12"):
         colour.cifar10(0, folders, size=12)

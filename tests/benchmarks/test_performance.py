@@ -1,4 +1,4 @@
-"""The performance benchmark, run as a user would run it but for sizes and rounds, and its clock and judgement."""
+"""The performance benchmark, run as a user would run it but for sizes and rounds, and its clock and targets."""
 
 import json
 import time
@@ -128,11 +128,11 @@ def test_races_for_which_no_time_is_left_are_named(tmp_path, capsys, monkeypatch
     assert json.loads((tmp_path / "performance.json").read_text())["left_out"] == ["the last"]
 
 
-def test_targets_are_judged_round_by_round_and_a_missed_one_says_what_was_tried():
+def test_targets_are_checked_round_by_round_and_a_missed_one_says_what_was_tried():
     measured = {"ours": timing.Measured([1.0, 2.0, 9.0]), "theirs": timing.Measured([2.0, 4.0, 3.0])}
     race = Race("s", "r", "theirs", {})
-    met = record.judge(race, Target("ours", "theirs", 0.5), measured)
-    missed = record.judge(race, Target("ours", "theirs", 0.4, tried="less work"), measured)
+    met = record.check_target(race, Target("ours", "theirs", 0.5), measured)
+    missed = record.check_target(race, Target("ours", "theirs", 0.4, tried="less work"), measured)
     assert (met["found"], met["met"], missed["met"]) == (0.5, True, False)
     text = table.of_targets([met, missed])
     assert text.startswith("1 of 2 targets are met")
@@ -143,8 +143,8 @@ def test_targets_are_judged_round_by_round_and_a_missed_one_says_what_was_tried(
 def test_a_trial_counts_only_with_the_right_end():
     for dimension, seconds, good in ((2, 1.0, True), (3, 1.0, False), (2, 9.0, False)):
         found = {"seconds": seconds, "dimension": dimension}
-        judged = record.run_trial(Trial("s", "t", lambda found=found: found, 5.0, {"dimension": 2}))
-        assert judged["targets"][0]["met"] is good
+        checked = record.run_trial(Trial("s", "t", lambda found=found: found, 5.0, {"dimension": 2}))
+        assert checked["targets"][0]["met"] is good
 
 
 def test_a_record_that_cannot_be_read_is_refused(tmp_path, capsys):
@@ -161,10 +161,10 @@ def test_growth_is_the_slope_in_logarithms_along_each_axis():
     ]
     found = record.growth_of(races)["s"]["D"]
     assert found == {"a": pytest.approx(2.5), "b": pytest.approx(0.0)}
-    judged = record.judge_growth(
+    checked = record.check_growth(
         [GrowthTarget("s", "D", "a", 2.2), GrowthTarget("s", "n", "a", 1.0)], {"s": {"D": found}}
     )
-    assert [target["met"] for target in judged] == [False]
+    assert [target["met"] for target in checked] == [False]
     assert timing.exponent([(10, 1.0), (10, 2.0)]) is None
 
 

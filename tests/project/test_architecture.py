@@ -54,7 +54,7 @@ OF_THE_BENCHMARKS = [
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""
 
 OF_THE_PAPER = [
-    {"grids", "sample_quality", "schedules", "watching"},
+    {"grids", "sample_quality", "schedules", "tracking"},
     {"data_sets"},
     {"settings", "images"},
     {"training"},
