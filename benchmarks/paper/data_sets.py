@@ -13,6 +13,7 @@ from torch import Tensor
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
 from nflows_spread.linalg import nearest_neighbours
 from paper.sample_quality.quality import SampleQualityMetric
+from shared.command import UsageError
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000
@@ -34,7 +35,7 @@ class Folders:
     strict: bool = False
 
 
-class UnreadableDataError(ValueError):
+class UnreadableDataError(UsageError):
     """The data is there, and not as it should be."""
 
 

@@ -102,16 +102,18 @@ class Run:
         if results:
             title = f"{self.name}, profile {self.profile}, seed {self.seed}{'' if finished else ', unfinished'}"
             pictures.draw(self.out / f"{self.stem}.png", title, results, declared.panels, declared.together)
-        record = {
-            "experiment": self.name,
-            "profile": self.profile,
-            "seed": self.seed,
-            "finished": finished,
-            "share_of_paper": _share_of_paper(self.name, results),
-            **records.provenance(self.command),
-            "results": numbers,
-            "settings": {variant.name: settings_of(declared.of(variant)) for variant in declared.variants},
-        }
+        settings = {variant.name: settings_of(declared.of(variant)) for variant in declared.variants}
+        record = records.record(
+            self.name,
+            self.command,
+            run={
+                "profile": self.profile,
+                "seed": self.seed,
+                "finished": finished,
+                "share_of_paper": _share_of_paper(self.name, results),
+            },
+            found={"results": numbers, "settings": settings},
+        )
         records.write(self.out / f"{self.stem}.json", record)
         if finished and not self.keep:
             shutil.rmtree(self.unfinished, ignore_errors=True)

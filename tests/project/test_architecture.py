@@ -54,7 +54,7 @@ OF_THE_BENCHMARKS = [
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""
 
 OF_THE_PAPER = [
-    {"grids", "sample_quality", "schedules", "tracking"},
+    {"grids", "sample_quality", "schedules", "table", "tracking"},
     {"data_sets"},
     {"settings", "images"},
     {"training"},
@@ -63,6 +63,7 @@ OF_THE_PAPER = [
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
+    {"command"},
     {"__init__"},
 ]
 """Those of the paper's reproduction: what a flow is trained by, what it turned out to be, and what compares flows."""
