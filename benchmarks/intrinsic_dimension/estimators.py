@@ -23,7 +23,7 @@ class Answer:
 
     Attributes:
         estimate: of the intrinsic dimension; NaN for none.
-        others: further verdicts of the same fit, by the name of the rule or read-out.
+        others: further estimates of the same fit, by the name of the rule or read-out.
     """
 
     estimate: float
@@ -37,7 +37,7 @@ Estimator = Callable[[Array, int], Answer]
 def spread_flow(x: Array, seed: int) -> Answer:
     """Ours, by its default recipe, and what each read-out of the same fit says, the paper's ``rank`` among them.
 
-    With the verdicts of ``lPCA``'s rules on the eigenvalues μ in the place of those of a covariance.
+    With the estimates of ``lPCA``'s rules on the eigenvalues μ in the place of those of a covariance.
     """
     from nflows_spread.estimator import SpreadFlowEstimator
 

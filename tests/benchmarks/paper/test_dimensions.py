@@ -1,4 +1,4 @@
-"""What a flow says about the dimension beside the verdicts of the rules."""
+"""What a flow says about the dimension beside the estimates of the rules."""
 
 from __future__ import annotations
 
