@@ -69,7 +69,8 @@ def fitted_maps(
     """Latents to K coordinates and back, fitted to E‖f(m + (g(x) − m) P Q) − x‖² of the data by Adam.
 
     The steps of Adam are in proportion to the root of the error that there is to start with: their noise, which
-    reaches all coordinates, stays below it.
+    reaches all coordinates, stays below it. The defaults are those of the experiment ``cifar10``, where the fit took
+    about half off the error of the first 64 of 3072 directions by eigenvalue.
 
     Args:
         flow: a trained flow of any host; it is left as it is.
