@@ -4,6 +4,7 @@ Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss`
 intrinsic dimension, a representation, and samples on the manifold.
 """
 
+from nflows_spread.chart import manifold_log_prob, project, reconstruct, sample
 from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
@@ -11,7 +12,6 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize, initialize_prior
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.manifold import manifold_log_prob, project, reconstruct, sample
 
 __version__ = "0.1.0"
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.annealing import StableDimension, trained_by
+from nflows_spread.chart import Chart, chart_of
 from nflows_spread.dimension import (
     Estimates,
     IntrinsicDimension,
@@ -17,7 +18,6 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
-from nflows_spread.dimension.chart import Chart, chart_of
 from nflows_spread.preprocessing import Rows
 from nflows_spread.recipe import Recipe
 from nflows_spread.units import Units

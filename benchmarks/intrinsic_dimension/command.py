@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from intrinsic_dimension import picture, summary
@@ -19,9 +18,9 @@ from intrinsic_dimension.problems import SETS, Problem, problems
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
 from shared import records
-from shared.options import minutes
+from shared.command import Command, Work
+from shared.options import add_max_minutes, add_seeds, non_negative, positive_int
 
-NAME = "intrinsic-dimension"
 _SIX = ("M1_Sphere", "M5b_Helix2d", "M7_Roll", "M9_Affine", "M13a_Scurve", "Mp1_Paraboloid")
 
 
@@ -54,26 +53,21 @@ class Task:
     setting: Setting
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, show. Returns the exit status: 0, or 2 for arguments that cannot be followed."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _parser()
-    options = parser.parse_args(given)
-    setting = Setting(options.set, options.points, options.noise)
-    try:
-        known = problems(options.set)
-        cells = _cells(options, known)
-        options.out.mkdir(parents=True, exist_ok=True)
-        store = Store.open(options.out, setting, known)
-    except ModuleNotFoundError as error:
-        parser.error(f"the benchmark needs {error.name}: pip install 'nflows-spread[bench]'")
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+def _prepare(options: argparse.Namespace, command_line: str) -> Work:
+    """Refuse unknown manifolds, and files that hold something else."""
+    known = problems(options.set)
+    cells = _cells(options, known)
+    store = Store.open(options.out, Setting(options.set, options.points, options.noise), known)
+    return partial(_fill, store, cells, options, command_line)
+
+
+def _fill(store: Store, cells: list[Cell], options: argparse.Namespace, command_line: str) -> None:
+    """Make the estimates that are not there, then the table and the picture of all."""
     if options.fresh:
         store.forget(cells)
     missing = [cell for cell in cells if cell not in store.cells]
     if missing:
-        _run(store, missing, options, records.command_line(NAME, given))
+        _run(store, missing, options, command_line)
     store.write(summary.as_json(summary.summarise(store)))
     picture.draw(store.path.with_suffix(".png"), store)
     print(summary.table(store))
@@ -82,7 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{left} of {len(cells)} estimates are left for the same command to make" if left else "all estimates are there"
     )
     print(f"the results are in {store.path} and the picture beside it")
-    return 0
 
 
 def solve(task: Task) -> dict[str, Any]:
@@ -106,8 +99,7 @@ def solve(task: Task) -> dict[str, Any]:
 
 def _run(store: Store, cells: Sequence[Cell], options: argparse.Namespace, command: str) -> None:
     """Fill the cells as far as time allows, each written as soon as it is there."""
-    provenance = records.provenance(command)
-    provenance["versions"]["scikit-dimension"] = version("scikit-dimension")
+    provenance = records.provenance(command, packages=["scikit-dimension"])
     provenance["machine"] |= {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": options.jobs}
     store.begin(provenance)
     results = run_tasks(
@@ -142,46 +134,29 @@ def _cells(options: argparse.Namespace, known: dict[str, Problem]) -> list[Cell]
     return [Cell(seed, manifold, name) for seed in seeds for manifold in manifolds for name in estimators]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"run.py {NAME}",
-        description=__doc__,
-        epilog="A run that is interrupted or stopped goes on when the same command is given again.",
-    )
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="six manifolds, or all (default quick)")
     parser.add_argument("--set", choices=SETS, default="benchmark", help="which manifolds (default benchmark)")
-    parser.add_argument("--points", type=_positive_int, default=2000, help="points of each manifold (default 2000)")
+    parser.add_argument("--points", type=positive_int, default=2000, help="points of each manifold (default 2000)")
     parser.add_argument(
-        "--noise", type=_share, default=0.0, help="ambient Gaussian noise, as a share of the data's scale (default 0)"
+        "--noise",
+        type=non_negative,
+        default=0.0,
+        help="ambient Gaussian noise, as a share of the data's scale (default 0)",
     )
-    parser.add_argument("--seed", type=int, nargs="+", help="in the place of the profile's, 0 or 0 1 2")
+    add_seeds(parser, default=None, of="in the place of the profile's, 0 or 0 1 2")
     parser.add_argument(
         "--estimators", nargs="+", choices=ESTIMATORS, metavar="NAME", help="of " + ", ".join(ESTIMATORS)
     )
     parser.add_argument("--manifolds", nargs="+", metavar="NAME", help="of the set")
-    parser.add_argument("--jobs", type=_positive_int, default=_cores(), help="processes (default: the cores)")
+    parser.add_argument("--jobs", type=positive_int, default=_cores(), help="processes (default: the cores)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for one estimate (default 600)")
-    parser.add_argument("--max-minutes", type=minutes, help="stop after so long; what is there is kept")
+    add_max_minutes(parser, "stop after so long; what is there is kept")
     parser.add_argument("--fresh", action="store_true", help="make estimates again that are there")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
-    )
-    return parser
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _positive_int(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0.0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number of at least 0, got {text}")
-    return number
+COMMAND = Command("intrinsic-dimension", __doc__, _add_options, _prepare, resumes=True)

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -28,6 +25,8 @@ from nflows_spread.estimator import SpreadFlowEstimator
 from nflows_spread.plots import plot_dimensions
 from nflows_spread.recipe import Recipe
 from shared import records
+from shared.command import Command, Work
+from shared.options import add_seeds, positive_int
 
 NAME = "pointwise-dimension"
 UNIONS = {"lollipop": lollipop, "curve and surface": curve_and_surface}
@@ -37,19 +36,23 @@ _SHOWN = ("neighbours", "gap", "slope")
 _COLOURED = 4
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, show. Returns the exit status."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser().parse_args(given)
-    provenance = records.provenance(records.command_line(NAME, given))
-    options.out.mkdir(parents=True, exist_ok=True)
+def _prepare(options: argparse.Namespace, command_line: str) -> Work:
+    def work() -> None:
+        for seed in options.seed:
+            _run(options, seed, command_line)
+
+    return work
+
+
+def _run(options: argparse.Namespace, seed: int, command_line: str) -> None:
+    """Both unions with the points of one seed: a line each, the record and the map."""
     results: dict[str, Any] = {}
     figure = plt.figure(figsize=(14, 7), layout="constrained")
     for row, (name, union) in enumerate(UNIONS.items()):
-        points = union(options.points, generator=torch.Generator().manual_seed(options.seed))
+        points = union(options.points, generator=torch.Generator().manual_seed(seed))
         began = time.perf_counter()
-        # all steps: the estimate for the whole is stable long before the map is
-        found = _dimensions(points, options.seed, replace(Recipe(), steps=options.steps, patience=options.steps))
+        # all steps: the estimate of the whole is stable long before the map is
+        found = _dimensions(points, seed, replace(Recipe(), steps=options.steps, patience=options.steps))
         away = points.to_joint > AWAY
         right = {who: float((k == points.dimension)[away].float().mean()) for who, k in found.items()}
         results[name] = {"share_right": right, "points": int(away.sum()), "seconds": time.perf_counter() - began}
@@ -59,12 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plot_dimensions(axes, points.x, found[who].clamp(0, _COLOURED))
             axes.set_title(f"{name}, {who}: {right[who]:.1%} right", fontsize=9)
         print(f"{name:18}" + "".join(f"  {who} {share:.1%}" for who, share in right.items()))
-    path = options.out / f"{NAME}-seed-{options.seed}.json"
-    records.write(path, {"experiment": NAME, "seed": options.seed, **provenance, "results": results})
+    path = options.out / f"{NAME}-seed-{seed}.json"
+    records.write(path, records.record(NAME, command_line, run={"seed": seed}, found={"results": results}))
     figure.savefig(path.with_suffix(".png"), dpi=110)
     plt.close(figure)
     print(f"the results are in {path} and the picture beside it")
-    return 0
 
 
 def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, Tensor]:
@@ -83,12 +85,10 @@ def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, T
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=2000, help="of each union (default 2000)")
-    parser.add_argument("--steps", type=int, default=Recipe().steps, help="of training (default the recipe's)")
-    parser.add_argument("--seed", type=int, default=0, help="of the points and the training (default 0)")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parents[1] / "results", help="folder for the results"
-    )
-    return parser
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--points", type=positive_int, default=2000, help="of each union (default 2000)")
+    parser.add_argument("--steps", type=positive_int, default=Recipe().steps, help="of training (default the recipe's)")
+    add_seeds(parser, default=[0], of="of the points and the training, one or more (default 0)")
+
+
+COMMAND = Command(NAME, __doc__, _add_options, _prepare)

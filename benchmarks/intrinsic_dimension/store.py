@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,13 +70,13 @@ class Store:
         if not store.path.exists():
             return store
         try:
-            content = json.loads(store.path.read_text(encoding="utf-8"))
+            content = records.read(store.path)
             store.runs = content["runs"]
             for estimator, by_manifold in content["results"].items():
                 for manifold, by_seed in by_manifold.items():
                     for seed, found in by_seed.items():
                         store.cells[Cell(int(seed), manifold, estimator)] = found
-        except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{store.path} must hold results of this benchmark; move it away, or change --out"
             ) from error

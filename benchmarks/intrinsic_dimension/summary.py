@@ -10,6 +10,7 @@ from typing import Any
 
 from intrinsic_dimension.estimators import ESTIMATORS
 from intrinsic_dimension.store import Cell, Store
+from shared.tables import aligned
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Line:
 
 
 def rows(cells: Mapping[Cell, Mapping[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
-    """Estimates of the seeds by row of the table and manifold; other verdicts of a fit have rows of their own."""
+    """Estimates of the seeds by row of the table and manifold; other estimates of a fit have rows of their own."""
     found: dict[str, dict[str, list[float | None]]] = {}
     for cell, result in cells.items():
-        verdicts = {cell.estimator: result.get("estimate")}
-        verdicts |= {f"{cell.estimator}: {rule}": value for rule, value in result.get("others", {}).items()}
-        for row, value in verdicts.items():
+        by_row = {cell.estimator: result.get("estimate")}
+        by_row |= {f"{cell.estimator}: {rule}": value for rule, value in result.get("others", {}).items()}
+        for row, value in by_row.items():
             found.setdefault(row, {}).setdefault(cell.manifold, []).append(value)
     return {row: found[row] for row in sorted(found, key=_place)}
 
@@ -96,8 +97,8 @@ def table(store: Store) -> str:
     tried = [name for name in store.problems if any(name in found for found in by_row.values())]
     heads = [row.partition(": ") for row in lines]
     body = [["manifold", "D", "K", *(name for name, _, _ in heads)]]
-    if any(verdict for _, _, verdict in heads):
-        body.append(["", "", "", *(verdict for _, _, verdict in heads)])
+    if any(rule for _, _, rule in heads):
+        body.append(["", "", "", *(rule for _, _, rule in heads)])
     for name in tried:
         problem = store.problems[name]
         estimates = [_shown(found.get(name)) for found in by_row.values()]
@@ -106,8 +107,7 @@ def table(store: Store) -> str:
     body.append(["answered", "", "", *(str(line.answered) for line in lines.values())])
     body.append(["mean relative error", "", "", *(_percent(line.mean_relative_error) for line in lines.values())])
     body.append(["median processor s", "", "", *(_seconds(line.median_seconds) for line in lines.values())])
-    widths = [max(len(line[i]) for line in body) for i in range(len(body[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in body)
+    return aligned(body)
 
 
 def _shown(value: float | None) -> str:
@@ -123,6 +123,6 @@ def _percent(share: float | None) -> str:
 
 
 def _place(row: str) -> tuple[int, str]:
-    """Rows stand in the order of ``ESTIMATORS``, an estimator's other verdicts after it; what is unknown is last."""
+    """Rows stand in the order of ``ESTIMATORS``, an estimator's other rules after it; what is unknown is last."""
     order, estimator = list(ESTIMATORS), row.partition(": ")[0]
     return order.index(estimator) if estimator in order else len(order), row

@@ -1,4 +1,4 @@
-"""The data of an experiment: what to train on, what to hold out, and how far samples are from the truth."""
+"""Data sets of the experiments: what to train on, what to hold out, and how far samples are from the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
 from nflows_spread.linalg.distances import nearest_neighbours
-from paper.sample_quality.quality import Judge
+from paper.sample_quality.quality import SampleQualityMetric
+from shared.command import UsageError
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000
@@ -21,11 +22,11 @@ _HELD_OUT_DIGITS = 297
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a task may look and write.
+    """Where a data set may look and write.
 
     Attributes:
         data: the folder of ``--data-dir`` with real data, or None; readers then ask ``NFLOWS_SPREAD_DATA``.
-        cache: for what a task has to make once, such as a trained network; it need not exist.
+        cache: for what a data set has to make once, such as a trained network; it need not exist.
         strict: a file of the data that cannot be read is an error, and not left out with a warning.
     """
 
@@ -34,12 +35,12 @@ class Folders:
     strict: bool = False
 
 
-class UnreadableDataError(ValueError):
+class UnreadableDataError(UsageError):
     """The data is there, and not as it should be."""
 
 
 @dataclass(frozen=True)
-class Task:
+class DataSet:
     """Data for one run.
 
     Attributes:
@@ -49,8 +50,8 @@ class Task:
         distance: distance of flat points (n, D) to the manifold, or to the nearest training point, (n,).
         manifold: the synthetic set, or None for real data.
         image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
-        judge: compares sampled images with the data, or None.
-        inception: the same in the features of Inception, or None.
+        quality_metric: compares sampled images with the data, or None.
+        inception_metric: the same in the features of Inception, or None.
     """
 
     train: Points
@@ -59,17 +60,17 @@ class Task:
     distance: Callable[[Tensor], Tensor]
     manifold: Manifold | None = None
     image_shape: tuple[int, ...] | None = None
-    judge: Judge | None = None
-    inception: Judge | None = None
+    quality_metric: SampleQualityMetric | None = None
+    inception_metric: SampleQualityMetric | None = None
 
 
-def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> Task:
+def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> DataSet:
     """Points of a manifold; with the shape (1, height, width) of an image, images of one channel."""
     generator = torch.Generator().manual_seed(seed)
     train, held_out = (manifold.sample(n, generator=generator) for n in (_TRAINING_POINTS, _HELD_OUT_POINTS))
     if shape is not None:
         train, held_out = (Points(x.unflatten(1, shape), coordinates) for x, coordinates in (train, held_out))
-    return Task(
+    return DataSet(
         train=train,
         held_out=held_out,
         intrinsic_dimension=manifold.intrinsic_dimension,
@@ -85,14 +86,14 @@ s_curve = partial(_synthetic, SCurve())
 fading_square = partial(_synthetic, FadingSquare(), shape=FadingSquare.image_shape)
 
 
-def digits(seed: int, folders: Folders) -> Task:
+def digits(seed: int, folders: Folders) -> DataSet:
     """Scikit-learn's digits, split at random into 1500 to train on and 297 to hold out."""
     x, labels = handwritten_digits()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     held_out, train = (
         Points(x[i], labels[i].unsqueeze(1)) for i in order.split([_HELD_OUT_DIGITS, len(x) - _HELD_OUT_DIGITS])
     )
-    return Task(
+    return DataSet(
         train=train,
         held_out=held_out,
         intrinsic_dimension=None,

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from nflows_spread import IntrinsicDimension
 from nflows_spread.dimension import Estimates, consensus_dimension, density_dimension, neighbour_dimension
-from paper.results import Outcome
+from paper.results import Result
 
 _POINTS = 2_000
 
 
-def denoising_dimension(outcome: Outcome) -> dict[str, object]:
+def denoising_dimension(result: Result) -> dict[str, object]:
     """A measure: the two numbers of ``density_dimension`` on held-out points, at the σ_x that training ended with.
 
     Empty where that is 0.
     """
-    noise = outcome.trained.data_noise
+    noise = result.trained.data_noise
     if noise == 0.0:
         return {}
-    x = outcome.task.held_out.x[:_POINTS]
-    found = density_dimension(outcome.trained.flow, x, data_noise=noise, generator=outcome.generator())
+    x = result.data.held_out.x[:_POINTS]
+    found = density_dimension(result.trained.flow, x, data_noise=noise, generator=result.generator())
     return {"denoising_dimension": found.denoising, "score_dimension": found.score}
 
 
-def consensus_of_spectrum_and_neighbours(outcome: Outcome) -> dict[str, object]:
+def consensus_of_spectrum_and_neighbours(result: Result) -> dict[str, object]:
     """A measure: what the package's estimator makes of the flow's μ and of distances between training points.
 
     ``consensus_dimension`` with the least and the most that are plausible, and the ``neighbours`` by themselves.
     """
-    neighbours = neighbour_dimension(outcome.task.train.x.flatten(1), generator=outcome.generator())
-    found = consensus_dimension(Estimates(outcome.spectrum, neighbours))
+    neighbours = neighbour_dimension(result.data.train.x.flatten(1), generator=result.generator())
+    found = consensus_dimension(Estimates(result.spectrum, neighbours))
     least, most = found.interval
     return {
         "consensus": int(found),
@@ -38,13 +38,13 @@ def consensus_of_spectrum_and_neighbours(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def widest_step(outcome: Outcome) -> dict[str, object]:
+def widest_step(result: Result) -> dict[str, object]:
     """A measure: after which μ the widest step of the spectrum is, and how wide it is, in nats.
 
     The default rule takes it for the dimension where it is wider than ``CLEAR_GAP``; this says where it is
     while training has not come so far. Everything below σ_x² counts as σ_x².
     """
-    values = outcome.spectrum.signal_to_noise.clamp_min(outcome.trained.data_noise**2)
+    values = result.spectrum.signal_to_noise.clamp_min(result.trained.data_noise**2)
     steps = values.log().diff().neg()
     return {"widest_step_after": int(steps.argmax()) + 1, "widest_step": float(steps.max())}
 

@@ -1,4 +1,4 @@
-"""The paper's estimate of the entropy (appendix B.4): followed during training, and held against the truth.
+"""The paper's estimate of the entropy (appendix B.4): recorded during training, and held against the truth.
 
 The estimate is that of N Gaussians of variance σ_Z² around N latents in D dimensions. Whatever the latents, it
 lies between D/2 · log 2πσ_Z², where all of them coincide, and log N above it, where no two are near each
@@ -17,7 +17,7 @@ from torch import Tensor
 from nflows_spread import SpreadKLLoss, encode
 from nflows_spread.linalg.entropy import kernel_negative_entropy
 from nflows_spread.training import TrainingState
-from paper.results import Outcome
+from paper.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,14 +37,14 @@ def above_floor(state: TrainingState) -> float:
     return _above_floor(encode(objective.flow, state.batch[0]).flatten(1), objective.base.spread_variance)
 
 
-def responses(outcome: Outcome) -> dict[str, object]:
+def responses(result: Result) -> dict[str, object]:
     """The estimate on a batch of 100 and on 2000 held-out latents of the trained flow, and how it answers to scale.
 
     ``entropy`` is in nats above the floor of the estimate. ``scale_response`` is d H / d log s for
     latents s · z: for a K-dimensional latent distribution that is wide against σ_Z the truth is K.
     """
-    variance = torch.tensor(outcome.settings.spread_variance, dtype=torch.float64)
-    batch, many = outcome.latents[:_BATCH], outcome.latents[:_MANY]
+    variance = torch.tensor(result.settings.spread_variance, dtype=torch.float64)
+    batch, many = result.latents[:_BATCH], result.latents[:_MANY]
     return {
         "entropy": {f"of_{len(z)}": _above_floor(z, variance) for z in (batch, many)},
         "scale_response": {f"of_{len(z)}": scale_response(z, variance) for z in (batch, many)},
@@ -68,20 +68,20 @@ def share_of_gradient(dimension: int, *, spread_variance: float = 1e-4, seed: in
     return mean * (1.0 + spread_variance) / dimension
 
 
-def curves(word: str, figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> None:
+def curves(word: str, figure: Figure, place: SubplotSpec, results: Sequence[Result]) -> None:
     """Figure 11: the estimate during training, for the flows whose name begins with a word."""
     axes = figure.add_subplot(place)
-    for outcome in outcomes:
-        if outcome.name.startswith(word):
-            steps, values = zip(*outcome.trained.watched["entropy"])
-            axes.plot(steps, values, lw=1.2, label=outcome.name)
+    for result in results:
+        if result.name.startswith(word):
+            steps, values = zip(*result.trained.tracked["entropy"])
+            axes.plot(steps, values, lw=1.2, label=result.name)
     _ceiling(axes)
     axes.set_xlabel("training step")
     axes.set_ylabel("nats above its floor")
     axes.set_title(f"{word}: estimated entropy")
 
 
-def finding(figure: Figure, place: SubplotSpec, outcomes: Sequence[Outcome]) -> None:
+def finding(figure: Figure, place: SubplotSpec, results: Sequence[Result]) -> None:
     """How much of the true gradient the estimate has, by dimension: why figure 11 cannot show a difference."""
     axes = figure.add_subplot(place)
     shares = [share_of_gradient(dimension) for dimension in _DIMENSIONS]

@@ -1,4 +1,4 @@
-"""Densities over the coordinates of a manifold, in cells."""
+"""Histograms of samples over the coordinates of a manifold, beside its true density."""
 
 from __future__ import annotations
 

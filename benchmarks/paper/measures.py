@@ -1,6 +1,6 @@
 """Numbers that say how good a flow is: distance to the manifold, density on it, representation, quality of images.
 
-A measure is a function of an ``Outcome`` that gives numbers by name; an experiment lists those it wants.
+A measure is a function of a ``Result`` that gives numbers by name; an experiment lists those it wants.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare
 from nflows_spread.linalg.distances import distances_between
-from paper.results import Measure, Outcome
+from paper.results import Measure, Result
 
 _COMPARED = 1000
 _NEIGHBOURS = 10
 
 
-def sample_distance(outcome: Outcome) -> dict[str, object]:
+def sample_distance(result: Result) -> dict[str, object]:
     """Distance of the samples to the manifold, or to the nearest training point, in data units.
 
     ``sample_distance`` is the mean, ``median_distance`` the median, which a few far samples do not move.
     """
-    distances = outcome.task.distance(outcome.samples)
+    distances = result.data.distance(result.samples)
     return {"sample_distance": float(distances.mean()), "median_distance": float(distances.median())}
 
 
-def density_on_manifold(outcome: Outcome) -> dict[str, object]:
+def density_on_manifold(result: Result) -> dict[str, object]:
     """``total_variation`` between the density of the samples' nearest points on the manifold and the true one."""
-    grid, density = outcome.grid, outcome.density
+    grid, density = result.grid, result.density
     if grid is None or density is None:
         return {}
     return {"total_variation": total_variation(density, grid.truth, grid.cell)}
 
 
-def kept_coordinates(outcome: Outcome) -> dict[str, object]:
+def kept_coordinates(result: Result) -> dict[str, object]:
     """How well the representation keeps the true coordinates, see ``representation_quality``."""
-    return dict(representation_quality(outcome.representation, outcome.task.held_out.coordinates))
+    return dict(representation_quality(result.representation, result.data.held_out.coordinates))
 
 
-def energy_off_square(outcome: Outcome) -> dict[str, object]:
+def energy_off_square(result: Result) -> dict[str, object]:
     """Share of the samples' energy, the sum of squares, that lies off the fading square's 36 pixels.
 
     ``energy_off_square`` is that of all samples together, ``median_energy_off_square`` the median of theirs one by one.
     """
-    energy = outcome.samples.double().square()
+    energy = result.samples.double().square()
     off = energy[:, ~FadingSquare().square].sum(1)
     return {
         "energy_off_square": float(off.sum() / energy.sum()),
@@ -53,16 +53,16 @@ def energy_off_square(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def sample_quality(outcome: Outcome) -> dict[str, object]:
+def sample_quality(result: Result) -> dict[str, object]:
     """The numbers of ``ImageQuality`` for the samples, and ``floor_…`` for other training data.
 
     ``classifier_accuracy`` is that of the classifier whose features they are taken in.
     """
-    judge = outcome.task.judge
-    if judge is None:
-        raise ValueError("the quality of samples needs a task with a judge, got none")
-    floor = {f"floor_{name}": value for name, value in asdict(judge.floor).items()}
-    return {**asdict(judge(outcome.samples)), **floor, "classifier_accuracy": judge.accuracy}
+    metric = result.data.quality_metric
+    if metric is None:
+        raise ValueError("the quality of samples needs a data set with a quality_metric, got none")
+    floor = {f"floor_{name}": value for name, value in asdict(metric.floor).items()}
+    return {**asdict(metric(result.samples)), **floor, "classifier_accuracy": metric.accuracy}
 
 
 ON_MANIFOLD: tuple[Measure, ...] = (sample_distance, density_on_manifold, kept_coordinates)

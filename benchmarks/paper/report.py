@@ -12,7 +12,7 @@ from typing import Any
 
 from paper import experiments
 from paper.experiment import PROFILES
-from shared import records
+from paper.table import columns
 
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 1600px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -26,11 +26,8 @@ td:first-child, th:first-child { text-align: left }
 """
 
 
-def write(path: Path, folder: Path) -> Path:
-    """Write the page about the records in a folder.
-
-    Returns:
-        The path.
+def page(folder: Path) -> str:
+    """The page about the records in a folder, as HTML.
 
     Raises:
         ValueError: the folder holds no record of an experiment.
@@ -41,11 +38,10 @@ def write(path: Path, folder: Path) -> Path:
     by_name = {name: [r for r in found if r["experiment"] == name] for name in experiments.names()}
     sections = [_section(name, runs, folder) for name, runs in by_name.items() if runs]
     title = "Spread flows: the paper and the runs"
-    path.write_text(
+    return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{_contents(by_name)}{''.join(sections)}</body></html>\n"
     )
-    return path
 
 
 def _record(file: Path) -> dict[str, Any] | None:
@@ -96,7 +92,7 @@ def _facts(run: Mapping[str, Any]) -> str:
 
 def _table(run: Mapping[str, Any]) -> str:
     """The numbers, a row each, with a column for each flow: there are few flows and many numbers."""
-    header, rows = records.columns(run)
+    header, rows = columns(run)
     first, *lines = zip(header, *rows)
     head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from nflows_spread import IntrinsicDimension, encode, project, sample, spectrum
+from nflows_spread.chart import Directions, LatentMaps, directions_of
 from nflows_spread.dimension.rules import Spectrum, decide
+from nflows_spread.fitted_chart import fitted_maps
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of
-from paper.data_sets import Task
+from paper.data_sets import DataSet
 from paper.grids import Grid, grid_for
 from paper.settings import Settings
 from paper.training import Trained
 
-Measure = Callable[["Outcome"], Mapping[str, object]]
+Measure = Callable[["Result"], Mapping[str, object]]
 """A function of a trained flow that gives numbers by name."""
 
 _SPECTRUM_POINTS = 2000
@@ -27,23 +29,24 @@ _CHUNK = 2000
 _EIGENVALUES = 20
 
 
-class Outcome:
+class Result:
     """One trained flow, read out at the dimension that it found itself. Each read-out is made when first asked for.
 
     Args:
         name: of the variant.
         settings: that it was trained with.
-        task: its data.
+        data: what it was trained on, and what was held out.
         trained: the flow, and what its training took.
         measures: what to take of it beyond the numbers that every flow has.
         seed: of samples and noise.
     """
 
     def __init__(
-        self, name: str, settings: Settings, task: Task, trained: Trained, *, measures: Sequence[Measure], seed: int
+        self, name: str, settings: Settings, data: DataSet, trained: Trained, *, measures: Sequence[Measure], seed: int
     ) -> None:
-        self.name, self.settings, self.task, self.trained = name, settings, task, trained
+        self.name, self.settings, self.data, self.trained = name, settings, data, trained
         self._measures, self._seed = measures, seed
+        self._fitted: dict[int, LatentMaps] = {}
 
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, the same one each time."""
@@ -52,8 +55,8 @@ class Outcome:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Both kinds of eigenvalues, from 2000 training points, or of many features from four times as many."""
-        features = self.task.train.x[0].numel()
-        x = self.task.train.x[: _SPECTRUM_POINTS if features <= _FEW_FEATURES else 4 * features]
+        features = self.data.train.x[0].numel()
+        x = self.data.train.x[: _SPECTRUM_POINTS if features <= _FEW_FEATURES else 4 * features]
         return spectrum(self.trained.flow, x, data_noise=self.trained.data_noise, generator=self.generator())
 
     @cached_property
@@ -92,7 +95,25 @@ class Outcome:
     @torch.no_grad()
     def latents(self) -> Tensor:
         """Of the held-out points, flat, (n, D)."""
-        return torch.cat([encode(self.trained.flow, x).flatten(1) for x in self.task.held_out.x.split(_CHUNK)])
+        return torch.cat([encode(self.trained.flow, x).flatten(1) for x in self.data.held_out.x.split(_CHUNK)])
+
+    @cached_property
+    def directions(self) -> Directions:
+        """Of the latent space, stretched as the decoder does at held-out latents."""
+        x = self.data.train.x
+        return directions_of(self.trained.flow, x, latents=self.latents, generator=self.generator())
+
+    def fitted_maps(self, rank: int) -> LatentMaps:
+        """Latents to K coordinates and back, fitted to the error on training points; each K is fitted once."""
+        if rank not in self._fitted:
+            self._fitted[rank] = fitted_maps(
+                self.trained.flow,
+                self.data.train.x,
+                rank,
+                directions=self.directions,
+                generator=self.generator(),
+            )
+        return self._fitted[rank]
 
     @cached_property
     @torch.no_grad()
@@ -102,22 +123,22 @@ class Outcome:
         A flow with a fixed prior has no leading directions of its own; it gets the principal ones of its latents.
         """
         if not self.settings.fixed_prior:
-            return project(self.trained.flow, self.task.held_out.x, rank=min(2, self.rank))
+            return project(self.trained.flow, self.data.held_out.x, rank=min(2, self.rank))
         vectors = eigh_descending(covariance_of(self.latents))[1]
         return self.latents @ vectors[:, : min(2, self.rank)].to(self.latents.dtype)
 
     @cached_property
     def grid(self) -> Grid | None:
         """Cells over the coordinates of the manifold, or None for real data."""
-        return None if self.task.manifold is None else grid_for(self.task.manifold)
+        return None if self.data.manifold is None else grid_for(self.data.manifold)
 
     @cached_property
     def density(self) -> Tensor | None:
         """Of the samples' nearest points on the manifold, in the cells of the grid."""
-        if self.task.manifold is None or self.grid is None:
+        if self.data.manifold is None or self.grid is None:
             return None
         finite = self.samples[torch.isfinite(self.samples).all(1)]
-        return self.grid.histogram(self.task.manifold.nearest(finite))
+        return self.grid.histogram(self.data.manifold.nearest(finite))
 
     @cached_property
     def numbers(self) -> dict[str, object]:
@@ -129,7 +150,7 @@ class Outcome:
         is of another kind), ``schedule_done`` the share of the steps that were done.
         """
         values: dict[str, object] = {
-            "true_dimension": self.task.intrinsic_dimension,
+            "true_dimension": self.data.intrinsic_dimension,
             **({"dimension": {"given": self.given}} if self.given else self._estimates()),
             "held_out_nll": self._negative_log_likelihood(),
             "finite_samples": float(torch.isfinite(self.samples).all(1).double().mean()),
@@ -148,14 +169,14 @@ class Outcome:
         return {name: plain(value) for name, value in values.items()}
 
     def _estimates(self) -> dict[str, object]:
-        estimates = {rule: int(dimension) for rule, dimension in self.spectrum.estimates.items()}
-        return {"dimension": estimates, "gap": self.dimension.gap}
+        by_rule = {rule: int(estimate) for rule, estimate in self.spectrum.estimates.items()}
+        return {"dimension": by_rule, "gap": self.dimension.gap}
 
     @torch.no_grad()
     def _negative_log_likelihood(self) -> float | None:
         if self.trained.data_noise == 0.0 or self.given:
             return None
-        x, generator = self.task.held_out.x, self.generator()
+        x, generator = self.data.held_out.x, self.generator()
         noisy = x + self.trained.data_noise * torch.empty_like(x).normal_(generator=generator)
         return -float(torch.cat([self.trained.flow.log_prob(part) for part in noisy.split(_CHUNK)]).mean())
 

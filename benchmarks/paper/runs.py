@@ -15,7 +15,7 @@ from nflows_spread.training import NotFiniteError
 from paper import experiments, pictures
 from paper.data_sets import Folders
 from paper.experiment import Experiment, Variant
-from paper.results import Outcome
+from paper.results import Result
 from paper.settings import digest, settings_of
 from paper.training import train
 from shared import records
@@ -86,49 +86,51 @@ class Run:
         declared = experiments.load(self.name).at(self.profile)
         if self.fresh:
             shutil.rmtree(self.unfinished, ignore_errors=True)
-        outcomes: list[Outcome] = []
-        results: dict[str, object] = {}
+        results: list[Result] = []
+        numbers: dict[str, object] = {}
         budget = _Budget(self.max_minutes, len(declared.variants))
         for variant in declared.variants:
             print(f"{self.stem}: training the flow '{variant.name}'", file=sys.stderr, flush=True)
             try:
-                outcome = self._train(declared.of(variant), variant, budget.next())
+                result = self._train(declared.of(variant), variant, budget.next())
             except NotFiniteError as error:
-                results[variant.name] = {"failed": str(error)}
+                numbers[variant.name] = {"failed": str(error)}
                 continue
-            outcomes.append(outcome)
-            results[variant.name] = outcome.numbers
-        finished = all(outcome.trained.stopped == "steps" for outcome in outcomes)
-        if outcomes:
+            results.append(result)
+            numbers[variant.name] = result.numbers
+        finished = all(result.trained.stopped == "steps" for result in results)
+        if results:
             title = f"{self.name}, profile {self.profile}, seed {self.seed}{'' if finished else ', unfinished'}"
-            pictures.draw(self.out / f"{self.stem}.png", title, outcomes, declared.panels, declared.together)
-        record = {
-            "experiment": self.name,
-            "profile": self.profile,
-            "seed": self.seed,
-            "finished": finished,
-            "share_of_paper": _share_of_paper(self.name, outcomes),
-            **records.provenance(self.command),
-            "results": results,
-            "settings": {variant.name: settings_of(declared.of(variant)) for variant in declared.variants},
-        }
+            pictures.draw(self.out / f"{self.stem}.png", title, results, declared.panels, declared.together)
+        settings = {variant.name: settings_of(declared.of(variant)) for variant in declared.variants}
+        record = records.record(
+            self.name,
+            self.command,
+            run={
+                "profile": self.profile,
+                "seed": self.seed,
+                "finished": finished,
+                "share_of_paper": _share_of_paper(self.name, results),
+            },
+            found={"results": numbers, "settings": settings},
+        )
         records.write(self.out / f"{self.stem}.json", record)
         if finished and not self.keep:
             shutil.rmtree(self.unfinished, ignore_errors=True)
         return record
 
-    def _train(self, settings: Experiment, variant: Variant, minutes: float | None) -> Outcome:
-        task = settings.task(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
+    def _train(self, settings: Experiment, variant: Variant, minutes: float | None) -> Result:
+        data = settings.data(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
         folder = "".join(letter if letter.isalnum() else "-" for letter in variant.name)
         trained = train(
             settings,
-            task.train.x,
+            data.train.x,
             seed=self.seed,
             device=self.device,
             max_minutes=minutes,
             folder=self.unfinished / f"{folder}-{digest(settings)}",
         )
-        return Outcome(variant.name, settings, task, trained, measures=settings.measures, seed=self.seed)
+        return Result(variant.name, settings, data, trained, measures=settings.measures, seed=self.seed)
 
 
 class _Budget:
@@ -147,7 +149,7 @@ class _Budget:
         return share
 
 
-def _share_of_paper(name: str, outcomes: Sequence[Outcome]) -> dict[str, float]:
+def _share_of_paper(name: str, results: Sequence[Result]) -> dict[str, float]:
     """For each flow, the rows of data it saw as a share of the paper's; none where the paper has no schedule."""
     declared = experiments.load(name)
     if "paper" not in declared.profiles:
@@ -155,7 +157,7 @@ def _share_of_paper(name: str, outcomes: Sequence[Outcome]) -> dict[str, float]:
     paper = declared.at("paper")
     rows = {variant.name: paper.of(variant).rows for variant in paper.variants}
     return {
-        outcome.name: round(outcome.trained.steps * outcome.settings.batch_size / rows[outcome.name], 4)
-        for outcome in outcomes
-        if outcome.name in rows
+        result.name: round(result.trained.steps * result.settings.batch_size / rows[result.name], 4)
+        for result in results
+        if result.name in rows
     }

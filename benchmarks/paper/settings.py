@@ -15,14 +15,17 @@ from baselines.fixed_prior import NegativeLogLikelihood
 from nflows_spread import IntrinsicDimension, initialize
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.training.schedules import Cosine, Geometric, ParametricCurve
-from paper.data_sets import Folders, Task
-from paper.watching import Watch
+from paper.data_sets import DataSet, Folders
+from paper.tracking import TrackedNumber
 
 _RATE = Cosine(2e-3, 4e-5)
 _NOISE = Geometric(0.3, 0.05, steps=0.7)
 
-_READ_OUT = {"samples", "rule", "rank", "watch"}
+_READ_OUT = {"samples", "rule", "rank", "track"}
 """Settings that say what to look at, and change no parameter."""
+
+_KEYS = {"data": "task"}
+"""What settings are called in JSON, where that is not their name; unfinished runs are found by a digest of it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Settings:
     """All that one flow is trained and read out by.
 
     Attributes:
-        task: makes the data from a seed and the folders that it may use.
+        data: makes the data from a seed and the folders that it may use.
         flow: a builder of ``nflows_spread.models`` with its arguments but those that ``fixed_prior`` decides.
         fixed_prior: the traditional flow: free scales and a standard Gaussian.
         latent_features: K of a fixed prior that is told the dimension, or None for as many latents as data has.
@@ -49,10 +52,10 @@ class Settings:
         rule: which rule decides the dimension that samples and representation are taken at.
         rank: at which samples and representation are taken, given the dimension; by default the dimension.
         samples: how many to draw.
-        watch: numbers to follow during training, by name.
+        track: numbers to record during training, by name.
     """
 
-    task: Callable[[int, Folders], Task]
+    data: Callable[[int, Folders], DataSet]
     flow: Callable[..., Flow]
     fixed_prior: bool = False
     latent_features: int | None = None
@@ -71,7 +74,7 @@ class Settings:
     rule: str = "signal_to_noise"
     rank: Callable[[IntrinsicDimension], int] = int
     samples: int = 20_000
-    watch: Mapping[str, Watch] = field(default_factory=dict)
+    track: Mapping[str, TrackedNumber] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -81,7 +84,8 @@ class Settings:
 
 def settings_of(settings: Settings) -> dict[str, object]:
     """What decides the parameters of a flow, as JSON has it."""
-    return {f.name: _plain(getattr(settings, f.name)) for f in fields(Settings) if f.name not in _READ_OUT}
+    kept = [f.name for f in fields(Settings) if f.name not in _READ_OUT]
+    return {_KEYS.get(name, name): _plain(getattr(settings, name)) for name in kept}
 
 
 def digest(settings: Settings) -> str:

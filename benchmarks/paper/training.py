@@ -21,7 +21,7 @@ from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, Trainin
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import PrincipalRotation
 from paper.settings import Settings
-from paper.watching import Recorder
+from paper.tracking import Recorder
 
 _SECONDS_BETWEEN_LINES = 60.0
 _POINTS_FOR_MEAN = 2000
@@ -39,7 +39,7 @@ class Trained:
         steps: steps done.
         seconds: time of training, that before an interruption included.
         stopped: why training ended: ``"steps"`` or ``"max_minutes"``.
-        watched: by name, what was followed during training, as pairs (step, value).
+        tracked: by name, numbers that were recorded during training, as pairs (step, value).
     """
 
     flow: Flow
@@ -47,7 +47,7 @@ class Trained:
     steps: int
     seconds: float
     stopped: str = "steps"
-    watched: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    tracked: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
 def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes: float | None, folder: Path) -> Trained:
@@ -67,8 +67,8 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     rate, noise = settings.learning_rate.over(settings.steps), settings.data_noise.over(settings.steps)
     objective = _objective(settings, x[0].numel(), data_noise=noise(0), seed=seed, device=device)
     _initialize(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
-    recorder = Recorder(settings.watch, folder / "watched.jsonl", every=max(1, settings.steps // 200))
-    callbacks: list[Callback] = [recorder] if settings.watch else []
+    recorder = Recorder(settings.track, folder / "watched.jsonl", every=max(1, settings.steps // 200))
+    callbacks: list[Callback] = [recorder] if settings.track else []
     result = fit(
         objective,
         x.to(device),
@@ -92,7 +92,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
         steps=result.steps,
         seconds=result.seconds,
         stopped=result.stopped,
-        watched=recorder.series(),
+        tracked=recorder.series(),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from performance.table import ratio_text
+from shared.tables import markdown
 
 
 def page(record: Mapping[str, Any]) -> str:
@@ -32,11 +33,9 @@ def _targets(targets: Sequence[Mapping[str, Any]]) -> str:
     for target in targets:
         bound, found = target["at_most"], target["found"]
         over = {"time": f"time over that of {target.get('over')}", "growth": "exponent", "trial": "seconds"}
-        verdict = "met" if target["met"] else "**missed**"
-        rows.append(
-            [target["where"], target["contender"], over[target["kind"]], f"{bound:.3g}", f"{found:.3g}", verdict]
-        )
-    return _table(["where", "contender", "what", "at most", "found", ""], rows)
+        met = "met" if target["met"] else "**missed**"
+        rows.append([target["where"], target["contender"], over[target["kind"]], f"{bound:.3g}", f"{found:.3g}", met])
+    return markdown(["where", "contender", "what", "at most", "found", ""], rows)
 
 
 def _trials(trials: Iterable[Mapping[str, Any]]) -> str:
@@ -45,13 +44,13 @@ def _trials(trials: Iterable[Mapping[str, Any]]) -> str:
         for trial in trials
         for what, value in trial["found"].items()
     ]
-    return _table(["what", "", "found"], rows)
+    return markdown(["what", "", "found"], rows)
 
 
 def _growth(axes: Mapping[str, Mapping[str, float | None]]) -> str:
     names = dict.fromkeys(name for by_name in axes.values() for name in by_name)
     rows = [[name, *(_number(by_name.get(name)) for by_name in axes.values())] for name in names]
-    return _table(["", *(f"with {axis}" for axis in axes)], [row for row in rows if any(row[1:])])
+    return markdown(["", *(f"with {axis}" for axis in axes)], [row for row in rows if any(row[1:])])
 
 
 def _races(races: Iterable[Mapping[str, Any]], section: str) -> str:
@@ -60,13 +59,8 @@ def _races(races: Iterable[Mapping[str, Any]], section: str) -> str:
         for name, found in race["contenders"].items() if race["section"] == section else ():
             cells = [f"{1e3 * found['seconds']:.4g}", f"{found['peak_bytes'] / 2**20:.1f}"]
             rows.append([race["name"], name, *cells, ratio_text(found["over_reference"])])
-    return _table(["race", "contender", "ms", "peak MiB", "against the reference"], rows)
+    return markdown(["race", "contender", "ms", "peak MiB", "against the reference"], rows)
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

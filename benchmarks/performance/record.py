@@ -10,7 +10,7 @@ from performance.timing import Measured, compare, exponent
 
 
 def run_race(race: Race, *, rounds: int, budget: float, clock: str) -> dict[str, Any]:
-    """Build the contenders, let them take turns, judge."""
+    """Build the contenders, let them take turns, check the targets."""
     steps = {name: build() for name, build in race.contenders.items()}
     rounds = rounds if race.rounds is None else min(rounds, race.rounds)
     measured = compare(steps, rounds, race.seconds, budget=budget, repeats=race.repeats, clock=clock)
@@ -23,14 +23,14 @@ def run_race(race: Race, *, rounds: int, budget: float, clock: str) -> dict[str,
         "contenders": {name: found.as_json(reference) for name, found in measured.items()},
         "absent": dict(race.absent),
         "targets": [
-            judge(race, target, measured)
+            check_target(race, target, measured)
             for target in race.targets
             if {target.contender, target.over} <= measured.keys()
         ],
     }
 
 
-def judge(race: Race, target: Target, measured: Mapping[str, Measured]) -> dict[str, Any]:
+def check_target(race: Race, target: Target, measured: Mapping[str, Measured]) -> dict[str, Any]:
     """A target with what was found."""
     found = measured[target.contender].over(measured[target.over])
     return {
@@ -76,15 +76,15 @@ def growth_of(races: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
     }
 
 
-def judge_growth(
+def check_growth(
     targets: Sequence[GrowthTarget], growth: Mapping[str, Mapping[str, Mapping[str, float | None]]]
 ) -> list[dict[str, Any]]:
     """The bounds on exponents that could be fitted."""
-    judged = []
+    checked = []
     for target in targets:
         found = growth.get(target.section, {}).get(target.axis, {}).get(target.contender)
         if found is not None:
-            judged.append(
+            checked.append(
                 {
                     "kind": "growth",
                     "where": f"{target.section}, growth with {target.axis}",
@@ -95,4 +95,4 @@ def judge_growth(
                     "tried": "",
                 }
             )
-    return judged
+    return checked

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.tables import aligned
+
 _COLUMNS = (("", 40), ("ms", 11), ("quartiles", 21), ("rounds", 7), ("peak MiB", 10), ("over reference", 16))
 
 
@@ -64,24 +66,23 @@ def ratio_text(ratio: float) -> str:
 
 
 def target_text(target: Mapping[str, Any]) -> str:
-    """What was found, the bound, and the verdict."""
+    """What was found, the bound, and whether it is met."""
     bound, name = target["at_most"], target["contender"]
     if target["kind"] == "growth":
-        return f"{name}: power {target['found']:.2f}, at most {bound:g}: {_verdict(target)}"
+        return f"{name}: power {target['found']:.2f}, at most {bound:g}: {_met(target)}"
     if target["kind"] == "trial":
         expected = "".join(f" and {key} {value}" for key, value in target["expected"].items())
-        return f"{name}: {target['found']:.1f} s, at most {bound:g} s{expected}: {_verdict(target)}"
+        return f"{name}: {target['found']:.1f} s, at most {bound:g} s{expected}: {_met(target)}"
     wanted = f"at least {1.0 / bound:.3g}× faster than" if bound < 1.0 else f"at most {bound:g}× the time of"
-    return f"{name}: {ratio_text(target['found'])}, {wanted} {target['over']}: {_verdict(target)}"
+    return f"{name}: {ratio_text(target['found'])}, {wanted} {target['over']}: {_met(target)}"
 
 
-def _verdict(target: Mapping[str, Any]) -> str:
+def _met(target: Mapping[str, Any]) -> str:
     return "met" if target["met"] else "MISSED"
 
 
 def _line(cells: Sequence[str]) -> str:
-    widths = (width for _, width in _COLUMNS)
-    return "".join(f"{cell:{'<' if i == 0 else '>'}{width}}" for i, (cell, width) in enumerate(zip(cells, widths)))
+    return aligned([cells], widths=[width for _, width in _COLUMNS], right=True, gap="")
 
 
 def _milliseconds(seconds: float) -> str:

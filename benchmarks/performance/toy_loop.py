@@ -181,10 +181,10 @@ def s_curve(steps: int | None = None) -> Mapping[str, Any]:
     settings = experiments.load("s_curve").of(OURS)
     settings = settings if steps is None else replace(settings, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
-        task = settings.task(0, Folders(data=None, cache=Path(folder)))
+        data = settings.data(0, Folders(data=None, cache=Path(folder)))
         start = time.perf_counter()
-        trained = train(settings, task.train.x, seed=0, device="cpu", max_minutes=None, folder=Path(folder) / "run")
-        dimension = int(intrinsic_dimension(trained.flow, task.train.x))
+        trained = train(settings, data.train.x, seed=0, device="cpu", max_minutes=None, folder=Path(folder) / "run")
+        dimension = int(intrinsic_dimension(trained.flow, data.train.x))
     return {"seconds": time.perf_counter() - start, "steps": trained.steps, "dimension": dimension}
 
 

@@ -1,1 +1,1 @@
-"""What all benchmarks share: the record of a run, and training a thing once."""
+"""What all benchmarks share: command-line frame, options, record of a run, tables, and training a thing once."""

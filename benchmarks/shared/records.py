@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table on the screen and a JSON file that says where its numbers come from."""
+"""Record of a benchmark run: a JSON file with its provenance, that is command, commit, versions and machine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,28 @@ import nflows_spread
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def provenance(command: str) -> dict[str, Any]:
-    """Command, commit, versions and machine of this run."""
+def record(
+    experiment: str,
+    command: str,
+    *,
+    run: Mapping[str, object],
+    found: Mapping[str, object],
+    packages: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The record of one run.
+
+    Args:
+        experiment: its name.
+        command: what makes this result again.
+        run: what tells this run from others of the experiment, such as its seed.
+        found: what came out.
+        packages: beside torch and nflows, those whose versions matter.
+    """
+    return {"experiment": experiment, **run, **provenance(command, packages), **found}
+
+
+def provenance(command: str, packages: Iterable[str] = ()) -> dict[str, Any]:
+    """Command, commit, versions (None of a package that is not installed) and machine of this run."""
     return {
         "command": command,
         "commit": _commit(),
@@ -29,6 +49,7 @@ def provenance(command: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "nflows": version("nflows"),
             "python": platform.python_version(),
+            **{package: _version(package) for package in packages},
         },
         "machine": {
             "processor": _processor(),
@@ -37,6 +58,13 @@ def provenance(command: str) -> dict[str, Any]:
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:
@@ -59,7 +87,20 @@ def command_line(name: str, given: Sequence[str]) -> str:
         if not skip and argument != "--out" and not argument.startswith("--out="):
             kept.append(argument)
         skip = argument == "--out"
-    return shlex.join(["python", "benchmarks/run.py", name, *kept])
+    return shlex.join(["python", "benchmarks/run.py", *([name] if name else []), *kept])
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record in a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON object.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"a record must be a JSON object, got a {type(content).__name__} in {path}")
+    return content
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -67,43 +108,6 @@ def write(path: Path, content: dict[str, Any]) -> None:
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps(content, indent=1) + "\n")
     aside.replace(path)
-
-
-def columns(record: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The numbers of a record as a table: its header, and a row for each flow.
-
-    Single numbers have a column each, and so has the dimension by each rule; spectra and other lists are left out.
-    """
-    flows = {name: _flat(result) for name, result in record["results"].items()}
-    header = list(dict.fromkeys(name for numbers in flows.values() for name in numbers))
-    rows = [[flow, *(_cell(numbers.get(name)) for name in header)] for flow, numbers in flows.items()]
-    return ["flow", *(name.replace("_", " ") for name in header)], rows
-
-
-def table(record: Mapping[str, Any]) -> str:
-    """The same as text, with a line that says which run it is."""
-    header, rows = columns(record)
-    lines = [header, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-    return f"{record['experiment']}, {record['profile']}, seed {record['seed']}\n{text}"
-
-
-def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Single values alone, those of nested tables under both names."""
-    flat: dict[str, Any] = {}
-    for name, value in result.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name} {inner}": item for inner, item in _flat(value).items()}
-        elif not isinstance(value, list):
-            flat[name] = value
-    return flat
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _commit() -> str | None:

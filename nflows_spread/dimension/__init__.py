@@ -1,7 +1,7 @@
 """Intrinsic dimension: estimates by a flow, by distances and by density, their consensus, and local dimensions.
 
 - of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ), ``quick``
-  (a fast μ), ``rules`` (what a spectrum says), ``chart`` (coordinates free of the gauge), ``density`` (its score and
+  (a fast μ), ``rules`` (what a spectrum says), ``density`` (its score and
   denoiser), ``ambient_noise`` (noise in the data), ``precision`` (float32 or float64);
 - of distances between points, without a flow: ``neighbours`` and ``pointwise``, by ``maximum_likelihood`` and
   ``calibration_curve``; ``distinct_points``, ``independence``, ``variation`` and ``shells`` say what points they are;

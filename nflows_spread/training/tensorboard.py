@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.chart import sample
 from nflows_spread.dimension import rules
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.hosts import decode, encode
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.manifold import sample
 from nflows_spread.training.callbacks import TrainingState
 from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness

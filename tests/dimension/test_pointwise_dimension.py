@@ -1,7 +1,5 @@
 """The dimension from place to place, on unions of pieces of different dimension."""
 
-import json
-
 import numpy as np
 import pytest
 import scipy.spatial
@@ -150,19 +148,6 @@ def test_the_pointwise_spectrum_of_a_linear_flow_is_the_covariance_of_the_data_e
     data = torch.randn(20_000, 3, dtype=torch.float64, generator=seeded()) * torch.tensor([3.0, 1.0, 0.0])
     found = pointwise_spectrum(flow, data[:5], data=data, data_noise=0.1, generator=seeded(1))
     np.testing.assert_allclose(found, np.tile([9.01, 1.01, 0.01], (5, 1)), rtol=0.05)
-
-
-def test_the_benchmark_leaves_shares_and_a_map(tmp_path):
-    pytest.importorskip("matplotlib")
-    command = pytest.importorskip("intrinsic_dimension.place_to_place")
-    arguments = ["--points", "200", "--steps", "4", "--out", str(tmp_path)]
-    assert command.main(arguments) == 0
-    record = json.loads((tmp_path / "pointwise-dimension-seed-0.json").read_text())
-    assert set(record["results"]) == {"lollipop", "curve and surface"}
-    for result in record["results"].values():
-        assert set(result["share_right"]) == {"neighbours", "gap", "above noise", "slope"}
-        assert 0.9 < result["share_right"]["neighbours"] <= 1.0
-    assert (tmp_path / "pointwise-dimension-seed-0.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("distance", [1e-12, 1e-7])

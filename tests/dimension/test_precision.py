@@ -10,7 +10,7 @@ from nflows.transforms import CompositeTransform, LULinear, PointwiseAffineTrans
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, base_of, intrinsic_dimension, spectrum
-from nflows_spread.dimension.chart import chart_of
+from nflows_spread.chart import chart_of
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.dimension.spectra import pointwise_spectrum
 from nflows_spread.models import coupling_flow

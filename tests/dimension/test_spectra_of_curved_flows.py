@@ -11,7 +11,7 @@ from nflows.flows import Flow
 from nflows.transforms import Transform
 
 from nflows_spread import DegenerateGaussian, spectrum
-from nflows_spread.dimension.chart import chart_of
+from nflows_spread.chart import chart_of
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.dimension.spectra import pointwise_spectrum
 from nflows_spread.dimension.standard_errors import relative_errors

@@ -20,8 +20,9 @@ LAYERS = [
     {"hosts"},
     {"losses", "manifold", "initialization", "models", "datasets", "conversion", "recipe"},
     {"dimension"},
+    {"chart"},
     {"training"},
-    {"annealing", "exceptions", "parameters", "units", "outliers"},
+    {"annealing", "exceptions", "fitted_chart", "parameters", "units", "outliers"},
     {"preprocessing"},
     {"fitting"},
     {"estimator", "plots"},
@@ -57,7 +58,7 @@ OF_THE_BENCHMARKS = [
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""
 
 OF_THE_PAPER = [
-    {"grids", "sample_quality", "watching"},
+    {"grids", "sample_quality", "table", "tracking"},
     {"data_sets"},
     {"settings", "images"},
     {"training"},
@@ -66,6 +67,7 @@ OF_THE_PAPER = [
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
+    {"command"},
     {"__init__"},
 ]
 """Those of the paper's reproduction: what a flow is trained by, what it turned out to be, and what compares flows."""

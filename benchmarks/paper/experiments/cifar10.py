@@ -23,7 +23,7 @@ from nflows_spread import initialize
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import initialize_from_patches
 from nflows_spread.training.schedules import Constant, Cosine, Staircase
-from paper.data_sets import Task
+from paper.data_sets import DataSet
 from paper.experiment import FIXED_PRIOR, OURS, Experiment, Variant
 from paper.images import colour
 from paper.reconstruction.pictures import OF_COLOURS
@@ -61,10 +61,10 @@ def _at(side: int, *, blocks: int, decay: float) -> dict[str, Any]:
     }
 
 
-def experiment_on(task: Callable[..., Task]) -> Experiment:
+def experiment_on(data: Callable[..., DataSet]) -> Experiment:
     """The same experiment on any set of colour images of 32×32 pixels."""
     return Experiment(
-        task=partial(task, size=16),
+        data=partial(data, size=16),
         start=initialize_from_patches,
         steps=300,
         batch_size=100,
@@ -78,9 +78,9 @@ def experiment_on(task: Callable[..., Task]) -> Experiment:
         panels=OF_COLOURS,
         **_at(16, blocks=3, decay=0.99),
         profiles={
-            "full": {"task": task, "steps": 3_000, **_at(32, blocks=4, decay=0.997)},
+            "full": {"data": data, "steps": 3_000, **_at(32, blocks=4, decay=0.997)},
             "paper": {
-                "task": task,
+                "data": data,
                 "flow": partial(colour.glow_flow, (3, 32, 32)),
                 "variants": (OURS, FIXED_PRIOR, cef(32, blocks=2, layers=20, hidden_channels=512)),
                 "start": initialize,

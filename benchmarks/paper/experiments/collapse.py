@@ -15,16 +15,16 @@ from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training.schedules import Constant
 from paper import data_sets, pictures
 from paper.experiment import OURS, PAPER, Experiment
-from paper.watching import eigenvalue
+from paper.tracking import eigenvalue
 
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
 EXPERIMENT = Experiment(
-    task=data_sets.line,
+    data=data_sets.line,
     flow=partial(coupling_flow, **TABLE_1),
     variants=(PAPER.also(_PAPER_SCHEDULE), OURS),
     steps=10_000,
-    watch={"first": partial(eigenvalue, 1), "second": partial(eigenvalue, 2)},
+    track={"first": partial(eigenvalue, 1), "second": partial(eigenvalue, 2)},
     together=(pictures.eigenvalues_during_training,),
     spread_variance=1e-4,
     profiles={"paper": _PAPER_SCHEDULE},

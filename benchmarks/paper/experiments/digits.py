@@ -14,7 +14,7 @@ from paper.experiment import FIXED_PRIOR, OURS, Experiment
 from paper.measures import sample_distance
 
 EXPERIMENT = Experiment(
-    task=data_sets.digits,
+    data=data_sets.digits,
     flow=partial(coupling_flow, 64, layers=8, hidden_features=(128, 128), permute=True, bounded_scale=True),
     variants=(OURS, FIXED_PRIOR),
     steps=2500,

@@ -19,9 +19,9 @@ from nflows_spread.training.schedules import Constant, Staircase
 from paper import data_sets, entropy_estimate
 from paper.experiment import PAPER, Experiment, Variant
 
-_TOY = {"task": data_sets.sine, "flow": partial(coupling_flow, **TABLE_1), "learning_rate": Constant(3e-4)}
+_TOY = {"data": data_sets.sine, "flow": partial(coupling_flow, **TABLE_1), "learning_rate": Constant(3e-4)}
 _SQUARE = {
-    "task": data_sets.fading_square,
+    "data": data_sets.fading_square,
     "flow": partial(convolutional_flow, **TABLE_3),
     "l2_penalty": 0.1,
     "factor": RunningAverageFactor,  # the optimum of the paper's A, which itself would need thousands of steps
@@ -41,11 +41,11 @@ def _flows(*, toy_steps: int, square_steps: int) -> tuple[Variant, ...]:
 
 
 EXPERIMENT = Experiment(
-    task=data_sets.sine,
+    data=data_sets.sine,
     flow=partial(coupling_flow, **TABLE_1),
     variants=_flows(toy_steps=3000, square_steps=100),
     batch_size=100,
-    watch={"entropy": entropy_estimate.above_floor},
+    track={"entropy": entropy_estimate.above_floor},
     measures=(entropy_estimate.responses,),
     panels=(),
     together=(

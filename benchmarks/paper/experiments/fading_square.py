@@ -33,7 +33,7 @@ _PAPER = PAPER.also(
 _PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
-    task=data_sets.fading_square,
+    data=data_sets.fading_square,
     flow=partial(convolutional_flow, **TABLE_3),
     variants=(OURS, FIXED_PRIOR),
     steps=300,

@@ -18,7 +18,7 @@ from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
 EXPERIMENT = Experiment(
-    task=data_sets.line,
+    data=data_sets.line,
     flow=partial(coupling_flow, **TABLE_1),
     variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
     data_noise=Geometric(0.3, 0.02, steps=0.7),

@@ -54,7 +54,7 @@ PAPER_SCHEDULE = {
 }
 
 EXPERIMENT = Experiment(
-    task=digits.mnist,
+    data=digits.mnist,
     flow=partial(convolutional_flow, **TABLE_4),
     **table_4(300, principal=1000),
     batch_size=100,

@@ -20,7 +20,7 @@ _PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.
 _FIRST_STEPS = {"batch_size": 500, "learning_rate": Constant(5e-4)}  # of the paper's
 
 EXPERIMENT = Experiment(
-    task=data_sets.s_curve,
+    data=data_sets.s_curve,
     flow=partial(coupling_flow, **TABLE_2),
     variants=(PAPER.also(_FIRST_STEPS), OURS, FIXED_PRIOR),
     spread_variance=1e-4,

@@ -23,7 +23,7 @@ from paper.images import digits
 EXPERIMENT = replace(
     mnist.EXPERIMENT,
     **mnist.principal(1500, paper=100),
-    task=partial(digits.synthetic_mnist_10, steps=12_000, learning_rate=1e-3),
+    data=partial(digits.synthetic_mnist_10, steps=12_000, learning_rate=1e-3),
     panels=(
         pictures.data_images,
         pictures.sample_images,
@@ -32,6 +32,6 @@ EXPERIMENT = replace(
     ),
     profiles={
         "full": mnist.principal(10_000, paper=300),
-        "paper": mnist.PAPER_SCHEDULE | {"task": partial(digits.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
+        "paper": mnist.PAPER_SCHEDULE | {"data": partial(digits.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
     },
 )

@@ -1,1 +1,1 @@
-"""Images as tasks of the experiments: digits, and colour images with the Glow."""
+"""Images as data sets of the experiments: digits, and colour images with the Glow."""

@@ -1,4 +1,4 @@
-"""CIFAR-10, SVHN and CelebA as tasks, and the Glow as the framework builds a flow."""
+"""CIFAR-10, SVHN and CelebA as data sets, and the Glow as the framework builds a flow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nflows_spread.datasets import ImageSet, Points, celeba, dequantise, svhn
 from nflows_spread.datasets import cifar10 as read_cifar10
 from nflows_spread.linalg.distances import nearest_neighbours
 from nflows_spread.models import volume_preserving_glow
-from paper.data_sets import Folders, Task, UnreadableDataError
+from paper.data_sets import DataSet, Folders, UnreadableDataError
 from paper.sample_quality.classifier import SmallClassifier, trained_classifier
 from paper.sample_quality.inception import inception_features
-from paper.sample_quality.quality import Judge
+from paper.sample_quality.quality import SampleQualityMetric
 
 _HELD_OUT = 2_000
 _COMPARED = 5_000
@@ -50,7 +50,7 @@ def glow_flow(
     return Flow(transform, base)
 
 
-def colour_images(read: Reader, seed: int, folders: Folders, *, size: int = 32) -> Task:
+def colour_images(read: Reader, seed: int, folders: Folders, *, size: int = 32) -> DataSet:
     """Dequantised images, in an order of the seed's; the classes stand where coordinates would.
 
     Args:
@@ -63,23 +63,23 @@ def colour_images(read: Reader, seed: int, folders: Folders, *, size: int = 32) 
     parts = read(folders)
     classifier, accuracy = _classifier(parts, size, folders)
     train, held_out = (_points(part, size, generator) for part in parts)
-    judged = partial(Judge, data=train.x, compared=min(_COMPARED, len(train.x) // 2))
+    metric = partial(SampleQualityMetric, data=train.x, compared=min(_COMPARED, len(train.x) // 2))
     inception = inception_features()
-    return Task(
+    return DataSet(
         train=train,
         held_out=Points(held_out.x[:_HELD_OUT], held_out.coordinates[:_HELD_OUT]),
         intrinsic_dimension=None,
         distance=lambda x: nearest(x, train.x)[0],
         image_shape=(3, size, size),
-        judge=judged(classifier.features, accuracy=accuracy),
-        inception=None if inception is None else judged(inception, accuracy=accuracy),
+        quality_metric=metric(classifier.features, accuracy=accuracy),
+        inception_metric=None if inception is None else metric(inception, accuracy=accuracy),
     )
 
 
 def _classifier(parts: tuple[ImageSet, ImageSet], size: int, folders: Folders) -> tuple[SmallClassifier, float]:
     """Of the classes, or where there are none of four quarter turns of the images, and its held-out accuracy.
 
-    Its data is in the order of seed 0 whatever the seed of the run, so that all runs are judged alike.
+    Its data is in the order of seed 0 whatever the seed of the run, so that all runs are measured alike.
     """
     (x, labels), tested = (_classified(_points(part, size, torch.Generator().manual_seed(0))) for part in parts)
     classifier = trained_classifier(x, labels, folder=folders.cache, hidden_channels=(32, 64), num_features=128)

@@ -1,4 +1,4 @@
-"""MNIST, and synthetic MNIST of known dimension, as tasks for convolutional flows."""
+"""MNIST, and synthetic MNIST of known dimension, as data sets for convolutional flows."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from baselines.vae import trained_autoencoder
 from nflows_spread.datasets import Points
 from nflows_spread.datasets import mnist as read_mnist
 from nflows_spread.linalg.distances import nearest_neighbours
-from paper.data_sets import Folders, Task
+from paper.data_sets import DataSet, Folders
 from paper.sample_quality.classifier import trained_classifier
-from paper.sample_quality.quality import Judge
+from paper.sample_quality.quality import SampleQualityMetric
 
 _SIDE = 28
 _SYNTHETIC_TRAINING = 60_000
 _SYNTHETIC_HELD_OUT = 5_000
 
 
-def mnist(seed: int, folders: Folders) -> Task:
+def mnist(seed: int, folders: Folders) -> DataSet:
     """The 60 000 training images of MNIST, in an order of the seed's, and the 10 000 test images to hold out."""
     train, held_out = (_shuffled(*read_mnist(folders.data, split=split), seed) for split in ("train", "test"))
-    return _task(train, held_out, seed, folders, intrinsic_dimension=None)
+    return _data_set(train, held_out, folders, intrinsic_dimension=None)
 
 
-def synthetic_mnist(latent_features: int, seed: int, folders: Folders, *, steps: int, learning_rate: float) -> Task:
+def synthetic_mnist(latent_features: int, seed: int, folders: Folders, *, steps: int, learning_rate: float) -> DataSet:
     """60 000 images from the decoder of an autoencoder of MNIST, whose dimension is that of its latent space.
 
     The points' coordinates are the latents z. The autoencoder is trained once and kept, with seed 0
@@ -51,25 +51,26 @@ def synthetic_mnist(latent_features: int, seed: int, folders: Folders, *, steps:
         Points(_images(x), z)
         for x, z in (model.sample(n, generator=generator) for n in (_SYNTHETIC_TRAINING, _SYNTHETIC_HELD_OUT))
     )
-    return _task(train, held_out, seed, folders, intrinsic_dimension=latent_features)
+    return _data_set(train, held_out, folders, intrinsic_dimension=latent_features)
 
 
 synthetic_mnist_5 = partial(synthetic_mnist, 5)
 synthetic_mnist_10 = partial(synthetic_mnist, 10)
 
 
-def _task(train: Points, held_out: Points, seed: int, folders: Folders, *, intrinsic_dimension: int | None) -> Task:
-    """The task, its samples judged by a classifier of the real digits."""
+def _data_set(train: Points, held_out: Points, folders: Folders, *, intrinsic_dimension: int | None) -> DataSet:
+    """The data set, the quality of samples being taken in the features of a classifier of the real digits."""
     digits, labels = read_mnist(folders.data)
     classifier = trained_classifier(_images(digits), labels, folder=folders.cache)
     tested, classes = read_mnist(folders.data, split="test")
-    return Task(
+    accuracy = classifier.accuracy(_images(tested), classes)
+    return DataSet(
         train=train,
         held_out=held_out,
         intrinsic_dimension=intrinsic_dimension,
         distance=lambda x: nearest_neighbours(x, train.x.flatten(1), 1).distances.squeeze(1),
         image_shape=(_SIDE, _SIDE),
-        judge=Judge(classifier.features, train.x, accuracy=classifier.accuracy(_images(tested), classes)),
+        quality_metric=SampleQualityMetric(classifier.features, train.x, accuracy=accuracy),
     )
 
 

@@ -34,8 +34,8 @@ class ImageQuality:
     recall: float
 
 
-class Judge:
-    """Compares samples with the training data of a task, and one part of the data with another as the floor.
+class SampleQualityMetric:
+    """Sample-quality metric: compares samples with training data, and one part of the data with another as the floor.
 
     Args:
         features: maps images to (n, features), usually a classifier's.

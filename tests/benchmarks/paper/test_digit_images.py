@@ -1,4 +1,4 @@
-"""MNIST and synthetic MNIST as tasks: from small files in its format, and from the real ones where they are."""
+"""MNIST and synthetic MNIST as data sets: from small files in its format, and from the real ones where they are."""
 
 from __future__ import annotations
 
@@ -39,48 +39,48 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
     return Folders(data=tmp_path, cache=tmp_path / "cache")
 
 
-def test_mnist_is_shuffled_images_with_their_classes_and_a_judge(folders: Folders) -> None:
-    task = digits.mnist(0, folders)
-    assert task.train.x.shape == (10_000, 1, 28, 28)
-    assert task.held_out.x.shape == (20, 1, 28, 28)
-    assert task.image_shape == (28, 28)
-    assert task.intrinsic_dimension is None
-    assert len(task.train.coordinates[:100].unique()) == 10
+def test_mnist_is_shuffled_images_with_their_classes_and_a_quality_metric(folders: Folders) -> None:
+    data_set = digits.mnist(0, folders)
+    assert data_set.train.x.shape == (10_000, 1, 28, 28)
+    assert data_set.held_out.x.shape == (20, 1, 28, 28)
+    assert data_set.image_shape == (28, 28)
+    assert data_set.intrinsic_dimension is None
+    assert len(data_set.train.coordinates[:100].unique()) == 10
     other = digits.mnist(1, folders)
-    assert not torch.equal(task.train.x, other.train.x)
-    assert torch.equal(task.train.x.flatten().sort().values, other.train.x.flatten().sort().values)
-    assert task.judge is not None
-    assert task.judge(task.train.x[:5000].flatten(1)).frechet_distance == pytest.approx(0.0, abs=1e-6)
+    assert not torch.equal(data_set.train.x, other.train.x)
+    assert torch.equal(data_set.train.x.flatten().sort().values, other.train.x.flatten().sort().values)
+    assert data_set.quality_metric is not None
+    assert data_set.quality_metric(data_set.train.x[:5000].flatten(1)).frechet_distance == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_judge_of_the_digits_has_its_accuracy_on_the_test_images(
+def test_the_quality_metric_of_the_digits_has_its_accuracy_on_the_test_images(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SmallClassifier, "accuracy", lambda self, x, labels: len(x) + float(labels.sum()))
-    judge = digits.mnist(0, folders).judge
-    assert judge is not None
-    assert judge.accuracy == IMAGES["test"] + 2 * sum(range(10))
+    metric = digits.mnist(0, folders).quality_metric
+    assert metric is not None
+    assert metric.accuracy == IMAGES["test"] + 2 * sum(range(10))
 
 
 def test_the_distance_of_an_image_is_that_to_the_nearest_training_image(folders: Folders) -> None:
-    task = digits.mnist(0, folders)
-    known = task.train.x.flatten(1)
+    data_set = digits.mnist(0, folders)
+    known = data_set.train.x.flatten(1)
     new = torch.rand(3, 784, generator=torch.Generator().manual_seed(0))
-    found = task.distance(torch.cat([new, known[:2]]))
+    found = data_set.distance(torch.cat([new, known[:2]]))
     expected = torch.stack([(known.double() - x.double()).norm(dim=1).min() for x in new])
     torch.testing.assert_close(found, torch.cat([expected, torch.zeros(2, dtype=torch.float64)]), rtol=1e-8, atol=0)
 
 
 def test_synthetic_mnist_has_the_latents_as_its_coordinates(folders: Folders) -> None:
     make = partial(digits.synthetic_mnist_5, steps=3, learning_rate=1e-3)
-    task = make(0, folders)
-    assert task.intrinsic_dimension == 5
-    assert task.train.x.shape == (60_000, 1, 28, 28)
-    assert task.train.coordinates.shape == (60_000, 5)
-    assert task.held_out.x.shape == (5_000, 1, 28, 28)
+    data_set = make(0, folders)
+    assert data_set.intrinsic_dimension == 5
+    assert data_set.train.x.shape == (60_000, 1, 28, 28)
+    assert data_set.train.coordinates.shape == (60_000, 5)
+    assert data_set.held_out.x.shape == (5_000, 1, 28, 28)
     again, other = make(0, folders), make(1, folders)
-    assert torch.equal(task.train.x, again.train.x)
-    assert not torch.equal(task.train.x, other.train.x)
+    assert torch.equal(data_set.train.x, again.train.x)
+    assert not torch.equal(data_set.train.x, other.train.x)
     assert len(list(folders.cache.iterdir())) == 1, "the autoencoder does not depend on the seed of the run"
 
 
@@ -121,7 +121,7 @@ def test_the_paper_profile_is_the_papers_schedule() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"needs the real files; {DATA_VARIABLE} names their folder")
-def test_a_few_steps_on_the_real_digits_leave_a_picture_and_a_judgement(
+def test_a_few_steps_on_the_real_digits_leave_a_picture_and_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mnist = experiments.load("mnist").at("quick")

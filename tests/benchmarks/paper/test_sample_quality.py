@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from paper.sample_quality.quality import Judge, frechet_distance, image_quality, precision_and_recall
+from paper.sample_quality.quality import SampleQualityMetric, frechet_distance, image_quality, precision_and_recall
 
 pytest.importorskip("torchmetrics")
 
@@ -78,33 +78,33 @@ def test_images_of_another_number_are_refused() -> None:
         image_quality(torch.zeros(5, 1, 4, 4), torch.zeros(6, 1, 4, 4), lambda x: x.flatten(1))
 
 
-def judge(generator: torch.Generator) -> Judge:
-    return Judge(
+def metric_of(generator: torch.Generator) -> SampleQualityMetric:
+    return SampleQualityMetric(
         lambda x: x.flatten(1)[:, :3], torch.rand(200, 1, 4, 4, generator=generator), accuracy=0.9, compared=90
     )
 
 
-def test_a_judge_finds_other_data_as_good_as_its_floor() -> None:
+def test_the_metric_finds_other_data_as_good_as_its_floor() -> None:
     generator = torch.Generator().manual_seed(0)
-    judging = judge(generator)
-    good = judging(torch.rand(100, 16, generator=generator))
-    assert good.frechet_distance < 0.1 > judging.floor.frechet_distance
-    assert min(good.precision, good.recall, judging.floor.precision, judging.floor.recall) > 0.8
+    metric = metric_of(generator)
+    good = metric(torch.rand(100, 16, generator=generator))
+    assert good.frechet_distance < 0.1 > metric.floor.frechet_distance
+    assert min(good.precision, good.recall, metric.floor.precision, metric.floor.recall) > 0.8
 
 
-def test_a_judge_sees_what_a_picture_shows() -> None:
-    judging = judge(torch.Generator().manual_seed(0))
+def test_the_metric_sees_what_a_picture_shows() -> None:
+    metric = metric_of(torch.Generator().manual_seed(0))
     black_and_white = torch.tensor([0.0, 1.0]).repeat_interleave(45).view(-1, 1, 1, 1).expand(90, 1, 4, 4)
     beyond = torch.where(black_and_white > 0.5, math.inf, -math.inf)
     beyond[0, 0, 0, 0] = math.nan
-    assert judging(beyond.flatten(1)) == judging(black_and_white)
+    assert metric(beyond.flatten(1)) == metric(black_and_white)
 
 
-def test_a_judge_refuses_too_few_images() -> None:
+def test_the_metric_refuses_too_few_images() -> None:
     with pytest.raises(ValueError, match="data must be at least 10 images, got 9"):
-        Judge(lambda x: x, torch.zeros(9, 1, 4, 4), accuracy=1.0, compared=5)
+        SampleQualityMetric(lambda x: x, torch.zeros(9, 1, 4, 4), accuracy=1.0, compared=5)
     with pytest.raises(ValueError, match="samples must be at least 90, got 89"):
-        judge(torch.Generator().manual_seed(0))(torch.zeros(89, 16))
+        metric_of(torch.Generator().manual_seed(0))(torch.zeros(89, 16))
 
 
 @pytest.mark.parametrize("offset", [1e4, -1e5])

@@ -1,4 +1,4 @@
-"""The benchmark command, run for a few steps as a user would run it."""
+"""The command of the experiments, run for a few steps as a user would run it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nflows_spread.datasets import Line, Manifold, SCurve
 from nflows_spread.training import Constant, TrainingState
 from paper import experiments
-from paper.experiment import OURS, PROFILES, Experiment, Variant
-from paper.grids import grid_for
-from paper.measures import distance_correlation, representation_quality, total_variation
-from paper.settings import digest, settings_of
-from run import SHORT_SUITE, main
-from shared.records import columns
+from paper.command import SHORT_SUITE
+from paper.experiment import OURS, Experiment, Variant
+from run import main
 
 pytest.importorskip("sklearn")
 RULES = {"signal_to_noise", "gap", "rank"}
@@ -43,36 +39,6 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == experiments.names()
     assert all(len(line.split()) > 3 for line in lines)
-
-
-def test_the_readme_has_a_line_for_every_experiment() -> None:
-    readme = Path(__file__).parents[2] / "README.md"
-    if not readme.exists():
-        pytest.skip("the README is in the source tree, and this is not one")
-    text = readme.read_text(encoding="utf-8")
-    assert [name for name in experiments.names() if f"`{name}`" not in text] == []
-
-
-def test_the_short_suite_is_made_of_experiments() -> None:
-    assert set(SHORT_SUITE) <= set(experiments.names())
-
-
-def test_every_profile_of_every_experiment_is_a_declaration() -> None:
-    for name in experiments.names():
-        declared = experiments.load(name)
-        assert set(declared.profiles) <= set(PROFILES)
-        for profile in PROFILES:
-            at = declared.at(profile)
-            assert at.rows > 0
-            settings = [settings_of(at.of(variant)) for variant in at.variants]
-            assert json.loads(json.dumps(settings)) == settings
-            assert len({digest(at.of(variant)) for variant in at.variants}) == len(at.variants)
-            assert "lambda" not in json.dumps(settings)
-
-
-def test_an_unknown_profile_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match="quick, full, paper, got 'long'"):
-        experiments.load("line").at("long")
 
 
 @pytest.mark.usefixtures("short")
@@ -136,10 +102,10 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
         return 0.0
 
     load = experiments.load
-    for watch in ({"interrupts": interrupt}, {"looks": lambda state: 0.0}):
-        monkeypatch.setattr(experiments, "load", lambda name, watch=watch: replace(load(name), watch=watch))
+    for track in ({"interrupts": interrupt}, {"only looks": lambda state: 0.0}):
+        monkeypatch.setattr(experiments, "load", lambda name, track=track: replace(load(name), track=track))
         status = main(["line", "--out", str(tmp_path)])
-        assert status == (130 if "interrupts" in watch else 0)
+        assert status == (130 if "interrupts" in track else 0)
     assert "the same command goes on" in capsys.readouterr().err
     results = json.loads((tmp_path / "line-quick-seed-0.json").read_text())["results"]
     assert {result["steps"] for result in results.values()} == {5}
@@ -219,75 +185,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     assert stopped.value.code == 2
     assert "--out" in capsys.readouterr().err
     assert occupied.read_text() == "mine"
-
-
-def test_a_table_has_a_column_for_each_number_and_no_two_share_a_name() -> None:
-    numbers = {"dimension": {"gap": 2, "rank": 3}, "gap": 1.23456, "missing": None, "eigenvalues": [1.0, 2.0]}
-    header, rows = columns({"results": {"ours": numbers, "diverged": {"failed": "why"}}})
-    assert header == ["flow", "dimension gap", "dimension rank", "gap", "missing", "failed"]
-    assert rows == [["ours", "2", "3", "1.235", "–", "–"], ["diverged", "–", "–", "–", "–", "why"]]
-
-
-def test_total_variation_is_half_the_distance_and_counts_what_lies_outside() -> None:
-    cell = 0.5
-    truth = torch.tensor([1.0, 1.0, 0.0, 0.0])
-    assert total_variation(truth, truth, cell) == 0.0
-    assert total_variation(truth.flip(0), truth, cell) == pytest.approx(1.0)
-    assert total_variation(truth / 2, truth, cell) == pytest.approx(0.5)  # half of it lies elsewhere
-
-
-def test_a_perfect_representation_has_quality_one_and_noise_has_not() -> None:
-    generator = torch.Generator().manual_seed(0)
-    curve, surface = torch.randn(400, 1, generator=generator), torch.rand(400, 2, generator=generator)
-    turned = surface @ torch.tensor([[0.6, -0.8], [0.8, 0.6]])
-    assert representation_quality(-curve.exp(), curve)["rank_correlation"] == pytest.approx(1.0)
-    assert all(value == pytest.approx(1.0, abs=1e-6) for value in representation_quality(turned, surface).values())
-    noise = torch.randn(400, 2, generator=generator)
-    assert all(value < 0.7 for value in representation_quality(noise, surface).values())
-    assert representation_quality(noise[:, :1], curve)["rank_correlation"] < 0.2
-
-
-def test_the_distance_correlation_of_a_straight_line_with_its_square_is_known() -> None:
-    x = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
-    assert distance_correlation(x, x) == pytest.approx(1.0)
-    expected = _distance_correlation_by_sums(x[:, 0].tolist(), x[:, 0].square().tolist())
-    assert distance_correlation(x, x.square()) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("coordinates", [1, 2])
-def test_a_representation_far_from_the_origin_is_as_good_as_one_near_it(coordinates: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(300, coordinates, generator=generator, dtype=torch.float64)
-    found = truth + 0.05 * torch.rand(300, coordinates, generator=generator, dtype=torch.float64)
-    here, there = representation_quality(found, truth), representation_quality(found + 1e9, truth - 1e9)
-    assert here
-    assert there == pytest.approx(here, rel=1e-6)
-
-
-def _distance_correlation_by_sums(x: list[float], y: list[float]) -> float:
-    """Székely's second form, dCov² = S1 + S2 − 2 S3, with plain sums."""
-
-    def covariance(a: list[float], b: list[float]) -> float:
-        n = len(a)
-        pairs = [(abs(a[i] - a[j]), abs(b[i] - b[j]), i) for i in range(n) for j in range(n)]
-        s1 = sum(p * q for p, q, _ in pairs) / n**2
-        s2 = sum(p for p, _, _ in pairs) / n**2 * sum(q for _, q, _ in pairs) / n**2
-        s3 = sum(sum(p for p, _, i in pairs if i == k) * sum(q for _, q, i in pairs if i == k) for k in range(n)) / n**3
-        return s1 + s2 - 2 * s3
-
-    return (covariance(x, y) / (covariance(x, x) * covariance(y, y)) ** 0.5) ** 0.5
-
-
-@pytest.mark.parametrize("manifold", [Line(), SCurve()], ids=["line", "s-curve"])
-def test_the_histogram_of_true_points_is_the_true_density(manifold: Manifold) -> None:
-    grid = grid_for(manifold)
-    assert float(grid.truth.sum()) * grid.cell == pytest.approx(1.0, abs=1e-3)
-    x = manifold.sample(20_000, generator=torch.Generator().manual_seed(0)).x
-    found = grid.histogram(manifold.nearest(x))
-    assert found.shape == grid.truth.shape
-    assert total_variation(found, grid.truth, grid.cell) < 0.04
-    width = float(grid.position[1] - grid.position[0])
-    assert float(grid.marginal(found).sum()) * width == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "soon"])

@@ -1,4 +1,4 @@
-"""Numbers that are followed during training, such as the entropy of figure 11."""
+"""Callbacks that record numbers during training, such as the entropy of figure 11."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import cast
 from nflows_spread import SpreadKLLoss
 from nflows_spread.training import TrainingState
 
-Watch = Callable[[TrainingState], float]
+TrackedNumber = Callable[[TrainingState], float]
+"""A number of the state of training."""
 
 
 def eigenvalue(place: int, state: TrainingState) -> float:
@@ -25,13 +26,13 @@ class Recorder:
     taken after it is taken again.
 
     Args:
-        watched: functions of the state of training, by name.
+        tracked: functions of the state of training, by name.
         path: of the file, a JSON object a line.
         every: steps between two rows.
     """
 
-    def __init__(self, watched: Mapping[str, Watch], path: Path, *, every: int) -> None:
-        self._watched, self._path, self._every = watched, path, every
+    def __init__(self, tracked: Mapping[str, TrackedNumber], path: Path, *, every: int) -> None:
+        self._tracked, self._path, self._every = tracked, path, every
         self._rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         self._started = False
 
@@ -41,7 +42,7 @@ class Recorder:
             self._path.write_text("".join(json.dumps(row) + "\n" for row in self._rows))
             self._started = True
         if state.step % self._every == 0 or state.step == 1:
-            row = {"step": state.step} | {name: watch(state) for name, watch in self._watched.items()}
+            row = {"step": state.step} | {name: number(state) for name, number in self._tracked.items()}
             self._rows.append(row)
             with self._path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -49,6 +50,6 @@ class Recorder:
     def series(self) -> dict[str, list[tuple[int, float]]]:
         """By name, pairs (step, value)."""
         return {
-            name: [(row["step"], row[name]) for row in self._rows if name in row]  # it may not have been watched before
-            for name in self._watched
+            name: [(row["step"], row[name]) for row in self._rows if name in row]  # not before it was asked for
+            for name in self._tracked
         }

@@ -30,12 +30,12 @@ def test_neighbours_decide_between_the_gaps_of_a_spectrum() -> None:
     for dimension in (2, 3):
         generator = torch.Generator().manual_seed(0)
         points = torch.randn(1000, dimension, generator=generator) @ torch.randn(dimension, 5, generator=generator)
-        outcome = SimpleNamespace(
+        result = SimpleNamespace(
             spectrum=Spectrum(values, values, 1e-4, NOISE),
-            task=SimpleNamespace(train=Points(points.view(-1, 1, 5), None)),
+            data=SimpleNamespace(train=Points(points.view(-1, 1, 5), None)),
             generator=lambda: torch.Generator().manual_seed(1),
         )
-        found = consensus_of_spectrum_and_neighbours(outcome)
+        found = consensus_of_spectrum_and_neighbours(result)
         assert found["consensus"] == dimension
         assert (found["consensus_least"], found["consensus_most"]) == (dimension, dimension)
         assert found["neighbours"] == pytest.approx(dimension, rel=0.1)
@@ -53,17 +53,17 @@ def test_the_denoising_dimension_is_that_of_held_out_points_at_the_last_noise() 
     flow = coupling_flow(4, layers=1, base=StandardNormal([4]), generator=generator)
     for parameter in flow.parameters():
         torch.nn.init.zeros_(parameter)  # the identity: the density is N(0, I)
-    outcome = SimpleNamespace(
-        task=SimpleNamespace(
+    result = SimpleNamespace(
+        data=SimpleNamespace(
             held_out=Points((1.0 - NOISE**2) ** 0.5 * torch.randn(4000, 4, generator=generator), None)
         ),
         trained=SimpleNamespace(flow=flow, data_noise=NOISE),
         generator=lambda: torch.Generator().manual_seed(1),
     )
     expected = 4.0 * (1.0 - NOISE**2)
-    assert denoising_dimension(outcome) == {
+    assert denoising_dimension(result) == {
         "denoising_dimension": pytest.approx(expected, abs=0.15),
         "score_dimension": pytest.approx(expected, abs=0.15),
     }
-    outcome.trained.data_noise = 0.0
-    assert denoising_dimension(outcome) == {}
+    result.trained.data_noise = 0.0
+    assert denoising_dimension(result) == {}

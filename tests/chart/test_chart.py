@@ -6,7 +6,7 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform, LULinear
 
 from nflows_spread import DegenerateGaussian, encode
-from nflows_spread.dimension.chart import chart_of
+from nflows_spread.chart import chart_of
 from nflows_spread.models import coupling_flow
 from support import randomize
 
