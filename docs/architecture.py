@@ -152,7 +152,7 @@ def _arrows(ax: Axes, boxes: dict[str, Text], arrows: dict[str, set[str]]) -> No
                 "",
                 xy=boxes[other].get_position(),
                 xytext=boxes[part].get_position(),
-                arrowprops={"color": start.get_edgecolor(), "lw": 1.1, **style, **ends},
+                arrowprops={"color": start.get_edgecolor(), "lw": 1.1, "zorder": 2, **style, **ends},
             )
 
 
