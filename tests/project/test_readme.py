@@ -1,8 +1,10 @@
 """The code of README.md and of docs/ runs as it stands, in the order in which it is read."""
 
+import ast
 import hashlib
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,16 @@ def test_a_converted_flow_has_the_volume_error_that_the_text_promises(page):
 def test_the_code_of_every_page_is_code(page):
     for code in snippets(page):
         compile(code, page.name, "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_the_code_of_a_page_imports_from_here_exists(page):
+    nodes = [node for code in snippets(page) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in nodes if node.module.partition(".")[0] == "nflows_spread"]
+    if any(node.module == "nflows_spread.training" for node in ours):
+        pytest.importorskip("lightning_fabric")
+    missing = [a.name for node in ours for a in node.names if not hasattr(import_module(node.module), a.name)]
+    assert missing == []
 
 
 def test_every_public_name_is_on_a_page():
