@@ -61,12 +61,12 @@ def test_initialize_sets_the_converted_actnorms():
 
 
 @pytest.mark.parametrize("host", ["nflows", "normflows"])
-def test_the_table_of_the_readme_has_every_layer_of_a_host_that_passes_or_converts(host):
+def test_the_table_of_the_documentation_has_every_layer_of_a_host_that_passes_or_converts(host):
     pytest.importorskip(host)
     rules = import_module(f"nflows_spread.hosts.{host}.conversion").RULES
     layers = rules.containers.keys() | rules.kept | rules.converted.keys()
     names = {kind.__name__ for kind in layers if kind.__module__.startswith(f"{host}.") and kind.__name__[0] != "_"}
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    table = text[text.index("## Which layers convert") : text.index("## What the hosts do")]
+    text = (Path(__file__).parents[1] / "docs" / "conversion.md").read_text(encoding="utf-8")
+    table = text[text.index("## Which layers convert") :]
     missing = {name for name in names if name not in table}
     assert missing <= {"NormalizingFlow", "ConditionalNormalizingFlow", "MultiscaleFlow"}  # "all flows"

@@ -1,4 +1,4 @@
-"""CelebA, from the aligned faces that its authors publish."""
+"""Reader for CelebA, the aligned faces that its authors publish."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
+from nflows_spread.datasets.data_folder import candidate_folders, missing
 from nflows_spread.datasets.image_folder import image_folder
 from nflows_spread.datasets.images import ImageSet
-from nflows_spread.datasets.places import missing, places_of
 
 _IMAGES, _SPLITS = "img_align_celeba", "list_eval_partition.txt"
 _PARTS = ("train", "valid", "test")
@@ -44,7 +44,7 @@ def celeba(
     """
     if split not in ("all", *_PARTS):
         raise ValueError(f"split must be 'all', 'train', 'valid' or 'test', got {split!r}")
-    for place in places_of(folder, "celeba"):
+    for place in candidate_folders(folder, "celeba"):
         for path in (place / _IMAGES, place / f"{_IMAGES}.zip"):
             if path.exists():
                 only = None if split == "all" else _members(place / _SPLITS, split)

@@ -1,4 +1,4 @@
-"""CIFAR-10: the Python batches that its author publishes, or archives or folders of its classes' images."""
+"""Reader for CIFAR-10: the Python batches that its author publishes, or archives or folders of its classes' images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nflows_spread.datasets.data_folder import candidate_folders, missing
 from nflows_spread.datasets.image_folder import image_folder
 from nflows_spread.datasets.images import ImageSet, as_bytes
-from nflows_spread.datasets.places import missing, places_of
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _BATCHES = "cifar-10-batches-py"
@@ -43,7 +43,7 @@ def cifar10(
     """
     if split not in _FILES:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    for place in places_of(folder, "cifar10"):
+    for place in candidate_folders(folder, "cifar10"):
         batches = place if place.name == _BATCHES else place / _BATCHES
         if batches.is_dir():
             return _read_batches(batches, split, folder)

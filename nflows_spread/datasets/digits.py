@@ -1,4 +1,4 @@
-"""Real digits: scikit-learn's small ones, bundled with it, and MNIST from the four files that its authors publish."""
+"""Readers for handwritten digits: scikit-learn's 8×8 ones, bundled with it, and MNIST's four IDX files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from nflows_spread.datasets.optional import sklearn_datasets
-from nflows_spread.datasets.places import first_file, missing, places_of
+from nflows_spread.datasets.data_folder import candidate_folders, first_file, missing
+from nflows_spread.datasets.extras import sklearn_datasets
 
 MNIST_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -63,7 +63,7 @@ def mnist(folder: str | Path | None = None, *, split: Literal["train", "test"] =
 
 
 def _mnist_paths(folder: str | Path | None, split: str) -> list[Path]:
-    for place in places_of(folder, "mnist"):
+    for place in candidate_folders(folder, "mnist"):
         found = [first_file(place / f"{name}.gz", place / name) for name in MNIST_FILES[split]]
         if None not in found:
             return [path for path in found if path is not None]

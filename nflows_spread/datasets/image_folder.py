@@ -1,4 +1,4 @@
-"""Any folder or zip archive of image files."""
+"""Reader for any folder or zip archive of image files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.datasets.extras import pillow_image
+from nflows_spread.datasets.image_decoding import decoded
 from nflows_spread.datasets.images import ImageSet
-from nflows_spread.datasets.optional import pillow_image
-from nflows_spread.datasets.pixels import decoded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 _NAMED = 5

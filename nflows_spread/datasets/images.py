@@ -1,4 +1,4 @@
-"""Images as bytes, and as the continuous data that a flow needs: dequantisation and its inverse."""
+"""Dequantisation of 8-bit images and its inverse, and a data set with new noise each time."""
 
 from __future__ import annotations
 

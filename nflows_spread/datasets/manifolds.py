@@ -1,4 +1,4 @@
-"""Synthetic data on manifolds, which know their answer."""
+"""Synthetic data on manifolds of known dimension, density and distance: sine, line, S-curve, fading square."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from nflows_spread.datasets.optional import sklearn_datasets
+from nflows_spread.datasets.extras import sklearn_datasets
 from nflows_spread.linalg.distances import nearest_neighbours
 
 _SEGMENTS = 4000

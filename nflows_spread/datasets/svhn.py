@@ -1,4 +1,4 @@
-"""Street View House Numbers, from the cropped digits that their authors publish."""
+"""Reader for SVHN (Street View House Numbers), the cropped digits that their authors publish."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from nflows_spread.datasets.data_folder import candidate_folders, missing
+from nflows_spread.datasets.extras import scipy_io
 from nflows_spread.datasets.images import ImageSet, as_bytes
-from nflows_spread.datasets.optional import scipy_io
-from nflows_spread.datasets.places import missing, places_of
 
 SVHN_FILES = {split: f"{split}_32x32.mat" for split in ("train", "test", "extra")}
 _PUBLISHED = "http://ufldl.stanford.edu/housenumbers"
@@ -34,7 +34,7 @@ def svhn(folder: str | Path | None = None, *, split: Literal["train", "test", "e
     """
     if split not in SVHN_FILES:
         raise ValueError(f"split must be 'train', 'test' or 'extra', got {split!r}")
-    for place in places_of(folder, "svhn"):
+    for place in candidate_folders(folder, "svhn"):
         path = place / SVHN_FILES[split]
         if path.is_file():
             return _read(path)

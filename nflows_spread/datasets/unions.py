@@ -1,4 +1,4 @@
-"""Sets whose dimension varies from place to place: unions of pieces, with the dimension of each point."""
+"""Data whose intrinsic dimension varies from place to place: unions of a curve and a surface."""
 
 from __future__ import annotations
 

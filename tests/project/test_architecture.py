@@ -3,11 +3,14 @@
 import ast
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import import_graph
 import nflows_spread
+from import_graph import imports_of, tree_of
 
 PACKAGE = Path(nflows_spread.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -83,36 +86,12 @@ SEEDS_GLOBALLY = {"training/randomness.py"}
 """Files that may: layers such as dropout know no generator, and this one restores the state or parts processes."""
 
 
-def part_of(file):
-    """The module or subpackage of the table that a file belongs to."""
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+part_of = partial(import_graph.part_of, folder=PACKAGE)
+parts_imported_by = partial(import_graph.parts_imported_by, folder=PACKAGE, package="nflows_spread")
 
 
 def name_of(file):
     return str(file.relative_to(PACKAGE))
-
-
-def tree_of(file):
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
-def imports_of(file):
-    """The full names of all modules that a file imports, inside functions too."""
-    for node in ast.walk(tree_of(file)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno} has a relative import, which the table cannot read"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def parts_imported_by(file):
-    for name in imports_of(file):
-        package, _, rest = name.partition(".")
-        if package == "nflows_spread":
-            part = rest.partition(".")[0]
-            known = part in LAYER_OF or (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists()
-            yield part if known else "__init__"  # a public name, from the package itself
 
 
 every_module = pytest.mark.parametrize("file", MODULES, ids=name_of)

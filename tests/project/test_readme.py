@@ -1,6 +1,12 @@
-"""The code of README.md, and of the page on the estimator, runs as it stands, in the order in which it is read."""
+"""The code of README.md and of docs/ runs as it stands, in the order in which it is read."""
 
+import ast
+import hashlib
+import json
 import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,16 +23,23 @@ from support import randomize
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 SHORT = Recipe(steps=20, layers=2, hidden_features=8, bins=4)
 FEATURES = 3
+LONGEST = 140
+EXTRAS = ["lightning_fabric", "lightning", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "PIL", "pandas"]
 
-pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is in the source tree, and this is not one")
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="docs/ is in the source tree, and this is not one")
 
 
 def snippets(page):
     """The blocks of code on a page, in their order."""
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def run(code, names, page=README):
+    exec(compile(code, page.name, "exec"), names)
 
 
 def surface(rows=200):
@@ -35,9 +48,8 @@ def surface(rows=200):
 
 
 def names_of_a_reader():
-    """What the prose says that the reader has: a model's layers, its data, and the number of its features."""
-    flow = coupling_flow(FEATURES, layers=2)
-    return {"D": FEATURES, "x": surface(), "X": surface().numpy(), "transform": next(flow.children())}
+    """What the prose of a page says that the reader has: data, and the number of its features."""
+    return {"D": FEATURES, "x": surface(), "X": surface().numpy()}
 
 
 @pytest.fixture
@@ -52,42 +64,76 @@ def _trained_briefly(monkeypatch):
     monkeypatch.setattr(nflows_spread.fitting, "trained_by", briefly)
 
 
+def test_the_first_steps_run_with_the_core_alone():
+    """Where no package of an extra can be imported; nflows brings some of them along, so it comes first."""
+    code = snippets(README)[0]
+    assert code.count("range(2000)") == 1
+    hidden = f"import sys, nflows.flows\nsys.modules.update(dict.fromkeys(set({EXTRAS}) - set(sys.modules)))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + code.replace("range(2000)", "range(20)")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    said = r"dimension [12], by a gap of [\d.]+ nats\ncoordinates \(5000, [12]\); half of the samples within [\d.]+"
+    assert re.match(said, done.stdout), done.stderr
+
+
+def test_what_the_first_steps_print_is_what_they_were_seen_to_print():
+    """``python docs/overview.py`` runs them and writes the record; a change of the code asks for a new one."""
+    record = json.loads((DOCS / "overview.json").read_text(encoding="utf-8"))
+    assert record["code"] == hashlib.sha256(snippets(README)[0].encode()).hexdigest()
+    printed = re.search(r"^It prints\n\n```\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert printed[1].splitlines() == record["printed"]
+    assert (DOCS / "overview.png").exists()
+
+
 @pytest.mark.usefixtures("_trained_briefly")
-def test_the_code_runs_from_top_to_bottom():
-    nf = pytest.importorskip("normflows")
-    names = names_of_a_reader()
-    names |= {"nf": nf, "flows": [nf.flows.AffineCouplingBlock(nf.nets.MLP([2, 8, 2])), nf.flows.Permute(FEATURES)]}
-    for code in snippets(README):
-        exec(compile(code, "README.md", "exec"), names)
+def test_the_code_can_be_copied_from_top_to_bottom():
+    """The read-outs of the page on the API come after it, for the last flow there is."""
+    pytest.importorskip("normflows")
+    names = {}
+    for code in snippets(README) + snippets(DOCS / "api.md"):
+        run(code.replace("range(2000)", "range(20)"), names)
     assert isinstance(base_of(names["flow"]), DegenerateGaussian)
     assert torch.isfinite(names["loss"])
-    assert names["estimator"].n_features_in_ == FEATURES
+    assert names["estimator"].n_features_in_ == names["D"]
 
 
 @pytest.mark.usefixtures("_trained_briefly")
 def test_the_code_of_the_page_on_the_estimator_runs():
+    page = DOCS / "intrinsic_dimension.md"
     names = names_of_a_reader()
-    for code in snippets(ROOT / "docs" / "intrinsic_dimension.md"):
-        exec(compile(code, "intrinsic_dimension.md", "exec"), names)
+    for code in snippets(page):
+        run(code, names, page)
     assert names["estimator"].n_features_in_ == FEATURES
 
 
+def test_the_code_of_the_page_on_priors_runs():
+    page = DOCS / "priors.md"
+    names = {}
+    for code in snippets(page):
+        run(code, names, page)
+    torch.testing.assert_close(names["small"].covariance, names["base"].covariance)
+
+
 def test_the_three_lines_leave_a_flow_that_trains():
-    names = names_of_a_reader()
-    exec(compile(snippets(README)[0], "README.md", "exec"), names)
+    names = {"x": torch.randn(50, 2)}
+    run(snippets(README)[1], names)
     names["loss"].backward()
     assert isinstance(names["flow"], Flow)
     assert all(torch.isfinite(p.grad).all() for p in names["flow"].parameters() if p.grad is not None)
     assert base_of(names["flow"]).factor.entries.grad.abs().sum() > 0
 
 
-def test_a_converted_flow_has_the_volume_error_that_the_text_promises():
+@pytest.mark.parametrize("page", [README, DOCS / "conversion.md"], ids=lambda page: page.name)
+def test_a_converted_flow_has_the_volume_error_that_the_text_promises(page):
     names = names_of_a_reader()
     names["flow"] = randomize(coupling_flow(FEATURES, layers=2, volume_preserving=False))
-    names["DegenerateGaussian"] = DegenerateGaussian  # which the first snippet imports
+    names["DegenerateGaussian"] = DegenerateGaussian  # which an earlier snippet imports
     assert volume_error(names["flow"], names["x"]) > 0.01
-    code = next(code for code in snippets(README) if "to_volume_preserving(flow)" in code)
-    exec(compile(code, "README.md", "exec"), names)
+    run(next(code for code in snippets(page) if "to_volume_preserving(flow)" in code), names, page)
     assert volume_error(names["flow"], names["x"]) < 1e-5
 
 
@@ -97,6 +143,22 @@ def test_the_code_of_every_page_is_code(page):
         compile(code, page.name, "exec")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_the_code_of_a_page_imports_from_here_exists(page):
+    nodes = [node for code in snippets(page) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in nodes if node.module.partition(".")[0] == "nflows_spread"]
+    if any(node.module == "nflows_spread.training" for node in ours):
+        pytest.importorskip("lightning_fabric")
+    missing = [a.name for node in ours for a in node.names if not hasattr(import_module(node.module), a.name)]
+    assert missing == []
+
+
 def test_every_public_name_is_on_a_page():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [name for name in nflows_spread.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []

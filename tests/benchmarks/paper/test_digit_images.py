@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from nflows_spread.datasets import DATA_VARIABLE
 from nflows_spread.datasets.digits import MNIST_FILES
-from nflows_spread.datasets.places import DATA_VARIABLE
 from paper import experiments
 from paper.data_sets import Folders
 from paper.experiment import PROFILES

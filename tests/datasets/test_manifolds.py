@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import os
-import struct
-import sys
-from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
 from scipy import stats
 
-from nflows_spread.datasets import (
-    DATA_VARIABLE,
-    FadingSquare,
-    Line,
-    Manifold,
-    SCurve,
-    Sine,
-    handwritten_digits,
-    mnist,
-)
+from nflows_spread.datasets import FadingSquare, Line, Manifold, SCurve, Sine
 
-REAL_DATA = Path(os.environ.get(DATA_VARIABLE, Path(__file__).parents[3] / "shared" / "data"))
 MANIFOLDS = {"line": Line(), "sine": Sine(), "s-curve": SCurve(), "fading square": FadingSquare()}
 
 
@@ -121,86 +105,3 @@ def test_the_fading_square_is_a_grey_six_by_six_square_on_black() -> None:
     assert len(rows) == 36
     assert rows.max() - rows.min() == columns.max() - columns.min() == 5
     assert set(image.unique().tolist()) == {0.0, 0.5}
-
-
-def test_digits_are_scikit_learns_in_the_unit_interval() -> None:
-    datasets = pytest.importorskip("sklearn.datasets")
-    x, labels = handwritten_digits()
-    images, classes = datasets.load_digits(return_X_y=True)
-    assert x.shape == (1797, 64)
-    assert x.min() == 0.0
-    assert x.max() == 1.0
-    assert torch.equal(x.double() * 16, torch.from_numpy(images))
-    assert torch.equal(labels, torch.from_numpy(classes).long())
-
-
-@pytest.mark.parametrize("wanted", [handwritten_digits, lambda: SCurve().sample(3)], ids=["digits", "s-curve"])
-def test_without_scikit_learn_the_error_names_the_extra(wanted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r"nflows-spread\[sklearn\]"):
-        wanted()
-
-
-def _write_mnist(folder: Path, *, packed: bool = True, images: int = 3) -> None:
-    """Small files in the format of the real ones."""
-    for prefix in ("train", "t10k"):
-        pixels = bytes(range(4)) * images
-        files = {
-            f"{prefix}-images-idx3-ubyte": struct.pack(">4I", 0x0803, images, 2, 2) + pixels,
-            f"{prefix}-labels-idx1-ubyte": struct.pack(">2I", 0x0801, 3) + bytes([7, 1, 0]),
-        }
-        for name, content in files.items():
-            (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_mnist_is_read_from_its_idx_files(packed: bool, tmp_path: Path) -> None:
-    _write_mnist(tmp_path, packed=packed)
-    x, labels = mnist(tmp_path, split="test")
-    assert torch.equal(x, torch.arange(4.0).repeat(3, 1) / 255)
-    assert labels.tolist() == [7, 1, 0]
-
-
-def test_the_folder_of_mnist_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mnist").mkdir()
-    _write_mnist(tmp_path / "mnist")
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    assert len(mnist().x) == 3
-
-
-def test_missing_files_are_named_with_the_place_they_are_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    for folder in (None, tmp_path):
-        with pytest.raises(FileNotFoundError) as error:
-            mnist(folder)
-        for name in ("train-images", "train-labels", "t10k-images", "t10k-labels", "https://", DATA_VARIABLE):
-            assert name in str(error.value)
-
-
-def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
-    _write_mnist(tmp_path, packed=False)
-    images = tmp_path / "train-images-idx3-ubyte"
-    images.write_bytes(images.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="train-images-idx3-ubyte"):
-        mnist(tmp_path)
-    images.write_bytes(b"no")
-    with pytest.raises(ValueError, match="16 bytes of header"):
-        mnist(tmp_path)
-    _write_mnist(tmp_path, packed=False, images=2)
-    with pytest.raises(ValueError, match="as many entries"):
-        mnist(tmp_path)
-    with pytest.raises(ValueError, match="'train' or 'test'"):
-        mnist(tmp_path, split="validation")  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(
-    not (REAL_DATA / "mnist").is_dir(), reason=f"real MNIST is not here; name its folder in {DATA_VARIABLE}"
-)
-@pytest.mark.parametrize(("split", "size"), [("train", 60_000), ("test", 10_000)])
-def test_real_mnist_has_ten_classes_and_known_brightness(split: Literal["train", "test"], size: int) -> None:
-    x, labels = mnist(REAL_DATA, split=split)
-    assert x.shape == (size, 784)
-    assert labels.unique().tolist() == list(range(10))
-    assert float(x.mean()) == pytest.approx(0.1307, abs=3e-3)  # the mean that the field quotes

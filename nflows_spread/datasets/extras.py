@@ -1,4 +1,4 @@
-"""What extras bring, imported when it is wanted."""
+"""Imports of the optional libraries that readers need, with errors that name the extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pixels of an image file of any kind, upright and as bytes, or why nobody can tell what they mean."""
+"""Decoding of image files of any kind to upright pixels of 8 bits, or the reason why that cannot be done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nflows_spread.datasets.optional import pillow_image
+from nflows_spread.datasets.extras import pillow_image
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {

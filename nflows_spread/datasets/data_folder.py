@@ -1,4 +1,4 @@
-"""Where the files of a data set may lie."""
+"""The folder of data sets on disk (``NFLOWS_SPREAD_DATA``), and the error where files are missing from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 DATA_VARIABLE = "NFLOWS_SPREAD_DATA"
 
 
-def places_of(folder: str | Path | None, name: str) -> list[Path]:
+def candidate_folders(folder: str | Path | None, name: str) -> list[Path]:
     """The folders to look into: the one given, or that of ``NFLOWS_SPREAD_DATA``, and its subfolder of this name."""
     given = folder if folder is not None else os.environ.get(DATA_VARIABLE)
     return [] if given is None else [Path(given), Path(given) / name]
