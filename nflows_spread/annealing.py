@@ -28,7 +28,7 @@ _OF_AMBIENT_NOISE = 1.0 / 3.0
 """σ_x at the end over the standard deviation of the data's noise, so that the two can be told apart. A choice."""
 
 _LAST_RATE = 1.0 / 11.0
-"""Learning rate at the end over that at the start: 1 − 1/1.1, as its line would end after 1.1 times the steps."""
+"""Learning rate at the end over that at the start: 1 − 1/1.1, as its line would end after 1.1 times the steps. A choice."""
 
 _POINTS = 1000
 """Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""
@@ -37,7 +37,7 @@ _ROWS_OF_JACOBIANS, _FEWEST_JACOBIANS = 2**13, 16
 """Rows that the Jacobians of a check encode, one for each feature, and the fewest Jacobians. A choice; not measured."""
 
 _WIDE = 512
-"""Features beyond which a check takes no Jacobians: they would last longer than the training between two checks."""
+"""Features beyond which a check takes no Jacobians: they would last longer than the training in between. A choice."""
 
 
 class StableDimension:

@@ -40,7 +40,7 @@ class DiagonalFactor(nn.Module):
     def assign(self, root, spread_variance):
         self.entries.copy_((root @ root.mT).diagonal().sqrt() / self.scale)
 
-    def observe(self, z):
+    def observe(self, z, spread_variance):
         pass
 
     def options(self):

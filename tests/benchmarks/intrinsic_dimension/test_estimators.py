@@ -34,7 +34,7 @@ def test_a_competitor_finds_a_plane(name: str, plane: np.ndarray, monkeypatch: p
     assert estimate(name, plane, seed=0).estimate == pytest.approx(2.0, abs=0.5)
 
 
-def test_ours_is_asked_for_its_verdict_and_for_those_of_its_read_outs(
+def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(
     monkeypatch: pytest.MonkeyPatch, plane: np.ndarray
 ):
     class Estimator:
@@ -42,10 +42,10 @@ def test_ours_is_asked_for_its_verdict_and_for_those_of_its_read_outs(
             self.intrinsic_dimension_ = random_state
 
         def fit(self, x: np.ndarray) -> SimpleNamespace:
-            readings = SimpleNamespace(verdicts={"rank": float(x.shape[1])})
+            estimates = SimpleNamespace(by_name={"rank": float(x.shape[1])})
             spectrum = SimpleNamespace(signal_to_noise=torch.tensor([2.0, 1.0, 1e-4, 1e-4, 1e-4], dtype=torch.float64))
             return SimpleNamespace(
-                intrinsic_dimension_=self.intrinsic_dimension_, readings_=readings, spectrum_=spectrum
+                intrinsic_dimension_=self.intrinsic_dimension_, estimates_=estimates, spectrum_=spectrum
             )
 
     monkeypatch.setitem(sys.modules, "nflows_spread.estimator", SimpleNamespace(SpreadFlowEstimator=Estimator))

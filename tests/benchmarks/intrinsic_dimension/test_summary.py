@@ -18,7 +18,7 @@ BENCHMARK, HELD = problems("benchmark"), problems("held-out")
 
 
 def filled(tmp_path: Path) -> Store:
-    """Two estimators on manifolds of dimension 2 and 10, one of them with further verdicts and one failure."""
+    """Two estimators on manifolds of dimension 2 and 10, one of them with further estimates and one failure."""
     store = Store.open(tmp_path, Setting("benchmark", 50, 0.0), BENCHMARK)
     store.begin({"command": "by hand"})
     found = {
