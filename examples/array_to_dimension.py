@@ -9,8 +9,7 @@ import argparse
 
 import numpy as np
 
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 
 
 def main(steps: int = 2000) -> int:

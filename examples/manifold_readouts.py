@@ -19,7 +19,7 @@ from nflows_spread import (
 )
 from nflows_spread.datasets import SCurve
 from nflows_spread.models import TABLE_2, coupling_flow
-from nflows_spread.training import GeometricNoise, fit
+from nflows_spread.training import Geometric, fit
 
 
 def main(steps: int = 5000) -> int:
@@ -30,7 +30,7 @@ def main(steps: int = 5000) -> int:
 
     flow = coupling_flow(**TABLE_2)
     objective = SpreadKLLoss(flow, data_noise=0.3)
-    noise = GeometricNoise(objective, start=0.3, end=0.05, steps=max(1, steps // 2))
+    noise = Geometric(0.3, 0.05, steps=0.5)  # of the run
     fit(objective, x, steps=steps, batch_size=200, learning_rate=2e-3, noise_schedule=noise, gradient_clip=5.0)
     flow.eval()
 

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from nflows_spread import SpreadKLLoss, intrinsic_dimension
 from nflows_spread.models import TABLE_2, coupling_flow
-from nflows_spread.training import Checkpoints, FitResult, GeometricNoise, fit
+from nflows_spread.training import Checkpoints, FitResult, Geometric, fit
 
 
 def s_curve(rows: int, generator: torch.Generator) -> torch.Tensor:
@@ -44,7 +44,7 @@ def main(
         steps=steps,
         learning_rate=2e-3,
         learning_rate_schedule=partial(CosineAnnealingLR, T_max=steps),
-        noise_schedule=GeometricNoise(objective, start=0.3, end=0.05, steps=steps),
+        noise_schedule=Geometric(0.3, 0.05, steps=steps),
         gradient_clip=10.0,
         checkpoints=None if folder is None else Checkpoints(folder, every=max(1, steps // 4)),
         resume=folder is not None,

@@ -15,7 +15,7 @@ from nflows_spread.linalg.entropy import kernel_negative_entropy
 from nflows_spread.linalg.torch_func import under_transforms
 
 _VOLUME_TOLERANCE = 1e-3
-"""The largest |log|det J||, in nats, of a flow that preserves volume up to rounding. A choice: float32 leaves some 1e-5."""
+"""The largest |log|det J||, in nats, of a flow that preserves volume. A choice: float32 rounds to some 1e-5."""
 
 
 class SpreadKLLoss(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
-from nflows_spread.recipe import width_for
+from nflows_spread.estimator.recipe import width_for
 
 
 @renamed_arguments({"looks": "patience"})
@@ -60,9 +60,9 @@ def test_an_argument_of_another_name_is_refused_as_ever():
 
 
 def test_a_module_finds_what_was_moved_out_of_it():
-    old = moved_names("nflows_spread.elsewhere", {"width_for": "nflows_spread.recipe.width_for"})
+    old = moved_names("nflows_spread.elsewhere", {"width_for": "nflows_spread.estimator.recipe.width_for"})
     with pytest.warns(
-        DeprecationWarning, match=r"elsewhere\.width_for is now nflows_spread\.recipe\.width_for"
+        DeprecationWarning, match=r"elsewhere\.width_for is now nflows_spread\.estimator\.recipe\.width_for"
     ) as heard:
         assert old("width_for") is width_for
     assert heard[0].filename == __file__

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from baselines.density_training import HIDDEN_FEATURES, LAYERS, STEPS, held_out_and_kept, slopes, train
 from baselines.lidl import NOISE_LEVELS
 from nflows_spread.dimension import density_dimension
+from nflows_spread.estimator.units import Units
 from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.models.density import marginal_layers
-from nflows_spread.units import Units
 
 DENOISER_NOISE = 0.05
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.5

@@ -21,9 +21,8 @@ from torch import Tensor
 from baselines import noise_conditional
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
 from nflows_spread.dimension import pointwise_spectrum
-from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.plots import plot_dimensions
-from nflows_spread.recipe import Recipe
 from shared import records
 from shared.command import Command, Work
 from shared.options import add_seeds, positive_int

@@ -84,9 +84,9 @@ def fit(
         spread_variance_schedule: of the prior's ``spread_variance``: a ``SpreadVarianceSchedule``, or just its curve.
         gradient_clip: largest norm of the gradient, or None.
         average: decay of an exponential moving average of the parameters, or None. Evaluations use it.
-        precision: ``"bf16-mixed"`` runs the nets inside the transforms in bf16; the flow's own
+        precision: ``"bf16-mixed"`` runs the nets inside the layers in bf16; the flow's own
             arithmetic stays as it is.
-        compile: pass batches through the flow's transforms by ``torch.compile``, or, where that fails, as
+        compile: pass batches through the flow's layers by ``torch.compile``, or, where that fails, as
             ever and with a warning. On a GPU a transform that is compiled as a whole is replayed as CUDA
             graphs. It takes seconds to minutes at the start, and on a CPU pays for some image models and
             not for small ones; see the performance guide.

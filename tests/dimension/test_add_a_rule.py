@@ -17,9 +17,8 @@ from nflows_spread.dimension import (
     register_vote,
 )
 from nflows_spread.dimension.rules import gap_log_evidence, signal_to_noise_gaps
-from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.models import coupling_flow
-from nflows_spread.recipe import Recipe
 from support import refused
 
 NOISE = 0.01

@@ -12,8 +12,7 @@ from nflows_spread.datasets import curve_and_surface, lollipop
 from nflows_spread.dimension import pointwise_dimension, pointwise_spectrum
 from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
 from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from support import LargestResult, randomize, refused
 
 

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from nflows_spread import annealing
-from nflows_spread.annealing import trained_by
+from nflows_spread.estimator import Recipe, annealing
+from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
-from nflows_spread.recipe import Recipe
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=8, bins=4, first_check=20, check_every=10)
 

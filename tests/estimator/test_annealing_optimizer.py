@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from nflows_spread import DegenerateGaussian, annealing
-from nflows_spread.annealing import trained_by
-from nflows_spread.recipe import Recipe
+from nflows_spread import DegenerateGaussian
+from nflows_spread.estimator import Recipe, annealing
+from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.training import FitResult
 from nflows_spread.transforms import MarginalSpline
 

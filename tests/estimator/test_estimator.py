@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
 ROWS = 400
@@ -126,7 +125,7 @@ def test_an_interrupted_fit_leaves_the_last_one_whole(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nflows_spread.fitting.chart_of", interrupted)
+    monkeypatch.setattr("nflows_spread.estimator.fitting.chart_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(np.random.default_rng(0).normal(size=(100, 5)))
     assert vars(estimator) == before

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from nflows_spread.arrays import rows_of
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from support import refused
 
 pandas = pytest.importorskip("pandas")

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
+from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")

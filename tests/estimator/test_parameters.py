@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from support import refused
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)

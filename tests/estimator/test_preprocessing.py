@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from nflows_spread.dimension import neighbour_dimension
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.preprocessing import Rows
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
+from nflows_spread.estimator.preprocessing import Rows
 from support import refused
 
 SHORT = Recipe(steps=4, layers=2, hidden_features=8, bins=4)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, width_for
 from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
-from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
 from support import refused
 
 OLD_NAMES = {

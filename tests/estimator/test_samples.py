@@ -11,8 +11,7 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
 
 from nflows_spread import DegenerateGaussian
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
 SIGNAL, LENGTH = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64), 8.0

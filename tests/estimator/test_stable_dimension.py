@@ -5,12 +5,11 @@ import torch
 from torch import nn
 
 from nflows_spread import SpreadKLLoss, encode
-from nflows_spread.annealing import StableDimension, trained_by
 from nflows_spread.dimension import precision
 from nflows_spread.dimension.neighbours import neighbour_dimension
-from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
+from nflows_spread.estimator.annealing import StableDimension, trained_by
 from nflows_spread.models import coupling_flow
-from nflows_spread.recipe import Recipe
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_check=20, check_every=10)
 

@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.recipe import Recipe
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from support import refused
 
 SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)

@@ -14,11 +14,11 @@ import torch
 from nflows.flows import Flow
 
 import nflows_spread
-import nflows_spread.fitting
+import nflows_spread.estimator.fitting
 from nflows_spread import DegenerateGaussian, base_of, volume_error
-from nflows_spread.annealing import trained_by
+from nflows_spread.estimator import Recipe
+from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.models import coupling_flow
-from nflows_spread.recipe import Recipe
 from support import randomize
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def _trained_briefly(monkeypatch):
         assert recipe == Recipe()  # as "nothing to set" says
         return trained_by(SHORT, x, **options)
 
-    monkeypatch.setattr(nflows_spread.fitting, "trained_by", briefly)
+    monkeypatch.setattr(nflows_spread.estimator.fitting, "trained_by", briefly)
 
 
 def test_the_first_steps_run_with_the_core_alone():

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.factors import RunningAverageFactor, running_average
 from nflows_spread.models import coupling_flow
-from nflows_spread.recipe import Recipe
 from nflows_spread.training import fit
 from nflows_spread.training.engine import engine_for
 from training_toys import MeanSquare, rows, sgd

@@ -34,9 +34,7 @@ def test_a_competitor_finds_a_plane(name: str, plane: np.ndarray, monkeypatch: p
     assert estimate(name, plane, seed=0).estimate == pytest.approx(2.0, abs=0.5)
 
 
-def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(
-    monkeypatch: pytest.MonkeyPatch, plane: np.ndarray
-):
+def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(monkeypatch: pytest.MonkeyPatch, plane: np.ndarray):
     class Estimator:
         def __init__(self, *, random_state: int) -> None:
             self.intrinsic_dimension_ = random_state

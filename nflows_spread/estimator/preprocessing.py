@@ -12,8 +12,8 @@ from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.shells import shells_of
 from nflows_spread.dimension.variation import Part, parts_of
-from nflows_spread.outliers import check_outliers, warn_of_hidden_columns
-from nflows_spread.units import Units
+from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
+from nflows_spread.estimator.units import Units
 
 
 @dataclass(frozen=True)

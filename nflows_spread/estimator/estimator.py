@@ -15,11 +15,11 @@ from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
 from nflows_spread.deprecation import RenamedAttribute, renamed_state
 from nflows_spread.dimension import denoise, pointwise_dimension
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS
-from nflows_spread.exceptions import not_fitted_error
-from nflows_spread.fitting import fit_rows
+from nflows_spread.estimator.exceptions import not_fitted_error
+from nflows_spread.estimator.fitting import fit_rows
+from nflows_spread.estimator.parameters import Parameters
+from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.hosts import decode, encode, log_prob
-from nflows_spread.parameters import Parameters
-from nflows_spread.recipe import Recipe
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -33,7 +33,7 @@ class SpreadFlowEstimator(Parameters):
 
     Args:
         random_state: seed of all randomness, an integer of at least 0; by default a new one each time.
-        recipe: the numbers of the training, see ``nflows_spread.recipe.Recipe``.
+        recipe: the numbers of the training, see ``nflows_spread.estimator.recipe.Recipe``.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
         standardize: divide each column by its standard deviation, for columns in different units. By default one scale

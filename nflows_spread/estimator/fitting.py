@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.annealing import StableDimension, trained_by
 from nflows_spread.chart import Chart, chart_of
 from nflows_spread.dimension import (
     Estimates,
@@ -18,9 +17,10 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
-from nflows_spread.preprocessing import Rows
-from nflows_spread.recipe import Recipe
-from nflows_spread.units import Units
+from nflows_spread.estimator.annealing import StableDimension, trained_by
+from nflows_spread.estimator.preprocessing import Rows
+from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.units import Units
 
 _CHART_POINTS = 1000
 """Rows of which the chart is made, at most: a choice, for time; as many as the spectrum takes."""

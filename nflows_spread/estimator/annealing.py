@@ -16,9 +16,9 @@ from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, width_for
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
-from nflows_spread.recipe import Recipe, couplings_for, factor_for, width_for
 from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit, parameter_groups
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
@@ -28,7 +28,7 @@ _OF_AMBIENT_NOISE = 1.0 / 3.0
 """σ_x at the end over the standard deviation of the data's noise, so that the two can be told apart. A choice."""
 
 _LAST_RATE = 1.0 / 11.0
-"""Learning rate at the end over that at the start: 1 − 1/1.1, as its line would end after 1.1 times the steps. A choice."""
+"""Learning rate at the end over that at the start: 1 − 1/1.1, as its line ends after 1.1 times the steps. A choice."""
 
 _POINTS = 1000
 """Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""

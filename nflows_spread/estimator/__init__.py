@@ -1,0 +1,10 @@
+"""From an array to its intrinsic dimension, coordinates, samples and density: the scikit-learn estimator and its parts.
+
+In the order in which they are used: ``recipe`` (all numbers), ``preprocessing`` with ``units`` and ``outliers`` (what
+the rows are), ``annealing`` (training), ``fitting`` (from rows to a flow and its estimates), ``estimator`` (the class).
+"""
+
+from nflows_spread.estimator.estimator import SpreadFlowEstimator
+from nflows_spread.estimator.recipe import Recipe
+
+__all__ = ["Recipe", "SpreadFlowEstimator"]

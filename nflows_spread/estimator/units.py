@@ -1,0 +1,112 @@
+"""Feature scaling that is undone on the way out: one scale, or one a column; columns that noise hides are named."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nflows_spread import validation
+
+_RESOLUTION = 4.0
+"""The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
+
+_THIN = 3.0
+"""The standard deviation of a column over σ_x, a ratio, up to which it is hidden by noise: a choice; three is what
+statistics calls far."""
+
+_NAMED = 30
+"""Columns that a warning names, at most: a choice."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """What takes data to the units of a flow and back.
+
+    Attributes:
+        center: mean of each column, (D,), float64.
+        scale: one for all columns, the root of their mean variance, a scalar; or standard deviations, (D,), in which
+            that of a column that does not vary is 1, as scikit-learn's ``StandardScaler`` has it. Float64.
+        deviation: standard deviation of each column, (D,), float64.
+        constant: which columns do not vary, (D,).
+    """
+
+    center: Tensor
+    scale: Tensor
+    deviation: Tensor
+    constant: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, *, standardize: bool) -> Units:
+        """Those of rows (n, D).
+
+        Raises:
+            ValueError: the rows do not vary to the precision of their dtype.
+        """
+        center = x.double().mean(0)
+        squares = (x.double() - center).square()
+        scale, deviation = squares.mean().sqrt(), squares.mean(0).sqrt()
+        resolution = _RESOLUTION * torch.finfo(x.dtype).eps
+        largest = x.abs().amax(0).double()
+        constant = deviation <= resolution * largest
+        if bool(constant.all()) if standardize else not float(scale) > resolution * float(largest.max()):
+            raise ValueError(
+                f"X must vary, got {len(x)} rows that are the same to the precision of {x.dtype}: a standard deviation "
+                f"of {float(scale):.3g} in values of up to {float(largest.max()):.3g}; drop a constant array, or "
+                "subtract a large offset"
+            )
+        if standardize:
+            scale = torch.where(constant, 1.0, deviation)
+        return cls(center, scale, deviation, constant)
+
+    @property
+    def length(self) -> float:
+        """What a length in the flow's units is in those of the data: the one scale, or 1 where each column has its own.
+
+        A direction across columns of different units has no other unit than their standard deviations.
+        """
+        return float(self.scale) if self.scale.dim() == 0 else 1.0
+
+    @property
+    def log_volume(self) -> Tensor:
+        """The logarithm of the volume of a cube of side 1 of the flow's, in units of the data."""
+        return len(self.center) * self.scale.log() if self.scale.dim() == 0 else self.scale.log().sum()
+
+    def to_flow(self, x: Tensor) -> Tensor:
+        """Rows of data (n, D) as the flow knows them, float32."""
+        return ((x.double() - self.center) / self.scale).float()
+
+    def to_data(self, unit: Tensor) -> Tensor:
+        """Rows of a flow's output (n, D) in units of the data, float64.
+
+        Where each column has a scale, one that does not vary has its value: 1 is no width of it.
+        """
+        x = unit.double() * self.scale + self.center
+        return x if self.scale.dim() == 0 else torch.where(self.constant, self.center, x)
+
+    def warn_of_thin_columns(self, data_noise: float, names: Sequence[object] | None) -> None:
+        """Warn where the one scale leaves columns that vary no more than a few times the noise.
+
+        Args:
+            data_noise: σ_x in the flow's units.
+            names: of the columns; by default their numbers.
+        """
+        if self.scale.dim() > 0:
+            return
+        limit = _THIN * data_noise * self.length
+        thin = ((self.deviation <= limit) & ~self.constant).nonzero().flatten().tolist()
+        if not thin:
+            return
+        named = [
+            f"{column if names is None else names[column]!r} ({float(self.deviation[column]):.2g})" for column in thin
+        ]
+        warnings.warn(
+            f"columns of X must vary by more than {_THIN:g} σ_x = {limit:.3g} to be told from noise, got {len(thin)} "
+            f"of {len(self.center)} whose standard deviation is no larger: "
+            f"{validation.listed(named, most=_NAMED)}; where columns are in different units take "
+            "SpreadFlowEstimator(standardize=True)",
+            stacklevel=6,  # the caller of the estimator's fit, beyond its two decorators
+        )
