@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nflows_spread import IntrinsicDimension, encode, project, sample, spectrum
 from nflows_spread.chart import Directions, LatentMaps, directions_of
+from nflows_spread.chart.directions import BY_EIGENVALUE
 from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.fitted_chart import fitted_maps
 from nflows_spread.linalg.eigen import eigh_descending
@@ -89,7 +90,9 @@ class Result:
                 torch.manual_seed(self._seed)
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
         flow = self.trained.flow
-        return torch.cat([sample(flow, size, rank=rank, generator=generator).flatten(1) for size in sizes])
+        return torch.cat(
+            [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
+        )
 
     @cached_property
     @torch.no_grad()
@@ -123,7 +126,7 @@ class Result:
         A flow with a fixed prior has no leading directions of its own; it gets the principal ones of its latents.
         """
         if not self.settings.fixed_prior:
-            return project(self.trained.flow, self.data.held_out.x, rank=min(2, self.rank))
+            return project(self.trained.flow, self.data.held_out.x, rank=min(2, self.rank), order=BY_EIGENVALUE)
         vectors = eigh_descending(covariance_of(self.latents))[1]
         return self.latents @ vectors[:, : min(2, self.rank)].to(self.latents.dtype)
 

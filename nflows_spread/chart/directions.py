@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.linalg.eigen import eigh_descending
@@ -23,42 +24,6 @@ _FOR_COVARIANCE = 12_000  # rows: four for each feature of a 32×32 colour image
 _PROBES_PER_FEATURE = 2  # random vectors, so that their second moment has full rank
 _CHUNK = 256  # rows that pass through the flow at a time, which bounds memory
 _FLAT = 1e-9  # of the largest variance: directions of less are rounding errors, and not scaled up
-
-
-@dataclass(frozen=True)
-class LatentMaps:
-    """Linear maps from latents about a mean to K coordinates, and back.
-
-    Attributes:
-        mean: m, (D,).
-        forth: P, (D, K): coordinates are (z − m) P.
-        back: Q, (K, D): latents are m + c Q.
-    """
-
-    mean: Tensor
-    forth: Tensor
-    back: Tensor
-
-    def coordinates(self, z: Tensor) -> Tensor:
-        """(z − m) P of latents (n, ...), shape (n, K)."""
-        return (z.flatten(1) - self.mean) @ self.forth
-
-    def latents(self, coordinates: Tensor) -> Tensor:
-        """m + c Q at coordinates (n, K), shape (n, D)."""
-        return self.mean + coordinates @ self.back
-
-    def reconstruct(self, flow: nn.Module, x: Tensor) -> Tensor:
-        """f(m + (g(x) − m) P Q): the data with all but K latent coordinates removed.
-
-        Args:
-            flow: the flow whose latents these are, of any host.
-            x: data, shape (n, ...).
-
-        Returns:
-            The shape of ``x``, in data units.
-        """
-        z = encode(flow, validation.points("x", x))
-        return decode(flow, self.latents(self.coordinates(z)).view_as(z))
 
 
 @dataclass(frozen=True)
@@ -101,6 +66,12 @@ class Directions:
             return LatentMaps(self.mean, self.whitening @ leading, (self.colouring @ leading).mT)
         chosen = self.vectors[:, :rank] if order == BY_EIGENVALUE else self.vectors[:, self._by_energy[:rank]]
         return LatentMaps(self.mean, chosen, chosen.mT)
+
+    def variances_of(self, rank: int, order: str) -> Tensor:
+        """Of the first K coordinates of an order under the prior, (K,): Λ, or 1 for principal energy."""
+        if order == PRINCIPAL:
+            return torch.ones_like(self.variances[:rank])
+        return self.variances[:rank] if order == BY_EIGENVALUE else self.variances[self._by_energy[:rank]]
 
     @cached_property
     def energies(self) -> Tensor:

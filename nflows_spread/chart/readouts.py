@@ -1,4 +1,4 @@
-"""Read-outs of a trained flow on its manifold: coordinates, reconstruction, samples, density."""
+"""Projection to K coordinates, reconstruction, samples and density on the manifold: a flow's chart in one call."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.chart.chart import Chart
+from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE, chart_of
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of, decode, encode
-from nflows_spread.linalg.autocast import full_precision
-from nflows_spread.linalg.dense import diagonal_log_prob
+from nflows_spread.hosts import base_of, encode
 
 
-def project(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
-    """Coordinates on the manifold, (z − m) E_K with z = g(x) (section 3).
+def project(
+    flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None, order: str = BY_SIGNAL_TO_NOISE
+) -> Tensor:
+    """Coordinates on the manifold, in the units of the data: ``chart_of(flow, rank=rank).coordinates(x)``.
+
+    Each has the variance μ_k of the noisy data along it, the largest first, whatever the gauge of the latent space. Of
+    a linear flow they are the principal components of the data.
 
     Args:
-        flow: a flow whose base is a ``DegenerateGaussian``.
+        flow: a flow of any host with a Gaussian base.
         x: data, shape (n, ...).
         rank: K, the number of coordinates.
         context: conditioning inputs, one row for each row of ``x``.
+        order: ``"signal-to-noise"``; ``"eigenvalue"`` for the paper's (z − m) E_K (section 3), in latent units, whose
+            order is a matter of gauge; or another order of ``chart_of``.
 
     Returns:
         Shape (n, K), in the dtype of ``x``.
     """
-    base = _degenerate_base_of(flow)
-    return _coordinates(_rows(flow, base, x, context), _leading(base, rank)[1])
+    return _chart(flow, x, rank, order, context).coordinates(x, context)
 
 
-def reconstruct(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
-    """f(m + (g(x) − m) E_K E_Kᵀ): the data with all but its leading K latent coordinates removed.
+def reconstruct(
+    flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None, order: str = BY_SIGNAL_TO_NOISE
+) -> Tensor:
+    """The data with all but its leading K coordinates removed, the shape of ``x``.
 
-    Args as for ``project``. Returns the shape of ``x``.
+    Args as for ``project``. In the order ``"eigenvalue"`` it is the paper's f(m + (g(x) − m) E_K E_Kᵀ).
     """
-    base = _degenerate_base_of(flow)
-    rows = _rows(flow, base, x, context)
-    directions = _leading(base, rank)[1]
-    kept = _coordinates(_coordinates(rows, directions), directions.mT)
-    return decode(flow, base.unflatten(kept), context)
+    return _chart(flow, x, rank, order, context).reconstruct(x, context)
 
 
 def sample(
@@ -47,63 +51,42 @@ def sample(
     rank: int,
     context: Tensor | None = None,
     generator: torch.Generator | None = None,
+    order: str = BY_SIGNAL_TO_NOISE,
 ) -> Tensor:
-    """Samples on the manifold, f(m + E_K √Λ_K ε) with ε ~ N(0, I_K) (section 3).
+    """Samples on the manifold: points at coordinates c_k ~ N(0, μ_k − σ_x²).
 
     Args:
-        flow: a flow whose base is a ``DegenerateGaussian``.
+        flow: a flow of any host with a Gaussian base.
         num_samples: number of samples; with a context it must be the number of its rows.
         rank: K, the dimension of the manifold.
         context: conditioning inputs, one row for each sample.
         generator: source of the randomness.
+        order: as for ``project``; ``"eigenvalue"`` gives the paper's f(m + E_K √Λ_K ε), ε ~ N(0, I_K) (section 3).
 
     Returns:
         Shape (num_samples, ...).
     """
-    latent = _degenerate_base_of(flow).sample(num_samples, rank=rank, generator=generator)
-    return decode(flow, latent, context)
+    return chart_of(flow, rank=rank, order=order, context=context).sample(num_samples, context, generator=generator)
 
 
-def manifold_log_prob(flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None) -> Tensor:
-    """The density allocation of appendix C.2: log N(z^proj; 0, Λ_K) at z^proj = (g(x) − m) E_K.
+def manifold_log_prob(
+    flow: nn.Module, x: Tensor, *, rank: int, context: Tensor | None = None, order: str = BY_SIGNAL_TO_NOISE
+) -> Tensor:
+    """The density allocation of appendix C.2: the log-density of the coordinates, ``coordinate_log_prob`` of the chart.
 
-    A density in the coordinates of ``project``, not with respect to the area of the manifold.
-
-    Args as for ``project``. Returns shape (n,).
+    Args as for ``project``. Returns shape (n,). ``Chart.log_prob`` is the density with respect to area.
 
     Raises:
-        ValueError: the K-th eigenvalue of AAᵀ is 0, so that there is no K-dimensional density.
+        ValueError: the K-th coordinate varies no more than the data noise (in the order ``"eigenvalue"``: not at all),
+            so that there is no K-dimensional density.
     """
-    base = _degenerate_base_of(flow)
-    variances, directions = _leading(base, rank)
-    if float(variances[-1]) <= 0.0:
-        raise ValueError(f"rank must be at most the rank of AAᵀ, {int((variances > 0.0).sum())}, got {rank}")
-    return diagonal_log_prob(_coordinates(_rows(flow, base, x, context), directions), variances)
+    return _chart(flow, x, rank, order, context).coordinate_log_prob(x, context)
 
 
-def _rows(flow: nn.Module, base: DegenerateGaussian, x: Tensor, context: Tensor | None) -> Tensor:
-    """g(x) − m as rows (n, D)."""
-    return base.flatten(encode(flow, validation.points("x", x), context))
-
-
-def _coordinates(rows: Tensor, directions: Tensor) -> Tensor:
-    """Rows (n, D) in directions (D, K), in the dtype of the rows."""
-    with full_precision(rows):
-        return rows @ directions.to(rows.dtype)
-
-
-def _leading(base: DegenerateGaussian, rank: int) -> tuple[Tensor, Tensor]:
-    """Λ_K (K,) and E_K (D, K), float64, from one decomposition."""
-    rank = validation.rank_within(rank, base.features)
-    values, vectors = base.eigh()
-    return values[:rank], vectors[:, :rank]
-
-
-def _degenerate_base_of(flow: nn.Module) -> DegenerateGaussian:
+def _chart(flow: nn.Module, x: Tensor, rank: int, order: str, context: Tensor | None) -> Chart:
+    """The chart, once it is seen that the latents of the data are those of the base."""
     base = base_of(flow)
-    if not isinstance(base, DegenerateGaussian):
-        raise TypeError(
-            f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}; "
-            "a standard Gaussian has no leading directions"
-        )
-    return base
+    z = encode(flow, validation.points("x", x)[:1], None if context is None else context[:1])
+    if isinstance(base, DegenerateGaussian):
+        base.flatten(z)
+    return chart_of(flow, rank=rank, order=order, context=context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.parameters import Parameters
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.hosts import decode, encode, log_prob
+from nflows_spread.hosts import log_prob
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -84,6 +85,8 @@ class SpreadFlowEstimator(Parameters):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(renamed_state(state, {"readings_": "estimates_"}))
+        if "_chart" in state and state["_chart"].flow is None:  # of an older version
+            self._chart = replace(state["_chart"], flow=self.flow_)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -134,13 +137,14 @@ class SpreadFlowEstimator(Parameters):
         return self
 
     def transform(self, X: Array) -> Array:
-        """Coordinates of points on the manifold, shape (n, K), of unit variance and in order of μ.
+        """Coordinates of points on the manifold, shape (n, K), in units of the data, by their variance μ.
 
-        The K directions of the latent space with the largest signal-to-noise, free of its gauge.
+        The K directions of the latent space with the largest signal-to-noise, free of its gauge, see ``chart_of``. With
+        ``standardize`` they are in standard deviations of the columns.
         """
         unit = self._unit(X)
         with torch.no_grad():
-            return like(X, self._chart.coordinates(encode(self.flow_, unit), self.intrinsic_dimension_))
+            return like(X, self._chart.first(self.intrinsic_dimension_).coordinates(unit) * self._units.length)
 
     def fit_transform(self, X: Array, y: None = None) -> Array:
         """``fit(X).transform(X)``."""
@@ -153,7 +157,7 @@ class SpreadFlowEstimator(Parameters):
         if not 1 <= rows.shape[1] <= self.n_features_in_:
             raise ValueError(f"coordinates must have 1 to {self.n_features_in_} columns, got {rows.shape[1]}")
         with torch.no_grad():
-            unit = decode(self.flow_, self._chart.latents(rows))
+            unit = self._chart.first(rows.shape[1]).points(rows.float() / self._units.length)
         return like(coordinates, self._units.to_data(unit))
 
     @torch.inference_mode(False)
@@ -167,9 +171,9 @@ class SpreadFlowEstimator(Parameters):
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
         noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / self._units.length
-        latents = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
+        coordinates = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
         with torch.no_grad():
-            noisy = decode(self.flow_, self._chart.latents(latents))
+            noisy = self._chart.points(coordinates * self._chart.noisy_variances.sqrt().float())
         longest = _FARTHEST * noise * self.n_features_in_**0.5
         clean = denoise(self.flow_, noisy, variance=noise**2, longest=longest, at_once=count)
         return like(self._like, self._units.to_data(clean))

@@ -106,7 +106,7 @@ class TensorBoard:
         self._writer.flush()
 
     def _write_samples(self, flow: nn.Module, x: Tensor, context: Tensor | None, rank: int, step: int) -> None:
-        drawn = sample(flow, len(x), rank=max(rank, 1), context=context)
+        drawn = sample(flow, len(x), rank=max(rank, 1), context=context, order="eigenvalue")  # a matter of a moment
         if x.dim() == 4 and x.shape[1] in (1, 3):
             low, high = x.min(), x.max()
             self._writer.add_images("samples", ((drawn - low) / (high - low)).clamp(0.0, 1.0)[:_PIXELS].cpu(), step)

@@ -63,7 +63,7 @@ RANKS = [1, 2, 3]
 def test_coordinates_are_the_latents_along_the_leading_eigenvectors(case, rank):
     flow, x, context = case
     rows, _ = centred_latents(flow, x, context)
-    coordinates = project(flow, x, rank=rank, context=context).detach()
+    coordinates = project(flow, x, rank=rank, context=context, order="eigenvalue").detach()
     assert coordinates.shape == (7, rank)
     torch.testing.assert_close(coordinates.abs(), (rows @ eigh(base_of(flow))[1][:, :rank]).abs())
 
@@ -75,10 +75,10 @@ def test_autocast_rounds_neither_prior_nor_read_outs():
         lambda: base.sample(5, generator=torch.Generator().manual_seed(0)),
         lambda: base.covariance,
         lambda: base.log_prob(x),
-        lambda: sample(flow, 5, rank=2, generator=torch.Generator().manual_seed(0)),
-        lambda: project(flow, x, rank=2),
-        lambda: reconstruct(flow, x, rank=2),
-        lambda: manifold_log_prob(flow, x, rank=2),
+        lambda: sample(flow, 5, rank=2, generator=torch.Generator().manual_seed(0), order="eigenvalue"),
+        lambda: project(flow, x, rank=2, order="eigenvalue"),
+        lambda: reconstruct(flow, x, rank=2, order="eigenvalue"),
+        lambda: manifold_log_prob(flow, x, rank=2, order="eigenvalue"),
     ):
         expected = read_out()
         with torch.autocast("cpu", torch.bfloat16):
@@ -91,19 +91,21 @@ def test_reconstructions_are_decoded_projections(case, rank):
     rows, mean = centred_latents(flow, x, context)
     leading = eigh(base_of(flow))[1][:, :rank]
     expected = decode(flow, (rows @ leading @ leading.T).view(7, *mean.shape) + mean, context)
-    torch.testing.assert_close(reconstruct(flow, x, rank=rank, context=context), expected)
+    torch.testing.assert_close(reconstruct(flow, x, rank=rank, context=context, order="eigenvalue"), expected)
 
 
 def test_a_reconstruction_of_full_rank_is_the_data(case):
     flow, x, context = case
-    full = reconstruct(flow, x, rank=base_of(flow).features, context=context)
+    full = reconstruct(flow, x, rank=base_of(flow).features, context=context, order="eigenvalue")
     torch.testing.assert_close(full, x, rtol=0, atol=1e-8)
 
 
 def test_a_reconstruction_of_a_reconstruction_is_itself(case):
     flow, x, context = case
-    once = reconstruct(flow, x, rank=2, context=context)
-    torch.testing.assert_close(reconstruct(flow, once, rank=2, context=context), once, rtol=0, atol=1e-7)
+    once = reconstruct(flow, x, rank=2, context=context, order="eigenvalue")
+    torch.testing.assert_close(
+        reconstruct(flow, once, rank=2, context=context, order="eigenvalue"), once, rtol=0, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("rank", RANKS)
@@ -112,7 +114,7 @@ def test_the_density_is_scipys_of_the_projected_prior(case, rank):
     values, vectors = eigh(base_of(flow))
     coordinates = centred_latents(flow, x, context)[0] @ vectors[:, :rank]
     prior = scipy.stats.multivariate_normal(np.zeros(rank), values[:rank].diag().numpy())
-    found = manifold_log_prob(flow, x, rank=rank, context=context).detach()
+    found = manifold_log_prob(flow, x, rank=rank, context=context, order="eigenvalue").detach()
     np.testing.assert_allclose(found.numpy(), prior.logpdf(coordinates.numpy()).reshape(7), rtol=1e-9)
 
 
@@ -120,7 +122,7 @@ def test_the_density_is_scipys_of_the_projected_prior(case, rank):
 def test_samples_are_decoded_samples_of_the_projected_prior(case, rank):
     flow, x, context = case
     drawn, latents = (torch.Generator().manual_seed(4) for _ in range(2))
-    samples = sample(flow, 7, rank=rank, context=context, generator=drawn)
+    samples = sample(flow, 7, rank=rank, context=context, generator=drawn, order="eigenvalue")
     expected = decode(flow, base_of(flow).sample(7, rank=rank, generator=latents), context)
     assert samples.shape == x.shape
     assert torch.equal(samples, expected)
@@ -129,20 +131,23 @@ def test_samples_are_decoded_samples_of_the_projected_prior(case, rank):
 def test_samples_lie_on_the_manifold(case):
     """They are their own reconstructions."""
     flow, _, context = case
-    samples = sample(flow, 7, rank=2, context=context)
-    again = reconstruct(flow, samples, rank=2, context=context)
+    samples = sample(flow, 7, rank=2, context=context, order="eigenvalue")
+    again = reconstruct(flow, samples, rank=2, context=context, order="eigenvalue")
     torch.testing.assert_close(again, samples, rtol=0, atol=1e-7)
 
 
 def test_float32_stays_float32():
     flow, x = coupling_flow(3, layers=2).float(), torch.randn(4, 3, dtype=torch.float32)
-    results = [sample(flow, 4, rank=2), *(f(flow, x, rank=2) for f in (project, reconstruct, manifold_log_prob))]
+    results = [
+        sample(flow, 4, rank=2, order="eigenvalue"),
+        *(f(flow, x, rank=2) for f in (project, reconstruct, manifold_log_prob)),
+    ]
     assert {result.dtype for result in results} == {torch.float32}
 
 
 def test_read_outs_can_be_differentiated():
     flow, x = coupling_flow(3, layers=2), torch.randn(4, 3, requires_grad=True)
-    assert torch.autograd.grad(reconstruct(flow, x, rank=2).square().sum(), x)[0].abs().sum() > 0
+    assert torch.autograd.grad(reconstruct(flow, x, rank=2, order="eigenvalue").square().sum(), x)[0].abs().sum() > 0
 
 
 def test_a_rank_above_that_of_the_prior_has_no_density():
@@ -150,12 +155,12 @@ def test_a_rank_above_that_of_the_prior_has_no_density():
     with torch.no_grad():
         base_of(flow).factor.entries.copy_(torch.diag(torch.tensor([1.0, 2.0, 0.0])))
     with refused(ValueError, "rank must be at most the rank of AAᵀ, 2", "got 3"):
-        manifold_log_prob(flow, torch.randn(4, 3), rank=3)
+        manifold_log_prob(flow, torch.randn(4, 3), rank=3, order="eigenvalue")
 
 
 def test_a_standard_gaussian_has_no_leading_directions():
     flow, x = coupling_flow(3, layers=1, base=StandardNormal([3])), torch.randn(4, 3)
     calls = [lambda f=f: f(flow, x, rank=2) for f in (project, reconstruct, manifold_log_prob)]
-    for call in [*calls, lambda: sample(flow, 4, rank=2)]:
+    for call in [*calls, lambda: sample(flow, 4, rank=2, order="eigenvalue")]:
         with refused(TypeError, "must be a DegenerateGaussian", "got StandardNormal"):
             call()

@@ -1,0 +1,120 @@
+"""Linear gauges of the latent space: what a chart says is the same in each of them, in every host."""
+
+import math
+
+import pytest
+import torch
+from nflows.flows import Flow
+from nflows.transforms import CompositeTransform, IdentityTransform
+
+from host_models import MODELS, inputs_for, spread_flow
+from nflows_spread import DegenerateGaussian, base_of, decode, encode
+from nflows_spread.chart import chart_of, project, reconstruct, sample
+from nflows_spread.hosts import encode_with_logabsdet
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+NOISE = 0.05
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def at_its_optimum(flow, x):
+    """The prior at the moments of the latents of noisy data, where training takes it."""
+    noisy = x + NOISE * torch.randn(x.shape, generator=seeded(1))
+    with torch.no_grad():
+        covariance = encode(flow, noisy).flatten(1).mT.cov()
+        base_of(flow).factor.assign(torch.linalg.cholesky(covariance), base_of(flow).spread_variance)
+    base_of(flow).data_noise = NOISE
+    return flow
+
+
+class Gauge(CompositeTransform):
+    """A transform, and a linear map of its latents."""
+
+    def __init__(self, transform, matrix):
+        super().__init__([transform])
+        self.matrix = matrix
+
+    def forward(self, inputs, context=None):
+        z, logabsdet = super().forward(inputs, context)
+        return (z.flatten(1) @ self.matrix.mT).view_as(z), logabsdet + torch.linalg.slogdet(self.matrix).logabsdet
+
+    def inverse(self, inputs, context=None):
+        rows = torch.linalg.solve(self.matrix, inputs.flatten(1).mT).mT
+        return super().inverse(rows.view_as(inputs), context)
+
+
+class WholeFlow(torch.nn.Module):
+    """The layers of any host's flow as a transform of nflows: data to latent."""
+
+    def __init__(self, flow):
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, x, context=None):
+        return encode_with_logabsdet(self.flow, x, context)
+
+    def inverse(self, z, context=None):
+        return decode(self.flow, z, context), z.new_zeros(len(z))
+
+
+def regauged(flow, seed=5):
+    """The same model with latents that are turned, sheared and stretched, and the prior with them."""
+    base = base_of(flow)
+    matrix = torch.eye(base.features) + 0.5 * torch.randn(base.features, base.features, generator=seeded(seed))
+    twin = DegenerateGaussian(base.shape, learn_mean=True)
+    with torch.no_grad():
+        twin.loc.copy_((matrix @ base.mean().flatten()).view(base.shape))
+        covariance = matrix @ base.covariance @ matrix.mT
+        twin.factor.assign(torch.linalg.cholesky(covariance), twin.spread_variance)
+    twin.data_noise = base.data_noise
+    return Flow(Gauge(WholeFlow(flow), matrix), twin).eval()
+
+
+def same_up_to_signs(found, expected, **tolerance):
+    torch.testing.assert_close(found * (found * expected).sum(0).sign(), expected, **tolerance)
+
+
+CLOSE = {"rtol": 1e-6, "atol": 1e-6}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_linear_gauge_changes_what_is_read_off_any_hosts_model(name):
+    torch.manual_seed(0)
+    flow, (x, context) = spread_flow(name), inputs_for(name, 30)
+    with torch.no_grad():
+        scales = torch.linspace(1.2, 0.4, base_of(flow).features)
+        base_of(flow).factor.assign(scales.diag(), base_of(flow).spread_variance)
+    base_of(flow).data_noise = 0.01
+    other = regauged(flow)
+    for given in (None, x):
+        one, two = (chart_of(each, given, rank=2, context=context, generator=seeded(2)) for each in (flow, other))
+        torch.testing.assert_close(one.noisy_variances, two.noisy_variances, rtol=1e-6, atol=1e-9)
+        same_up_to_signs(two.coordinates(x, context), one.coordinates(x, context), **CLOSE)
+        torch.testing.assert_close(two.reconstruct(x, context), one.reconstruct(x, context), **CLOSE)
+        signs = (one.coordinates(x, context) * two.coordinates(x, context)).sum(0).sign()
+        c = torch.randn(len(x), 2, generator=seeded(4)) * one.variances.sqrt()
+        torch.testing.assert_close(two.points(c * signs, context), one.points(c, context), **CLOSE)
+
+
+def test_two_gauges_of_a_line_are_read_alike():
+    """Two volume-preserving maps with the prior at its optimum, of equal loss, whose Λ order the axes differently."""
+    x = torch.randn(2000, 1, generator=seeded()) @ torch.tensor([[1.0, 1.0]]) / math.sqrt(2.0)
+    turned = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]) / math.sqrt(2.0)
+    found = []
+    for stretch in (1.0, 0.01):
+        matrix = torch.tensor([stretch, 1.0 / stretch]).diag() @ turned
+        flow = at_its_optimum(Flow(Gauge(IdentityTransform(), matrix), DegenerateGaussian([2])).eval(), x)
+        assert (encode(flow, x)[:, 0].var() > encode(flow, x)[:, 1].var()) or stretch < 1.0
+        drawn = sample(flow, 500, rank=1, generator=seeded(7))
+        found.append((project(flow, x, rank=1), reconstruct(flow, x, rank=1), drawn))
+        assert float((reconstruct(flow, x, rank=1) - x).abs().max()) < 5e-3
+        assert float((drawn[:, 0] - drawn[:, 1]).std()) < 5e-3
+        assert float(drawn.sum(1).std()) == pytest.approx(math.sqrt(2.0), rel=0.1)
+    (c, back, drawn), (other_c, other_back, other_drawn) = found
+    same_up_to_signs(other_c, c, **CLOSE)
+    torch.testing.assert_close(other_back, back, **CLOSE)
+    assert min((other_drawn - drawn).abs().max(), (other_drawn + drawn).abs().max()) < 1e-2
