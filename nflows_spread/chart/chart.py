@@ -120,26 +120,26 @@ class Chart:
         return decode(self.flow, z.view(-1, *self.shape), context)
 
     def coordinate_log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log N(c; 0, variances) at the coordinates of data, shape (n,): a density of coordinates, in nats.
+        """log N(c; 0, noisy_variances) at the coordinates of data, shape (n,): the noisy data's, in nats.
 
-        The 'density allocation' of appendix C.2.
+        The 'density allocation' of appendix C.2, a density in the coordinates.
 
         Raises:
             ValueError: a coordinate has no variance, so that there is no K-dimensional density.
         """
-        self._check_density()
-        return diagonal_log_prob(self.coordinates(x, context), self.variances)
+        self._check_density(self.noisy_variances, "vary under the prior")
+        return diagonal_log_prob(self.coordinates(x, context), self.noisy_variances)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The density on the manifold at the reconstruction of each row of data, shape (n,), in nats.
+        """The density on the manifold at the reconstruction of each row of data, shape (n,): the clean data's, in nats.
 
         log N(c; 0, variances) − ½ log det(JᵀJ), J the D × K Jacobian of ``points`` at c: a density with respect to the
         K-dimensional area in data units, which no choice of coordinates changes.
 
         Raises:
-            ValueError: as for ``coordinate_log_prob``, or the points do not move with each coordinate.
+            ValueError: a coordinate varies no more than the data noise, or the points do not move with each.
         """
-        self._check_density()
+        self._check_density(self.variances, "vary more than the data noise")
         c = self.coordinates(x, context)
         columns = tangents(lambda c: self.points(c, context), c).double()
         sign, log_area = torch.linalg.slogdet(columns @ columns.mT)
@@ -171,10 +171,9 @@ class Chart:
                 total[k - 1] += difference.double().square().sum()
         return (total / len(x)).sqrt()
 
-    def _check_density(self) -> None:
-        flat = int((self.variances <= 0.0).sum())
+    def _check_density(self, variances: Tensor, that: str) -> None:
+        flat = int((variances <= 0.0).sum())
         if flat:
             raise ValueError(
-                f"rank must be at most {self.rank - flat}, the number of coordinates that vary more than the data "
-                f"noise, got {self.rank}"
+                f"rank must be at most {self.rank - flat}, the number of coordinates that {that}, got {self.rank}"
             )

@@ -77,8 +77,7 @@ def manifold_log_prob(
     Args as for ``project``. Returns shape (n,). ``Chart.log_prob`` is the density with respect to area.
 
     Raises:
-        ValueError: the K-th coordinate varies no more than the data noise (in the order ``"eigenvalue"``: not at all),
-            so that there is no K-dimensional density.
+        ValueError: the K-th coordinate does not vary under the prior, so that there is no K-dimensional density.
     """
     return _chart(flow, x, rank, order, context).coordinate_log_prob(x, context)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from nflows.distributions import StandardNormal
+from nflows.distributions import Distribution, StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import CompositeTransform
 
@@ -154,13 +154,20 @@ def test_a_rank_above_that_of_the_prior_has_no_density():
     flow = coupling_flow(3, layers=1)
     with torch.no_grad():
         base_of(flow).factor.entries.copy_(torch.diag(torch.tensor([1.0, 2.0, 0.0])))
-    with refused(ValueError, "rank must be at most the rank of AAᵀ, 2", "got 3"):
+    with refused(ValueError, "rank must be at most 2, the number of coordinates that vary under the prior", "got 3"):
         manifold_log_prob(flow, torch.randn(4, 3), rank=3, order="eigenvalue")
 
 
-def test_a_standard_gaussian_has_no_leading_directions():
+def test_a_standard_gaussian_has_no_leading_directions_of_its_own():
     flow, x = coupling_flow(3, layers=1, base=StandardNormal([3])), torch.randn(4, 3)
-    calls = [lambda f=f: f(flow, x, rank=2) for f in (project, reconstruct, manifold_log_prob)]
+    calls = [lambda f=f: f(flow, x, rank=2, order="eigenvalue") for f in (project, reconstruct, manifold_log_prob)]
     for call in [*calls, lambda: sample(flow, 4, rank=2, order="eigenvalue")]:
-        with refused(TypeError, "must be a DegenerateGaussian", "got StandardNormal"):
+        with refused(ValueError, "order 'eigenvalue' needs data, got none", "pass x to chart_of"):
             call()
+    base_less = coupling_flow(3, layers=1, base=Uniform())
+    with refused(TypeError, "must be a DegenerateGaussian or StandardNormal", "got Uniform"):
+        project(base_less, x, rank=2)
+
+
+class Uniform(Distribution):
+    """No Gaussian."""

@@ -11,6 +11,7 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
 
 from nflows_spread import DegenerateGaussian
+from nflows_spread.chart import LatentMaps
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
@@ -30,7 +31,9 @@ def knowing(*, data_noise, ambient_noise, standardize=False):
     estimator.data_noise_ = length * data_noise
     estimator.estimates_ = replace(estimator.estimates_, ambient_noise=length * ambient_noise)
     root = variances.sqrt().diag()
-    estimator._chart = replace(estimator._chart, mean=torch.zeros(3, dtype=torch.float64), inverse=root)
+    maps = LatentMaps(torch.zeros(3, dtype=torch.float64), torch.linalg.inv(root), root)
+    ones = torch.ones(3, dtype=torch.float64)
+    estimator._chart = replace(estimator._chart, flow=estimator.flow_, maps=maps, noisy_variances=ones)
     return estimator
 
 

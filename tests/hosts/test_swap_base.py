@@ -180,7 +180,7 @@ def test_a_base_of_another_dtype_that_was_put_in_by_hand_is_named_when_a_sample_
     with refused(
         TypeError, "the base of the flow", f"got a base of torch.{of_base}", f"flow.to('cpu', torch.{of_flow})"
     ):
-        sample(mixed, 5, rank=1)
+        decode(mixed, base_of(mixed).sample(5))
 
 
 def test_data_of_another_dtype_is_named_as_before():
