@@ -15,6 +15,7 @@ from nflows_spread import (
     base_of,
     decode,
     encode,
+    initialize,
     intrinsic_dimension,
     reconstruct,
     sample,
@@ -141,6 +142,31 @@ def test_its_layers_are_made_volume_preserving():
     assert volume_error(flow, x) > 1e-3
     assert volume_error(converted, x) < 1e-12
     torch.testing.assert_close(decode(converted, encode(converted, x)), x, rtol=0, atol=1e-12)
+
+
+class Scale(toyflows.Coupling):
+    """A layer of a user's own, which takes its first values from data: what leaves it has the variance 1."""
+
+    def __init__(self):
+        super().__init__(FEATURES)
+        self.log_std = nn.Parameter(torch.zeros(FEATURES))
+
+    def initialize(self, inputs):
+        self.log_std.copy_(inputs.std(0).log())
+
+    def up(self, x):
+        return x * (-self.log_std).exp(), -self.log_std.sum().expand(len(x))
+
+    def down(self, z):
+        return z * self.log_std.exp()
+
+
+@pytest.mark.usefixtures("registered")
+def test_its_layers_take_first_values_from_data_where_they_encode():
+    first = randomize(toyflows.Coupling(FEATURES), 0.1)
+    flow, x = toyflows.ToyFlow([first, Scale()], toyflows.Normal(FEATURES)), points(200)
+    assert initialize(flow, x) == 1
+    torch.testing.assert_close(encode(flow, x).std(0), torch.ones(FEATURES))
 
 
 # what is not

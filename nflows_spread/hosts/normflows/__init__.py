@@ -28,6 +28,7 @@ class Normflows(Host):
 
     flow_classes = (NormalizingFlow, ConditionalNormalizingFlow, MultiscaleFlow)
     layer_classes = (Flow,)
+    encoding_method = "inverse"
     net_attributes = ("param_map", "s", "t", "transform_net", "autoregressive_net")
     saved_bases = (
         SavedBase(
