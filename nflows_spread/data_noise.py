@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +10,7 @@ from nflows.distributions import Distribution
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.deprecation import replaced_by
 
 
 class DataNoiseOwner(Distribution):
@@ -50,13 +48,9 @@ class DataNoiseOwner(Distribution):
             record[0], record[1] = 1.0, number
         self._last_read.keep(record, number)
 
+    @replaced_by("an assignment, data_noise = value")
     def record_data_noise(self, value: float) -> None:
         """The old name of an assignment to ``data_noise``."""
-        warnings.warn(
-            "record_data_noise(value) is now written data_noise = value, and will lose its old name in 1.0",
-            DeprecationWarning,
-            stacklevel=2,
-        )
         self.data_noise = value
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -97,22 +91,12 @@ def data_noise_of(base: nn.Module, given: float | None) -> float:
         return validation.non_negative("data_noise", given)
     known = base.data_noise if isinstance(base, DataNoiseOwner) else None
     if known is None:
-        warnings.warn(
+        validation.warn(
             "a read-out must know data_noise, the σ_x that the flow was trained with, got none from the caller and "
-            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken",
-            stacklevel=_levels_to_the_caller(),
+            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken"
         )
         return 0.0
     return known
-
-
-def _levels_to_the_caller() -> int:
-    """How far up the first line is that is neither of this package nor of torch, whose decorators are in between."""
-    inside = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 class _LastRead:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, cast
 
 import torch
@@ -138,10 +137,9 @@ class SpreadKLLoss(nn.Module):
             return
         if float(logabsdet.detach().abs().max()) > _VOLUME_TOLERANCE:
             self._may_warn = False
-            warnings.warn(
+            validation.warn(
                 "this flow does not preserve volume and data_noise is 0: on data that lies on a manifold the loss has "
-                "no minimum; set data_noise above 0, or use volume-preserving transforms",
-                stacklevel=5,  # the caller of this module, beyond forward and nn.Module's own two frames
+                "no minimum; set data_noise above 0, or use volume-preserving transforms"
             )
 
 

@@ -219,7 +219,7 @@ def test_a_base_that_was_put_in_after_the_loss_was_built_must_be_told():
 
 def test_the_old_name_of_the_assignment_still_works():
     base = DegenerateGaussian([2])
-    with pytest.warns(DeprecationWarning, match="now written data_noise = value"):
+    with pytest.warns(DeprecationWarning, match="record_data_noise is now an assignment, data_noise = value"):
         base.record_data_noise(0.2)
     assert base.data_noise == 0.2
 

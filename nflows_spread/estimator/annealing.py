@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
+from nflows_spread import validation
 from nflows_spread.dimension.ambient_noise import ambient_noise_of
 from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
@@ -20,6 +20,7 @@ from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, wi
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
 from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit, parameter_groups
+from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
@@ -68,22 +69,19 @@ class StableDimension:
         return self._rule.count(self.dimensions[-1])
 
     def _dimension_of(self, objective: SpreadKLLoss) -> int | None:
-        was_training = objective.training
-        objective.eval()
         try:
-            found = spectrum(
-                objective.flow,
-                self._x[:_POINTS],
-                data_noise=objective.data_noise,
-                jacobians=self._jacobians,
-                generator=torch.Generator().manual_seed(len(self.dimensions)),
-            )
+            with evaluating(objective):
+                found = spectrum(
+                    objective.flow,
+                    self._x[:_POINTS],
+                    data_noise=objective.data_noise,
+                    jacobians=self._jacobians,
+                    generator=torch.Generator().manual_seed(len(self.dimensions)),
+                )
             ambient = ambient_noise_of(found, self._neighbours)
             dimension = int(consensus_dimension(Estimates(found, self._neighbours))) if ambient == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
             return None
-        finally:
-            objective.train(was_training)
         self.ambient_noise = ambient
         return dimension
 
@@ -158,10 +156,9 @@ def trained_by(
         falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
         in_time = train(settling, settling_noise, falling, []) and in_time
     if not in_time:
-        warnings.warn(
+        validation.warn(
             f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "
-            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes",
-            stacklevel=2,
+            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes"
         )
     return objective.eval()
 

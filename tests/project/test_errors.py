@@ -246,3 +246,9 @@ def test_what_is_no_flow_is_refused():
 def test_errors_are_raised_and_never_asserted():
     for file in Path(nflows_spread.__file__).parent.rglob("*.py"):
         assert not re.search(r"^\s*assert\b", file.read_text(), re.MULTILINE), file
+
+
+def test_warnings_are_at_the_line_of_the_caller():
+    """By one function, which looks for that line; levels of a stack are counted wrong as soon as a call is added."""
+    files = Path(nflows_spread.__file__).parent.rglob("*.py")
+    assert {file.name for file in files if "warnings.warn(" in file.read_text()} == {"deprecation.py", "validation.py"}
