@@ -15,11 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, inverse_dimensions
 from nflows_spread.linalg.distances import nearest_neighbours
-
-_LOCAL = 20
-"""The neighbours that tell the local dimension: a choice, one of the numbers of neighbours of the estimates."""
 
 _EVEN_NEIGHBOURS = 5
 """The neighbours whose distances tell an even spacing: a choice."""
@@ -61,7 +58,7 @@ fewer than one in a hundred of them. A choice, with which tests tell paths whose
 
 def evenly_spaced(logs: Tensor) -> bool:
     """Whether distances vary less than those of independent draws, or are tied, from ``log_distances``."""
-    if float(1.0 / inverse_dimensions(logs, _LOCAL).mean()) > _HIGHEST:
+    if float(1.0 / inverse_dimensions(logs, LOCAL_NEIGHBOURS).mean()) > _HIGHEST:
         return False
     steps = logs[:, 1:_EVEN_NEIGHBOURS] - logs[:, : _EVEN_NEIGHBOURS - 1]
     inverse = inverse_dimensions(logs, _EVEN_NEIGHBOURS)

@@ -147,10 +147,10 @@ def signal_to_noise_gaps(spectrum: Spectrum, *, ambient_noise: float = 0.0) -> l
         spectrum: a flow's.
         ambient_noise: standard deviation of noise in the data, which raises the floor from σ_x² by its square.
     """
-    noise, resolution = spectrum.data_noise**2 + ambient_noise**2, torch.finfo(torch.float64)
-    floor = max(noise, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
+    noise_variance, resolution = spectrum.data_noise**2 + ambient_noise**2, torch.finfo(torch.float64)
+    floor = max(noise_variance, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
     values = spectrum.signal_to_noise.clamp_min(floor)
-    return _gaps(values, floor if noise > 0.0 else float(values[-1]))
+    return _gaps(values, floor if noise_variance > 0.0 else float(values[-1]))
 
 
 def gap_log_evidence(spectrum: Spectrum, *, ambient_noise: float = 0.0) -> list[float]:
