@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 TABLES = ROOT / "tests" / "project" / "test_architecture.py"
-HOUSES = {
+TREES = {
     "benchmarks": (ROOT / "benchmarks", "", "OF_THE_BENCHMARKS"),
     "nflows_spread": (ROOT / "nflows_spread", "nflows_spread", "LAYERS"),
 }
@@ -47,13 +47,13 @@ def table(name: str) -> list[list[str]]:
 
 
 def graph() -> dict[str, Any]:
-    """Layers and imports of both houses: what the picture shows, and what a test compares with the source.
+    """Layers and imports of both trees: what the picture shows, and what a test compares with the source.
 
     Raises:
         ValueError: a module has no layer.
     """
     found = {}
-    for house, (folder, package, name) in HOUSES.items():
+    for tree, (folder, package, name) in TREES.items():
         imports = import_graph(folder, package)
         layers = [[part for part in layer if part in imports] for layer in table(name)]
         lost = set(imports).difference(*layers)
@@ -61,7 +61,7 @@ def graph() -> dict[str, Any]:
             raise ValueError(
                 f"every module must have a layer in {TABLES.relative_to(ROOT)}, got none of {sorted(lost)}"
             )
-        found[house] = {
+        found[tree] = {
             "layers": [layer for layer in layers if layer],
             "imports": {part: sorted(imports[part]) for part in sorted(imports)},
         }
@@ -99,27 +99,27 @@ def places(layers: list[list[str]], arrows: dict[str, set[str]]) -> dict[str, tu
 
 
 def draw(found: dict[str, Any], path: Path, description: str) -> None:
-    """One picture of both houses, the benchmarks above the package that they import."""
+    """One picture of both trees, the benchmarks above the package that they import."""
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    heights = [len(house["layers"]) for house in found.values()]
+    heights = [len(tree["layers"]) for tree in found.values()]
     figure, axes = plt.subplots(
         len(found), 1, figsize=(12, 0.8 * sum(heights)), height_ratios=heights, layout="constrained"
     )
-    drawn = [_boxes(ax, name, house["layers"], drawn_arrows(house)) for ax, (name, house) in zip(axes, found.items())]
+    drawn = [_boxes(ax, name, tree["layers"], drawn_arrows(tree)) for ax, (name, tree) in zip(axes, found.items())]
     figure.canvas.draw()  # which gives the boxes their sizes, where arrows end
-    for ax, boxes, house in zip(axes, drawn, found.values()):
-        _arrows(ax, boxes, drawn_arrows(house))
+    for ax, boxes, tree in zip(axes, drawn, found.values()):
+        _arrows(ax, boxes, drawn_arrows(tree))
     figure.savefig(path, dpi=90, metadata={"Description": description, "Software": None})
     plt.close(figure)
 
 
-def drawn_arrows(house: dict[str, Any]) -> dict[str, set[str]]:
+def drawn_arrows(tree: dict[str, Any]) -> dict[str, set[str]]:
     """The arrows that are drawn."""
-    return without_shortcuts({part: set(others) for part, others in house["imports"].items()})
+    return without_shortcuts({part: set(others) for part, others in tree["imports"].items()})
 
 
 def _boxes(ax: Axes, name: str, layers: list[list[str]], arrows: dict[str, set[str]]) -> dict[str, Text]:

@@ -1,4 +1,4 @@
-"""Who estimates: the spread flow, LIDL, and scikit-dimension's estimators as their documentation uses them."""
+"""Estimators of the benchmark: the spread flow, LIDL, and scikit-dimension's as their documentation uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an estimator is given: points on a manifold of known dimension, the same ones for everybody."""
+"""Test problems: points on a manifold of known dimension, the same ones for everybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained flow turned out to be: the tensors behind its numbers and pictures, and the numbers."""
+"""Results of a trained flow: the tensors behind its numbers and pictures, and the numbers."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def degenerate(features: int, scale: float) -> tuple[Tensor, Tensor]:
     return (draws[0] @ a.mT + math.sqrt(SPREAD_VARIANCE) * draws[1]).float(), a.float()
 
 
-def outcome(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def values_and_gradients(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log-densities, and the gradients of their mean in the points and in A, in float64."""
     leaves = [part.clone().requires_grad_() for part in (z, a)]
     values = density(*leaves)
@@ -74,9 +74,9 @@ def outcome(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Ten
 def errors(density: Density, features: int, scale: float) -> dict[str, float | str]:
     """Relative errors of a density in float32, by name, or why there are none."""
     z, a = degenerate(features, scale)
-    truth = outcome(exact, z.double(), a.double())
+    truth = values_and_gradients(exact, z.double(), a.double())
     try:
-        found = outcome(density, z, a)
+        found = values_and_gradients(density, z, a)
     except (ValueError, RuntimeError) as error:
         return {"fails": type(error).__name__}
     names = ("log-density", "gradient in z", "gradient in A")

@@ -1,4 +1,4 @@
-"""What a section of the performance benchmark declares: races between contenders, and what must come out of them."""
+"""Declaration of a section of the performance benchmark: races between contenders, and what must come out of them."""
 
 from __future__ import annotations
 

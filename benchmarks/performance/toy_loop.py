@@ -1,4 +1,4 @@
-"""Toys are bound by Python and not by arithmetic: the sine's training loop, and the S-curve from data to dimension.
+"""Training loops of toys, bound by Python and not by arithmetic: the sine's, and the S-curve from data to dimension.
 
 ``the plain loop`` is what the paper's algorithm looks like in nflows without this package: nflows' coupling with
 centred scales, a net for the scales and one for the shifts, ``MultivariateNormal`` with autograd, Adam, and the loss

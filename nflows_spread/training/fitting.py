@@ -1,4 +1,4 @@
-"""``fit``: what a caller may ask for, checked, and started in as many processes as wished."""
+"""``fit``: argument validation, and the start of training in one process or several."""
 
 from __future__ import annotations
 

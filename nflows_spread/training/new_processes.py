@@ -1,4 +1,4 @@
-"""Training in processes that are started for it: the arguments go there as a pickle, the state comes home as a file."""
+"""Multi-process training (spawn): the arguments go there as a pickle, the state comes home as a file."""
 
 from __future__ import annotations
 

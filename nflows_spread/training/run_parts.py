@@ -1,4 +1,4 @@
-"""What a run consists of: its parts, which do the work, and its limits."""
+"""Parts of a training run, which do the work, and its limits: steps, clipping, time."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def continue_from(run: Resumable, content: Mapping[str, Any]) -> None:
 def settings_of(parts: Parts, limits: Limits, *, batch_size: int, precision: str) -> dict[str, str]:
     """All that decides what the parameters become, but for how long training lasts.
 
-    ``steps`` and ``max_minutes`` may change when a run is resumed, and so may what only looks on.
+    ``steps`` and ``max_minutes`` may change when a run is resumed, and so may what only observes.
     """
     objective = parts.objective
     settings = {

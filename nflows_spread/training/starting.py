@@ -1,4 +1,4 @@
-"""What each process of a run does: from the arguments of ``fit`` to the parts of a run, and on from its checkpoint."""
+"""Setup of a training process: from the arguments of ``fit`` to the parts of a run, and on from its checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters, and free twins."""
+"""nflows transforms that preserve volume by construction: |det J| = 1 and their counterparts that do not."""
 
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,

@@ -1,3 +1,5 @@
+"""Coordinates, reconstructions, samples and density at a rank, against closed forms."""
+
 import numpy as np
 import pytest
 import scipy.stats

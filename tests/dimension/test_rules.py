@@ -180,10 +180,10 @@ def test_an_intrinsic_dimension_is_an_int():
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
 def test_copies_and_pickles_keep_where_it_comes_from(clone):
     found = decide(constructed(mu=(2.0, 1.0, NOISE)))
-    twin = clone(found)
-    assert type(twin) is IntrinsicDimension
-    assert (twin, twin.rule, twin.gap) == (found, found.rule, found.gap)
-    assert torch.equal(twin.spectrum.signal_to_noise, found.spectrum.signal_to_noise)
+    counterpart = clone(found)
+    assert type(counterpart) is IntrinsicDimension
+    assert (counterpart, counterpart.rule, counterpart.gap) == (found, found.rule, found.gap)
+    assert torch.equal(counterpart.spectrum.signal_to_noise, found.spectrum.signal_to_noise)
 
 
 def test_an_unknown_rule_is_refused():

@@ -1,3 +1,5 @@
+"""Builders of flows: the paper's networks, their volume, and what they refuse."""
+
 import math
 
 import pytest

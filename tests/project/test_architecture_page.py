@@ -1,4 +1,4 @@
-"""``docs/architecture.md`` and its picture show the house as it is built."""
+"""``docs/architecture.md`` and its picture show layers and imports as they are."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_the_picture_is_of_the_imports_as_they_are(command):
 
 def test_the_page_says_what_every_part_answers():
     layers = [
-        layer for house in json.loads((DOCS / "architecture.json").read_text()).values() for layer in house["layers"]
+        layer for tree in json.loads((DOCS / "architecture.json").read_text()).values() for layer in tree["layers"]
     ]
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert [part for layer in layers for part in layer if f"`{part}`" not in page] == []

@@ -286,8 +286,8 @@ def test_initial_values_survive_saving_loading_and_copying():
     file.seek(0)
     fresh = glow_flow(shape, generator=torch.Generator().manual_seed(5))
     fresh.load_state_dict(torch.load(file, weights_only=True))
-    for twin in (fresh, copy.deepcopy(flow)):
-        assert torch.equal(encode(twin.train(), 5.0 * x), encode(flow.train(), 5.0 * x))
+    for counterpart in (fresh, copy.deepcopy(flow)):
+        assert torch.equal(encode(counterpart.train(), 5.0 * x), encode(flow.train(), 5.0 * x))
     assert_same_state(fresh.state_dict(), flow.state_dict())
 
 

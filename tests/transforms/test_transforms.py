@@ -132,8 +132,8 @@ def test_shapes_can_be_asked_for_on_a_device_without_numbers(name):
 def test_copies_and_pickles_give_the_same_results(name):
     transform, inputs, context = built(name)
     expected = transform(inputs, context)[0]
-    for twin in (copy.deepcopy(transform), pickle.loads(pickle.dumps(transform))):
-        assert torch.equal(twin(inputs, context)[0], expected)
+    for counterpart in (copy.deepcopy(transform), pickle.loads(pickle.dumps(transform))):
+        assert torch.equal(counterpart(inputs, context)[0], expected)
     fresh = CASES[name].build()
     fresh.load_state_dict(transform.state_dict())
     assert torch.equal(fresh(inputs, context)[0], expected)

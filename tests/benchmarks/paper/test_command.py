@@ -102,7 +102,7 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
         return 0.0
 
     load = experiments.load
-    for track in ({"interrupts": interrupt}, {"only looks": lambda state: 0.0}):
+    for track in ({"interrupts": interrupt}, {"only records": lambda state: 0.0}):
         monkeypatch.setattr(experiments, "load", lambda name, track=track: replace(load(name), track=track))
         status = main(["line", "--out", str(tmp_path)])
         assert status == (130 if "interrupts" in track else 0)
