@@ -1,4 +1,4 @@
-"""When the annealing ends: a dimension that stays the same, and noise in the data that it need not go below."""
+"""When the annealing ends: a dimension that stays the same, and data that has noise."""
 
 import pytest
 import torch
@@ -25,8 +25,10 @@ def curve(rows=400, noise=0.0):
 class StableAt:
     """Says yes at its n-th check."""
 
-    def __init__(self, check, ambient_noise=0.0):
-        self.check, self.ambient_noise, self.noises = check, ambient_noise, []
+    ambient_noise = 0.0
+
+    def __init__(self, check):
+        self.check, self.noises = check, []
 
     def __call__(self, objective: nn.Module) -> bool:
         self.noises.append(objective.data_noise)
@@ -50,10 +52,6 @@ def test_without_a_stable_dimension_all_steps_are_taken():
     stop = StableAt(check=-1)
     assert train(stop).data_noise == pytest.approx(SMALL.last_noise)
     assert len(stop.noises) == 6  # 20, 30 … 70 of 80 steps
-
-
-def test_the_noise_does_not_go_far_below_that_of_the_data():
-    assert train(StableAt(check=2, ambient_noise=0.09)).data_noise == pytest.approx(0.03)
 
 
 def test_checking_changes_nothing_of_the_training():

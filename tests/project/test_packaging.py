@@ -38,13 +38,6 @@ def test_ci_calls_the_readmes_test_command_as_it_stands() -> None:
     assert commands[0] in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_readme_names_only_files_that_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    local = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert local
-    assert [link for link in local if not (ROOT / link).exists()] == []
-
-
 def test_every_public_name_has_a_docstring_of_its_own() -> None:
     described = {name: getattr(nflows_spread, name).__doc__ for name in nflows_spread.__all__}
     assert [name for name, text in described.items() if not text] == []
