@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nflows_spread.factors.interface import Factor
+from nflows_spread.factors.low_rank import LowRankFactor
+from nflows_spread.factors.lower_triangular import LowerTriangularFactor
 from nflows_spread.factors.running_average import RunningAverageFactor
-from nflows_spread.factors.trained import LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor
+from nflows_spread.factors.spread_cholesky import SpreadCholeskyFactor
 from nflows_spread.registry import Registry
 
 __all__ = [
