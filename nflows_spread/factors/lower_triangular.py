@@ -9,7 +9,7 @@ from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.factors.interface import TrainedFactor
 from nflows_spread.linalg.dense import spread_log_prob
 from nflows_spread.linalg.eigen import eigenvalues_descending, factor_eigh
-from nflows_spread.linalg.spread import lower_factor_of
+from nflows_spread.linalg.spread_covariance import lower_factor_of
 
 
 class LowerTriangularFactor(TrainedFactor):
