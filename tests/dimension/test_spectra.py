@@ -1,3 +1,5 @@
+"""The spectrum of a flow, μ and Λ: known ones, other gauges of the latents, and its standard errors."""
+
 import copy
 import math
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nflows_spread import SpreadKLLoss, encode
-from nflows_spread.dimension import precision
+from nflows_spread.dimension import encoder
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.annealing import StableDimension, trained_by
@@ -130,7 +130,7 @@ def test_a_check_of_wide_data_encodes_few_rows_a_feature(features, most, monkeyp
         rows += len(x)
         return encode(flow, x, context)
 
-    monkeypatch.setattr(precision, "encode", counting)
+    monkeypatch.setattr(encoder, "encode", counting)
     x = torch.randn(60, 2, generator=generator) @ torch.randn(2, features, generator=generator)
     stable = StableDimension(x, neighbour_dimension(x, generator=generator), patience=1)
     stable(SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.1))
