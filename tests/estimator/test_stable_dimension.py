@@ -8,7 +8,8 @@ from nflows_spread import SpreadKLLoss, encode
 from nflows_spread.dimension import encoder
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
-from nflows_spread.estimator.annealing import StableDimension, trained_by
+from nflows_spread.estimator.annealing import trained_by
+from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.models import coupling_flow
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_check=20, check_every=10)

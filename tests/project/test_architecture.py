@@ -49,7 +49,7 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "parameters"},
+    {"recipe", "units", "outliers", "exceptions", "parameters", "stable_dimension"},
     {"annealing", "preprocessing"},
     {"fitting"},
     {"estimator"},
