@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.transforms.normalization import mean_and_log_std
+from nflows_spread.transforms.actnorm import mean_and_log_std
 
 Starts = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
 """What sets a layer from its inputs, by the layer and the method through which they arrive."""

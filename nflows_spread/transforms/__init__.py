@@ -1,5 +1,6 @@
 """nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters, and free twins."""
 
+from nflows_spread.transforms.actnorm import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,
     MeanCentredAffineCouplingTransform,
@@ -13,7 +14,6 @@ from nflows_spread.transforms.linear import (
     VolumePreservingOneByOneConvolution,
 )
 from nflows_spread.transforms.marginal import MarginalSpline
-from nflows_spread.transforms.normalization import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
 from nflows_spread.transforms.principal import LeadingFeatures, PrincipalRotation
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
