@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from intrinsic_dimension.problems import problems
+from intrinsic_dimension.manifold_sets import problems
 from nflows_spread.dimension import neighbour_dimension
 from nflows_spread.dimension.distinct_points import without_near_repeats
 from nflows_spread.dimension.time_order import along_a_path
