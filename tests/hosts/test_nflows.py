@@ -1,3 +1,5 @@
+"""Flows of nflows through their adapter: encode, decode, base, embedded context, samples, and what is no flow."""
+
 import pytest
 import torch
 from nflows.distributions import StandardNormal
