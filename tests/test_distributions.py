@@ -1,3 +1,5 @@
+"""The degenerate prior: density, samples, spread variance and covariance, against scipy and the standard normal."""
+
 import copy
 import inspect
 import pickle

@@ -1,3 +1,5 @@
+"""The training loss: algorithm 1 by hand, the log-determinant, the entropy, and the warning where nothing bounds it."""
+
 import copy
 import math
 import pickle

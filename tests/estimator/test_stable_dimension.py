@@ -1,4 +1,4 @@
-"""When the annealing ends: a dimension that stays the same, and noise in the data that it need not go below."""
+"""The stable dimension ends the annealing: the same for some checks, and noise in the data not to go below."""
 
 import pytest
 import torch
