@@ -1,5 +1,6 @@
 """nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters, and free twins."""
 
+from nflows_spread.deprecation import moved_module
 from nflows_spread.transforms.actnorm import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,
@@ -39,3 +40,8 @@ __all__ = [
     "VolumePreservingQRLinear",
     "VolumePreservingSVDLinear",
 ]
+
+moved_module(
+    f"{__name__}.normalization",
+    {name: f"{__name__}.{name}" for name in ("ExplicitActNorm", "VolumePreservingActNorm")},
+)
