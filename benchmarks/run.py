@@ -11,7 +11,7 @@ from paper.command import COMMAND as EXPERIMENTS
 
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
-    "pointwise-dimension": "intrinsic_dimension.place_to_place",
+    "pointwise-dimension": "intrinsic_dimension.pointwise_dimension",
     "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``COMMAND`` they are; some need more than the rest."""

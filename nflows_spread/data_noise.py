@@ -1,4 +1,4 @@
-"""The data noise σ_x: which number it is, who owns it, and what is taken where nobody knows it."""
+"""The standard deviation of the noise added to the data, σ_x: who owns it, and what is taken where nobody knows it."""
 
 from __future__ import annotations
 

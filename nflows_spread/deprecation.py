@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
 Made = TypeVar("Made", bound=Callable[..., Any])
@@ -131,6 +133,25 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(where), now)
 
     return of_the_module
+
+
+def moved_module(module: str, names: Mapping[str, str]) -> None:
+    """Let a module that is gone be imported still, by pickles above all, which hold the places of their classes.
+
+    Args:
+        module: its full name, within a package that is being imported.
+        names: as for ``moved_names``.
+
+    Example:
+        >>> moved_module("nflows_spread.old_place", {"root": "math.sqrt"})
+        >>> from nflows_spread import old_place
+        >>> with warnings.catch_warnings(record=True):
+        ...     old_place.root(9.0)
+        3.0
+    """
+    gone = ModuleType(module, f"Deprecated: {', '.join(names.values())}.")
+    gone.__getattr__ = moved_names(module, names)  # type: ignore[method-assign]
+    sys.modules[module] = gone
 
 
 def renamed_state(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

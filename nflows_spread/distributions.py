@@ -1,4 +1,4 @@
-"""The learnable degenerate prior N(0, AAᵀ) and its spread version N(0, AAᵀ + σ_Z² I)."""
+"""The learnable degenerate prior N(0, AAᵀ), and with the spread variance σ_Z² its spread version N(0, AAᵀ + σ_Z² I)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training objective: the spread KL divergence between encoded data and the degenerate prior."""
+"""The training loss: the spread KL divergence between encoded data and the degenerate prior."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 """Old names: they work, they warn once where they are used, and they never win over the new ones."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import pytest
 
+from nflows_spread import factors, transforms
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.estimator.recipe import width_for
 
@@ -73,3 +75,19 @@ def test_a_module_finds_what_was_moved_out_of_it():
 def test_a_pickled_state_has_its_new_names():
     assert renamed_state({"looks": 3, "steps": 2}, {"looks": "patience"}) == {"patience": 3, "steps": 2}
     assert renamed_state({"patience": 3}, {"looks": "patience"}) == {"patience": 3}
+
+
+@pytest.mark.parametrize(
+    ("module", "now", "names"),
+    [
+        ("factors.trained", factors, ["LowerTriangularFactor", "SpreadCholeskyFactor", "LowRankFactor"]),
+        ("transforms.normalization", transforms, ["ExplicitActNorm", "VolumePreservingActNorm"]),
+    ],
+)
+def test_pickles_find_classes_whose_module_is_gone(module, now, names):
+    """Flows and estimators that an earlier version pickled name the files in which its classes were."""
+    for name in names:
+        with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} is now {now.__name__}\.{name}"):
+            assert pickle.loads(f"cnflows_spread.{module}\n{name}\n.".encode()) is getattr(now, name)
+    with pytest.raises(AttributeError, match="attribute 'Gone'"):
+        pickle.loads(f"cnflows_spread.{module}\nGone\n.".encode())

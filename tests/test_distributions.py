@@ -1,4 +1,4 @@
-"""The degenerate prior: density, samples, spectrum, copies and files, against SciPy and torch."""
+"""The degenerate prior: density, samples, spread variance and covariance, against scipy and the standard normal."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""The spread KL loss: its value, its noise, and what it refuses."""
+"""The training loss: algorithm 1 by hand, the log-determinant, the entropy, and the warning where nothing bounds it."""
 
 import copy
 import math

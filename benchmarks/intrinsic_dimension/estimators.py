@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from intrinsic_dimension.problems import Array
+from intrinsic_dimension.manifold_sets import Array
 from nflows_spread.linalg.distances import nearest_neighbours
 
 _NEIGHBOURS = 100

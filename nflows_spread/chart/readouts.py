@@ -1,4 +1,4 @@
-"""Read-outs of a trained flow on its manifold: coordinates, reconstruction, samples, density."""
+"""Read-outs of a flow on its manifold: projection to K coordinates, reconstruction, samples, density."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.dimension.precision import Encoder
+from nflows_spread.dimension.encoder import Encoder
 from nflows_spread.linalg.moments import root_mean_variance, second_moment_of
 
 _LARGE = 128

@@ -19,7 +19,7 @@ from torch import Tensor
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
 from nflows_spread.dimension.distinct_points import check_enough, distinct_points, without_near_repeats
-from nflows_spread.dimension.independence import evenly_spaced, jittered
+from nflows_spread.dimension.even_spacing import evenly_spaced, jittered
 from nflows_spread.dimension.maximum_likelihood import (
     NEIGHBOURS,
     log_distances,

@@ -17,9 +17,10 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
-from nflows_spread.estimator.annealing import StableDimension, trained_by
+from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
 
 _CHART_POINTS = 1000

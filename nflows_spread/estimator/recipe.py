@@ -1,4 +1,4 @@
-"""The estimator's recipe (hyperparameters): its numbers, and a flow's size from the number of rows and of features.
+"""The estimator's recipe (hyperparameters): couplings, width, steps, learning rate; a flow's size by rows and features.
 
 Where no other source is named, a number was chosen by trials on seed 0 of the 24 manifolds of
 ``docs/intrinsic_dimension.md``, which also has the trials on other manifolds.

@@ -1,4 +1,4 @@
-"""Feature scaling that is undone on the way out: one scale, or one a column; columns that noise hides are named."""
+"""Units: columns standardized, one scale for all or one a column, undone on the way out; those that noise hides."""
 
 from __future__ import annotations
 

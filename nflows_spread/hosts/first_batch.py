@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.hosts.registry import hosts_for
-from nflows_spread.transforms.normalization import mean_and_log_std
+from nflows_spread.transforms.actnorm import mean_and_log_std
 
 Initializers = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
 """What sets a layer from its inputs, by the layer and the method through which they arrive."""

@@ -16,7 +16,7 @@ from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
-from nflows_spread.transforms.normalization import varies
+from nflows_spread.transforms.actnorm import varies
 
 
 @torch.no_grad()

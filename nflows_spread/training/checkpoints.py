@@ -1,4 +1,4 @@
-"""The folder of a run: which checkpoints are in it, which stay, and which one a run continues from."""
+"""The folder of a run: which checkpoints are in it, and which stay. What one holds is in ``checkpoint_content``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.hosts.registry import encoder_methods
-from nflows_spread.training.forwards import Forward, overridden_forward
+from nflows_spread.training.overridden_forward import Forward, overridden_forward
 
 _ROUNDING = 0.05
 """The largest relative difference to the plain pass: nets in 16 bits stay below it (a convention)."""

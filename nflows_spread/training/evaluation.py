@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.dimension import rules
-from nflows_spread.dimension.quick import quick_signal_to_noise
+from nflows_spread.dimension.quick_spectrum import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.randomness import isolated_randomness

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread.training.callbacks import TrainingState
+from nflows_spread.training.checkpoint_content import own_state, shared_state
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.diagnosis import explained, likely_cause, one_number
 from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
@@ -22,7 +23,6 @@ from nflows_spread.training.optimization import follows_the_loss
 from nflows_spread.training.progress import ProgressBar
 from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.run_parts import Limits, Parts
-from nflows_spread.training.snapshot import own_state, shared_state
 
 _SYNC_SECONDS = 0.25
 """Seconds between synchronizations: often for the eye, rarely for a device that must be waited for. A choice."""
@@ -32,7 +32,7 @@ _MOST_STEPS_BETWEEN = 1000
 
 
 class Run:
-    """One run. What a resumed run needs of it is in ``snapshot``.
+    """One run. What a resumed run needs of it is in ``checkpoint_content``.
 
     The processes of a run are synchronized only every quarter of a second: then the losses are
     fetched, the bar moves, and it is decided together whether to stop. One process alone decides

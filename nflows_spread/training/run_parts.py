@@ -1,4 +1,4 @@
-"""Parts of a training run, which do the work, and its limits: steps, clipping, time."""
+"""The parts of a run, objects that do the work in a process, and its limits."""
 
 from __future__ import annotations
 

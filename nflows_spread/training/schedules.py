@@ -1,4 +1,4 @@
-"""Schedules of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
+"""Schedules, annealing, of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
 
 A curve says which value belongs to which step; its lengths are numbers of steps, or shares of a run of any length. A
 schedule writes the value of its curve where the number lives, the way a torch learning-rate scheduler changes its

@@ -1,4 +1,4 @@
-"""Coordinates, reconstructions, samples and density at a rank, against closed forms."""
+"""Read-outs: projection to K coordinates, reconstruction, samples and density of every flow, against their formulas."""
 
 import numpy as np
 import pytest

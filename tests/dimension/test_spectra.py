@@ -1,4 +1,4 @@
-"""The signal-to-noise spectrum of flows, against eigenvalues that are known, and the dimension that is read off it."""
+"""The spectrum of a flow, μ and Λ: known ones, other gauges of the latents, and its standard errors."""
 
 import copy
 import math

@@ -1,14 +1,15 @@
-"""When the annealing ends: a dimension that stays the same, and data that has noise."""
+"""The stable dimension ends the annealing: the same for some checks, and noise in the data not to go below."""
 
 import pytest
 import torch
 from torch import nn
 
 from nflows_spread import SpreadKLLoss, encode
-from nflows_spread.dimension import precision
+from nflows_spread.dimension import encoder
 from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
-from nflows_spread.estimator.annealing import StableDimension, trained_by
+from nflows_spread.estimator.annealing import trained_by
+from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.models import coupling_flow
 
 SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_check=20, check_every=10)
@@ -128,7 +129,7 @@ def test_a_check_of_wide_data_encodes_few_rows_a_feature(features, most, monkeyp
         rows += len(x)
         return encode(flow, x, context)
 
-    monkeypatch.setattr(precision, "encode", counting)
+    monkeypatch.setattr(encoder, "encode", counting)
     x = torch.randn(60, 2, generator=generator) @ torch.randn(2, features, generator=generator)
     stable = StableDimension(x, neighbour_dimension(x, generator=generator), patience=1)
     stable(SpreadKLLoss(coupling_flow(features, layers=1), data_noise=0.1))

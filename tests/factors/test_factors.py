@@ -1,4 +1,4 @@
-"""Every kind of factor as its users meet it: spectra, copies, files, conversion, options, and training."""
+"""Every kind of factor, all its methods: spectra, copies, files, conversion, options, and training."""
 
 import copy
 import inspect

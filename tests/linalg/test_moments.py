@@ -1,4 +1,4 @@
-"""Covariances, second moments and the scale of points, against NumPy."""
+"""Covariances, second moments and the mean variance of points, against NumPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Schedules of the data noise and the spread variance."""
+"""Schedules, annealing: of the data noise and the spread variance."""
 
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""Stop rules (early stopping): when each ends a training, evaluation by evaluation."""
+"""Stop rules, early stopping: when those that watch a training end it, evaluation by evaluation."""
 
 import pytest
 

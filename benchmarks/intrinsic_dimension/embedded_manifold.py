@@ -1,4 +1,4 @@
-"""Embedded manifolds: parameters drawn at random, and a smooth map of them into space."""
+"""An embedded manifold of the held-out list: random parameters, and a smooth map of them into space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``encode``, ``decode``, ``base_of`` and ``swap_base`` for flows of nflows."""
+"""Flows of nflows through their adapter: encode, decode, base, embedded context, samples, and what is no flow."""
 
 import pytest
 import torch

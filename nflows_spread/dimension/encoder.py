@@ -1,4 +1,4 @@
-"""Mixed precision: latents in float64 where a flow's finite differences drown in the rounding errors of its dtype."""
+"""The encoder of spectra: latents in float64 where a flow's finite differences drown in its dtype's rounding errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data whose dimension varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
+"""Pointwise dimension, which varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
 
 A segment joined to a disc, and a helix joined to a hemisphere. For each point away from the joint, the dimension by
 the neighbours, by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
