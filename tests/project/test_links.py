@@ -37,9 +37,15 @@ def quoted(page):
     return re.findall(r"`([^`\n]+)`", text)
 
 
+def words_of_blocks(page):
+    """What stands between spaces and quotes in blocks, a test's name after its file left out."""
+    blocks = re.findall(r"^```.*?^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [word.partition("::")[0] for block in blocks for word in re.split(r"[\s\"']+", block)]
+
+
 def missing_files(page):
     """Paths from the root of the repository; what runs leave behind is not there yet."""
-    for name in quoted(page):
+    for name in [*quoted(page), *words_of_blocks(page)]:
         if name.startswith(FOLDERS) and re.fullmatch(r"[\w./-]+", name) and not (ROOT / name).exists():
             yield name
 
@@ -76,7 +82,8 @@ def test_what_does_not_exist_is_found(tmp_path):
     page.write_text(
         "# A title: two\n[here](#a-title-two) [there](#nowhere) [gone](gone.md#title) `nflows_spread/gone.py` "
         "`nflows_spread.losses.Gone` `nflows_spread.losses.SpreadKLLoss(flow)` `nflows_spread.gone.too` `tests/`\n"
+        '```\npytest "tests/test_losses.py::test" tests/test_gone.py -k name\n```\n'
     )
     assert list(broken_links(page)) == ["#nowhere", "gone.md#title"]
-    assert list(missing_files(page)) == ["nflows_spread/gone.py"]
+    assert list(missing_files(page)) == ["nflows_spread/gone.py", "tests/test_gone.py"]
     assert list(missing_names(page)) == ["nflows_spread.losses.Gone", "nflows_spread.gone.too"]
