@@ -24,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = import_module(COMMANDS[given[0]]).COMMAND(given[1:])
         return status
     others = f"Benchmarks with options of their own, see NAME --help: {', '.join(COMMANDS)}."
-    return replace(EXPERIMENTS, description=f"{__doc__}\n\n{others}")(given)
+    done = replace(EXPERIMENTS, description=f"{__doc__}\n\n{others}")(given)
+    if given == ["list"]:
+        print(f"\n{others}")
+    return done
 
 
 if __name__ == "__main__":

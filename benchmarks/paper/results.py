@@ -130,7 +130,7 @@ class Result:
     @cached_property
     def grid(self) -> Grid | None:
         """Cells over the coordinates of the manifold, or None for real data."""
-        return None if self.data.manifold is None else grid_for(self.data.manifold)
+        return None if self.data.manifold is None else grid_for(self.data.manifold, self.data.cells)
 
     @cached_property
     def density(self) -> Tensor | None:

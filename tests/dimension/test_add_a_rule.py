@@ -47,7 +47,7 @@ def estimates(value=2.4, gaps=(0.1, 1.9, 1.9, 0.1)):
 
 
 def test_a_rule_is_asked_by_its_name_and_listed_among_all():
-    spectrum = spectrum_with([0.0, 0.0, 6.0, 0.0])
+    spectrum, before = spectrum_with([0.0, 0.0, 6.0, 0.0]), list(RULES)
     with register_rule("participation_ratio", participation_ratio):
         found = decide(spectrum, "participation_ratio")
         assert found == 3
@@ -55,7 +55,7 @@ def test_a_rule_is_asked_by_its_name_and_listed_among_all():
         assert found.gap == pytest.approx(6.0)
         assert spectrum.estimates["participation_ratio"] == 3
         assert estimates().by_name["participation_ratio"] == 2.0
-    assert list(RULES) == ["signal_to_noise", "gap", "rank"]
+    assert list(RULES) == before
     assert "participation_ratio" not in spectrum.estimates
 
 
@@ -64,7 +64,7 @@ def test_a_rule_reads_the_dimension_of_a_flow(generator):
     with register_rule("participation_ratio", participation_ratio):
         found = intrinsic_dimension(flow, x, rule="participation_ratio", data_noise=0.1)
     assert 1 <= found <= 3
-    with refused(ValueError, "rule must be one of signal_to_noise, gap, rank, got 'participation_ratio'"):
+    with refused(ValueError, "rule must be one of signal_to_noise, gap, rank", "got 'participation_ratio'"):
         intrinsic_dimension(flow, x, rule="participation_ratio", data_noise=0.1)
 
 
@@ -78,12 +78,12 @@ def test_a_rule_that_gives_no_dimension_of_the_data_is_refused(value, gaps):
 
 
 def test_a_vote_counts_while_it_is_registered():
-    before = consensus_dimension(estimates(2.5))
+    before, votes = consensus_dimension(estimates(2.5)), list(VOTES)
     assert before == 3
     with register_vote("few dimensions", few_dimensions):
         assert consensus_dimension(estimates(2.5)) == 2
     assert consensus_dimension(estimates(2.5)) == before
-    assert list(VOTES) == ["signal_to_noise", "neighbours"]
+    assert list(VOTES) == votes
 
 
 def test_a_vote_is_compared_with_the_result_by_the_dimension_to_which_it_gives_most():

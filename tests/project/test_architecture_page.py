@@ -35,6 +35,15 @@ def test_the_page_says_what_every_part_answers():
     assert [part for layer in layers for part in layer if f"`{part}`" not in page] == []
 
 
+def test_a_row_of_the_page_has_the_number_of_its_layer_in_the_picture():
+    layers = json.loads((DOCS / "architecture.json").read_text())["nflows_spread"]["layers"]
+    rows = re.findall(r"^\| (\d) .+ \| (.+) \|$", (DOCS / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) == len(layers) - 1  # that of the old places is in the text
+    for number, modules in rows:
+        parts = {"__init__"} if "__init__" in modules else set(re.findall(r"`(\w+)`", modules))
+        assert parts == set(layers[int(number)])
+
+
 def test_the_page_says_of_twenty_things_where_they_are_set_and_tested():
     """Whether the files are there is a test of ``test_links.py``."""
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
