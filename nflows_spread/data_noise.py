@@ -59,6 +59,11 @@ class DataNoiseOwner(Distribution):
         )
         self.data_noise = value
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, of an older version too, which kept the buffer alone."""
+        super().__setstate__(state)
+        self.__dict__.setdefault("_last_read", _LastRead())
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As ``nn.Module`` does it, but a state that does not know σ_x leaves it as it is.
 
