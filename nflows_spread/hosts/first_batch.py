@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from nflows_spread.hosts.registry import host_of_layer
 from nflows_spread.transforms.normalization import mean_and_log_std
 
 Starts = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
@@ -25,7 +26,7 @@ _FLAGS = ("initialized", "data_dep_init_done")
 _DIRECTIONS = ("forward", "inverse")
 
 _ENCODES_BY_INVERSE = ("normflows",)
-"""The libraries whose layers take data towards the latent by ``inverse``; those of all others do so by ``forward``."""
+"""The libraries whose layers take data towards the latent by ``inverse``, those without parameters too."""
 
 
 def layers_waiting_for_a_batch(module: nn.Module) -> dict[str, nn.Module]:
@@ -69,9 +70,13 @@ def starts_of_waiting_layers(module: nn.Module) -> Starts:
 
 
 def encoding_method_of(layer: nn.Module) -> str:
-    """The method by which a layer, or a net in it, takes data towards the latent: normflows' run the other way."""
+    """The method by which a layer, or a net in it, takes data towards the latent: as its host says, or ``forward``."""
     libraries = {base.__module__.partition(".")[0] for base in type(layer).__mro__}
-    return "inverse" if libraries & set(_ENCODES_BY_INVERSE) and hasattr(layer, "inverse") else "forward"
+    if libraries & set(_ENCODES_BY_INVERSE) and hasattr(layer, "inverse"):
+        return "inverse"
+    host = host_of_layer(layer)
+    called = () if host is None else (name for part, name in host.encoder_methods(layer) if part is layer)
+    return next(iter(called), "forward")
 
 
 @contextmanager
@@ -82,13 +87,17 @@ def set_on_arrival(starts: Starts) -> Iterator[set[nn.Module]]:
         Those that have been set so far.
     """
     done = set[nn.Module]()
+    own = {(layer, method): vars(layer).get(method) for layer, method in starts}
     for (layer, method), start in starts.items():
-        setattr(layer, method, _starting(layer, method, start, done))
+        vars(layer)[method] = _starting(layer, method, start, done)
     try:
         yield done
     finally:
-        for layer, method in starts:
-            delattr(layer, method)
+        for (layer, method), before in own.items():
+            if before is None:  # as of almost all layers: the method is that of the class
+                del vars(layer)[method]
+            else:
+                vars(layer)[method] = before
 
 
 def _is_waiting(layer: nn.Module) -> bool:

@@ -15,6 +15,7 @@ from nflows_spread import (
     base_of,
     decode,
     encode,
+    initialize,
     intrinsic_dimension,
     reconstruct,
     sample,
@@ -144,6 +145,18 @@ def test_its_layers_are_made_volume_preserving():
 
 
 # what is not
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_layer_is_initialized_by_what_arrives_through_the_method_that_the_host_names():
+    class Centring(toyflows.Coupling):
+        def initialize(self, inputs):
+            with torch.no_grad():
+                self.net[2].bias[FEATURES // 2 :] -= self.up(inputs)[0][:, : FEATURES // 2].mean(0)
+
+    flow, x = toyflows.ToyFlow([toyflows.Coupling(FEATURES), Centring(FEATURES)], toyflows.Normal(FEATURES)), points(50)
+    assert initialize(flow, x) == 1
+    torch.testing.assert_close(encode(flow, x)[:, : FEATURES // 2].mean(0), x.new_zeros(FEATURES // 2))
 
 
 @pytest.mark.usefixtures("registered")
