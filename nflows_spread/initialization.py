@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -39,7 +39,7 @@ class DataDependentLayer(Protocol):
         It is called once, without gradients, before these inputs pass through the method by which the layer encodes,
         ``forward`` (of a layer of normflows ``inverse``); the layers on the way there have been set before. A layer
         that runs the other way round, in nflows' ``InverseTransform`` for example, is left as it is. What it raises
-        reaches the caller, after all parameters and buffers have become what they were.
+        reaches the caller, after all parameters, buffers and other attributes of the layers have become what they were.
 
         Args:
             inputs: shape (n, ...), two rows or more.
@@ -107,15 +107,14 @@ def set_from_data(
     Returns:
         The layers that were met and set.
     """
-    before = {layer: copy.deepcopy(layer.state_dict()) for layer, _ in initializers}
+    before = _Before([layer for layer, _ in initializers])
     with waiting_layers_held(flow) as held:
         encode(flow, x, context)  # what does not fit shows before the first layer changes
         try:
             with set_on_arrival(initializers) as done:
                 encode(flow, x, context)
         except BaseException:
-            for layer, state in before.items():
-                layer.load_state_dict(state)
+            before.put_back()
             raise
         held.difference_update(done)
     return done
@@ -179,10 +178,37 @@ def _takes_inputs(layer: DataDependentLayer) -> bool:
     """Whether its ``initialize`` is the protocol's, with one argument that it needs, and not another of this name."""
     try:
         parameters = inspect.signature(layer.initialize).parameters.values()
-    except (TypeError, ValueError):  # something else that is called so
+    except (AttributeError, TypeError, ValueError):  # something else that is called so, or a property without a value
         return False
     needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
     return [parameter.kind for parameter in needed] in (
         [inspect.Parameter.POSITIONAL_OR_KEYWORD],
         [inspect.Parameter.POSITIONAL_ONLY],
     )
+
+
+class _Before:
+    """What layers are, to be put back: their attributes, and the values of their parameters and buffers.
+
+    Not their ``state_dict``, which has neither buffers that are not saved nor a mark that is a plain attribute, and
+    which a layer that has got other parameters on the way no longer takes.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        parts = list(dict.fromkeys(part for layer in layers for part in layer.modules()))
+        self._attributes = [(part, dict(vars(part))) for part in parts]
+        tables: list[Any] = [table for part in parts for table in (part._parameters, part._buffers, part._modules)]
+        self._tables = [(table, dict(table)) for table in tables]
+        tensors = {tensor for part in parts for tensor in (*part.parameters(), *part.buffers())}
+        self._values = [(tensor, tensor.clone()) for tensor in tensors]
+
+    def put_back(self) -> None:
+        for part, attributes in self._attributes:
+            vars(part).clear()
+            vars(part).update(attributes)
+        for table, content in self._tables:
+            table.clear()
+            table.update(content)
+        for tensor, value in self._values:
+            if not torch.equal(tensor, value):
+                tensor.copy_(value)

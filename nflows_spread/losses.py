@@ -89,6 +89,13 @@ class SpreadKLLoss(nn.Module):
     def data_noise(self, value: float) -> None:
         self.base.data_noise = value
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, of an older version too, in which the loss had a number of its own."""
+        older = state.pop("_data_noise", None)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if older is not None:
+            self.data_noise = older
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As ``nn.Module`` does it; what an older version kept of σ_x in the loss is given to the base."""
         older = state_dict.pop(f"{prefix}_extra_state", None)

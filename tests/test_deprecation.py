@@ -16,6 +16,14 @@ class Settings:
     patience: int = 1
     steps: int = 2
     looks = RenamedAttribute("patience")
+    twice = RenamedAttribute("doubled")
+
+    def doubled(self):
+        return 2 * self.patience
+
+
+class Unset:
+    old = RenamedAttribute("set_later")
 
 
 @renamed_arguments({"sigma": "data_noise"})
@@ -52,8 +60,17 @@ def test_an_argument_under_both_names_is_refused():
 
 
 def test_a_field_is_replaced_under_its_old_name():
-    with pytest.warns(DeprecationWarning, match="the argument looks of Settings is now called patience"):
+    with pytest.warns(DeprecationWarning, match="the argument looks of Settings is now called patience") as heard:
         assert replace(Settings(patience=3, steps=4), looks=5) == Settings(5, 4)
+    assert heard[0].filename == __file__
+
+
+def test_a_class_has_what_its_objects_have_under_an_old_name():
+    with pytest.warns(DeprecationWarning, match=r"Settings\.looks is now called patience"):
+        assert Settings.looks == 1
+    with pytest.warns(DeprecationWarning, match=r"Settings\.twice is now called doubled"):
+        assert Settings.twice(Settings(patience=3)) == 6
+    assert not hasattr(Unset, "old")
 
 
 def test_an_argument_of_another_name_is_refused_as_ever():

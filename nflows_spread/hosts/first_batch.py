@@ -84,13 +84,17 @@ def set_on_arrival(initializers: Initializers) -> Iterator[set[nn.Module]]:
         Those that have been set so far.
     """
     done = set[nn.Module]()
+    own = {(layer, method): vars(layer).get(method) for layer, method in initializers}
     for (layer, method), initialize in initializers.items():
-        setattr(layer, method, _initialized_on_arrival(layer, method, initialize, done))
+        vars(layer)[method] = _initialized_on_arrival(layer, method, initialize, done)
     try:
         yield done
     finally:
-        for layer, method in initializers:
-            delattr(layer, method)
+        for (layer, method), before in own.items():
+            if before is None:  # as of almost all layers: the method is that of the class
+                del vars(layer)[method]
+            else:
+                vars(layer)[method] = before
 
 
 def _is_waiting(layer: nn.Module) -> bool:

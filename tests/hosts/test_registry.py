@@ -173,6 +173,18 @@ def test_its_layers_take_first_values_from_data_where_they_encode():
 
 
 @pytest.mark.usefixtures("registered")
+def test_a_layer_is_initialized_by_what_arrives_through_the_method_that_the_host_names():
+    class Centring(toyflows.Coupling):
+        def initialize(self, inputs):
+            with torch.no_grad():
+                self.net[2].bias[FEATURES // 2 :] -= self.up(inputs)[0][:, : FEATURES // 2].mean(0)
+
+    flow, x = toyflows.ToyFlow([toyflows.Coupling(FEATURES), Centring(FEATURES)], toyflows.Normal(FEATURES)), points(50)
+    assert initialize(flow, x) == 1
+    torch.testing.assert_close(encode(flow, x)[:, : FEATURES // 2].mean(0), x.new_zeros(FEATURES // 2))
+
+
+@pytest.mark.usefixtures("registered")
 def test_an_adapter_without_rules_converts_nothing_and_says_so(monkeypatch):
     monkeypatch.setattr(type(registry.host_named("toyflows")), "conversion_rules", Host.conversion_rules)
     missing = "the adapter of toyflows has no rules for its layers; give it conversion_rules"
