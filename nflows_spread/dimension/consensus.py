@@ -36,7 +36,7 @@ _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
 
 _NO_VOTE = OF_DENSITY[0]
-"""The estimate that is compared with the result and has no vote, as it is an upper bound only."""
+"""The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
 
 
 @renamed_arguments({"thickness": "ambient_noise"})
