@@ -11,7 +11,7 @@ from paper.command import COMMAND as EXPERIMENTS
 
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
-    "pointwise-dimension": "intrinsic_dimension.place_to_place",
+    "pointwise-dimension": "intrinsic_dimension.pointwise_dimension",
     "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``COMMAND`` they are; some need more than the rest."""
@@ -24,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = import_module(COMMANDS[given[0]]).COMMAND(given[1:])
         return status
     others = f"Benchmarks with options of their own, see NAME --help: {', '.join(COMMANDS)}."
-    return replace(EXPERIMENTS, description=f"{__doc__}\n\n{others}")(given)
+    done = replace(EXPERIMENTS, description=f"{__doc__}\n\n{others}")(given)
+    if given == ["list"]:
+        print(f"\n{others}")
+    return done
 
 
 if __name__ == "__main__":

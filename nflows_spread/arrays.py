@@ -1,4 +1,4 @@
-"""Points come as NumPy arrays, tensors or what converts to them, and results go out in the same kind."""
+"""Array conversion: NumPy arrays, data frames and tensors in, tensors within, results out in the kind that came in."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def _of_frame(name: str, frame: Any) -> Any:
         dtypes = [column.dtype for column in columns]
     else:
         columns, dtypes = [], list(frame.dtypes)
-    strange = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
-    if strange:
-        dtype, found = strange[0][1], _quoted([label for label, _ in strange])
+    refused = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
+    if refused:
+        dtype, found = refused[0][1], _quoted([label for label, _ in refused])
         raise TypeError(f"{name} must hold real numbers, got dtype {dtype} in {found}; {_remedy_for(dtype)}")
     if columns:
         return np.stack(columns, axis=1)

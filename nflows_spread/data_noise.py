@@ -1,11 +1,8 @@
-"""The data noise σ_x: which number it is, who owns it, and what is taken where nobody knows it."""
+"""The standard deviation of the noise added to the data, σ_x: who owns it, and what is taken where nobody knows it."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +10,7 @@ from nflows.distributions import Distribution
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.deprecation import replaced_by
 
 
 class DataNoiseOwner(Distribution):
@@ -50,14 +48,15 @@ class DataNoiseOwner(Distribution):
             record[0], record[1] = 1.0, number
         self._last_read.keep(record, number)
 
+    @replaced_by("an assignment, data_noise = value")
     def record_data_noise(self, value: float) -> None:
         """The old name of an assignment to ``data_noise``."""
-        warnings.warn(
-            "record_data_noise(value) is now written data_noise = value, and will lose its old name in 1.0",
-            DeprecationWarning,
-            stacklevel=2,
-        )
         self.data_noise = value
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, of an older version too, which kept the buffer alone."""
+        super().__setstate__(state)
+        self.__dict__.setdefault("_last_read", _LastRead())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As ``nn.Module`` does it, but a state that does not know σ_x leaves it as it is.
@@ -69,8 +68,10 @@ class DataNoiseOwner(Distribution):
         if record is not None and record.dim() == 0:
             known = torch.isfinite(record)
             record = torch.stack([known.to(record), torch.where(known, record, 0.0)])
+        if record is not None and not record.is_meta and float(record[0]) <= 0.0 and self.data_noise is not None:
+            record = torch.tensor([1.0, self.data_noise], dtype=torch.float64, device=record.device)
         if record is not None:
-            state_dict[name] = record if record.is_meta or float(record[0]) > 0.0 else self._data_noise
+            state_dict[name] = record
         super()._load_from_state_dict(state_dict, prefix, *args)
         _ = self.data_noise  # read once here, for compiled functions
 
@@ -97,29 +98,20 @@ def data_noise_of(base: nn.Module, given: float | None) -> float:
         return validation.non_negative("data_noise", given)
     known = base.data_noise if isinstance(base, DataNoiseOwner) else None
     if known is None:
-        warnings.warn(
+        validation.warn(
             "a read-out must know data_noise, the σ_x that the flow was trained with, got none from the caller and "
-            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken",
-            stacklevel=_levels_to_the_caller(),
+            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken"
         )
         return 0.0
     return known
 
 
-def _levels_to_the_caller() -> int:
-    """How far up the first line is that is neither of this package nor of torch, whose decorators are in between."""
-    inside = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 class _LastRead:
-    """The number in a record as it was last read, which holds as long as nobody has changed the record.
+    """The number in a record as it was last read.
 
-    To read a tensor is to wait for its device, which a training step must not do. Copies and pickles, whose record is
-    another tensor, read it again.
+    To read a tensor of an accelerator is to wait for it, which a training step must not do: there the number holds as
+    long as nobody has changed the record in a way that torch counts, as by all that does not go through ``.data``.
+    Copies and pickles, whose record is another tensor, read it again.
     """
 
     def __init__(self, number: float | None = None) -> None:
@@ -128,12 +120,10 @@ class _LastRead:
 
     def of(self, record: Tensor) -> float | None:
         """σ_x, or None where the weight is 0."""
-        if record.is_inference():  # without a count of its changes
-            return _quotient(record)
+        if torch._C._functorch.is_functorch_wrapped_tensor(record):  # one of many, in which no number can be read
+            return self.number
         key = self._key
-        if key is None or key[0] is not record or key[1] != record._version:
-            if torch._C._functorch.is_functorch_wrapped_tensor(record):  # one of many, in which no number can be read
-                return self.number
+        if key is None or key[0] is not record or key[1] != record._version or not _reading_waits(record):
             self.keep(record, _quotient(record))
         return self.number
 
@@ -144,6 +134,10 @@ class _LastRead:
 
     def __reduce__(self) -> tuple[type[_LastRead], tuple[float | None]]:
         return _LastRead, (self.number,)
+
+
+def _reading_waits(record: Tensor) -> bool:
+    return record.device.type != "cpu"
 
 
 def _quotient(record: Tensor) -> float | None:

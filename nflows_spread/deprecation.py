@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
+_IN_BETWEEN = (dataclasses.__file__, copy.__file__)
+"""Files of ``replace``, which calls a constructor for whoever calls it."""
+
 
 class RenamedAttribute:
-    """A read-only attribute that is another one's old name.
+    """A read-only attribute that is another one's old name, of a class and of what it makes.
 
     Args:
         now: the name that it has now.
@@ -34,10 +41,8 @@ class RenamedAttribute:
         self._name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        value = getattr(instance, self._now)
-        _warn(f"{type(instance).__name__}.{self._name} is now called {self._now}")
+        value = getattr(owner if instance is None else instance, self._now)
+        _warn(f"{(owner or type(instance)).__name__}.{self._name} is now called {self._now}")
         return value
 
 
@@ -93,7 +98,7 @@ def renamed_arguments(names: Mapping[str, str]) -> Callable[[Made], Made]:
         @wraps(call)
         def translated(*args: Any, **given: Any) -> Any:
             replacing = is_dataclass(made) and all(field.name in given for field in fields(made) if field.init)
-            for old in names.keys() & given.keys():
+            for old in [name for name in names if name in given]:
                 now = names[old]
                 if now in given and not replacing:
                     raise TypeError(f"{made.__name__} takes {now} once, got it as {old} too; {old} is its old name")
@@ -133,6 +138,25 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     return of_the_module
 
 
+def moved_module(module: str, names: Mapping[str, str]) -> None:
+    """Let a module that is gone be imported still, by pickles above all, which hold the places of their classes.
+
+    Args:
+        module: its full name, within a package that is being imported.
+        names: as for ``moved_names``.
+
+    Example:
+        >>> moved_module("nflows_spread.old_place", {"root": "math.sqrt"})
+        >>> from nflows_spread import old_place
+        >>> with warnings.catch_warnings(record=True):
+        ...     old_place.root(9.0)
+        3.0
+    """
+    gone = ModuleType(module, f"Deprecated: {', '.join(names.values())}.")
+    gone.__getattr__ = moved_names(module, names)  # type: ignore[method-assign]
+    sys.modules[module] = gone
+
+
 def renamed_state(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The attributes of a pickled object, (old or new name to value), under the names that they have now.
 
@@ -148,5 +172,8 @@ def renamed_state(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[st
 
 
 def _warn(message: str) -> None:
-    """Of the line that uses the old name, two calls up."""
-    warnings.warn(f"{message}, and will lose its old name in 1.0", DeprecationWarning, stacklevel=3)
+    """Of the line that uses the old name, two calls up or, through ``replace``, more."""
+    frame, level = sys._getframe(2), 3
+    while frame.f_back is not None and frame.f_code.co_filename in _IN_BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{message}, and will lose its old name in 1.0", DeprecationWarning, stacklevel=level)

@@ -1,4 +1,4 @@
-"""The learnable degenerate prior N(0, AAᵀ) and its spread version N(0, AAᵀ + σ_Z² I)."""
+"""The learnable degenerate prior N(0, AAᵀ), and with the spread variance σ_Z² its spread version N(0, AAᵀ + σ_Z² I)."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ class DegenerateGaussian(DataNoiseOwner):
             >>> DegenerateGaussian([8]).with_factor(LowRankFactor.of_rank(2)).eigenvalues.sum()
             tensor(2., dtype=torch.float64)
         """
-        twin = copy.deepcopy(self)
+        converted = copy.deepcopy(self)
         like = self._like()
-        twin.factor = factor(self.features)
-        cast(nn.Module, twin.factor).to(like).train(self.training)
-        twin.factor.assign(self.factor.matrix(self.spread_variance), self.spread_variance)
-        return twin
+        converted.factor = factor(self.features)
+        cast(nn.Module, converted.factor).to(like).train(self.training)
+        converted.factor.assign(self.factor.matrix(self.spread_variance), self.spread_variance)
+        return converted
 
     def flatten(self, z: Tensor) -> Tensor:
         """z − m as rows, shape (n, D), in which A, Λ and E live.

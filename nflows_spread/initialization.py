@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,15 +13,16 @@ from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.first_batch import (
-    Starts,
+    Initializers,
     encoding_method_of,
+    initializers_of_waiting_layers,
     set_on_arrival,
-    starts_of_waiting_layers,
     waiting_layers_held,
 )
 from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
 
 _ROWS = 512
+"""Rows that are encoded together for the prior's covariance: a choice, for memory."""
 
 
 @runtime_checkable
@@ -35,10 +36,10 @@ class DataDependentLayer(Protocol):
     def initialize(self, inputs: Tensor) -> Any:
         """Set parameters and buffers, in place, from what arrives at this layer on the way from data to latent.
 
-        It is called once, without gradients, before these inputs pass through ``forward`` (of a layer of normflows:
-        through ``inverse``); the layers on the way there have been set before. A layer that runs the other way round,
-        in nflows' ``InverseTransform`` for example, is left as it is. What it raises reaches the caller, after all
-        parameters and buffers have become what they were.
+        It is called once, without gradients, before these inputs pass through the method by which the layer encodes,
+        ``forward`` (of a layer of normflows ``inverse``); the layers on the way there have been set before. A layer
+        that runs the other way round, in nflows' ``InverseTransform`` for example, is left as it is. What it raises
+        reaches the caller, after all parameters, buffers and other attributes of the layers have become what they were.
 
         Args:
             inputs: shape (n, ...), two rows or more.
@@ -83,36 +84,37 @@ def initialize(
     if not all(isinstance(kind, type) for kind in kinds):
         raise TypeError(f"only must be a class of layers, or a tuple of some, got {only!r}")
     everything = only is nn.Module
-    starts = {
-        (layer, method): start
-        for (layer, method), start in (starts_of_waiting_layers(flow) | _starts_of_layers(flow)).items()
+    initializers = {
+        (layer, method): set_layer
+        for (layer, method), set_layer in (initializers_of_waiting_layers(flow) | _initializers_of_layers(flow)).items()
         if isinstance(layer, kinds) and not (everything and getattr(layer, "is_initialized", False))
     }
-    return len(set_from_data(flow, x, starts, context)) if starts or everything else 0
+    return len(set_from_data(flow, x, initializers, context)) if initializers or everything else 0
 
 
 @torch.no_grad()
-def set_from_data(flow: nn.Module, x: Tensor, starts: Starts, context: Tensor | None = None) -> set[nn.Module]:
+def set_from_data(
+    flow: nn.Module, x: Tensor, initializers: Initializers, context: Tensor | None = None
+) -> set[nn.Module]:
     """Pass data through a flow, and set layers from what arrives at them; all of them, or none if something fails.
 
     Args:
         flow: a flow of any host.
         x: a batch of data, shape (n, ...).
-        starts: how each layer is set.
+        initializers: how each layer is set.
         context: conditioning inputs, one row for each row of ``x``.
 
     Returns:
         The layers that were met and set.
     """
-    before = {layer: copy.deepcopy(layer.state_dict()) for layer, _ in starts}
+    before = _Before([layer for layer, _ in initializers])
     with waiting_layers_held(flow) as held:
         encode(flow, x, context)  # what does not fit shows before the first layer changes
         try:
-            with set_on_arrival(starts) as done:
+            with set_on_arrival(initializers) as done:
                 encode(flow, x, context)
         except BaseException:
-            for layer, state in before.items():
-                layer.load_state_dict(state)
+            before.put_back()
             raise
         held.difference_update(done)
     return done
@@ -167,7 +169,7 @@ def initialize_prior(
     base.factor.assign(root, base.spread_variance)
 
 
-def _starts_of_layers(flow: nn.Module) -> Starts:
+def _initializers_of_layers(flow: nn.Module) -> Initializers:
     layers = [module for module in flow.modules() if module is not flow and isinstance(module, DataDependentLayer)]
     return {(layer, encoding_method_of(layer)): layer.initialize for layer in layers if _takes_inputs(layer)}
 
@@ -176,10 +178,37 @@ def _takes_inputs(layer: DataDependentLayer) -> bool:
     """Whether its ``initialize`` is the protocol's, with one argument that it needs, and not another of this name."""
     try:
         parameters = inspect.signature(layer.initialize).parameters.values()
-    except (TypeError, ValueError):  # something else that is called so
+    except (AttributeError, TypeError, ValueError):  # something else that is called so, or a property without a value
         return False
     needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
     return [parameter.kind for parameter in needed] in (
         [inspect.Parameter.POSITIONAL_OR_KEYWORD],
         [inspect.Parameter.POSITIONAL_ONLY],
     )
+
+
+class _Before:
+    """What layers are, to be put back: their attributes, and the values of their parameters and buffers.
+
+    Not their ``state_dict``, which has neither buffers that are not saved nor a mark that is a plain attribute, and
+    which a layer that has got other parameters on the way no longer takes.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        parts = list(dict.fromkeys(part for layer in layers for part in layer.modules()))
+        self._attributes = [(part, dict(vars(part))) for part in parts]
+        tables: list[Any] = [table for part in parts for table in (part._parameters, part._buffers, part._modules)]
+        self._tables = [(table, dict(table)) for table in tables]
+        tensors = {tensor for part in parts for tensor in (*part.parameters(), *part.buffers())}
+        self._values = [(tensor, tensor.clone()) for tensor in tensors]
+
+    def put_back(self) -> None:
+        for part, attributes in self._attributes:
+            vars(part).clear()
+            vars(part).update(attributes)
+        for table, content in self._tables:
+            table.clear()
+            table.update(content)
+        for tensor, value in self._values:
+            if not torch.equal(tensor, value):
+                tensor.copy_(value)

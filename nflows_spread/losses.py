@@ -1,8 +1,7 @@
-"""The training objective: the spread KL divergence between encoded data and the degenerate prior."""
+"""The training loss: the spread KL divergence between encoded data and the degenerate prior."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, cast
 
 import torch
@@ -90,6 +89,13 @@ class SpreadKLLoss(nn.Module):
     def data_noise(self, value: float) -> None:
         self.base.data_noise = value
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, of an older version too, in which the loss had a number of its own."""
+        older = state.pop("_data_noise", None)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if older is not None:
+            self.data_noise = older
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As ``nn.Module`` does it; what an older version kept of σ_x in the loss is given to the base."""
         older = state_dict.pop(f"{prefix}_extra_state", None)
@@ -138,10 +144,9 @@ class SpreadKLLoss(nn.Module):
             return
         if float(logabsdet.detach().abs().max()) > _VOLUME_TOLERANCE:
             self._may_warn = False
-            warnings.warn(
+            validation.warn(
                 "this flow does not preserve volume and data_noise is 0: on data that lies on a manifold the loss has "
-                "no minimum; set data_noise above 0, or use volume-preserving transforms",
-                stacklevel=5,  # the caller of this module, beyond forward and nn.Module's own two frames
+                "no minimum; set data_noise above 0, or use volume-preserving transforms"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
@@ -16,6 +16,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     Args:
         kind: what an entry is, for messages.
         entries: those that are always there.
+        reserved: other names that no entry may have.
 
     Example:
         >>> shapes = Registry("a shape", {"cube": lambda side: side**3})
@@ -26,8 +27,8 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         ['cube']
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
-        self._kind, self._entries = kind, dict(entries)
+    def __init__(self, kind: str, entries: Mapping[str, Entry], *, reserved: Sequence[str] = ()) -> None:
+        self._kind, self._entries, self._reserved = kind, dict(entries), tuple(reserved)
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
@@ -55,9 +56,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             raise TypeError(f"the name of {self._kind} must be a str, got {type(name).__name__}")
         if not callable(entry):
             raise TypeError(f"{self._kind} must be a function, got {type(entry).__name__} as {name!r}")
-        if not name or name in self._entries:
+        taken = (*self._entries, *self._reserved)
+        if not name or name in taken:
             raise ValueError(
-                f"the name of {self._kind} must be new, got {name!r} beside {', '.join(self._entries)}; "
+                f"the name of {self._kind} must be new, got {name!r} beside {', '.join(taken)}; "
                 "take another, or remove() what was registered under it"
             )
         self._entries[name] = entry

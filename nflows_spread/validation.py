@@ -1,16 +1,23 @@
-"""Argument validation: each error gives the rule, the value received, and the remedy."""
+"""Argument validation: each error, or warning, gives the rule, the value received, and the remedy."""
 
 from __future__ import annotations
 
 import math
 import operator
+import os
+import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import SupportsIndex, cast
 
 import torch
 from torch import Tensor
 
 from nflows_spread.linalg.torch_func import under_transforms
+
+_INSIDE = tuple(f"{Path(path).parent}{os.sep}" for path in (__file__, torch.__file__))
+"""The folders of this package and of torch, whose decorators and modules are in between."""
 
 
 def positive(name: str, value: float) -> float:
@@ -162,3 +169,11 @@ def listed(names: Sequence[object], *, most: int = 10) -> str:
     """The first so many names for a message, and how many there are beside them."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more
+
+
+def warn(message: str) -> None:
+    """A ``UserWarning`` at the line that called this package, however far up that is."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

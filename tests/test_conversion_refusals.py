@@ -90,10 +90,10 @@ def test_a_coupling_with_an_unconditional_transform_is_refused(kind):
         to_volume_preserving(layer)
 
 
-@pytest.mark.parametrize("stranger", [nn.Linear(2, 2), NET(2, 2), [nflows.LULinear(2)], DegenerateGaussian([2])])
-def test_what_is_no_transform_is_refused(stranger):
-    with refused(TypeError, "transform must be a transform or flow", type(stranger).__name__):
-        to_volume_preserving(stranger)
+@pytest.mark.parametrize("unknown", [nn.Linear(2, 2), NET(2, 2), [nflows.LULinear(2)], DegenerateGaussian([2])])
+def test_what_is_no_transform_is_refused(unknown):
+    with refused(TypeError, "transform must be a transform or flow", type(unknown).__name__):
+        to_volume_preserving(unknown)
 
 
 class Doubled(nn.Module):
@@ -130,7 +130,7 @@ def in_a_reverse(layer):
     return nf.NormalizingFlow(nf.distributions.DiagGaussian(FEATURES), [nf.flows.Reverse(layer)])
 
 
-def in_a_worn_transform(layer):
+def in_a_wrapped_transform(layer):
     nf = pytest.importorskip("normflows")
     from nflows_spread.transforms.normflows import TransformFlow
 
@@ -157,7 +157,7 @@ PLACES = {
         "_transforms.1._transform",
     ),
     "reverse": (in_a_reverse, "flows.0.flow"),
-    "worn transform": (in_a_worn_transform, "_flows.0.transform"),
+    "wrapped transform": (in_a_wrapped_transform, "_flows.0.transform"),
     "transform of a multiscale flow": (in_a_multiscale, "transform"),
     "a list of transforms": (in_a_multiscale_composite, "_transforms"),
 }

@@ -6,6 +6,7 @@ import pickle
 import warnings
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 from nflows.distributions import StandardNormal
@@ -103,6 +104,15 @@ def test_a_state_that_does_not_know_it_leaves_it_as_it_is():
     assert objective.data_noise == 0.1
 
 
+def test_a_flow_without_tensors_that_is_given_a_state_keeps_what_it_was_told():
+    flow = flow_of().to("meta")
+    objective = SpreadKLLoss(flow, data_noise=0.1)
+    flow.load_state_dict(flow_of().state_dict(), assign=True)
+    assert objective.data_noise == base_of(copy.deepcopy(flow)).data_noise == 0.1
+    assert torch.isfinite(objective(rows()))
+    assert not base_of(flow)._data_noise.is_meta
+
+
 @pytest.mark.parametrize("state_of", [lambda loss: loss, AveragedModel], ids=["loss", "loss within a module"])
 def test_a_state_of_an_older_version_whose_loss_had_a_number_of_its_own_is_read(state_of):
     module = state_of(SpreadKLLoss(flow_of(), data_noise=0.3))
@@ -141,6 +151,24 @@ def test_an_average_of_buffers_keeps_it(steps_before):
     assert 0.1 < ema.module.data_noise < 0.3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.copy_(torch.tensor([2.0, 0.6])),
+        lambda record: record.data.copy_(torch.tensor([2.0, 0.6])),
+        lambda record: np.copyto(record.numpy(), [2.0, 0.6]),
+        lambda record: torch.utils.swap_tensors(record, torch.tensor([2.0, 0.6], dtype=torch.float64)),
+    ],
+    ids=["in place", "through .data", "through NumPy", "swapped"],
+)
+def test_whoever_writes_to_the_buffer_changes_it(change):
+    """As averages of weights and broadcasts between processes do."""
+    objective = SpreadKLLoss(flow_of(), data_noise=0.1)
+    assert objective.data_noise == 0.1
+    change(objective.base._data_noise)
+    assert objective.data_noise == pytest.approx(0.3, rel=1e-6)
+
+
 def test_a_change_of_the_buffer_from_outside_is_seen():
     first, second = (SpreadKLLoss(flow_of(), data_noise=noise) for noise in (0.1, 0.3))
     assert first.data_noise == 0.1
@@ -153,9 +181,10 @@ def test_a_change_of_the_buffer_from_outside_is_seen():
         assert first.data_noise == 0.5
 
 
-def test_a_training_step_does_not_read_the_buffer(monkeypatch):
-    """Which on an accelerator would wait for all that was asked of it before."""
+def test_a_training_step_does_not_read_the_buffer_of_an_accelerator(monkeypatch):
+    """Which would wait for all that was asked of it before. This one is on the CPU and said not to be."""
     objective = SpreadKLLoss(flow_of(), data_noise=0.1)
+    monkeypatch.setattr(data_noise, "_reading_waits", lambda record: True)
     monkeypatch.setattr(data_noise, "_quotient", None)
     for noise in (0.1, 0.05):
         objective.data_noise = noise
@@ -219,7 +248,7 @@ def test_a_base_that_was_put_in_after_the_loss_was_built_must_be_told():
 
 def test_the_old_name_of_the_assignment_still_works():
     base = DegenerateGaussian([2])
-    with pytest.warns(DeprecationWarning, match="now written data_noise = value"):
+    with pytest.warns(DeprecationWarning, match="record_data_noise is now an assignment, data_noise = value"):
         base.record_data_noise(0.2)
     assert base.data_noise == 0.2
 

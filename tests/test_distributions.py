@@ -1,3 +1,5 @@
+"""The degenerate prior: density, samples, spread variance and covariance, against scipy and the standard normal."""
+
 import copy
 import inspect
 import pickle
@@ -178,11 +180,11 @@ def test_state_dict_copy_and_pickle_bring_everything_along(learn_mean):
     assert fresh.data_noise is None
     fresh.load_state_dict(base.state_dict())
     z = torch.randn(4, 5, dtype=torch.float64)
-    for twin in (fresh, copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
-        assert_same_state(twin.state_dict(), base.state_dict())
-        assert torch.equal(twin.log_prob(z), base.log_prob(z))
-        assert twin.data_noise == 0.05
-        assert float(twin.spread_variance) == 3e-3
+    for counterpart in (fresh, copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
+        assert_same_state(counterpart.state_dict(), base.state_dict())
+        assert torch.equal(counterpart.log_prob(z), base.log_prob(z))
+        assert counterpart.data_noise == 0.05
+        assert float(counterpart.spread_variance) == 3e-3
 
 
 def test_the_spread_variance_is_no_parameter_and_can_be_assigned():

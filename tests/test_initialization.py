@@ -44,6 +44,30 @@ class Failing(Whitening):
         raise RuntimeError("no such luck")
 
 
+class Remade(Whitening):
+    """It puts everything else in its place, notes it in attributes and buffers of all kinds, and then fails or not."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.fails, self.is_initialized = fails, False
+        self.register_buffer("unsaved", torch.zeros(2), persistent=False)
+
+    def initialize(self, inputs):
+        self.log_scale = nn.Parameter(torch.ones(1))
+        self.unsaved += 1.0
+        self.register_buffer("more", torch.ones(1))
+        self.net = nn.Linear(1, 1)
+        self.is_initialized = True
+        if self.fails:
+            raise RuntimeError("no such luck")
+
+
+class Undecided(Whitening):
+    @property
+    def initialize(self):
+        raise AttributeError("of another setting")
+
+
 class Settled(Whitening):
     is_initialized = True
 
@@ -107,6 +131,34 @@ def test_if_one_layer_fails_all_are_as_they_were(host, training, x):
     with refused(RuntimeError, "no such luck", unchanged=flow):
         initialize(flow, x)
     assert len(layers_waiting_for_a_batch(flow)) == 2
+
+
+def test_layers_become_what_they_were_whatever_they_have_changed():
+    layers = Remade(), Whitening(), Remade(fails=True)
+    flow = of_nflows(*layers)
+    before = [dict(vars(layer)) for layer in layers]
+    with refused(RuntimeError, "no such luck", unchanged=flow):
+        initialize(flow, torch.randn(20, FEATURES))
+    assert [dict(vars(layer)) for layer in layers] == before
+    assert not any(isinstance(module, nn.Linear) for module in flow.modules())
+    assert torch.equal(layers[0].unsaved, torch.zeros(2))
+
+
+def test_a_method_of_the_object_stays(x):
+    layer, passed = ActNorm(FEATURES), []
+
+    def forward(inputs, context=None):
+        passed.append(len(inputs))
+        return ActNorm.forward(layer, inputs, context)
+
+    layer.forward = forward
+    assert initialize(of_nflows(layer), x) == 1
+    assert layer.forward is forward
+    assert passed
+
+
+def test_a_property_without_a_value_is_no_method(x):
+    assert initialize(of_nflows(Undecided(), Whitening()), x) == 1
 
 
 @both_hosts

@@ -1,3 +1,5 @@
+"""The training loss: algorithm 1 by hand, the log-determinant, the entropy, and the warning where nothing bounds it."""
+
 import copy
 import math
 import pickle
@@ -129,15 +131,15 @@ def test_it_still_warns_when_the_noise_is_annealed_to_nothing():
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies_are_independent_and_give_the_same_loss(clone):
     objective = SpreadKLLoss(coupling_flow(FEATURES, layers=2), data_noise=0.1)
-    twin, x = clone(objective), curve(10)
+    counterpart, x = clone(objective), curve(10)
     losses = []
-    for each in (objective, twin):
+    for each in (objective, counterpart):
         torch.manual_seed(7)
         losses.append(each(x).detach())
     assert torch.equal(*losses)
-    twin.data_noise = 0.5
+    counterpart.data_noise = 0.5
     assert objective.data_noise == 0.1
-    assert twin.base is not objective.base
+    assert counterpart.base is not objective.base
 
 
 def test_a_swap_of_the_base_after_construction_is_seen():

@@ -1,1 +1,1 @@
-"""Who finds the intrinsic dimension of which manifolds: ``python benchmarks/run.py intrinsic-dimension``."""
+"""Benchmark of intrinsic-dimension estimators on known manifolds: ``python benchmarks/run.py intrinsic-dimension``."""

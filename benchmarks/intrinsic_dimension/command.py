@@ -14,7 +14,7 @@ from typing import Any
 
 from intrinsic_dimension import picture, summary
 from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, estimate
-from intrinsic_dimension.problems import SETS, Problem, problems
+from intrinsic_dimension.manifold_sets import SETS, Problem, problems
 from intrinsic_dimension.store import Cell, Setting, Store
 from intrinsic_dimension.workers import Failure, run_tasks
 from shared import records

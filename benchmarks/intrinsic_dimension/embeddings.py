@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from intrinsic_dimension.manifolds import Draw, EmbeddedManifold, uniform
+from intrinsic_dimension.embedded_manifold import Draw, EmbeddedManifold, uniform
 from nflows_spread.linalg.moments import root_mean_variance
 
 Map = Callable[[Tensor], Tensor]

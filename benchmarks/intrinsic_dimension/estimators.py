@@ -1,4 +1,4 @@
-"""Who estimates: the spread flow, LIDL, and scikit-dimension's estimators as their documentation uses them."""
+"""Estimators of the benchmark: the spread flow, LIDL, and scikit-dimension's as their documentation uses them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from intrinsic_dimension.problems import Array
+from intrinsic_dimension.manifold_sets import Array
 from nflows_spread.linalg.distances import nearest_neighbours
 
 _NEIGHBOURS = 100

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from intrinsic_dimension.embedded_manifold import EmbeddedManifold, normal, skewed, uniform
 from intrinsic_dimension.embeddings import fourier, hills, layered
-from intrinsic_dimension.manifolds import EmbeddedManifold, normal, skewed, uniform
 from intrinsic_dimension.surfaces import (
     figure_eight_knot,
     flat,

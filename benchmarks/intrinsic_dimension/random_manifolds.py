@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from intrinsic_dimension.embedded_manifold import EmbeddedManifold, normal, skewed, uniform
 from intrinsic_dimension.embeddings import fourier, hills, layered
-from intrinsic_dimension.manifolds import EmbeddedManifold, normal, skewed, uniform
 from intrinsic_dimension.surfaces import (
     flat,
     flat_torus,

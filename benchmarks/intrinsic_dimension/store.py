@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from intrinsic_dimension.problems import Problem
+from intrinsic_dimension.manifold_sets import Problem
 from shared import records
 
 

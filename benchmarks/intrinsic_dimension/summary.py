@@ -1,4 +1,4 @@
-"""What the estimates come to: exact hits, relative error and time of each estimator."""
+"""Summary of the estimates: exact hits, relative error and time of each estimator."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from intrinsic_dimension.embedded_manifold import Draw, EmbeddedManifold, angles, normal
 from intrinsic_dimension.embeddings import orthonormal
-from intrinsic_dimension.manifolds import Draw, EmbeddedManifold, angles, normal
 
 
 def torus_knot(around: int, through: int, *, name: str) -> EmbeddedManifold:

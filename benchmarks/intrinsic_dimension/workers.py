@@ -1,4 +1,4 @@
-"""Tasks in processes of their own, each with one thread and a limit of time."""
+"""Process pool: jobs in processes of their own, each with one thread and a limit of time."""
 
 from __future__ import annotations
 

@@ -12,12 +12,21 @@ from torch import Tensor
 
 from nflows_spread.datasets import FadingSquare, Line, Manifold, Points, SCurve, Sine, handwritten_digits
 from nflows_spread.linalg.distances import nearest_neighbours
+from paper.grids import Cells
 from paper.sample_quality.quality import SampleQualityMetric
 from shared.command import UsageError
 
 _TRAINING_POINTS = 10_000
 _HELD_OUT_POINTS = 2_000
 _HELD_OUT_DIGITS = 297
+
+_FOUR_DEVIATIONS: Cells = ((-4.0, 4.0, 60),)
+_CELLS: dict[type, Cells] = {
+    SCurve: ((-4.7124, 4.7124, 30), (0.0, 2.0, 4)),
+    FadingSquare: ((0.0, 1.0, 20),),
+}
+"""In which the densities of samples and of a manifold are compared, where it is no curve with a standard normal
+coordinate: the S-curve's whole rectangle, all grey levels."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class DataSet:
         intrinsic_dimension: K, or None where nobody knows it.
         distance: distance of flat points (n, D) to the manifold, or to the nearest training point, (n,).
         manifold: the synthetic set, or None for real data.
+        cells: of its coordinates, in which the density of samples is compared with the true one.
         image_shape: (height, width), or (3, height, width) for colours, where a point is an image.
         quality_metric: compares sampled images with the data, or None.
         inception_metric: the same in the features of Inception, or None.
@@ -59,13 +69,24 @@ class DataSet:
     intrinsic_dimension: int | None
     distance: Callable[[Tensor], Tensor]
     manifold: Manifold | None = None
+    cells: Cells = ()
     image_shape: tuple[int, ...] | None = None
     quality_metric: SampleQualityMetric | None = None
     inception_metric: SampleQualityMetric | None = None
 
 
 def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[int, ...] | None = None) -> DataSet:
-    """Points of a manifold; with the shape (1, height, width) of an image, images of one channel."""
+    """Points of a manifold; with the shape (1, height, width) of an image, images of one channel.
+
+    Raises:
+        ValueError: the manifold has more than one coordinate, and no cells.
+    """
+    cells = _CELLS.get(type(manifold), _FOUR_DEVIATIONS)
+    if len(cells) != manifold.intrinsic_dimension:
+        raise ValueError(
+            f"_CELLS of data_sets.py must have cells for the {manifold.intrinsic_dimension} coordinates of "
+            f"{type(manifold).__name__}, got {cells}"
+        )
     generator = torch.Generator().manual_seed(seed)
     train, held_out = (manifold.sample(n, generator=generator) for n in (_TRAINING_POINTS, _HELD_OUT_POINTS))
     if shape is not None:
@@ -76,6 +97,7 @@ def _synthetic(manifold: Manifold, seed: int, folders: Folders, *, shape: tuple[
         intrinsic_dimension=manifold.intrinsic_dimension,
         distance=manifold.distance,
         manifold=manifold,
+        cells=cells,
         image_shape=None if shape is None else (shape[1], shape[2]),
     )
 

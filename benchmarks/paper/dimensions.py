@@ -1,4 +1,4 @@
-"""What a trained flow says about the dimension beside the estimates of the rules."""
+"""Measures of the dimension beside the rules': denoiser, neighbours and consensus, the widest gap."""
 
 from __future__ import annotations
 

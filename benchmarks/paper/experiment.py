@@ -1,4 +1,4 @@
-"""What an experiment is: the flows that are compared, and by what, as a declaration."""
+"""Declaration of an experiment: the flows that are compared, and by what."""
 
 from __future__ import annotations
 

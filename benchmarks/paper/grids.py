@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.datasets import FadingSquare, Manifold, SCurve
+from nflows_spread.datasets import Manifold
 
 _POINTS_PER_CELL = 20
+
+Cells = tuple[tuple[float, float, int], ...]
+"""For each coordinate of a manifold the lowest and the highest value that count, and the number of cells between."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,10 @@ class Grid:
         return density.flatten(1).sum(1) * (self.cell / width) if density.dim() > 1 else density
 
 
-def grid_for(manifold: Manifold) -> Grid:
-    """Cells: 60 over four standard deviations to either side for a curve, 30 by 4 over the S-curve's rectangle.
-
-    The fading square has 20 over its grey levels.
-    """
-    if isinstance(manifold, SCurve):
-        edges: tuple[Tensor, ...] = (torch.linspace(-4.7124, 4.7124, 31), torch.linspace(0.0, 2.0, 5))
-    elif isinstance(manifold, FadingSquare):
-        edges = (torch.linspace(0.0, 1.0, 21),)
-    else:
-        edges = (torch.linspace(-4.0, 4.0, 61),)
-    shape = tuple(len(edge) - 1 for edge in edges)
+def grid_for(manifold: Manifold, cells: Cells) -> Grid:
+    """The cells of a manifold, with the mean of its density over each."""
+    edges = tuple(torch.linspace(lowest, highest, number + 1) for lowest, highest, number in cells)
+    shape = tuple(number for _, _, number in cells)
     fine = torch.cartesian_prod(*(_within(edge) for edge in edges)).view(-1, len(edges))
     values = manifold.log_density(fine).double().exp().view([n for m in shape for n in (m, _POINTS_PER_CELL)])
     return Grid(edges, values.mean(tuple(range(1, 2 * len(shape), 2))))

@@ -1,4 +1,4 @@
-"""What a trained flow turned out to be: the tensors behind its numbers and pictures, and the numbers."""
+"""Results of a trained flow: the tensors behind its numbers and pictures, and the numbers."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Result:
     @cached_property
     def grid(self) -> Grid | None:
         """Cells over the coordinates of the manifold, or None for real data."""
-        return None if self.data.manifold is None else grid_for(self.data.manifold)
+        return None if self.data.manifold is None else grid_for(self.data.manifold, self.data.cells)
 
     @cached_property
     def density(self) -> Tensor | None:

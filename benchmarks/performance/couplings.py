@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from nflows_spread.models.nets import ConvolutionalNet
 from nflows_spread.transforms import MeanCentredAffineCouplingTransform
+from performance import targets
 from performance.races import Race, Section, Step, Target
 
 NAME = "couplings"
 NETS, BARE, OURS, NFLOWS, NORMFLOWS = "the nets alone", "split, nets, join", "ours", "nflows", "normflows"
 GIN, ALL_IN_ONE = "FrEIA, GINCouplingBlock", "FrEIA, AllInOneBlock(gin_block=True)"
-PEERS = (NFLOWS, NORMFLOWS, GIN, ALL_IN_ONE)
 IN_SWEEPS = (NETS, OURS, NFLOWS, NORMFLOWS)
 BACKWARD = "forward + backward"
 BATCH, FEATURES = 256, 784
@@ -196,27 +196,17 @@ def tensors(found: Any) -> Sequence[Tensor]:
     return found if isinstance(found, (tuple, list)) else (found,)
 
 
-TINY = (
-    "where one feature is centred alone it is only shifted, by one product that leaves out the scale, and another "
-    "one selects what the net sees, in the place of two splits, a sum and a join. The same products written out by "
-    "hand, without modules around them, take 1.10"
-)
-LARGE = (
-    "one gradient for split, scale and join together: 1 to 4 % by the processor, and none on images; one for the scale "
-    "alone less than 1 %; powers of two in the place of exponentials 1 %. What a split and a join cost alone is in the "
-    "table"
-)
-
-
 def case(
-    what: str, net: Net, shape: Sequence[int], limit: float, series: Mapping[str, float] = MappingProxyType({})
+    what: str,
+    net: Net,
+    shape: Sequence[int],
+    bounds: Sequence[Target],
+    series: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Race]:
     """The three passes of one shape; a training step is the second, which may be part of a series."""
     absent = missing()
     found = []
     for way in ("forward", BACKWARD, "inverse"):
-        tried = TINY if shape[1] == 2 else LARGE
-        targets = [Target(OURS, NETS, limit, tried)] + [Target(OURS, peer, 1.0) for peer in PEERS if peer not in absent]
         found.append(
             Race(
                 section=NAME,
@@ -228,7 +218,7 @@ def case(
                     if name not in absent
                 },
                 absent=absent,
-                targets=targets if way == BACKWARD else [],
+                targets=bounds if way == BACKWARD else [],
                 series=series if way == BACKWARD else {},
             )
         )
@@ -255,13 +245,24 @@ def sweep(features: int, batch: int, series: Mapping[str, float], hidden: Sequen
 def races(small: bool) -> Sequence[Race]:
     """Vectors of 2 and 784 features, images as table 4's first block has them, and two sweeps."""
     if small:
-        first = case("D = 4", partial(Dense, hidden=(5,)), (3, 4), 1.1, {"D": 4, "batch": 3})
+        first = case("D = 4", partial(Dense, hidden=(5,)), (3, 4), targets.COUPLINGS["vectors"], {"D": 4, "batch": 3})
         return [*first, sweep(6, 3, {"D": 6}, (5,)), sweep(4, 5, {"batch": 5}, (5,))]
     hidden, series = (256, 256), {"D": FEATURES, "batch": BATCH}
     return [
-        *case("D = 2, batch 100", partial(Dense, hidden=(24, 24, 24)), (100, 2), 1.1),
-        *case(f"D = {FEATURES}, batch {BATCH}", partial(Dense, hidden=hidden), (BATCH, FEATURES), 1.1, series),
-        *case("4×14×14, batch 100", partial(ConvolutionalNet, hidden_channels=16), (100, 4, 14, 14), 1.2),
+        *case("D = 2, batch 100", partial(Dense, hidden=(24, 24, 24)), (100, 2), targets.COUPLINGS["two features"]),
+        *case(
+            f"D = {FEATURES}, batch {BATCH}",
+            partial(Dense, hidden=hidden),
+            (BATCH, FEATURES),
+            targets.COUPLINGS["vectors"],
+            series,
+        ),
+        *case(
+            "4×14×14, batch 100",
+            partial(ConvolutionalNet, hidden_channels=16),
+            (100, 4, 14, 14),
+            targets.COUPLINGS["images"],
+        ),
         *(sweep(size, BATCH, {"D": size}, hidden) for size in SIZES),
         *(sweep(FEATURES, batch, {"batch": batch}, hidden) for batch in BATCHES),
     ]

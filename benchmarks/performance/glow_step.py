@@ -25,14 +25,14 @@ from nflows_spread.transforms import (
     VolumePreservingActNorm,
     VolumePreservingOneByOneConvolution,
 )
-from performance.races import Race, Section, Step, Target
+from performance import targets
+from performance.races import Race, Section, Step
 
 NAME = "glow"
 NET, OURS, NFLOWS, NORMFLOWS = "the net alone", "ours", "nflows' parts", "normflows' GlowBlock"
 BF16 = "ours, nets in bf16"
 SHAPE, HIDDEN_CHANNELS, LAYERS = (32, 12, 16, 16), 64, 8
 SMALL_SHAPE, SMALL_HIDDEN_CHANNELS, SMALL_LAYERS = (2, 4, 4, 4), 4, 2
-LIMIT = 1.3
 Build = Callable[[], nn.Module]
 
 
@@ -107,21 +107,20 @@ def single(shape: Sequence[int], hidden_channels: int, *, channels_last: bool) -
         OURS: partial(here, partial(ours, channels, net)),
         NFLOWS: partial(here, partial(nflows_parts, channels, net)),
     }
-    absent, targets = {}, [Target(OURS, NET, LIMIT)]
+    absent: dict[str, str] = {}
     if channels_last:
         contenders[BF16] = partial(here, partial(ours, channels, net), autocast=True)
     elif find_spec("normflows") is None:
         absent[NORMFLOWS] = "normflows is not installed"
     else:
         contenders[NORMFLOWS] = partial(here, partial(normflows_block, channels, hidden_channels))
-        targets.append(Target(OURS, NORMFLOWS, 1.0))
     return Race(
         section=NAME,
         name=f"Glow step, {'×'.join(map(str, shape[1:]))}, batch {shape[0]}{', channels_last' * channels_last}",
         reference=NET,
         contenders=contenders,
         absent=absent,
-        targets=targets,
+        targets=targets.GLOW["channels_last" if channels_last else "contiguous"],
     )
 
 

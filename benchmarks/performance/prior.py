@@ -19,8 +19,9 @@ from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
+from performance import targets
 from performance.prior_precision import SPREAD_VARIANCE, from_covariance, trials
-from performance.races import GrowthTarget, Race, Section, Step, Target
+from performance.races import Race, Section, Step
 
 NAME = "prior"
 SIZES, BATCHES, SIZE_OF_BATCHES = (2, 64, 784, 3072, 12288), (25, 100, 400, 1600), 784
@@ -108,27 +109,6 @@ CONTENDERS: dict[str, Callable[[int, int], Step]] = {
 }
 CUBIC = {REFERENCE, FLOAT32, DENSE, RUNNING_AVERAGE}
 
-TINY = (
-    "up to 32 features one product with the inverse of the Cholesky factor in the place of each substitution, σ_Z² and "
-    "the constants folded into products, numbers instead of tensors of one entry; what is left are some thirty calls"
-)
-HALF = (
-    "the points are passed over once less, C⁻¹ is formed once, and the gradient's last product is in the factor's own "
-    "precision; what is left is float64 for all that cancels, twice the work"
-)
-TARGETS = {
-    2: [Target(name, REFERENCE, 1 / 2, TINY) for name in (DENSE, SPREAD_CHOLESKY, LOW_RANK, RUNNING_AVERAGE)],
-    784: [Target(DENSE, REFERENCE, 1 / 2.3), Target(DENSE, FLOAT32, 1 / 1.5)],
-    3072: [
-        Target(DENSE, REFERENCE, 1 / 2.3),
-        Target(DENSE, FLOAT32, 1 / 2),
-        Target(SPREAD_CHOLESKY, REFERENCE, 1 / 15),
-        Target(LOW_RANK, REFERENCE, 1 / 60),
-        Target(LOW_RANK, LOW_RANK_REFERENCE, 1.0),
-        Target(LOW_RANK, LOW_RANK_FLOAT32, 1.0, HALF),
-    ],
-}
-
 
 def absent(name: str, features: int) -> str | None:
     """Why a contender sits a size out, or None."""
@@ -148,7 +128,7 @@ def race(features: int, batch: int, series: dict[str, float]) -> Race:
         reference=next(name for name in (REFERENCE, LOW_RANK_REFERENCE) if name not in out),
         contenders={name: partial(build, features, batch) for name, build in CONTENDERS.items() if name not in out},
         absent=out,
-        targets=TARGETS.get(features, []) if batch == BATCH else [],
+        targets=targets.PRIOR.get(features, []) if batch == BATCH else [],
         series=series,
     )
 
@@ -166,4 +146,4 @@ def races(small: bool) -> Sequence[Race]:
     return found + [race(size_of_batches, batch, {"batch": batch}) for batch in batches if batch != BATCH]
 
 
-SECTION = Section(NAME, races, growth=[GrowthTarget(NAME, "D", SPREAD_CHOLESKY, 2.2)], trials=trials)
+SECTION = Section(NAME, races, growth=[targets.PRIOR_GROWTH], trials=trials)

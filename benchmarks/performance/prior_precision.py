@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from nflows_spread import DegenerateGaussian
+from performance import targets
 from performance.races import Trial
 
 SECTION = "prior"
@@ -25,8 +26,6 @@ PLACES, SMALL_PLACES = ((64, 1.0), (64, 3.0), (784, 0.3), (784, 1.0)), ((8, 10.0
 BATCH, SPREAD_VARIANCE = 100, 1e-4
 RANK_SHARE = 4
 """One in so many directions is not flat."""
-TOLERANCE = 1e-4
-SECONDS = 60.0
 
 Density = Callable[[Tensor, Tensor], Tensor]
 
@@ -63,7 +62,7 @@ def degenerate(features: int, scale: float) -> tuple[Tensor, Tensor]:
     return (draws[0] @ a.mT + math.sqrt(SPREAD_VARIANCE) * draws[1]).float(), a.float()
 
 
-def outcome(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def values_and_gradients(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log-densities, and the gradients of their mean in the points and in A, in float64."""
     leaves = [part.clone().requires_grad_() for part in (z, a)]
     values = density(*leaves)
@@ -74,9 +73,9 @@ def outcome(density: Density, z: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Ten
 def errors(density: Density, features: int, scale: float) -> dict[str, float | str]:
     """Relative errors of a density in float32, by name, or why there are none."""
     z, a = degenerate(features, scale)
-    truth = outcome(exact, z.double(), a.double())
+    truth = values_and_gradients(exact, z.double(), a.double())
     try:
-        found = outcome(density, z, a)
+        found = values_and_gradients(density, z, a)
     except (ValueError, RuntimeError) as error:
         return {"fails": type(error).__name__}
     names = ("log-density", "gradient in z", "gradient in A")
@@ -88,7 +87,7 @@ def compared(features: int, scale: float) -> Mapping[str, Any]:
     start = time.perf_counter()
     theirs = errors(lambda z, a: from_covariance(a).log_prob(z), features, scale)
     ours = errors(dense_factor, features, scale)
-    kept = all(isinstance(value, float) and value <= TOLERANCE for value in ours.values())
+    kept = all(isinstance(value, float) and value <= targets.PRIOR_ERROR for value in ours.values())
     said = {
         f"{who}: {what}": value if isinstance(value, str) else f"{value:.1e}"
         for who, by_name in (("LowerTriangularFactor", ours), ("MultivariateNormal float32", theirs))
@@ -104,7 +103,7 @@ def trials(small: bool) -> list[Trial]:
             section=SECTION,
             name=f"prior, D = {features}, float32 with entries of {scale:g} in an A of rank {features // RANK_SHARE}",
             run=partial(compared, features, scale),
-            at_most=SECONDS,
+            at_most=targets.PRIOR_PRECISION_SECONDS,
             expected={"kept": True},
         )
         for features, scale in (SMALL_PLACES if small else PLACES)

@@ -1,4 +1,4 @@
-"""What a section of the performance benchmark declares: races between contenders, and what must come out of them."""
+"""Races, contenders and trials of a section of the performance benchmark; their targets are in ``targets.py``."""
 
 from __future__ import annotations
 

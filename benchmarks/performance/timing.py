@@ -1,4 +1,4 @@
-"""Contenders that take turns in one process: seconds of a step, and the peak of what it allocates. The only clock."""
+"""Timing and peak memory of contenders that take turns in one process. The only clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Toys are bound by Python and not by arithmetic: the sine's training loop, and the S-curve from data to dimension.
+"""Training loops of toys, bound by Python and not by arithmetic: the sine's, and the S-curve from data to dimension.
 
 ``the plain loop`` is what the paper's algorithm looks like in nflows without this package: nflows' coupling with
 centred scales, a net for the scales and one for the shifts, ``MultivariateNormal`` with autograd, Adam, and the loss
@@ -34,7 +34,8 @@ from paper import experiments
 from paper.data_sets import Folders
 from paper.experiment import OURS
 from paper.training import train
-from performance.races import Race, Section, Step, Target, Trial
+from performance import targets
+from performance.races import Race, Section, Step, Trial
 
 NAME = "toys"
 PLAIN, FIT, BARE, EVERYTHING = "the plain loop", "fit", "a bare step", "fit, with everything"
@@ -42,7 +43,6 @@ BATCH, ROWS, STEPS, SMALL_STEPS = 100, 10_000, 200, 5
 DATA_NOISE = 0.05
 SPREAD_VARIANCE = 1e-4
 LEARNING_RATE = 3e-4
-SECONDS_FOR_S_CURVE = 90.0
 
 
 class TwoNets(nn.Module):
@@ -170,7 +170,7 @@ def races(small: bool) -> Sequence[Race]:
             name=f"training loop, sine (table 1), batch {BATCH}",
             reference=PLAIN,
             contenders={name: partial(way, steps) for name, way in ways.items()},
-            targets=[Target(FIT, PLAIN, 0.5)],
+            targets=targets.TOY_LOOP,
             repeats=steps,
         )
     ]
@@ -191,7 +191,7 @@ def s_curve(steps: int | None = None) -> Mapping[str, Any]:
 def trials(small: bool) -> Sequence[Trial]:
     """From data to dimension 2."""
     run = partial(s_curve, 5) if small else s_curve
-    return [Trial(NAME, "S-curve, our default, from data to dimension", run, SECONDS_FOR_S_CURVE, {"dimension": 2})]
+    return [Trial(NAME, "S-curve, our default, from data to dimension", run, targets.S_CURVE_SECONDS, {"dimension": 2})]
 
 
 SECTION = Section(NAME, races, trials=trials)

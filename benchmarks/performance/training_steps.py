@@ -21,13 +21,13 @@ from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import TABLE_1, TABLE_3, TABLE_4, convolutional_flow, coupling_flow
 from nflows_spread.training import default_optimizer
+from performance import targets
 from performance.races import Race, Section, Step, Target
 
 NAME = "training"
 FIXED, FREE = "fixed prior", "fixed prior, free scales"
 DATA_NOISE = 0.05
 BATCH = 100
-LIMIT = 1.25
 SIZES, BATCHES = (16, 56), (25, 400)
 """Sides of images and batches, beside MNIST's, to see how time grows."""
 RANK = 64
@@ -36,11 +36,6 @@ LAGGING = f"RunningAverageFactor, lag {LAG}"
 LOW_RANK = f"LowRankFactor, {RANK} columns"
 IN_SWEEPS = (FIXED, LAGGING, "SpreadCholeskyFactor", LOW_RANK)
 """Those that no image is too large for."""
-TRIED = {
-    "RunningAverageFactor": "at 784 features 4 ms of Cholesky decomposition, made in place, 2 of the product and "
-    "2.5 of two substitutions, beside the network's 41; float32 loses the flat directions, and an update of the old "
-    "factor costs as much as a new one. A lag spares the decomposition"
-}
 BASES: dict[str, Callable[[int], Distribution]] = {
     FIXED: lambda features: StandardNormal([features]),
     FREE: lambda features: StandardNormal([features]),
@@ -87,7 +82,7 @@ def race(
     name: str,
     build: Callable[..., Flow],
     data: Callable[[], Tensor],
-    limited: Sequence[str] = (),
+    bounds: Sequence[Target] = (),
     series: Mapping[str, float] = MappingProxyType({}),
 ) -> Race:
     """All bases on one network."""
@@ -96,7 +91,7 @@ def race(
         name=f"training step, {name}",
         reference=FIXED,
         contenders={base: partial(step_of, build, data, base) for base in BASES},
-        targets=[Target(base, FIXED, LIMIT, TRIED.get(base, "")) for base in limited],
+        targets=bounds,
         series=series,
     )
 
@@ -124,8 +119,7 @@ def races(small: bool) -> Sequence[Race]:
     """The toys', the fading square's and MNIST's networks, and two sweeps of the last."""
     toy = partial(coupling_flow, **TABLE_1)
     if small:
-        limited = ["RunningAverageFactor"]
-        first = race("table 1", toy, partial(torch.randn, 5, 2), limited)
+        first = race("table 1", toy, partial(torch.randn, 5, 2), targets.TRAINING)
         return [first, sweep(4, 3, {"D": 16, "batch": 3}), sweep(8, 3, {"D": 64}), sweep(4, 5, {"batch": 5})]
     return [
         race(f"toy (table 1), batch {BATCH}", toy, partial(torch.randn, BATCH, 2)),
@@ -134,7 +128,7 @@ def races(small: bool) -> Sequence[Race]:
             f"MNIST (table 4), batch {BATCH}",
             partial(convolutional_flow, **TABLE_4),
             images(28, BATCH),
-            ["RunningAverageFactor", LAGGING, "SpreadCholeskyFactor"],
+            targets.TRAINING,
             {"D": 784, "batch": BATCH},
         ),
         *(sweep(side, BATCH, {"D": side**2}) for side in SIZES),

@@ -1,4 +1,4 @@
-"""Directions of a flow's latent space in the order of eigenvalue, energy in data space, or principal energy (PCA)."""
+"""Directions of the latent space that lose least reconstruction error: by eigenvalue, energy in data space, or PCA."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -132,16 +131,14 @@ def _read(
             f"of the first: {reason}"
         )
     if bad:
-        warnings.warn(
+        validation.warn(
             f"{len(bad)} of {len(names)} images of {source} cannot be read and are left out: {_listed(bad)}; "
             f"of the first: {reason}",
-            stacklevel=3,
         )
     if transparent:
-        warnings.warn(
+        validation.warn(
             f"{len(transparent)} of {len(names)} images of {source} are not opaque, and are read as if they were: "
             f"{_listed(transparent)}; put them on a background first if that is not meant",
-            stacklevel=3,
         )
     return ImageSet(images[: len(good)], _labels_of(good, names))
 

@@ -1,10 +1,11 @@
 """Intrinsic dimension: estimates by a flow, by distances and by density, their consensus, and local dimensions.
 
-- of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ), ``quick``
-  (a fast μ), ``rules`` (what a spectrum says), ``density`` (its score and
-  denoiser), ``ambient_noise`` (noise in the data), ``precision`` (float32 or float64);
+- of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ),
+  ``quick_spectrum`` (a fast μ), ``rules`` (what a spectrum says), ``density`` (its score and denoiser),
+  ``ambient_noise`` (noise in the data), ``encoder`` (float32 or float64);
 - of distances between points, without a flow: ``neighbours`` and ``pointwise``, by ``maximum_likelihood`` and
-  ``calibration_curve``; ``distinct_points``, ``independence``, ``variation`` and ``shells`` say what points they are;
+  ``calibration_curve``; ``distinct_points``, ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what
+  points they are;
 - of both: ``consensus``.
 """
 

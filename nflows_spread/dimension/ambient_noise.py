@@ -79,16 +79,16 @@ def plateau(spectrum: Spectrum) -> float:
     mean of those above it than from σ_x², in logarithms. So a thin direction of the data counts as noise when it is
     nearer in scale to σ_x than to the others, and data of full dimension keeps its dimension.
     """
-    values, noise = spectrum.signal_to_noise, spectrum.data_noise**2
+    values, noise_variance = spectrum.signal_to_noise, spectrum.data_noise**2
     steps = _steps(signal_to_noise_gaps(spectrum))
-    if noise == 0.0 or not steps or float(values[-1]) < noise * math.exp(CLEAR_GAP):
+    if noise_variance == 0.0 or not steps or float(values[-1]) < noise_variance * math.exp(CLEAR_GAP):
         return 0.0
     lowest = values[steps[-1] :].log()
     level = float(lowest.mean())
-    above, below = float(values[: steps[-1]].log().mean()) - level, level - math.log(noise)
+    above, below = float(values[: steps[-1]].log().mean()) - level, level - math.log(noise_variance)
     if float(lowest[0] - lowest[-1]) > _PLATEAU_WIDTH or above < below:
         return 0.0
-    return math.sqrt(math.exp(level) - noise)
+    return math.sqrt(math.exp(level) - noise_variance)
 
 
 def _steps(gaps: Sequence[float]) -> list[int]:

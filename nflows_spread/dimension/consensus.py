@@ -18,6 +18,7 @@ from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_n
 from nflows_spread.dimension.density import DensityDimension, denoise
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.rules import (
+    OF_DENSITY,
     PLAUSIBLE,
     IntrinsicDimension,
     Spectrum,
@@ -34,8 +35,8 @@ _POINTS = 1000
 _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
 
-_NO_VOTE = "denoising"
-"""The estimate that is compared with the result and has no vote, as it is an upper bound only."""
+_NO_VOTE = OF_DENSITY[0]
+"""The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
 
 
 @renamed_arguments({"thickness": "ambient_noise"})
@@ -81,7 +82,7 @@ class Estimates:
         found = {rule: float(dimension) for rule, dimension in self.spectrum.estimates.items()}
         found["neighbours"] = self.neighbours.value
         if self.density is not None:
-            found |= {"denoising": self.density.denoising, "score": self.density.score}
+            found |= dict(zip(OF_DENSITY, (self.density.denoising, self.density.score), strict=True))
         others = {name: self._nats(name) for name in VOTES if name not in found}
         return found | {name: 1.0 + nats.index(max(nats)) for name, nats in others.items()}
 
@@ -105,7 +106,13 @@ class Estimates:
 
     def _nats(self, name: str) -> list[float]:
         """Those of one vote, checked."""
-        nats, features = [float(own) for own in VOTES[name](self)], len(self.spectrum.signal_to_noise)
+        said, features = VOTES[name](self), len(self.spectrum.signal_to_noise)
+        try:
+            nats = [float(own) for own in said]
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"a vote must be {features} finite numbers, one for each K = 1 … D, got {said!r} from {name!r}"
+            ) from error
         if len(nats) != features or not all(map(math.isfinite, nats)):
             raise ValueError(
                 f"a vote must be {features} finite numbers, one for each K = 1 … D, got {nats} from {name!r}, of "
@@ -163,7 +170,9 @@ def _vote_of_neighbours(estimates: Estimates) -> list[float]:
     return [estimates.neighbours.log_plausibility(k) for k in range(1, len(estimates.spectrum.signal_to_noise) + 1)]
 
 
-VOTES: Registry[Vote] = Registry("a vote", {"signal_to_noise": _vote_of_gaps, "neighbours": _vote_of_neighbours})
+VOTES: Registry[Vote] = Registry(
+    "a vote", {"signal_to_noise": _vote_of_gaps, "neighbours": _vote_of_neighbours}, reserved=OF_DENSITY
+)
 """Votes by the names of their estimates, in the order in which they are summed; ``register_vote`` adds one."""
 
 

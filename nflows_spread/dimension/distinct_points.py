@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.dimension.maximum_likelihood import inverse_dimensions
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, inverse_dimensions
 from nflows_spread.linalg.distances import nearest_neighbours
 
 FEWEST_POINTS = 50
@@ -24,9 +24,6 @@ _SAMPLE = 2_000
 _COMPARED = 5
 """Neighbours whose distances are compared: as many near-repeats of a point are found as there are, less one. A choice:
 more points than that in a row are a curve."""
-
-_LOCAL = 20
-"""The neighbours that tell the local dimension: a choice, one of the numbers of neighbours of the estimates."""
 
 _CAUTION = 0.7
 """The local dimension over its estimate, at the least, a ratio: an underestimate finds fewer near-repeats. A choice;
@@ -84,7 +81,7 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
     """
     group = torch.arange(len(points), device=points.device)
     kept = points
-    while len(kept) > _LOCAL:
+    while len(kept) > LOCAL_NEIGHBOURS:
         pairs = _near_repeats(kept[:: max(1, len(kept) // _SAMPLE)], kept)
         pairs = _near_repeats(kept, kept) if pairs.numel() else pairs
         which = _small_groups(len(kept), pairs)
@@ -97,7 +94,7 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
     """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
-    distances, neighbours = nearest_neighbours(queries, points, _LOCAL, skip_equal=True)
+    distances, neighbours = nearest_neighbours(queries, points, LOCAL_NEIGHBOURS, skip_equal=True)
     logs = distances.log()
     for j in range(1, _COMPARED):
         near = _improbably_near(logs, j).nonzero().squeeze(1)
@@ -108,7 +105,7 @@ def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
 
 def _improbably_near(logs: Tensor, j: int) -> Tensor:
     """Whose j nearest are nearer, beside the next one, than independent draws would have it, (n,)."""
-    dimension = (_CAUTION / inverse_dimensions(logs, _LOCAL)).clamp_min(1.0)
+    dimension = (_CAUTION / inverse_dimensions(logs, LOCAL_NEIGHBOURS)).clamp_min(1.0)
     log_probabilities = j * dimension * (logs[:, j - 1] - logs[:, j])
     ordered = log_probabilities.sort().values
     counts = torch.arange(1, len(ordered) + 1, dtype=logs.dtype, device=logs.device)

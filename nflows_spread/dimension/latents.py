@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.dimension.precision import Encoder
+from nflows_spread.dimension.encoder import Encoder
 from nflows_spread.linalg.moments import root_mean_variance, second_moment_of
 
 _LARGE = 128
@@ -24,7 +24,7 @@ _ERROR_ROWS = 2048
 _CHUNK_ENTRIES = 2**20
 """Numbers that are encoded together, rows times features: a choice, for memory."""
 
-_STEP_OF_NOISE = 0.1
+STEP_OF_NOISE = 0.1
 """The step of differences over σ_x, a ratio: a choice, small beside what the flow resolves; tests hold it to 1 %."""
 
 _STEP_OF_SCALE = 1e-4
@@ -53,7 +53,7 @@ class Latents:
         few = self.features > _LARGE
         self.pairs = max(len(x), _PAIRS_PER_FEATURE_OF_LARGE * self.features) if few else self.rows
         scale = float(root_mean_variance(x))
-        self.step = max(_STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
+        self.step = max(STEP_OF_NOISE * noise, _STEP_OF_SCALE * scale) or _STEP_OF_SCALE
 
     def covariance(self) -> tuple[Tensor, Tensor]:
         """S = Cov(g(x̃)), (D, D), from as many noisy copies of the data as it takes to fill all directions, and latents.
@@ -177,11 +177,13 @@ class Latents:
         return torch.empty_like(x, dtype=self.x.dtype).normal_(generator=self.generator).to(x.dtype)
 
 
-def without_wishart_bias(signal_to_noise: Tensor, *, noise: float, rows: int) -> Tensor:
-    """μ as a known N would give it, from those that ``moments_and_response`` gives; ``noise`` is σ_x².
+def without_wishart_bias(signal_to_noise: Tensor, *, noise_variance: float, rows: int) -> Tensor:
+    """μ as a known N would give it, from those that ``moments_and_response`` gives.
+
+    ``noise_variance`` is σ_x².
 
     An N that is the mean of r rᵀ over so many Gaussian r has the inverse N⁻¹ rows / (rows − D − 1) in the mean. What
     noise contributes to μ is σ_x² whatever N is, because S has it from the same draws.
     """
     share = (rows - len(signal_to_noise) - 1) / rows
-    return noise + share * (signal_to_noise - noise)
+    return noise_variance + share * (signal_to_noise - noise_variance)

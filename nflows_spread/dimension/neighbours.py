@@ -19,7 +19,7 @@ from torch import Tensor
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
 from nflows_spread.dimension.distinct_points import check_enough, distinct_points, without_near_repeats
-from nflows_spread.dimension.independence import evenly_spaced, jittered
+from nflows_spread.dimension.even_spacing import evenly_spaced, jittered
 from nflows_spread.dimension.maximum_likelihood import (
     NEIGHBOURS,
     log_distances,
@@ -28,10 +28,10 @@ from nflows_spread.dimension.maximum_likelihood import (
 )
 
 _NEAR = slice(0, 2)
-"""The places in ``NEIGHBOURS`` that decide, the nearest, as farther ones feel curvature: a choice; not measured."""
+"""The places in ``NEIGHBOURS`` that decide, the nearest, as farther ones see curvature: a choice; not measured."""
 
 _FAR = slice(3, 5)
-"""Those that decide of noisy points, which feel noise less: a choice; not measured."""
+"""Those that decide of noisy points, to which noise matters less: a choice; not measured."""
 
 _LEAST_ERROR, _LEAST_ERROR_FAR, _LEAST_ERROR_EVEN = 0.05, 0.08, 0.08
 """The relative standard error, at the least, of the nearest neighbours, the far ones, and evenly spaced points. That of

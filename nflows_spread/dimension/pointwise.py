@@ -11,12 +11,8 @@ from torch import Tensor
 from nflows_spread import validation
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibration_curve
 from nflows_spread.dimension.distinct_points import without_repeats
-from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, inverse_dimensions
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, inverse_dimensions
 from nflows_spread.linalg.distances import nearest_neighbours
-
-_LOCAL = 20
-"""The neighbours of an estimate, and of its average, one of ``NEIGHBOURS``. A choice, with which two unions of pieces
-came out right at 99.7 and 99.9 % of their points (docs/intrinsic_dimension.md)."""
 
 
 def pointwise_dimension(x: Tensor, *, data: Tensor | None = None) -> Tensor:
@@ -80,7 +76,7 @@ def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
     """The whole dimensions, (n,) int64, at which sets of as many points have the estimates (n,), at most D."""
     # an answer is at most D, and so is what it takes to find it
     highest = max(1, math.ceil(min(2.0 * float(estimates.max()), points.shape[1])))
-    place = NEIGHBOURS.index(_LOCAL)
+    place = NEIGHBOURS.index(LOCAL_NEIGHBOURS)
     curve = [
         sum(calibration_curve(shape, min(len(points), MOST_POINTS))(dimension)[place] for shape in SHAPES) / len(SHAPES)
         for dimension in range(1, highest + 1)
@@ -92,5 +88,5 @@ def whole_dimensions(estimates: Tensor, points: Tensor) -> Tensor:
 
 def _around(points: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:
     """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
-    nearest = nearest_neighbours(points, data, _LOCAL, skip_equal=True)
-    return inverse_dimensions(nearest.distances.log(), _LOCAL), nearest.indices
+    nearest = nearest_neighbours(points, data, LOCAL_NEIGHBOURS, skip_equal=True)
+    return inverse_dimensions(nearest.distances.log(), LOCAL_NEIGHBOURS), nearest.indices

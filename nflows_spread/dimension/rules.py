@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ threshold; ten is a choice."""
 
 _NOISE_CUT = 2.0
 """How far above σ_x² a μ counts where no gap is clear, a ratio: as much variance of data as of noise. A choice."""
+
+OF_DENSITY = ("denoising", "score")
+"""What the estimates by density are called, beside rules and votes."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +151,10 @@ def signal_to_noise_gaps(spectrum: Spectrum, *, ambient_noise: float = 0.0) -> l
         spectrum: a flow's.
         ambient_noise: standard deviation of noise in the data, which raises the floor from σ_x² by its square.
     """
-    noise, resolution = spectrum.data_noise**2 + ambient_noise**2, torch.finfo(torch.float64)
-    floor = max(noise, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
+    noise_variance, resolution = spectrum.data_noise**2 + ambient_noise**2, torch.finfo(torch.float64)
+    floor = max(noise_variance, resolution.eps * float(spectrum.signal_to_noise[0]), resolution.tiny)
     values = spectrum.signal_to_noise.clamp_min(floor)
-    return _gaps(values, floor if noise > 0.0 else float(values[-1]))
+    return _gaps(values, floor if noise_variance > 0.0 else float(values[-1]))
 
 
 def gap_log_evidence(spectrum: Spectrum, *, ambient_noise: float = 0.0) -> list[float]:
@@ -190,7 +194,9 @@ def spacing_surprisal(gaps: Sequence[float]) -> list[float]:
 Rule = Callable[[Spectrum], tuple[int, list[float]]]
 """Gives a dimension, and for K = 0 … D the gap below the K-th value that it looked at."""
 
-RULES: Registry[Rule] = Registry("a rule", {"signal_to_noise": signal_to_noise, "gap": gap, "rank": rank})
+RULES: Registry[Rule] = Registry(
+    "a rule", {"signal_to_noise": signal_to_noise, "gap": gap, "rank": rank}, reserved=("neighbours", *OF_DENSITY)
+)
 """Rules by their names; ``register_rule`` adds one."""
 
 
@@ -225,18 +231,25 @@ def decide(spectrum: Spectrum, rule: str = "signal_to_noise") -> IntrinsicDimens
     """The intrinsic dimension by a rule of ``RULES``.
 
     Raises:
-        ValueError: there is no such rule, or it gives no dimension between 0 and D.
+        TypeError, ValueError: there is no such rule, or it gives no whole number between 0 and D with D + 1 gaps.
     """
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}; register_rule adds others")
-    value, gaps = RULES[rule](spectrum)
-    if not 0 <= value < len(gaps):
-        raise ValueError(
-            f"a rule must give K between 0 and D and a gap for each K = 0 … D, got {value} and {len(gaps)} gaps from "
-            f"{rule!r}"
-        )
+    value, gaps = _checked(RULES[rule](spectrum), len(spectrum.signal_to_noise), rule)
     plausible = [value, *(k for k in range(1, len(gaps)) if gaps[k] >= gaps[value] - PLAUSIBLE)]
     return IntrinsicDimension(value, rule, gaps[value], spectrum, (min(plausible), max(plausible)))
+
+
+def _checked(answer: tuple[int, list[float]], features: int, rule: str) -> tuple[int, list[float]]:
+    """What a rule says, as numbers, if it is what a rule must say."""
+    must = f"a rule must give K between 0 and D and a gap for each K = 0 … D, here D = {features}"
+    try:
+        value, gaps = int(index(answer[0])), [float(gap) for gap in answer[1]]
+    except (TypeError, ValueError, IndexError) as error:
+        raise TypeError(f"{must}, got {answer!r} from {rule!r}; give a whole number and a list of numbers") from error
+    if not 0 <= value <= features or len(gaps) != features + 1:
+        raise ValueError(f"{must}, got {value} and {len(gaps)} gaps from {rule!r}")
+    return value, gaps
 
 
 def _gaps(values: Tensor, floor: float) -> list[float]:

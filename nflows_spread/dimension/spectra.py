@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.data_noise import data_noise_of
-from nflows_spread.dimension.latents import Latents, without_wishart_bias
+from nflows_spread.dimension.latents import STEP_OF_NOISE, Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.dimension.standard_errors import relative_errors
 from nflows_spread.distributions import DegenerateGaussian
@@ -20,9 +20,6 @@ _MANY_JACOBIANS, MOST_FEATURES_OF_JACOBIANS = 128, 1024
 
 _JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
 """Features times Jacobians where these are many, and Jacobians where features are: a choice, for time."""
-
-_STEP_OF_NOISE = 0.1
-"""The step of differences over σ_x for a Jacobian at a point without noise, a ratio, as in ``latents``: a choice."""
 
 
 @torch.no_grad()
@@ -102,7 +99,7 @@ def spectrum(
             pairs=latents.pairs,
             noise_share=noise**2 / scale,
         )
-        signal_to_noise = without_wishart_bias(signal_to_noise, noise=noise**2, rows=latents.pairs)
+        signal_to_noise = without_wishart_bias(signal_to_noise, noise_variance=noise**2, rows=latents.pairs)
     return Spectrum(
         eigenvalues=eigenvalues.sort(descending=True).values.cpu(),
         signal_to_noise=signal_to_noise.cpu(),
@@ -148,7 +145,7 @@ def pointwise_spectrum(
     all_of_it = validation.points("x", x) if data is None else validation.points("data", data)
     signal = Latents(flow, base, all_of_it, None, noise, generator).covariance()[0]
     here = Latents(flow, base, x, None, 0.0, generator)
-    here.step = max(_STEP_OF_NOISE * noise, here.step)
+    here.step = max(STEP_OF_NOISE * noise, here.step)
     return log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
 
 

@@ -43,7 +43,7 @@ def parts_of(x: Tensor) -> tuple[Part, ...]:
 
     The points are split in two by the logarithm of their local dimension, with the largest variance between the parts
     (Otsu's threshold). They count if they are far apart beside what they vary by: a density that varies and a
-    curvature make local estimates vary too, but not in two heaps.
+    curvature make local estimates vary too, but do not make two groups.
 
     Args:
         x: points, shape (n, D), at least 50 of them distinct.

@@ -1,7 +1,8 @@
 """From an array to its intrinsic dimension, coordinates, samples and density: the scikit-learn estimator and its parts.
 
 In the order in which they are used: ``recipe`` (all numbers), ``preprocessing`` with ``units`` and ``outliers`` (what
-the rows are), ``annealing`` (training), ``fitting`` (from rows to a flow and its estimates), ``estimator`` (the class).
+the rows are), ``annealing`` (training) with ``stable_dimension`` (when it ends), ``fitting`` (from rows to a flow and
+its estimates), ``estimator`` (the class).
 """
 
 from nflows_spread.estimator.estimator import SpreadFlowEstimator

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
-from nflows_spread.dimension.ambient_noise import ambient_noise_of
-from nflows_spread.dimension.consensus import Estimates, consensus_dimension
-from nflows_spread.dimension.neighbours import NeighbourDimension
-from nflows_spread.dimension.spectra import spectrum
+from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, width_for
+from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
-from nflows_spread.training import Callback, Geometric, StopOnStableDimension, TrainingState, fit, parameter_groups
+from nflows_spread.training import Callback, Geometric, TrainingState, fit, parameter_groups
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
@@ -29,63 +26,6 @@ _OF_AMBIENT_NOISE = 1.0 / 3.0
 
 _LAST_RATE = 1.0 / 11.0
 """Learning rate at the end over that at the start: 1 − 1/1.1, as its line ends after 1.1 times the steps. A choice."""
-
-_POINTS = 1000
-"""Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""
-
-_ROWS_OF_JACOBIANS, _FEWEST_JACOBIANS = 2**13, 16
-"""Rows that the Jacobians of a check encode, one for each feature, and the fewest Jacobians. A choice; not measured."""
-
-_WIDE = 512
-"""Features beyond which a check takes no Jacobians: they would last longer than the training in between. A choice."""
-
-
-class StableDimension:
-    """Whether a flow in training had the same dimension in several checks in a row, by the consensus of its read-outs.
-
-    Where it sees noise in the data it says so and nothing else: the points are cleaned with the flow's density, and
-    that gains from every step.
-
-    Args:
-        x: the data in units of the flow, shape (n, D).
-        neighbours: what they say of it.
-        patience: how many equal dimensions it takes.
-
-    Attributes:
-        dimensions: what was found; None where a flow had no dimension yet, or where the data has noise.
-        ambient_noise: the standard deviation of the data's noise in the last check, or 0.
-    """
-
-    def __init__(self, x: Tensor, neighbours: NeighbourDimension, *, patience: int) -> None:
-        self._x, self._neighbours, self._rule = x, neighbours, StopOnStableDimension(patience)
-        self._jacobians = max(_FEWEST_JACOBIANS, _ROWS_OF_JACOBIANS // x.shape[1]) if x.shape[1] <= _WIDE else 0
-        self.dimensions: list[int | None] = []
-        self.ambient_noise = 0.0
-
-    def __call__(self, objective: SpreadKLLoss) -> bool:
-        """Check; whether it is stable now. The objective, and the randomness of its training, stay as they are."""
-        self.dimensions.append(self._dimension_of(objective))
-        return self._rule.count(self.dimensions[-1])
-
-    def _dimension_of(self, objective: SpreadKLLoss) -> int | None:
-        was_training = objective.training
-        objective.eval()
-        try:
-            found = spectrum(
-                objective.flow,
-                self._x[:_POINTS],
-                data_noise=objective.data_noise,
-                jacobians=self._jacobians,
-                generator=torch.Generator().manual_seed(len(self.dimensions)),
-            )
-            ambient = ambient_noise_of(found, self._neighbours)
-            dimension = int(consensus_dimension(Estimates(found, self._neighbours))) if ambient == 0.0 else None
-        except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
-            return None
-        finally:
-            objective.train(was_training)
-        self.ambient_noise = ambient
-        return dimension
 
 
 def trained_by(
@@ -158,10 +98,9 @@ def trained_by(
         falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
         in_time = train(settling, settling_noise, falling, []) and in_time
     if not in_time:
-        warnings.warn(
+        validation.warn(
             f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "
-            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes",
-            stacklevel=2,
+            f"scale where the recipe ends at {end:.3g}; what is read off this flow is less sure, allow more minutes"
         )
     return objective.eval()
 

@@ -1,4 +1,4 @@
-"""Which class the error of an estimator before its fit has: scikit-learn's where that is installed."""
+"""``NotFittedError``: scikit-learn's where that is installed, one of the same kind where it is not."""
 
 from __future__ import annotations
 

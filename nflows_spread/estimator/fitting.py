@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import validation
 from nflows_spread.chart import Chart, chart_of
 from nflows_spread.dimension import (
     Estimates,
@@ -17,9 +17,10 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
-from nflows_spread.estimator.annealing import StableDimension, trained_by
+from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
 
 _CHART_POINTS = 1000
@@ -97,10 +98,7 @@ def fit_rows(
         rows.units.warn_of_thin_columns(noise, names)
     for reservation in estimates.reservations(dimension):
         found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
-        warnings.warn(
-            f"a dimension of {found_to_be} says less than it seems: {reservation}",
-            stacklevel=5,  # the caller of the estimator's fit, beyond its two decorators
-        )
+        validation.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}")
     return FittedFlow(flow, noise, rows.units, chart, estimates, dimension)
 
 

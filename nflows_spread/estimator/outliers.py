@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -53,7 +52,7 @@ def check_outliers(x: Tensor, *, data_noise: float) -> None:
     )
     if deviation < data_noise:
         raise ValueError(told)
-    warnings.warn(told, stacklevel=7)  # the caller of the estimator's fit, beyond its two decorators
+    validation.warn(told)
 
 
 def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | None) -> None:
@@ -83,10 +82,9 @@ def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | N
         f"{column if names is None else names[column]!r} ({deviation:.2g})"
         for column, deviation in zip(hidden, deviations)
     ]
-    warnings.warn(
+    validation.warn(
         "nine tenths of a column's distinct values must vary beside its standard deviation, got "
         f"{len(hidden)} of {x.shape[1]} columns in which they vary by less than {_HIDDEN:g} of it: "
         f"{validation.listed(named)}; "
-        "drop rows that hold fill values or errors, or take a transform of heavy tails, such as a logarithm, first",
-        stacklevel=7,  # the caller of the estimator's fit, beyond its two decorators
+        "drop rows that hold fill values or errors, or take a transform of heavy tails, such as a logarithm, first"
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.dimension.independence import along_a_path
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.time_order import along_a_path
 from nflows_spread.dimension.variation import Part, parts_of
 from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.estimator.units import Units

@@ -1,4 +1,4 @@
-"""The estimator's recipe (hyperparameters): its numbers, and a flow's size from the number of rows and of features.
+"""The estimator's recipe (hyperparameters): couplings, width, steps, learning rate; a flow's size by rows and features.
 
 Where no other source is named, a number was chosen by trials on seed 0 of the 24 manifolds of
 ``docs/intrinsic_dimension.md``, which also has the trials on other manifolds.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nflows_spread import validation
-from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
+from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renamed_state
 from nflows_spread.factors import Factor, LowerTriangularFactor, SpreadCholeskyFactor
 
 _LARGEST_DENSE = 512
@@ -119,7 +119,7 @@ class Recipe:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """From a pickle, of an older version too."""
-        self.__dict__.update({_RENAMED.get(name, name): value for name, value in state.items()})
+        self.__dict__.update(renamed_state(state, _RENAMED))
 
 
 def width_for(rows: int) -> int:

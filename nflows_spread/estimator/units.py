@@ -1,8 +1,7 @@
-"""Feature scaling that is undone on the way out: one scale, or one a column; columns that noise hides are named."""
+"""Units: columns standardized, one scale for all or one a column, undone on the way out; those that noise hides."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,10 +102,9 @@ class Units:
         named = [
             f"{column if names is None else names[column]!r} ({float(self.deviation[column]):.2g})" for column in thin
         ]
-        warnings.warn(
+        validation.warn(
             f"columns of X must vary by more than {_THIN:g} σ_x = {limit:.3g} to be told from noise, got {len(thin)} "
             f"of {len(self.center)} whose standard deviation is no larger: "
             f"{validation.listed(named, most=_NAMED)}; where columns are in different units take "
-            "SpreadFlowEstimator(standardize=True)",
-            stacklevel=6,  # the caller of the estimator's fit, beyond its two decorators
+            "SpreadFlowEstimator(standardize=True)"
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nflows_spread.deprecation import moved_module
 from nflows_spread.factors.interface import Factor
+from nflows_spread.factors.low_rank import LowRankFactor
+from nflows_spread.factors.lower_triangular import LowerTriangularFactor
 from nflows_spread.factors.running_average import RunningAverageFactor
-from nflows_spread.factors.trained import LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor
+from nflows_spread.factors.spread_cholesky import SpreadCholeskyFactor
 from nflows_spread.registry import Registry
 
 __all__ = [
@@ -29,3 +32,8 @@ KINDS: Registry[Callable[..., Factor]] = Registry(
 
 ``KINDS.register(Kind.__name__, Kind)`` adds one, so that a model that is saved with it can be loaded again.
 """
+
+moved_module(
+    f"{__name__}.trained",
+    {name: f"{__name__}.{name}" for name in ("LowRankFactor", "LowerTriangularFactor", "SpreadCholeskyFactor")},
+)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 class Factor(Protocol):
@@ -39,3 +40,19 @@ class Factor(Protocol):
 
     def options(self) -> dict[str, float]:
         """The keyword arguments, beyond ``features``, with which this factor was built."""
+
+
+class TrainedFactor(nn.Module):
+    """A factor whose entries are trained by gradient: nothing to observe, no options unless it says so."""
+
+    entries: nn.Parameter
+
+    def observe(self, z: Tensor, spread_variance: Tensor) -> None:
+        pass
+
+    def options(self) -> dict[str, float]:
+        return {}
+
+    @torch.no_grad()
+    def _set(self, entries: Tensor) -> None:
+        self.entries.copy_(entries)

@@ -30,38 +30,38 @@ def name_of(kind: type) -> str:
     return f"{kind.__qualname__} of {kind.__module__}"
 
 
-def advice_on_a_layer(stranger: object, wanted: Callable[[nn.Module], bool]) -> str:
+def advice_on_a_layer(found: object, wanted: Callable[[nn.Module], bool]) -> str:
     """What to put in the place of a module that wraps what is wanted, or nothing if it holds none.
 
     Args:
-        stranger: what was found.
+        found: what was given.
         wanted: whether a module could be taken.
     """
-    inside = _held_by(stranger, wanted)
+    inside = _held_by(found, wanted)
     return "" if inside is None else f"; put what it holds at {inside!r} in its place, {_AFTERWARDS}"
 
 
-def advice_on_an_argument(stranger: object, name: str, wanted: Callable[[nn.Module], bool]) -> str:
+def advice_on_an_argument(found: object, name: str, wanted: Callable[[nn.Module], bool]) -> str:
     """What to pass instead of a module that wraps what is wanted, or nothing if it holds none."""
-    inside = _held_by(stranger, wanted)
+    inside = _held_by(found, wanted)
     if inside is None:
         return ""
     identifiers = all(part.isidentifier() for part in inside.split("."))
     return f"; pass {name}.{inside if identifiers else f'get_submodule({inside!r})'}, {_AFTERWARDS}"
 
 
-def advice_on_a_flow(stranger: object, wanted: Callable[[nn.Module], bool]) -> str:
+def advice_on_a_flow(found: object, wanted: Callable[[nn.Module], bool]) -> str:
     """As for an argument, and for a flow of a fork, or a layer alone, the call of a known library that takes it."""
-    inside = advice_on_an_argument(stranger, "flow", wanted)
-    if inside or not isinstance(stranger, nn.Module):
+    inside = advice_on_an_argument(found, "flow", wanted)
+    if inside or not isinstance(found, nn.Module):
         return inside
-    call = next((call for names, call in _FORKS.items() if all(hasattr(stranger, name) for name in names)), None)
+    call = next((call for names, call in _FORKS.items() if all(hasattr(found, name) for name in names)), None)
     if call is not None:
         return f"; if it is a fork's, whose layers are called as the original's, build {call}"
-    return f"; if it is a layer, build {_OF_A_LAYER}" if hasattr(stranger, "inverse") else ""
+    return f"; if it is a layer, build {_OF_A_LAYER}" if hasattr(found, "inverse") else ""
 
 
-def _held_by(stranger: object, wanted: Callable[[nn.Module], bool]) -> str | None:
-    if not isinstance(stranger, nn.Module):
+def _held_by(found: object, wanted: Callable[[nn.Module], bool]) -> str | None:
+    if not isinstance(found, nn.Module):
         return None
-    return next((path for path, module in stranger.named_modules() if path and wanted(module)), None)
+    return next((path for path, module in found.named_modules() if path and wanted(module)), None)

@@ -1,7 +1,7 @@
-"""Data-dependent initialization of the hosts' layers: which wait for their first batch, and how they start on request.
+"""Data-dependent initialization of the hosts' layers: which wait for a first batch, and how they are set on request.
 
 nflows' ``ActNorm`` waits for a batch in training mode, normflows' for any. Both divide by the standard deviation of
-a channel even where it is rounding alone; started here they follow the rule of ``ExplicitActNorm``.
+a channel even where it is rounding alone; set here they follow the rule of ``ExplicitActNorm``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.transforms.normalization import mean_and_log_std
+from nflows_spread.hosts.registry import hosts_for
+from nflows_spread.transforms.actnorm import mean_and_log_std
 
-Starts = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
+Initializers = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
 """What sets a layer from its inputs, by the layer and the method through which they arrive."""
 
 _FLAGS = ("initialized", "data_dep_init_done")
 """The buffers in which nflows' and normflows' ``ActNorm`` note that they have set themselves; forks keep the names."""
 
 _DIRECTIONS = ("forward", "inverse")
-
-_ENCODES_BY_INVERSE = ("normflows",)
-"""The libraries whose layers take data towards the latent by ``inverse``; those of all others do so by ``forward``."""
 
 
 def layers_waiting_for_a_batch(module: nn.Module) -> dict[str, nn.Module]:
@@ -62,33 +60,41 @@ def waiting_layers_held(
                 layer.data_dep_init_done = _flag_of(layer).to(cast(Tensor, layer.s).device)
 
 
-def starts_of_waiting_layers(module: nn.Module) -> Starts:
+def initializers_of_waiting_layers(module: nn.Module) -> Initializers:
     """How each ``ActNorm`` that waits is set: in either direction and mode, so that what leaves it is standardised."""
     waiting = [layer for layer in module.modules() if _is_waiting_actnorm(layer)]
-    return {(layer, direction): partial(_start, layer, direction) for layer in waiting for direction in _DIRECTIONS}
+    return {
+        (layer, direction): partial(_initialize_actnorm, layer, direction)
+        for layer in waiting
+        for direction in _DIRECTIONS
+    }
 
 
 def encoding_method_of(layer: nn.Module) -> str:
-    """The method by which a layer, or a net in it, takes data towards the latent: normflows' run the other way."""
-    libraries = {base.__module__.partition(".")[0] for base in type(layer).__mro__}
-    return "inverse" if libraries & set(_ENCODES_BY_INVERSE) and hasattr(layer, "inverse") else "forward"
+    """The method by which a layer, or a net in it, takes data towards the latent; see ``Host.encoding_method``."""
+    methods = (host.encoding_method for host in hosts_for(type(layer)))  # of a class of several: whose is another one
+    return next((method for method in methods if method != "forward" and hasattr(layer, method)), "forward")
 
 
 @contextmanager
-def set_on_arrival(starts: Starts) -> Iterator[set[nn.Module]]:
+def set_on_arrival(initializers: Initializers) -> Iterator[set[nn.Module]]:
     """Inside, each of these layers is set from what first arrives at it, before that passes through it.
 
     Yields:
         Those that have been set so far.
     """
     done = set[nn.Module]()
-    for (layer, method), start in starts.items():
-        setattr(layer, method, _starting(layer, method, start, done))
+    own = {(layer, method): vars(layer).get(method) for layer, method in initializers}
+    for (layer, method), initialize in initializers.items():
+        vars(layer)[method] = _initialized_on_arrival(layer, method, initialize, done)
     try:
         yield done
     finally:
-        for layer, method in starts:
-            delattr(layer, method)
+        for (layer, method), before in own.items():
+            if before is None:  # as of almost all layers: the method is that of the class
+                del vars(layer)[method]
+            else:
+                vars(layer)[method] = before
 
 
 def _is_waiting(layer: nn.Module) -> bool:
@@ -111,22 +117,22 @@ def _flag_of(layer: nn.Module) -> Tensor:
     return _flags_of(layer)[0]
 
 
-def _starting(
-    layer: nn.Module, method: str, start: Callable[[Tensor], Any], done: set[nn.Module]
+def _initialized_on_arrival(
+    layer: nn.Module, method: str, initialize: Callable[[Tensor], Any], done: set[nn.Module]
 ) -> Callable[..., Any]:
     run = getattr(layer, method)
 
-    def start_and_run(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def initialize_and_run(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         if layer not in done:
             done.add(layer)
-            start(inputs)
+            initialize(inputs)
         return run(inputs, *args, **kwargs)
 
-    return start_and_run
+    return initialize_and_run
 
 
 @torch.no_grad()
-def _start(layer: nn.Module, direction: str, inputs: Tensor) -> None:
+def _initialize_actnorm(layer: nn.Module, direction: str, inputs: Tensor) -> None:
     """Mean 0 and variance 1 of what leaves the layer in this direction."""
     if hasattr(layer, "data_dep_init_done"):
         scale, shift, dims = layer.s, layer.t, cast(list[int], layer.batch_dims)

@@ -46,12 +46,14 @@ class Host(ABC):
     Attributes:
         flow_classes: the classes of flows, whose parts are known.
         layer_classes: the base classes of whatever is a layer of a flow, and not a net inside one.
+        encoding_method: the method by which a layer takes data towards the latent, for ``initialize``.
         net_attributes: under which names layers hold their nets, for ``precision="bf16-mixed"``.
         saved_bases: the library's own base distributions that ``save_model`` can write down.
     """
 
     flow_classes: tuple[type[nn.Module], ...]
     layer_classes: tuple[type[nn.Module], ...]
+    encoding_method: str = "forward"
     net_attributes: tuple[str, ...] = ()
     saved_bases: tuple[SavedBase, ...] = ()
 

@@ -18,8 +18,8 @@ from nflows_spread.hosts.interface import Host, Method
 from nflows_spread.hosts.overrides import overridden
 
 _HOSTS: dict[str, Host | str] = {
-    "nflows": "nflows_spread.hosts.nflows:HOST",
-    "normflows": "nflows_spread.hosts.normflows:HOST",
+    "nflows": "nflows_spread.hosts.nflows.adapter:HOST",
+    "normflows": "nflows_spread.hosts.normflows.adapter:HOST",
 }
 
 

@@ -16,7 +16,7 @@ def with_base(flow: ModuleT, name: str, base: nn.Module, derived: Mapping[str, o
     """A flow of the same class and mode, with the same attributes, children and parameters, but for its base.
 
     No constructor runs, because that of a subclass may take anything. Methods of the flow that are among its
-    attributes become those of the twin.
+    attributes become those of the new flow.
 
     Args:
         flow: stays as it is.
@@ -24,14 +24,14 @@ def with_base(flow: ModuleT, name: str, base: nn.Module, derived: Mapping[str, o
         base: the new one.
         derived: attributes that the constructor of the library's class makes from the base.
     """
-    twin, own, old = object.__new__(type(flow)), vars(nn.Module()), getattr(flow, name)
+    swapped, own, old = object.__new__(type(flow)), vars(nn.Module()), getattr(flow, name)
     kept = {key: value for key, value in vars(flow).items() if key not in (name, "_compiled_call_impl")}
-    methods = {key: MethodType(value.__func__, twin) for key, value in kept.items() if _is_method_of(flow, value)}
+    methods = {key: MethodType(value.__func__, swapped) for key, value in kept.items() if _is_method_of(flow, value)}
     copied = {key: copy.copy(value) for key, value in kept.items() if key in own}
-    vars(twin).update({**kept, **copied, **methods, **derived})
+    vars(swapped).update({**kept, **copied, **methods, **derived})
     for key, child in {name: old, **flow._modules}.items():
-        twin._modules[key] = base if child is old else child
-    return twin
+        swapped._modules[key] = base if child is old else child
+    return swapped
 
 
 def _is_method_of(flow: nn.Module, value: object) -> TypeGuard[MethodType]:

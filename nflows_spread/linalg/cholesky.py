@@ -1,4 +1,4 @@
-"""The spread prior given by the Cholesky factor of its own covariance Σ.
+"""Log-density of the spread prior given by the Cholesky factor of its own covariance Σ.
 
 The factor L is written as entries B of which only the lower triangle counts:
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.spread import log_prob_of_whitened, spread_cholesky
+from nflows_spread.linalg.spread_covariance import log_prob_of_whitened, spread_cholesky
 from nflows_spread.linalg.torch_func import plain_log_prob_from_cholesky, under_transforms
 from nflows_spread.linalg.triangular import in_double, lower_product, solve_lower, solve_lower_transposed
 

@@ -1,4 +1,4 @@
-"""The spread prior of a dense lower-triangular A, and of a covariance that is given."""
+"""Log-density of the spread prior of a dense lower-triangular A, and of a covariance that is given."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.eigen import positive_root
-from nflows_spread.linalg.small import SMALL, small_log_prob
-from nflows_spread.linalg.spread import (
+from nflows_spread.linalg.few_features import SMALL, small_log_prob
+from nflows_spread.linalg.spread_covariance import (
     LOG_2PI,
     cholesky_by_qr,
     cholesky_of,
@@ -33,7 +33,7 @@ def spread_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Tenso
 
     Returns:
         Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and ``factor`` have a
-        closed form (see ``_SpreadLogProb``, or ``small`` for few features) and can be differentiated again.
+        closed form (see ``_SpreadLogProb``, or ``few_features`` for few features) and can be differentiated again.
     """
     if under_transforms(z, factor, spread_variance):
         return plain_log_prob(z, factor.tril(), spread_variance)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.spread import LOG_2PI
+from nflows_spread.linalg.spread_covariance import LOG_2PI
 
 
 def kernel_negative_entropy(z: Tensor, spread_variance: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The spread prior of a low-rank A, through the r×r matrix C = AᵀA + σ_Z² I."""
+"""Log-density and eigenvalues of the spread prior of a low-rank A, through the r×r matrix C = AᵀA + σ_Z² I."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.eigen import factor_eigh, with_fixed_signs
-from nflows_spread.linalg.small import SMALL, small_log_prob
-from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
+from nflows_spread.linalg.few_features import SMALL, small_log_prob
+from nflows_spread.linalg.spread_covariance import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
 from nflows_spread.linalg.torch_func import plain_log_prob, under_transforms
 
 
@@ -24,7 +24,7 @@ def low_rank_log_prob(z: Tensor, factor: Tensor, spread_variance: Tensor) -> Ten
 
     Returns:
         Log-densities in the dtype of ``z``, shape (n,). Gradients with respect to ``z`` and ``factor`` have a
-        closed form (see ``_LowRankLogProb``, or ``small`` for few features) and can be differentiated again.
+        closed form (see ``_LowRankLogProb``, or ``few_features`` for few features) and can be differentiated again.
     """
     if under_transforms(z, factor, spread_variance):
         return plain_log_prob(z, factor, spread_variance)

@@ -1,4 +1,4 @@
-"""Sample covariances and second moments, in float64."""
+"""Sample covariances, second moments and the mean variance of points, in float64."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.linalg.eigen import with_fixed_signs
-from nflows_spread.linalg.spread import cholesky_of
+from nflows_spread.linalg.spread_covariance import cholesky_of
 
 
 def generalised_eigh(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from nflows_spread.linalg.spread import LOG_2PI
+from nflows_spread.linalg.spread_covariance import LOG_2PI
 
 # of ``torch.autograd.grad(..., is_grads_batched=True)``; torch has no public question for it, and older ones have none
 _is_batch_of_gradients: Callable[[Tensor], bool] = getattr(

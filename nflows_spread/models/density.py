@@ -16,6 +16,7 @@ from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.transforms import MarginalSpline
 
 _LEAST_SCALE = 0.1
+"""The least standard deviation of a feature, in units of the data's scale, that is brought to 1. A choice."""
 
 
 def density_flow(

@@ -10,13 +10,13 @@ from nflows.transforms import CompositeTransform, SqueezeTransform
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.hosts.first_batch import Starts, starts_of_waiting_layers
+from nflows_spread.hosts.first_batch import Initializers, initializers_of_waiting_layers
 from nflows_spread.initialization import set_from_data
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import GlowStep, VolumePreservingActNorm
-from nflows_spread.transforms.normalization import varies
+from nflows_spread.transforms.actnorm import varies
 
 
 @torch.no_grad()
@@ -46,15 +46,17 @@ def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | Non
             the flow has no Glow in it; then nothing has changed.
     """
     validation.two_points("x", x)
-    starts: Starts = {(step, "forward"): start for block in flow.modules() for step, start in _starts(block)}
-    if not starts:
+    initializers: Initializers = {
+        (step, "forward"): set_step for block in flow.modules() for step, set_step in _initializers(block)
+    }
+    if not initializers:
         raise ValueError(f"flow must have a volume_preserving_glow in it, got a {type(flow).__name__} without")
-    set_from_data(flow, x, starts_of_waiting_layers(flow) | starts, context)
-    return len(starts)
+    set_from_data(flow, x, initializers_of_waiting_layers(flow) | initializers, context)
+    return len(initializers)
 
 
-def _starts(block: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor], None]]]:
-    """The steps of a block, and how each is to start; nothing for other modules."""
+def _initializers(block: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor], None]]]:
+    """The steps of a block, and how each is set; nothing for other modules."""
     if not isinstance(block, CompositeTransform):
         return
     squeeze, *steps = block._transforms

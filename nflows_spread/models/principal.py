@@ -65,10 +65,10 @@ def principal_flow(
         dense_coupling, layer=0, context_features=None, volume_preserving=volume_preserving, bounded_scale=True
     )
     halving: list[Transform] = []
-    told = leading // 2
-    while told >= max(1, core // 4):
-        halving.append(LeadingFeatures(coupling(2 * told, hidden_features=hidden_features), 2 * told))
-        told //= 2
+    half = leading // 2
+    while half >= max(1, core // 4):
+        halving.append(LeadingFeatures(coupling(2 * half, hidden_features=hidden_features), 2 * half))
+        half //= 2
     mixed = coupling_layers(
         core,
         layers=layers,

@@ -1,8 +1,7 @@
-"""The folder of a run: which checkpoints are in it, which stay, and which one a run continues from."""
+"""The folder of a run: which checkpoints are in it, and which stay. What one holds is in ``checkpoint_content``."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +103,7 @@ class Checkpoints:
             try:
                 content = read_archive(path, _KIND, _VERSION)
             except ValueError as error:
-                warnings.warn(f"{error}; the checkpoint before it is used", stacklevel=2)
+                validation.warn(f"{error}; the checkpoint before it is used")
                 continue
             if content["is_best"]:  # the run may have been killed between the checkpoint and the link
                 link_atomically(path, self.best)

@@ -16,6 +16,8 @@ from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 
 _ROWS = 4
+"""Points at which results are compared: a choice, for time."""
+
 _DIFFERENT = 1e-3
 """A result differs if it does so by this share of its size, which rounding does not reach."""
 

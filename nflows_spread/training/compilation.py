@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import validation
 from nflows_spread.hosts.registry import encoder_methods
-from nflows_spread.training.forwards import Forward, overridden_forward
+from nflows_spread.training.overridden_forward import Forward, overridden_forward
 
 _ROUNDING = 0.05
 """The largest relative difference to the plain pass: nets in 16 bits stay below it (a convention)."""
@@ -123,7 +123,7 @@ class CompiledInTraining:
                 self._compiled = None
                 self._rehearsed.clear()
                 reason = textwrap.shorten(str(error).split("\n\n")[0], 300)  # torch's advice to developers comes after
-                warnings.warn(strategy.warning.format(f"{type(error).__name__}: {reason}"), stacklevel=2)
+                validation.warn(strategy.warning.format(f"{type(error).__name__}: {reason}"))
 
     def _pass(self, forward: Forward, x: Tensor, *args: Any, **kwargs: Any) -> list[Tensor]:
         """The outputs, and the gradients of the parameters, each as one vector in float64."""

@@ -1,4 +1,4 @@
-"""Why a step of training failed, as far as it can be told: a context that is none, a domain left, data of no scale."""
+"""Diagnosis of failed training steps: a context that is none, a domain left, data that was not scaled."""
 
 from __future__ import annotations
 

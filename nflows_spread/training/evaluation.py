@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nflows_spread.deprecation import moved_names
 from nflows_spread.dimension import rules
-from nflows_spread.dimension.quick import quick_signal_to_noise
+from nflows_spread.dimension.quick_spectrum import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.randomness import isolated_randomness
@@ -89,3 +90,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(was_training)
+
+
+_STOP_RULES = ("StopOnHeldOutLoss", "StopOnStableDimension", "StopRule")
+
+__getattr__ = moved_names(__name__, {name: f"nflows_spread.training.{name}" for name in _STOP_RULES})

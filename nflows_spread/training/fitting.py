@@ -1,4 +1,4 @@
-"""``fit``: what a caller may ask for, checked, and started in as many processes as wished."""
+"""``fit``: argument validation, and the start of training in one process or several."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nflows_spread.training.batches import Data
 from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
-from nflows_spread.training.job import HeldOut, Job, LearningRateSchedule
+from nflows_spread.training.fit_arguments import HeldOut, Job, LearningRateSchedule
 from nflows_spread.training.new_processes import train_in_new_processes
+from nflows_spread.training.one_process import train
 from nflows_spread.training.optimization import check_optimizer, check_trainable
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
 from nflows_spread.training.result import FitResult
 from nflows_spread.training.run_parts import Limits
 from nflows_spread.training.schedules import Curve, NoiseSchedule, SpreadVarianceSchedule, over_run
-from nflows_spread.training.starting import train
 from nflows_spread.training.stop_rules import StopOnHeldOutLoss, StopRule
 
 ScheduleKind = TypeVar("ScheduleKind", NoiseSchedule, SpreadVarianceSchedule)

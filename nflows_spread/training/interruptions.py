@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: remembered until the run has left a checkpoint, then passed on."""
+"""Signal handling (Ctrl-C, SIGTERM): deferred until the run has left a checkpoint, then passed on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interruptions:
         self.received = 0
 
     @contextmanager
-    def watched(self, *, enabled: bool) -> Iterator[None]:
+    def deferred(self, *, enabled: bool) -> Iterator[None]:
         """Inside, a first Ctrl-C or SIGTERM is only remembered; a second one acts as ever.
 
         Outside the main thread, where Python lets nobody handle signals, nothing changes.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread.training.callbacks import TrainingState
+from nflows_spread.training.checkpoint_content import own_state, shared_state
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.diagnosis import explained, likely_cause, one_number
 from nflows_spread.training.evaluation import Evaluation, current_dimension, held_out_loss
@@ -22,19 +23,18 @@ from nflows_spread.training.optimization import follows_the_loss
 from nflows_spread.training.progress import ProgressBar
 from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.run_parts import Limits, Parts
-from nflows_spread.training.snapshot import own_state, shared_state
 
-_PULSE_SECONDS = 0.25
-"""Seconds between pulses: often for the eye, rarely for a device that must be waited for. A choice; not measured."""
+_SYNC_SECONDS = 0.25
+"""Seconds between synchronizations: often for the eye, rarely for a device that must be waited for. A choice."""
 
-_LONGEST_PULSE = 1000
-"""Most steps between pulses, so that a loss that is not finite is noticed. A choice; not measured."""
+_MOST_STEPS_BETWEEN = 1000
+"""Most steps between synchronizations, so that a loss that is not finite is noticed. A choice; not measured."""
 
 
 class Run:
-    """One run. What a resumed run needs of it is in ``snapshot``.
+    """One run. What a resumed run needs of it is in ``checkpoint_content``.
 
-    The processes of a run agree only at pulses, a quarter of a second apart: there the losses are
+    The processes of a run are synchronized only every quarter of a second: then the losses are
     fetched, the bar moves, and it is decided together whether to stop. One process alone decides
     after every step. Nothing that changes the parameters depends on the clock.
     """
@@ -76,7 +76,7 @@ class Run:
         self.parts.objective.train()
         self._start = time.perf_counter()
         try:
-            with interruptions.watched(enabled=self.checkpoints is not None):
+            with interruptions.deferred(enabled=self.checkpoints is not None):
                 stopped = self._loop(bar, interruptions)
                 self._read_losses()
                 self._check_parameters()
@@ -98,45 +98,45 @@ class Run:
 
     def _loop(self, bar: ProgressBar, interruptions: Interruptions) -> str:
         """The reason for which it ended."""
-        state, limits, pulse = self.state, self.limits, self.state.step + 1
+        state, limits, sync_at = self.state, self.limits, self.state.step + 1
         every = self.checkpoints.every if self.checkpoints is not None else 0
         callbacks = self.parts.callbacks if self.parts.processes.rank == 0 else ()
         first_step = state.step
         while state.step < limits.steps:
             self._train()
             state.step += 1
-            at_pulse = state.step >= pulse or state.step == limits.steps
+            synchronizes = state.step >= sync_at or state.step == limits.steps
             reason = self._evaluate() if state.step % limits.evaluate_every == 0 else None
             for callback in callbacks:
                 callback(state)
-            if at_pulse:
+            if synchronizes:
                 self._read_losses()
                 rate = (state.step - first_step) / (time.perf_counter() - self._start)
-                pulse = state.step + max(1, min(_LONGEST_PULSE, int(_PULSE_SECONDS * rate)))
+                sync_at = state.step + max(1, min(_MOST_STEPS_BETWEEN, int(_SYNC_SECONDS * rate)))
                 bar.update(state.step, self.losses[-1], state.batch)
             if every and state.step % every == 0:
                 self._write_checkpoint()
-            if self._alone or at_pulse:
-                pulse, reason = self._agree(pulse, reason, interruptions)
+            if self._alone or synchronizes:
+                sync_at, reason = self._agree(sync_at, reason, interruptions)
             if reason is not None:
                 return reason
         return "steps"
 
-    def _agree(self, pulse: int, reason: str | None, interruptions: Interruptions) -> tuple[int, str | None]:
-        """The next pulse, and why to stop, the same in all processes."""
+    def _agree(self, sync_at: int, reason: str | None, interruptions: Interruptions) -> tuple[int, str | None]:
+        """The step of the next synchronization, and why to stop, the same in all processes."""
         late = time.perf_counter() - self._start >= self.limits.max_seconds and self.state.step < self.limits.steps
         reason = reason or self.state.stop_reason
         if self._alone:
             interrupted = interruptions.received
         else:
-            wishes = [float(pulse), float(interruptions.received), float(late), float(reason is not None)]
-            pulse, interrupted, any_late, wanted = (int(value) for value in self.parts.processes.largest(wishes))
+            wishes = [float(sync_at), float(interruptions.received), float(late), float(reason is not None)]
+            sync_at, interrupted, any_late, wanted = (int(value) for value in self.parts.processes.largest(wishes))
             late = bool(any_late)
             reason = self.parts.processes.from_first(reason) if wanted else None
             interruptions.received = interrupted
         if interrupted:
-            return pulse, "interrupted"
-        return pulse, reason or ("max_minutes" if late else None)
+            return sync_at, "interrupted"
+        return sync_at, reason or ("max_minutes" if late else None)
 
     def _train(self) -> None:
         """One optimizer step."""
@@ -192,7 +192,7 @@ class Run:
         self.losses.extend(losses)
 
     def _evaluate(self) -> str | None:
-        """Look at the held-out loss and the dimension where somebody wants them; the reason to stop, or None."""
+        """Evaluate the held-out loss and the dimension where somebody wants them; the reason to stop, or None."""
         parts = self.parts
         if parts.held_out is None and parts.early_stop is None:
             return None

@@ -1,4 +1,4 @@
-"""Training in processes that are started for it: the arguments go there as a pickle, the state comes home as a file."""
+"""Training in newly started processes: the arguments go there as a pickle, the state comes home as a file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from nflows_spread.training.archives import read_archive, write_archive
 from nflows_spread.training.averaging import MovingAverage
+from nflows_spread.training.checkpoint_content import shared_state
 from nflows_spread.training.engine import Fabric, check_engine, launch
 from nflows_spread.training.evaluation import Evaluation
-from nflows_spread.training.job import Job, given_schedules
+from nflows_spread.training.fit_arguments import Job, given_schedules
+from nflows_spread.training.one_process import train
 from nflows_spread.training.result import FitResult, NotFiniteError
-from nflows_spread.training.snapshot import shared_state
-from nflows_spread.training.starting import train
 
 
 def train_in_new_processes(fabric: Fabric, job: Job) -> FitResult:

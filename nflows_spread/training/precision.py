@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.hosts.registry import nets_of
-from nflows_spread.training.forwards import Forward, overridden_forward
+from nflows_spread.training.overridden_forward import Forward, overridden_forward
 
 Precision = Literal["32-true", "bf16-mixed"]
 

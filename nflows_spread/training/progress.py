@@ -1,4 +1,4 @@
-"""What a person sees while a flow is trained: one line with loss, dimension and noise level."""
+"""Progress bar of a training: one line with loss, dimension and noise level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All sources of randomness of a run: remembered, returned to, told apart by rank, and left alone by measurements."""
+"""Random state of a run: captured, restored, seeded by rank, and isolated from measurements."""
 
 from __future__ import annotations
 

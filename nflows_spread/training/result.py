@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nflows_spread.deprecation import moved_names
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.evaluation import Evaluation
 
@@ -39,3 +40,6 @@ class FitResult:
 
 class NotFiniteError(ArithmeticError):
     """Training stopped because the loss or a parameter is not finite; the message names the cause."""
+
+
+__getattr__ = moved_names(__name__, {"TrainingState": "nflows_spread.training.TrainingState"})

@@ -1,4 +1,4 @@
-"""What a run consists of: its parts, which do the work, and its limits."""
+"""The parts of a run, objects that do the work in a process, and its limits."""
 
 from __future__ import annotations
 

@@ -61,12 +61,12 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
         text = json.dumps({"config": dict(config), "base": base})
     except TypeError as error:
         raise TypeError(f"config must hold numbers, texts, lists and dictionaries alone, got {dict(config)}") from error
-    twin, source = _build(build, json.loads(text)), "build(**config)"
+    rebuilt, source = _build(build, json.loads(text)), "build(**config)"
     tensors = {name: tensor.detach().cpu() for name, tensor in flow.state_dict().items()}
-    check_same_shapes(source, twin.state_dict(), flow)
-    check_same_architecture(source, architecture_of(twin), flow)
-    twin.load_state_dict(tensors, assign=True)
-    check_same_results(source, twin, flow)
+    check_same_shapes(source, rebuilt.state_dict(), flow)
+    check_same_architecture(source, architecture_of(rebuilt), flow)
+    rebuilt.load_state_dict(tensors, assign=True)
+    check_same_results(source, rebuilt, flow)
     content = {"builder": _name_of(build), "architecture": text, "tensors": tensors, "parts": architecture_of(flow)}
     write_archive(Path(path), _KIND, _VERSION, content)
 
@@ -86,23 +86,23 @@ def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Modul
     content = read_archive(path, _KIND, _VERSION)
     tensors = content["tensors"]
     builder = build or _library_builders().get(content["builder"])
-    twin = None
+    rebuilt = None
     if builder is not None or flow is None:
-        twin = _build(builder or _builder_called(content["builder"], path), json.loads(content["architecture"]))
-        check_same_shapes(str(path), tensors, twin)
+        rebuilt = _build(builder or _builder_called(content["builder"], path), json.loads(content["architecture"]))
+        check_same_shapes(str(path), tensors, rebuilt)
         if build is not None and "parts" in content:  # older versions did not write them
-            check_same_architecture(str(path), content["parts"], twin)
-        twin.load_state_dict(tensors, assign=True)  # so it takes each tensor's dtype as it was saved
+            check_same_architecture(str(path), content["parts"], rebuilt)
+        rebuilt.load_state_dict(tensors, assign=True)  # so it takes each tensor's dtype as it was saved
     if flow is None:
-        return cast(nn.Module, twin).eval()
+        return cast(nn.Module, rebuilt).eval()
     check_same_shapes(str(path), tensors, flow)
     if "parts" in content:
         check_same_architecture(str(path), content["parts"], flow)
     before = copy.deepcopy(flow.state_dict())
     flow.load_state_dict(tensors)
-    if twin is not None:
+    if rebuilt is not None:
         try:
-            check_same_results(str(path), twin, flow)
+            check_same_results(str(path), rebuilt, flow)
         except ValueError:
             flow.load_state_dict(before)
             raise

@@ -1,4 +1,4 @@
-"""Schedules of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
+"""Schedules, annealing, of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
 
 A curve says which value belongs to which step; its lengths are numbers of steps, or shares of a run of any length. A
 schedule writes the value of its curve where the number lives, the way a torch learning-rate scheduler changes its
@@ -40,7 +40,7 @@ class ParametricCurve(ABC):
 
     def over(self: _Kind, steps: int) -> _Kind:
         """This curve in a run of so many steps; one in steps is the same in each run."""
-        shares = self._shares()
+        steps, shares = validation.positive_int("steps", steps), self._shares()
         least = {name: int(name != "after") for name in shares}
         return replace(self, **{name: max(least[name], round(share * steps)) for name, share in shares.items()})
 
@@ -58,7 +58,8 @@ class ParametricCurve(ABC):
     def _at(self, step: int) -> float: ...
 
     def _shares(self) -> dict[str, float]:
-        return {name: value for name in _LENGTHS if isinstance(value := getattr(self, name, None), float)}
+        lengths = {name: getattr(self, name, None) for name in _LENGTHS}
+        return {name: value for name, value in lengths.items() if isinstance(value, float) and value != 0.0}
 
 
 def over_run(curve: Curve, steps: int) -> Curve:
@@ -116,8 +117,8 @@ class Staircase(ParametricCurve):
         validation.non_negative("start", self.start)
         validation.positive("factor", self.factor)
         _check_length("every", self.every)
-        if self.after != 0:
-            _check_length("after", self.after)
+        if self.after != 0:  # none at all, as a share too
+            _check_length("after", self.after, validation.non_negative_int)
         validation.non_negative("floor", self.floor)
 
     def _at(self, step: int) -> float:
@@ -165,9 +166,9 @@ class Cosine(ParametricCurve):
         return self.end + 0.5 * (self.start - self.end) * (1.0 + math.cos(math.pi * step / self.steps))
 
 
-def _check_length(name: str, value: Length) -> None:
+def _check_length(name: str, value: Length, check: Callable[[str, int], int] = validation.positive_int) -> None:
     if not isinstance(value, float):
-        validation.positive_int(name, value)
+        check(name, value)
     elif not 0.0 < value <= 1.0:
         raise ValueError(
             f"{name} must be a whole number of steps, or a share of the run above 0 and at most 1, got {value}"

@@ -1,4 +1,4 @@
-"""Stop rules (early stopping): when the held-out loss, or the dimension, is reason to end a run."""
+"""Stop rules: early stopping by the held-out loss, or by a stable dimension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are no tensors yet: NumPy arrays, data frames and lists of rows, alone or with their context."""
+"""Tabular training data as tensors: NumPy arrays, data frames and lists of rows, alone or with their context."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart import sample
+from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
 from nflows_spread.dimension import rules
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.hosts import decode, encode
@@ -28,6 +29,7 @@ _PIXELS = 64
 """A side of the histograms, in pixels, and the most images that are shown. A choice."""
 
 
+@renamed_arguments({"look_every": "check_every"})
 class TensorBoard:
     """A callback of ``fit`` that writes an event file.
 
@@ -38,16 +40,18 @@ class TensorBoard:
     Args:
         folder: of the event file. A resumed run may go on in the same one.
         every: steps between the cheap curves.
-        look_every: steps between the rest.
+        check_every: steps between the rest.
 
     Raises:
-        TypeError, ValueError: ``every`` or ``look_every`` is no integer of at least 1.
+        TypeError, ValueError: ``every`` or ``check_every`` is no integer of at least 1.
     """
 
-    def __init__(self, folder: str | Path, *, every: int = 50, look_every: int = 1000) -> None:
+    look_every = RenamedAttribute("check_every")
+
+    def __init__(self, folder: str | Path, *, every: int = 50, check_every: int = 1000) -> None:
         self.folder = str(folder)
         self.every = validation.positive_int("every", every)
-        self.look_every = validation.positive_int("look_every", look_every)
+        self.check_every = validation.positive_int("check_every", check_every)
         self._writer: Any = None
         self._evaluated = 0
 
@@ -61,8 +65,8 @@ class TensorBoard:
             self._write_curves(state)
         if state.evaluation is not None and state.evaluation.step > self._evaluated:
             self._write_evaluation(state)
-        if state.step % self.look_every == 0 and isinstance(state.objective, SpreadKLLoss):
-            self._write_look(state, state.objective)
+        if state.step % self.check_every == 0 and isinstance(state.objective, SpreadKLLoss):
+            self._write_check(state, state.objective)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_writer": None}
@@ -87,7 +91,7 @@ class TensorBoard:
                 self._scalar("held_out_loss", state.evaluation.loss, state.step)
 
     @torch.no_grad()
-    def _write_look(self, state: TrainingState, objective: SpreadKLLoss) -> None:
+    def _write_check(self, state: TrainingState, objective: SpreadKLLoss) -> None:
         flow, x = objective.flow, state.batch[0][:_ROWS]
         context = state.batch[1][:_ROWS] if len(state.batch) > 1 else None
         with evaluating(objective), isolated_randomness(objective):

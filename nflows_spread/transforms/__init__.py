@@ -1,5 +1,7 @@
-"""nflows transforms that preserve volume by construction: |det J| = 1 whatever their parameters, and free twins."""
+"""nflows transforms that preserve volume by construction: |det J| = 1 and their counterparts that do not."""
 
+from nflows_spread.deprecation import moved_module
+from nflows_spread.transforms.actnorm import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.coupling import (
     ExponentialAffineCouplingTransform,
     MeanCentredAffineCouplingTransform,
@@ -13,7 +15,6 @@ from nflows_spread.transforms.linear import (
     VolumePreservingOneByOneConvolution,
 )
 from nflows_spread.transforms.marginal import MarginalSpline
-from nflows_spread.transforms.normalization import ExplicitActNorm, VolumePreservingActNorm
 from nflows_spread.transforms.orthogonal import VolumePreservingQRLinear, VolumePreservingSVDLinear
 from nflows_spread.transforms.principal import LeadingFeatures, PrincipalRotation
 from nflows_spread.transforms.reshape import ChannelPermutation, CheckerboardSqueeze, Flatten
@@ -39,3 +40,8 @@ __all__ = [
     "VolumePreservingQRLinear",
     "VolumePreservingSVDLinear",
 ]
+
+moved_module(
+    f"{__name__}.normalization",
+    {name: f"{__name__}.{name}" for name in ("ExplicitActNorm", "VolumePreservingActNorm")},
+)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from nflows_spread.linalg.autocast import full_precision
+from nflows_spread.transforms.actnorm import ExplicitActNorm
 from nflows_spread.transforms.linear import LUOneByOneConvolution, check_channels, map_pixels
-from nflows_spread.transforms.normalization import ExplicitActNorm
 from nflows_spread.transforms.rounding import with_logabsdet
 
 

@@ -1,4 +1,4 @@
-"""Volume-preserving layers for normflows: nflows transforms worn as its flows, and its own couplings and linear maps.
+"""Volume-preserving layers for normflows: wrapped nflows transforms, and its own couplings and linear maps.
 
 Their ``forward`` is latent → data, as everywhere in normflows. For its blocks of several layers, such as
 ``AffineCouplingBlock``, ``GlowBlock`` and ``LULinearPermute``, build normflows' own and pass it through

@@ -1,4 +1,4 @@
-"""Kernels whose rounded entries have the determinant that they should have."""
+"""Rounding of 1×1 kernels to float32 that keeps their determinant."""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("toy")
 def test_a_file_is_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["toy", *TOY.split('"""')[1].splitlines()[0].split()]
+    experiments_part, _, others = capsys.readouterr().out.partition("\n\n")
+    assert experiments_part.splitlines()[-1].split() == ["toy", *TOY.split('"""')[1].splitlines()[0].split()]
+    assert others.rstrip().endswith(": intrinsic-dimension, pointwise-dimension, performance.")
     assert main(["toy", "--profile", "full", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "toy-full-seed-0.json").read_text())
     assert {flow: numbers["steps"] for flow, numbers in record["results"].items()} == {

@@ -1,3 +1,5 @@
+"""Read-outs: projection to K coordinates, reconstruction, samples and density of every flow, against their formulas."""
+
 import numpy as np
 import pytest
 import scipy.stats

@@ -18,6 +18,7 @@ from paper.experiment import OURS, Experiment
 from paper.grids import grid_for
 from paper.results import Result
 from paper.training import train
+from support import refused
 
 pytest.importorskip("scipy")
 
@@ -56,8 +57,22 @@ def test_a_class_that_says_its_dimensions_points_and_distances_is_a_manifold(tmp
     assert data.train.x.shape == (10_000, 2)
     assert known.distance(data.held_out.x).max() < 1e-6
     torch.testing.assert_close(known.nearest(data.held_out.x), data.held_out.coordinates, rtol=0, atol=1e-5)
-    grid = grid_for(known)
+    grid = grid_for(known, data.cells)
     assert float(grid.truth.sum()) * grid.cell == pytest.approx(1.0, abs=1e-2)
+
+
+class Torus(Circle):
+    """One more coordinate, as far as the cells are concerned."""
+
+    intrinsic_dimension: ClassVar[int] = 2
+
+
+def test_a_surface_without_cells_is_refused_before_anything_is_trained(tmp_path, monkeypatch) -> None:
+    with refused(ValueError, "must have cells for the 2 coordinates of Torus, got ((-4.0, 4.0, 60),)"):
+        data_sets._synthetic(Torus(), 0, Folders(None, tmp_path))
+    cells = ((-math.pi, math.pi, 10),) * 2
+    monkeypatch.setitem(data_sets._CELLS, Torus, cells)
+    assert data_sets._synthetic(Torus(), 0, Folders(None, tmp_path)).cells == cells
 
 
 def test_an_experiment_on_it_has_the_numbers_of_a_manifold(tmp_path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nflows_spread import Spectrum
-from nflows_spread.dimension import DensityDimension, Estimates, NeighbourDimension, consensus_dimension
+from nflows_spread.dimension import RULES, VOTES, DensityDimension, Estimates, NeighbourDimension, consensus_dimension
 from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
 from support import refused
@@ -73,7 +73,7 @@ def test_a_gap_and_the_neighbours_count_in_the_same_nats():
 
 def test_every_estimate_is_listed():
     by_name = estimates([0.1, 6.0, 0.1], 2.0).by_name
-    assert set(by_name) == {"signal_to_noise", "gap", "rank", "neighbours", "denoising", "score"}
+    assert set(by_name) == {*RULES, *VOTES, "denoising", "score"}
 
 
 def test_estimates_that_say_otherwise_are_named():

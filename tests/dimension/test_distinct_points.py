@@ -56,9 +56,9 @@ def test_rows_repeated_up_to_a_small_difference_count_once(distance, share):
 
 def test_the_last_bit_of_five_rows_changes_nothing():
     x = square(60).float()
-    twin = x[:5].clone()
-    twin[:, 0] = torch.nextafter(twin[:, 0], torch.tensor(9.0, dtype=torch.float32))
-    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, torch.cat([x, twin])))
+    counterpart = x[:5].clone()
+    counterpart[:, 0] = torch.nextafter(counterpart[:, 0], torch.tensor(9.0, dtype=torch.float32))
+    alone, found = (neighbour_dimension(part, generator=seeded()) for part in (x, torch.cat([x, counterpart])))
     assert found.value == pytest.approx(alone.value, rel=0.1)
 
 

@@ -161,7 +161,8 @@ def test_the_gap_is_the_log_ratio_across_the_decision(rule):
 def test_the_default_rule_is_signal_to_noise_and_estimates_hold_them_all():
     spectrum = constructed(eigenvalues=(1.0, 1e-8, 0.0), mu=(2.0, 1.0, NOISE))
     assert decide(spectrum).rule == "signal_to_noise"
-    assert spectrum.estimates == {"signal_to_noise": 2, "gap": 1, "rank": 1}
+    assert spectrum.estimates.items() >= {"signal_to_noise": 2, "gap": 1, "rank": 1}.items()
+    assert list(spectrum.estimates) == list(RULES)
     assert all(spectrum.estimates[name].rule == name for name in RULES)
 
 
@@ -180,10 +181,10 @@ def test_an_intrinsic_dimension_is_an_int():
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
 def test_copies_and_pickles_keep_where_it_comes_from(clone):
     found = decide(constructed(mu=(2.0, 1.0, NOISE)))
-    twin = clone(found)
-    assert type(twin) is IntrinsicDimension
-    assert (twin, twin.rule, twin.gap) == (found, found.rule, found.gap)
-    assert torch.equal(twin.spectrum.signal_to_noise, found.spectrum.signal_to_noise)
+    counterpart = clone(found)
+    assert type(counterpart) is IntrinsicDimension
+    assert (counterpart, counterpart.rule, counterpart.gap) == (found, found.rule, found.gap)
+    assert torch.equal(counterpart.spectrum.signal_to_noise, found.spectrum.signal_to_noise)
 
 
 def test_an_unknown_rule_is_refused():

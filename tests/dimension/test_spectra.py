@@ -1,3 +1,5 @@
+"""The spectrum of a flow, μ and Λ: known ones, other gauges of the latents, and its standard errors."""
+
 import copy
 import math
 
@@ -58,12 +60,12 @@ def test_signal_to_noise_does_not_depend_on_the_gauge_and_the_eigenvalues_do(fea
 
 def trained_base(flow, x):
     """The flow with A at its optimum for its latents."""
-    twin = copy.deepcopy(flow)
-    z = twin.transform_to_noise(x + 0.05 * torch.randn_like(x)).detach()
+    counterpart = copy.deepcopy(flow)
+    z = counterpart.transform_to_noise(x + 0.05 * torch.randn_like(x)).detach()
     with torch.no_grad():
         covariance = z.T.cov() + 1e-9 * torch.eye(z.shape[1])
-        twin._distribution.factor.entries.copy_(torch.linalg.cholesky(covariance))
-    return twin
+        counterpart._distribution.factor.entries.copy_(torch.linalg.cholesky(covariance))
+    return counterpart
 
 
 @pytest.mark.parametrize("features", [5, LARGE])

@@ -80,13 +80,13 @@ def test_the_learning_rates_keep_their_ratio_and_fall_to_an_eleventh():
     ends = []
     original = annealing.fit
 
-    def watched(*args, **options):
+    def recorded(*args, **options):
         result = original(*args, **options)
         ends.append([group["lr"] for group in options["optimizer"].param_groups])
         return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(annealing, "fit", watched)
+        patch.setattr(annealing, "fit", recorded)
         train(steps=20, learning_rate=1e-3, spline_rate=4.0)
     last = ends[-1]
     assert last[0] == pytest.approx(1e-3 / 11.0, rel=1e-6)

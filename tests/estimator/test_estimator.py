@@ -114,8 +114,9 @@ def test_a_fit_that_ran_out_of_time_says_so():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         SpreadFlowEstimator(random_state=0, recipe=SHORT, max_minutes=1e-6).fit(arc())
-    (message,) = [str(warning.message) for warning in caught if "σ_x" in str(warning.message)]
-    assert message.startswith("training stopped after max_minutes=1e-06, at σ_x")  # and nothing of thin columns
+    (warning,) = [each for each in caught if "σ_x" in str(each.message)]  # and nothing of thin columns
+    assert str(warning.message).startswith("training stopped after max_minutes=1e-06, at σ_x")
+    assert warning.filename == __file__
 
 
 def test_an_interrupted_fit_leaves_the_last_one_whole(monkeypatch):

@@ -1,4 +1,4 @@
-"""Rows that set the scale of the data alone."""
+"""Outliers: rows or values far out, such as fill values, that set the scale of the data alone."""
 
 import warnings
 

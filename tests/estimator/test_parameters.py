@@ -32,9 +32,9 @@ def test_a_setting_of_an_unknown_name_is_refused_and_changes_none():
 def test_scikit_learn_clones_it():
     base = pytest.importorskip("sklearn.base")
     estimator = SpreadFlowEstimator(random_state=3, recipe=SHORT)
-    twin = base.clone(estimator)
-    assert twin is not estimator
-    assert twin.get_params() == estimator.get_params()
+    counterpart = base.clone(estimator)
+    assert counterpart is not estimator
+    assert counterpart.get_params() == estimator.get_params()
 
 
 def test_it_is_the_last_step_of_a_pipeline():

@@ -1,4 +1,4 @@
-"""Columns in different units: the estimator names those that its noise hides, and can scale each column by itself."""
+"""Units: columns to be standardized; the estimator names those that its noise hides, and can scale each by itself."""
 
 import warnings
 

@@ -70,9 +70,9 @@ def of_another_state(base):
 
 
 def step_of_a_copy(base):
-    twin = copy.deepcopy(base)
-    step(twin)
-    return twin
+    counterpart = copy.deepcopy(base)
+    step(counterpart)
+    return counterpart
 
 
 def of_another_spread_variance(base):
@@ -108,9 +108,9 @@ def test_copies_and_pickles_carry_no_memory_and_go_their_own_way(kind):
     fresh = len(pickle.dumps(base))
     base.eigh()
     assert len(pickle.dumps(base)) < fresh + 200
-    for twin in (copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
-        step(twin)
-        assert_up_to_date(twin)
+    for counterpart in (copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
+        step(counterpart)
+        assert_up_to_date(counterpart)
     assert_up_to_date(base)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of factor as its users meet it: spectra, copies, files, conversion, options, and training."""
+"""Every kind of factor, all its methods: spectra, copies, files, conversion, options, and training."""
 
 import copy
 import inspect
@@ -57,10 +57,10 @@ def test_copies_pickles_and_state_dicts_bring_everything_along(kind):
     fresh = DegenerateGaussian([FEATURES], factor=FACTORS[kind], learn_mean=True).double()
     fresh.load_state_dict(base.state_dict())
     z = points_of(base)
-    for twin in (fresh, copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
-        assert_same_state(twin.state_dict(), base.state_dict())
-        assert torch.equal(twin.log_prob(z), base.log_prob(z))
-        assert twin.factor.options() == base.factor.options()
+    for counterpart in (fresh, copy.deepcopy(base), pickle.loads(pickle.dumps(base))):
+        assert_same_state(counterpart.state_dict(), base.state_dict())
+        assert torch.equal(counterpart.log_prob(z), base.log_prob(z))
+        assert counterpart.factor.options() == base.factor.options()
 
 
 @every_kind
@@ -92,32 +92,32 @@ def test_conversion_keeps_the_prior(source, target):
         base.loc.normal_()
     base.data_noise = 0.2
     before, z = copy.deepcopy(base.state_dict()), points_of(base)
-    twin = base.with_factor(FACTORS[target])
-    assert type(twin.factor).__name__ == target
-    assert not twin.training
-    assert (twin.data_noise, float(twin.spread_variance)) == (0.2, 2e-3)
-    torch.testing.assert_close(twin.log_prob(z), base.log_prob(z), rtol=1e-10, atol=0)
-    torch.testing.assert_close(twin.covariance, base.covariance)
+    counterpart = base.with_factor(FACTORS[target])
+    assert type(counterpart.factor).__name__ == target
+    assert not counterpart.training
+    assert (counterpart.data_noise, float(counterpart.spread_variance)) == (0.2, 2e-3)
+    torch.testing.assert_close(counterpart.log_prob(z), base.log_prob(z), rtol=1e-10, atol=0)
+    torch.testing.assert_close(counterpart.covariance, base.covariance)
     with torch.no_grad():
-        for parameter in twin.parameters():
+        for parameter in counterpart.parameters():
             parameter.zero_()
-    twin.observe(z)
+    counterpart.observe(z)
     assert_same_state(base.state_dict(), before)
 
 
 @every_kind
 @pytest.mark.parametrize("training", [True, False])
 def test_a_converted_prior_is_in_the_mode_of_the_first(kind, training):
-    twin = DegenerateGaussian([FEATURES]).train(training).with_factor(FACTORS[kind])
-    assert twin.training == twin.factor.training == training
+    counterpart = DegenerateGaussian([FEATURES]).train(training).with_factor(FACTORS[kind])
+    assert counterpart.training == counterpart.factor.training == training
 
 
 @every_kind
 def test_conversion_to_a_smaller_rank_is_the_best_approximation(kind):
     base = base_of_kind(kind, random_root(FEATURES, FEATURES))
     values, vectors = base.eigh()
-    twin = base.with_factor(LowRankFactor.of_rank(2))
-    torch.testing.assert_close(twin.covariance.detach(), vectors[:, :2] * values[:2] @ vectors[:, :2].T)
+    counterpart = base.with_factor(LowRankFactor.of_rank(2))
+    torch.testing.assert_close(counterpart.covariance.detach(), vectors[:, :2] * values[:2] @ vectors[:, :2].T)
 
 
 def test_a_spread_cholesky_factor_below_the_floor_is_clipped_when_read_and_not_in_its_density():

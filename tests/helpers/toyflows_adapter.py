@@ -35,6 +35,7 @@ class ToyHost(Host):
 
     flow_classes = (toyflows.ToyFlow,)
     layer_classes = (toyflows.Coupling,)
+    encoding_method = "up"
     net_attributes = ("net",)
     saved_bases = (
         SavedBase(

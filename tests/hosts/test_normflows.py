@@ -145,11 +145,11 @@ def test_swapping_the_base_keeps_the_layers_and_the_kind_of_flow():
         ("normflows: conditional autoregressive", nf.ConditionalNormalizingFlow),
     ):
         flow, base = MODELS[name].build(), DegenerateGaussian([FEATURES])
-        twin = swap_base(flow, base)
-        assert type(twin) is kind
-        assert base_of(twin) is base
+        counterpart = swap_base(flow, base)
+        assert type(counterpart) is kind
+        assert base_of(counterpart) is base
         assert isinstance(base_of(flow), nf.distributions.DiagGaussian)
-        assert list(twin.flows) == list(flow.flows)
+        assert list(counterpart.flows) == list(flow.flows)
 
 
 def test_a_context_for_a_flow_that_takes_none_is_refused():

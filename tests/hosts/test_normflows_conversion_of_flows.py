@@ -88,6 +88,6 @@ def test_a_layer_of_a_users_own_is_refused():
 
 
 def test_a_distribution_or_net_is_no_transform():
-    for stranger in (nf.distributions.DiagGaussian(2), nf.nets.MLP([2, 2]), nn.ModuleList()):
-        with refused(TypeError, "transform must be a transform or flow", type(stranger).__name__):
-            to_volume_preserving(stranger)
+    for unknown in (nf.distributions.DiagGaussian(2), nf.nets.MLP([2, 2]), nn.ModuleList()):
+        with refused(TypeError, "transform must be a transform or flow", type(unknown).__name__):
+            to_volume_preserving(unknown)

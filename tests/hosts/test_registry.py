@@ -15,6 +15,7 @@ from nflows_spread import (
     base_of,
     decode,
     encode,
+    initialize,
     intrinsic_dimension,
     reconstruct,
     sample,
@@ -143,7 +144,44 @@ def test_its_layers_are_made_volume_preserving():
     torch.testing.assert_close(decode(converted, encode(converted, x)), x, rtol=0, atol=1e-12)
 
 
+class Scale(toyflows.Coupling):
+    """A layer of a user's own, which takes its first values from data: what leaves it has the variance 1."""
+
+    def __init__(self):
+        super().__init__(FEATURES)
+        self.log_std = nn.Parameter(torch.zeros(FEATURES))
+
+    def initialize(self, inputs):
+        self.log_std.copy_(inputs.std(0).log())
+
+    def up(self, x):
+        return x * (-self.log_std).exp(), -self.log_std.sum().expand(len(x))
+
+    def down(self, z):
+        return z * self.log_std.exp()
+
+
+@pytest.mark.usefixtures("registered")
+def test_its_layers_take_first_values_from_data_where_they_encode():
+    first = randomize(toyflows.Coupling(FEATURES), 0.1)
+    flow, x = toyflows.ToyFlow([first, Scale()], toyflows.Normal(FEATURES)), points(200)
+    assert initialize(flow, x) == 1
+    torch.testing.assert_close(encode(flow, x).std(0), torch.ones(FEATURES))
+
+
 # what is not
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_layer_is_initialized_by_what_arrives_through_the_method_that_the_host_names():
+    class Centring(toyflows.Coupling):
+        def initialize(self, inputs):
+            with torch.no_grad():
+                self.net[2].bias[FEATURES // 2 :] -= self.up(inputs)[0][:, : FEATURES // 2].mean(0)
+
+    flow, x = toyflows.ToyFlow([toyflows.Coupling(FEATURES), Centring(FEATURES)], toyflows.Normal(FEATURES)), points(50)
+    assert initialize(flow, x) == 1
+    torch.testing.assert_close(encode(flow, x)[:, : FEATURES // 2].mean(0), x.new_zeros(FEATURES // 2))
 
 
 @pytest.mark.usefixtures("registered")

@@ -72,10 +72,10 @@ def neural_spline_pair():
         theirs += [randomize(linear, 0.1), randomize(coupling, 0.1)]
         mask = torch.zeros(FEATURES)
         mask[coupling.prqct.transform_features] = 1.0
-        twin = PiecewiseRationalQuadraticCouplingTransform(
+        counterpart = PiecewiseRationalQuadraticCouplingTransform(
             mask, net, num_bins=4, tails="linear", tail_bound=4.0, apply_unconditional_transform=True
         )
-        parts = [RandomPermutation(FEATURES), LULinear(FEATURES), twin]
+        parts = [RandomPermutation(FEATURES), LULinear(FEATURES), counterpart]
         for part, source in zip(parts, (linear.permutation, linear.linear, coupling.prqct)):
             part.load_state_dict(source.state_dict())
         ours += parts

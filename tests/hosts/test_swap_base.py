@@ -29,10 +29,10 @@ def base_for(name, factor=None):
 @pytest.mark.parametrize("training", [True, False])
 def test_class_and_mode_are_kept(name, training):
     flow = MODELS[name].build().train(training)
-    twin = swap_base(flow, base_for(name))
+    counterpart = swap_base(flow, base_for(name))
     kept = type(flow).__name__ != "MultiscaleFlow"
-    assert type(twin).__name__ == (type(flow).__name__ if kept else "NormalizingFlow")
-    assert {module.training for module in twin.modules()} == {training}
+    assert type(counterpart).__name__ == (type(flow).__name__ if kept else "NormalizingFlow")
+    assert {module.training for module in counterpart.modules()} == {training}
 
 
 @every_model
@@ -90,13 +90,13 @@ class Named(SimpleRealNVP):
 def test_a_subclass_keeps_its_attributes_and_methods():
     flow, base, x = Named("mine"), DegenerateGaussian([FEATURES]), torch.randn(5, FEATURES)
     before = dict(vars(flow)), dict(flow._modules), copy.deepcopy(flow.state_dict())
-    twin = swap_base(flow, base)
-    assert isinstance(twin, Named)
-    assert (twin.note, twin.temperature, twin.notes) == (flow.note, flow.temperature, flow.notes)
-    assert twin.prior is base_of(twin) is base
-    torch.testing.assert_close(twin.tempered(x), flow.tempered(x), rtol=0, atol=1e-2)  # but for the spread
-    twin.extra, twin.another = 1, nn.Linear(1, 1)
-    twin.register_buffer("third", torch.ones(1))
+    counterpart = swap_base(flow, base)
+    assert isinstance(counterpart, Named)
+    assert (counterpart.note, counterpart.temperature, counterpart.notes) == (flow.note, flow.temperature, flow.notes)
+    assert counterpart.prior is base_of(counterpart) is base
+    torch.testing.assert_close(counterpart.tempered(x), flow.tempered(x), rtol=0, atol=1e-2)  # but for the spread
+    counterpart.extra, counterpart.another = 1, nn.Linear(1, 1)
+    counterpart.register_buffer("third", torch.ones(1))
     assert (dict(vars(flow)), dict(flow._modules)) == before[:2]
     assert flow.state_dict().keys() == before[2].keys()
 
@@ -114,10 +114,10 @@ class Scored(SimpleRealNVP):
 
 def test_a_method_among_the_attributes_is_that_of_the_swapped_flow():
     flow, x = Scored("mine"), torch.randn(5, FEATURES)
-    twin = swap_base(flow, DegenerateGaussian([FEATURES], spread_variance=1.0))
-    assert torch.equal(twin.score(x), twin.log_prob(x))
+    counterpart = swap_base(flow, DegenerateGaussian([FEATURES], spread_variance=1.0))
+    assert torch.equal(counterpart.score(x), counterpart.log_prob(x))
     assert torch.equal(flow.score(x), flow.log_prob(x))
-    assert not torch.allclose(twin.score(x), flow.score(x))
+    assert not torch.allclose(counterpart.score(x), flow.score(x))
 
 
 def test_a_subclass_of_normflows_keeps_its_attributes_and_methods():
@@ -135,9 +135,9 @@ def test_a_subclass_of_normflows_keeps_its_attributes_and_methods():
             return 2.0 * self.log_prob(x)
 
     flow, x = Mine(), torch.randn(5, 2)
-    twin = swap_base(flow, DegenerateGaussian([2]))
-    assert (type(twin), twin.note, twin.p) == (Mine, "mine", flow.p)
-    torch.testing.assert_close(twin.twice(x), flow.twice(x), rtol=0, atol=1e-2)
+    counterpart = swap_base(flow, DegenerateGaussian([2]))
+    assert (type(counterpart), counterpart.note, counterpart.p) == (Mine, "mine", flow.p)
+    torch.testing.assert_close(counterpart.twice(x), flow.twice(x), rtol=0, atol=1e-2)
 
 
 def test_what_the_host_derives_from_a_base_is_derived_from_the_new_one(monkeypatch):

@@ -1,13 +1,14 @@
+"""Builders of flows: volume, invertibility, the sizes of the paper's tables, and what they refuse."""
+
 import math
 
 import pytest
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from nflows.transforms import Transform
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, base_of, decode, encode, initialize
+from nflows_spread import DegenerateGaussian, base_of, decode, encode
 from nflows_spread.models import (
     TABLE_1,
     TABLE_2,
@@ -23,7 +24,6 @@ from nflows_spread.transforms import (
     CheckerboardSqueeze,
     Flatten,
     MeanCentredAffineCouplingTransform,
-    VolumePreservingActNorm,
 )
 from support import randomize, refused
 from transform_contract import assert_forward_inverse_are_consistent, jacobian_logabsdet
@@ -151,30 +151,6 @@ def test_permutations_follow_their_generator():
 
     assert all(torch.equal(a, b) for a, b in zip(permutations(1), permutations(1)))
     assert not all(torch.equal(a, b) for a, b in zip(permutations(1), permutations(2)))
-
-
-def test_initialize_sets_each_actnorm_from_the_output_of_the_layers_before_it(float64):
-    flow = randomize(coupling_flow(3, layers=2))
-    layers: list[Transform] = []
-    for part in parts(flow):
-        layers += [VolumePreservingActNorm(3), part]
-    flow._transform._transforms = nn.ModuleList(layers)
-    x = 4.0 + torch.tensor([1.0, 3.0, 10.0]) * torch.randn(50, 3)
-    assert initialize(flow, x) == 2
-    z = x
-    for layer in layers:
-        z = layer(z)[0]
-        if isinstance(layer, VolumePreservingActNorm):
-            torch.testing.assert_close(z.mean(0), torch.zeros(3))
-            torch.testing.assert_close(z.std(0), z.std(0).mean().expand(3))
-    assert initialize(coupling_flow(3, layers=1), x) == 0
-
-
-def test_a_constant_channel_does_not_break_initialize():
-    actnorm = VolumePreservingActNorm(3)
-    x = torch.randn(20, 3) * torch.tensor([2.0, 0.0, 5.0])
-    actnorm.initialize(x)
-    assert torch.isfinite(actnorm(x)[0]).all()
 
 
 @pytest.mark.parametrize(

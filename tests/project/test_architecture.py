@@ -40,16 +40,16 @@ WITHIN_A_LAYER = {
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "precision", "density", "standard_errors", "maximum_likelihood", "shells"},
-    {"latents", "calibration_curve", "distinct_points", "independence"},
+    {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells"},
+    {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"spectra", "chart", "neighbours", "pointwise"},
-    {"ambient_noise", "variation", "quick"},
+    {"ambient_noise", "variation", "quick_spectrum"},
     {"consensus"},
     {"__init__"},
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "parameters"},
+    {"recipe", "units", "outliers", "exceptions", "parameters", "stable_dimension"},
     {"annealing", "preprocessing"},
     {"fitting"},
     {"estimator"},

@@ -1,4 +1,4 @@
-"""``docs/architecture.md`` and its picture show the house as it is built."""
+"""``docs/architecture.md`` and its picture show layers and imports as they are."""
 
 import json
 import re
@@ -29,10 +29,19 @@ def test_the_picture_is_of_the_imports_as_they_are(command):
 
 def test_the_page_says_what_every_part_answers():
     layers = [
-        layer for house in json.loads((DOCS / "architecture.json").read_text()).values() for layer in house["layers"]
+        layer for tree in json.loads((DOCS / "architecture.json").read_text()).values() for layer in tree["layers"]
     ]
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert [part for layer in layers for part in layer if f"`{part}`" not in page] == []
+
+
+def test_a_row_of_the_page_has_the_number_of_its_layer_in_the_picture():
+    layers = json.loads((DOCS / "architecture.json").read_text())["nflows_spread"]["layers"]
+    rows = re.findall(r"^\| (\d) .+ \| (.+) \|$", (DOCS / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) == len(layers) - 1  # that of the old places is in the text
+    for number, modules in rows:
+        parts = {"__init__"} if "__init__" in modules else set(re.findall(r"`(\w+)`", modules))
+        assert parts == set(layers[int(number)])
 
 
 def test_the_page_says_of_twenty_things_where_they_are_set_and_tested():

@@ -70,8 +70,15 @@ def test_every_kind_of_factor_trains_and_samples_where_the_flow_is(kind, device)
     base = DegenerateGaussian([FEATURES], factor=lambda features: KINDS[kind](features, **options))
     flow = coupling_flow(FEATURES, layers=2, base=base).to(device)
     SpreadKLLoss(flow, data_noise=0.1)(curve(20).to(device)).backward()
-    twin = base.with_factor(KINDS["SpreadCholeskyFactor"])
-    results = [base.sample(3), base.sample(3, rank=2), base.mean(), base.covariance, *base.eigh(), twin.sample(3)]
+    other = base.with_factor(KINDS["SpreadCholeskyFactor"])
+    results = [
+        base.sample(3),
+        base.sample(3, rank=2),
+        base.mean(),
+        base.covariance,
+        *base.eigh(),
+        other.sample(3),
+    ]
     assert {result.device.type for result in results} == {device.type}
 
 

@@ -37,10 +37,20 @@ def quoted(page):
     return re.findall(r"`([^`\n]+)`", text)
 
 
+def commanded(page):
+    """The words of commands in blocks; a test after ``::`` is one of its file."""
+    blocks = re.findall(r"^```$(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    return [word for line in lines if line.startswith(("pytest", "python", "ruff")) for word in line.split()]
+
+
 def missing_files(page):
-    """Paths from the root of the repository; what runs leave behind is not there yet."""
-    for name in quoted(page):
-        if name.startswith(FOLDERS) and re.fullmatch(r"[\w./-]+", name) and not (ROOT / name).exists():
+    """Paths from the root of the repository, and tests in them; what runs leave behind is not there yet."""
+    for name in [*quoted(page), *commanded(page)]:
+        if not name.startswith(FOLDERS) or not re.fullmatch(r"[\w./:-]+", name):
+            continue
+        path, _, test = name.partition("::")
+        if not (ROOT / path).exists() or (test and f"def {test}(" not in (ROOT / path).read_text(encoding="utf-8")):
             yield name
 
 
@@ -76,7 +86,8 @@ def test_what_does_not_exist_is_found(tmp_path):
     page.write_text(
         "# A title: two\n[here](#a-title-two) [there](#nowhere) [gone](gone.md#title) `nflows_spread/gone.py` "
         "`nflows_spread.losses.Gone` `nflows_spread.losses.SpreadKLLoss(flow)` `nflows_spread.gone.too` `tests/`\n"
+        "```\npytest tests/gone.py -k word  # of tests/gone_too.py\npytest tests/test_losses.py::test_gone\n```\n"
     )
     assert list(broken_links(page)) == ["#nowhere", "gone.md#title"]
-    assert list(missing_files(page)) == ["nflows_spread/gone.py"]
+    assert list(missing_files(page)) == ["nflows_spread/gone.py", "tests/gone.py", "tests/test_losses.py::test_gone"]
     assert list(missing_names(page)) == ["nflows_spread.losses.Gone", "nflows_spread.gone.too"]

@@ -38,11 +38,16 @@ def test_ci_calls_the_readmes_test_command_as_it_stands() -> None:
     assert commands[0] in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_readme_names_only_files_that_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    local = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert local
-    assert [link for link in local if not (ROOT / link).exists()] == []
+def test_the_source_archive_has_all_that_the_readme_leads_to_and_the_tests_ask_for() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    found = re.search(
+        r"^\[tool\.hatch\.build\.targets\.sdist\]\ninclude = \[(.*?)\]", text, flags=re.DOTALL | re.MULTILINE
+    )
+    assert found is not None
+    included = re.findall(r'"([^"]+)"', found[1])
+    assert [name for name in included if not (ROOT / name).exists()] == []
+    local = [link for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()) if "://" not in link]
+    assert {link.partition("/")[0] for link in local} | {".ci", "benchmarks", "findings", "tests"} <= set(included)
 
 
 def test_every_public_name_has_a_docstring_of_its_own() -> None:

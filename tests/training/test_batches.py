@@ -169,13 +169,13 @@ def test_a_mapped_file_is_never_read_whole(tmp_path, monkeypatch):
     taken = []
     original = np.memmap.__getitem__
 
-    def watch(self, index):
+    def record(self, index):
         part = original(self, index)
         taken.append(np.asarray(part).shape[0])
         return part
 
     path = as_file(rows(1000), tmp_path)
-    monkeypatch.setattr(np.memmap, "__getitem__", watch)
+    monkeypatch.setattr(np.memmap, "__getitem__", record)
     objective = MeanSquare()
     fit(objective, path, steps=5, batch_size=10, optimizer=sgd(objective))
     assert taken == [10] * 5

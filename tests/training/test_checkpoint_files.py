@@ -8,6 +8,7 @@ import zipfile
 import pytest
 import torch
 
+import resumed_runs
 from nflows_spread.training import Checkpoints, archives, read_checkpoint
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
 
@@ -18,9 +19,10 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path):
     last = tmp_path / "step-0000000015.pt"
     last.write_bytes(last.read_bytes()[:-200])
     again = objective_of(1)
-    with pytest.warns(UserWarning, match=r"step-0000000015.pt is damaged.*before it is used"):
+    with pytest.warns(UserWarning, match=r"step-0000000015.pt is damaged.*before it is used") as heard:
         train(again, ROWS, 15, folder=tmp_path, resume=True)
     assert same(tensors_of(again), tensors_of(whole))
+    assert heard[0].filename == resumed_runs.__file__, "the line that calls fit"
 
 
 def test_a_folder_of_damaged_checkpoints_is_refused(tmp_path):

@@ -127,10 +127,10 @@ def test_on_a_gpu_compiled_training_has_the_losses_of_plain_training(build, shap
     objective, x = build(), torch.randn(40, *shape, generator=torch.Generator().manual_seed(5))
     found = []
     for enabled in (False, True):
-        twin = copy.deepcopy(objective)
+        counterpart = copy.deepcopy(objective)
         torch.manual_seed(3)
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "compile")
-            result = fit(twin, x, steps=20, batch_size=10, progress=False, device="cuda", compile=enabled)
+            result = fit(counterpart, x, steps=20, batch_size=10, progress=False, device="cuda", compile=enabled)
         found.append(result.losses)
     assert found[1] == pytest.approx(found[0], rel=1e-3)

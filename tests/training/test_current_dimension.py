@@ -1,4 +1,4 @@
-"""The dimension that is shown and watched while a flow is trained: that of the read-out, at a cost that it can bear."""
+"""The dimension that is shown while a flow is trained: that of the read-out, at a cost that it can bear."""
 
 import pytest
 import torch

@@ -14,8 +14,8 @@ from training_toys import MeanSquare, rows, sgd, sine_objective, sine_rows
 
 
 def test_the_steps_are_those_of_the_plain_loop():
-    x, objective, twin = rows(), sine_objective(), sine_objective()
-    objective.generator, twin.generator = (torch.Generator().manual_seed(5) for _ in range(2))
+    x, objective, counterpart = rows(), sine_objective(), sine_objective()
+    objective.generator, counterpart.generator = (torch.Generator().manual_seed(5) for _ in range(2))
     seen = []
     result = fit(
         objective,
@@ -26,16 +26,16 @@ def test_the_steps_are_those_of_the_plain_loop():
         optimizer=torch.optim.Adam(objective.parameters(), lr=1e-2),
         callbacks=[lambda state: seen.append(state.batch[0])],
     )
-    optimizer, losses = torch.optim.Adam(twin.parameters(), lr=1e-2), []
+    optimizer, losses = torch.optim.Adam(counterpart.parameters(), lr=1e-2), []
     for batch in seen:
         optimizer.zero_grad()
-        loss = twin(batch)
+        loss = counterpart(batch)
         loss.backward()
-        nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(counterpart.parameters(), 1.0)
         optimizer.step()
         losses.append(float(loss.detach()))
     assert result.losses == losses
-    assert all(torch.equal(a, b) for a, b in zip(objective.parameters(), twin.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(objective.parameters(), counterpart.parameters()))
 
 
 def test_accumulated_batches_are_one_large_batch():
@@ -142,13 +142,13 @@ def test_training_finds_the_dimension_of_the_sine():
     assert intrinsic_dimension(objective.flow, sine_rows(500, torch.Generator().manual_seed(1))) == 1
 
 
-def test_looking_on_does_not_change_what_is_trained():
+def test_evaluations_do_not_change_what_is_trained():
     parameters = []
-    for looks in (False, True):
+    for evaluated in (False, True):
         torch.manual_seed(3)
         objective = sine_objective()
         torch.manual_seed(3)
-        extra = {"held_out": rows(), "evaluate_every": 2, "progress": True} if looks else {}
+        extra = {"held_out": rows(), "evaluate_every": 2, "progress": True} if evaluated else {}
         fit(objective, rows(), steps=12, batch_size=20, generator=torch.Generator().manual_seed(0), **extra)
         parameters.append([p.detach().clone() for p in objective.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*parameters))

@@ -87,9 +87,9 @@ def signalled(folder, number):
 
 def killed(folder):
     """Kill a run again and again while it does little but write, look at what is left, and let it end."""
-    pauses, looks = random.Random(0), []
+    pauses, snapshots = random.Random(0), []
     for _ in range(KILLS):
-        before = looks[-1]["step"] if looks else -1
+        before = snapshots[-1]["step"] if snapshots else -1
         child = in_a_fork(train, folder, STEPS, 1)
         wait_for_a_checkpoint(folder, after=before)
         time.sleep(pauses.uniform(0.0, 0.05))
@@ -99,9 +99,9 @@ def killed(folder):
         paths = Checkpoints(folder).paths()
         readable = [read_checkpoint(path)["step"] for path in paths]
         best = read_checkpoint(Checkpoints(folder).best)["step"] if Checkpoints(folder).best.exists() else None
-        looks.append({"step": max(readable), "readable": len(readable), "unfinished": unfinished, "best": best})
+        snapshots.append({"step": max(readable), "readable": len(readable), "unfinished": unfinished, "best": best})
     resumed, whole = train(folder, STEPS, 100), train(None, STEPS, 1)
-    return {"looks": looks, "same": all(torch.equal(a, b) for a, b in zip(resumed, whole))}
+    return {"snapshots": snapshots, "same": all(torch.equal(a, b) for a, b in zip(resumed, whole))}
 
 
 def as_a_program(what, folder):
@@ -134,10 +134,10 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(tmp_pa
 @posix
 def test_twenty_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_continued(tmp_path):
     found = as_a_program("kills", tmp_path)
-    looks = found["looks"]
-    assert len(looks) == KILLS
-    assert all(look["readable"] >= 1 for look in looks)
-    assert [look["step"] for look in looks] == sorted(look["step"] for look in looks)
+    snapshots = found["snapshots"]
+    assert len(snapshots) == KILLS
+    assert all(each["readable"] >= 1 for each in snapshots)
+    assert [each["step"] for each in snapshots] == sorted(each["step"] for each in snapshots)
     assert found["same"], "the run that was killed did not end where the run that was not ended"
 
 

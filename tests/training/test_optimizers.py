@@ -71,11 +71,11 @@ def test_a_schedule_that_follows_the_loss_moves_at_each_evaluation():
         evaluate_every=2,
         callbacks=[lambda state: rates.append(state.learning_rate)],
     )
-    twin = sgd(MeanSquare(), 0.5)
-    oracle, expected = plateau(twin), []
+    counterpart = sgd(MeanSquare(), 0.5)
+    oracle, expected = plateau(counterpart), []
     for evaluation in result.evaluations:
         oracle.step(evaluation.loss)
-        expected.append(twin.param_groups[0]["lr"])
+        expected.append(counterpart.param_groups[0]["lr"])
     assert rates[1::2] == expected
     assert rates[-1] < 0.5
 

@@ -1,4 +1,4 @@
-"""Schedules of the data noise and the spread variance."""
+"""Schedules, annealing: of the data noise and the spread variance."""
 
 import math
 from functools import partial
@@ -107,6 +107,15 @@ def test_lengths_that_are_shares_are_those_of_any_run(curve, expected):
 def test_a_share_is_at_least_a_step_and_a_delay_may_be_none():
     assert Geometric(0.4, 0.1, steps=0.01).over(3) == Geometric(0.4, 0.1, steps=1)
     assert Staircase(0.4, 0.5, every=0.01, after=0.01).over(3) == Staircase(0.4, 0.5, every=1, after=0)
+    assert Staircase(0.4, 0.5, every=2, after=0.0)(2) == 0.2
+
+
+def test_numbers_of_steps_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="after must be at least 0, got -1"):
+        Staircase(0.4, 0.5, every=2, after=-1)
+    for steps in (0, 0.5, "all"):
+        with pytest.raises((TypeError, ValueError), match="steps must be"):
+            Geometric(0.4, 0.1).over(steps)
 
 
 def test_a_curve_of_shares_has_no_value_before_it_is_told_the_run(objective):

@@ -1,4 +1,4 @@
-"""When the rules that watch a training end it, evaluation by evaluation."""
+"""Stop rules, early stopping: when those that watch a training end it, evaluation by evaluation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What ends a training: time, callbacks, rules that watch it, and losses and gradients that are not finite."""
+"""What ends a training: time, callbacks, stop rules, and losses and gradients that are not finite."""
 
 import math
 import time

@@ -44,16 +44,16 @@ def curve(accumulator, name):
 
 
 def test_every_curve_is_there_and_says_what_the_run_did(tmp_path):
-    board = TensorBoard(tmp_path, every=5, look_every=20)
+    board = TensorBoard(tmp_path, every=5, check_every=20)
     seen = {"norms": {}, "batch": None}
 
-    def look(state):
+    def record(state):
         seen["batch"] = state.batch[0]
         if state.step % 5 == 0:
             norms = [torch.linalg.vector_norm(p.grad) for p in state.objective.parameters()]
             seen["norms"][state.step] = float(torch.linalg.vector_norm(torch.stack(norms)))
 
-    objective, result = train(board, look)
+    objective, result = train(board, record)
     board.close()
     found = events(tmp_path)
     assert curve(found, "loss") == pytest.approx({step: result.losses[step - 1] for step in (5, 10, 15, 20)}, rel=1e-6)
@@ -83,7 +83,7 @@ def test_samples_of_images_are_shown_as_images(tmp_path):
     torch.manual_seed(0)
     x = torch.rand(4, 1, 8, 8)
     flow = convolutional_flow(**{**TABLE_3, "image_shape": (1, 8, 8)})
-    board = TensorBoard(tmp_path, look_every=1)
+    board = TensorBoard(tmp_path, check_every=1)
     fit(SpreadKLLoss(flow, data_noise=0.1), x, steps=1, batch_size=4, callbacks=[board])
     board.close()
     assert len(events(tmp_path).Images("samples")) == 1
@@ -91,8 +91,8 @@ def test_samples_of_images_are_shown_as_images(tmp_path):
 
 def test_the_run_is_the_same_with_and_without_it(tmp_path):
     plain, _ = train()
-    watched, _ = train(TensorBoard(tmp_path, every=1, look_every=3))
-    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), watched.parameters()))
+    logged, _ = train(TensorBoard(tmp_path, every=1, check_every=3))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), logged.parameters()))
 
 
 def test_it_travels_to_other_processes(tmp_path):
@@ -102,7 +102,14 @@ def test_it_travels_to_other_processes(tmp_path):
     assert (again.folder, again.every) == (board.folder, board.every)
 
 
-@pytest.mark.parametrize("arguments", [{"every": 0}, {"look_every": -1}])
+def test_the_steps_between_checks_are_set_and_read_under_their_old_name(tmp_path):
+    with pytest.warns(DeprecationWarning, match="the argument look_every of TensorBoard is now called check_every"):
+        board = TensorBoard(tmp_path, look_every=7)
+    with pytest.warns(DeprecationWarning, match=r"TensorBoard\.look_every is now called check_every"):
+        assert board.look_every == board.check_every == 7
+
+
+@pytest.mark.parametrize("arguments", [{"every": 0}, {"check_every": -1}])
 def test_intervals_below_one_are_refused(arguments, tmp_path):
     with pytest.raises(ValueError, match="must be at least 1, got"):
         TensorBoard(tmp_path, **arguments)

@@ -74,24 +74,6 @@ class SampleQualityMetric:
         return self.features(self._data)
 
 
-def image_quality(samples: Tensor, data: Tensor, features: Features) -> ImageQuality:
-    """Compare as many samples as there are data, as the Fréchet distance depends on the number of both.
-
-    Args:
-        samples: images, (n, channels, height, width).
-        data: images of the same shape.
-        features: maps images to (n, features).
-
-    Raises:
-        ValueError: there are not as many of the one as of the other.
-    """
-    if samples.shape != data.shape:
-        raise ValueError(
-            f"samples must be as many and of the same shape as data, got {tuple(samples.shape)} and {tuple(data.shape)}"
-        )
-    return _compared(features(samples), features(data))
-
-
 def frechet_distance(samples: Tensor, data: Tensor) -> float:
     """‖m₁ − m₂‖² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) of the moments of features (n, f) and (m, f), through torchmetrics.
 

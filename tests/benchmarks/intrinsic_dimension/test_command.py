@@ -10,7 +10,7 @@ import pytest
 import run
 from intrinsic_dimension import command
 from intrinsic_dimension.estimators import ESTIMATORS
-from intrinsic_dimension.problems import problems
+from intrinsic_dimension.manifold_sets import problems
 from intrinsic_dimension.store import Cell, Setting
 
 pytest.importorskip("skdim")

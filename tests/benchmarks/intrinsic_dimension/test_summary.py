@@ -9,7 +9,7 @@ import pytest
 
 from intrinsic_dimension import summary
 from intrinsic_dimension.estimators import OURS
-from intrinsic_dimension.problems import problems
+from intrinsic_dimension.manifold_sets import problems
 from intrinsic_dimension.store import Cell, Setting, Store
 
 pytest.importorskip("skdim")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nflows_spread.dimension import RULES
 from nflows_spread.training import Constant, TrainingState
 from paper import experiments
 from paper.command import SHORT_SUITE
@@ -18,7 +19,6 @@ from paper.experiment import OURS, Experiment, Variant
 from run import main
 
 pytest.importorskip("sklearn")
-RULES = {"signal_to_noise", "gap", "rank"}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
     assert written["finished"]
     assert set(written["results"]) == set(written["settings"]) >= {"our default", "fixed prior"}
     for flow, result in written["results"].items():
-        assert set(result["dimension"]) == RULES
+        assert set(result["dimension"]) == set(RULES)
         assert result["steps"] == written["settings"][flow]["steps"] == 5
         assert result["schedule_done"] == 1.0
         assert math.isfinite(result["sample_distance"])
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
         return 0.0
 
     load = experiments.load
-    for track in ({"interrupts": interrupt}, {"only looks": lambda state: 0.0}):
+    for track in ({"interrupts": interrupt}, {"only records": lambda state: 0.0}):
         monkeypatch.setattr(experiments, "load", lambda name, track=track: replace(load(name), track=track))
         status = main(["line", "--out", str(tmp_path)])
         assert status == (130 if "interrupts" in track else 0)

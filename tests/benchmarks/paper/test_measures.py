@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from nflows_spread.datasets import FadingSquare, Line, Manifold, SCurve
+from nflows_spread.datasets import FadingSquare
+from paper import data_sets
+from paper.data_sets import DataSet, Folders
 from paper.grids import grid_for
 from paper.measures import distance_correlation, energy_off_square, representation_quality, total_variation
 
@@ -64,9 +68,12 @@ def _distance_correlation_by_sums(x: list[float], y: list[float]) -> float:
     return (covariance(x, y) / (covariance(x, x) * covariance(y, y)) ** 0.5) ** 0.5
 
 
-@pytest.mark.parametrize("manifold", [Line(), SCurve()], ids=["line", "s-curve"])
-def test_the_histogram_of_true_points_is_the_true_density(manifold: Manifold) -> None:
-    grid = grid_for(manifold)
+@pytest.mark.parametrize("data_set", [data_sets.line, data_sets.s_curve], ids=["line", "s-curve"])
+def test_the_histogram_of_true_points_is_the_true_density(data_set: Callable[..., DataSet], tmp_path: Path) -> None:
+    data = data_set(0, Folders(None, tmp_path))
+    manifold = data.manifold
+    assert manifold is not None
+    grid = grid_for(manifold, data.cells)
     assert float(grid.truth.sum()) * grid.cell == pytest.approx(1.0, abs=1e-3)
     x = manifold.sample(20_000, generator=torch.Generator().manual_seed(0)).x
     found = grid.histogram(manifold.nearest(x))

@@ -1,4 +1,4 @@
-"""What an estimator is given: points on a manifold of known dimension, the same ones for everybody."""
+"""Sets of manifolds of known dimension: the list of scikit-dimension's 24 manifolds, 30 held out, and random ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from intrinsic_dimension.embedded_manifold import EmbeddedManifold
 from intrinsic_dimension.held_out import HELD_OUT
-from intrinsic_dimension.manifolds import EmbeddedManifold
 from intrinsic_dimension.random_manifolds import random_manifold
 
 Array = NDArray[np.float64]

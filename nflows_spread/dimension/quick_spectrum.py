@@ -59,12 +59,12 @@ def quick_signal_to_noise(
     validation.two_points("x", x)
     part = None if context is None else context[:_POINTS]
     latents = Latents(flow, base_of(flow), x[:_POINTS], part, data_noise, generator)
-    points, noise = latents.without_noise(), data_noise**2
-    added = 0.0 if noise > 0.0 else spread_variance
+    points, noise_variance = latents.without_noise(), data_noise**2
+    added = 0.0 if noise_variance > 0.0 else spread_variance
     if latents.features <= MOST_FEATURES_OF_JACOBIANS:
         jacobians = latents.jacobians(_JACOBIANS)
         response = (jacobians @ jacobians.mT).mean(0)
-        signal = add_to_diagonal(second_moment_of(points) + noise * response, added)
+        signal = add_to_diagonal(second_moment_of(points) + noise_variance * response, added)
         return log_pointwise_signal_to_noise(signal, jacobians).mean(0).exp()
     latents.pairs = int(_RESPONSES_PER_FEATURE * latents.features)
     response = latents.response()
@@ -72,5 +72,5 @@ def quick_signal_to_noise(
         signal = add_to_diagonal(second_moment_of(points), added)
         found = generalised_eigh(signal, response)[0]
     else:
-        found = noise + low_rank_generalised_eigenvalues(points.mT / len(points) ** 0.5, response)
-    return without_wishart_bias(found, noise=noise, rows=latents.pairs)
+        found = noise_variance + low_rank_generalised_eigenvalues(points.mT / len(points) ** 0.5, response)
+    return without_wishart_bias(found, noise_variance=noise_variance, rows=latents.pairs)

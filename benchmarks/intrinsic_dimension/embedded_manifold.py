@@ -1,4 +1,4 @@
-"""What a manifold of the held-out list is: parameters drawn at random, and a smooth map of them into space."""
+"""An embedded manifold of the held-out list: random parameters, and a smooth map of them into space."""
 
 from __future__ import annotations
 

@@ -151,10 +151,10 @@ def test_a_flow_of_nflows_may_give_a_meaning_to_being_called(method):
     """nflows gives it none, and what wraps a flow, as ``DistributedDataParallel`` or Lightning, needs one."""
     called = type("Called", (SimpleRealNVP,), {method: lambda self, x: -self.log_prob(x).mean()})
     flow = called(FEATURES, 8, num_layers=2, num_blocks_per_layer=1)
-    twin = swap_base(flow, DegenerateGaussian([FEATURES]))
-    assert torch.equal(twin(X), -twin.log_prob(X).mean())
-    assert torch.equal(encode(twin, X), flow._transform(X)[0])
-    assert volume_error(to_volume_preserving(twin), X) < 1e-5
+    counterpart = swap_base(flow, DegenerateGaussian([FEATURES]))
+    assert torch.equal(counterpart(X), -counterpart.log_prob(X).mean())
+    assert torch.equal(encode(counterpart, X), flow._transform(X)[0])
+    assert volume_error(to_volume_preserving(counterpart), X) < 1e-5
 
 
 def test_a_base_that_changes_the_standard_normal_has_no_spectrum():
@@ -198,10 +198,10 @@ def test_a_wrapper_is_refused_with_the_child_to_pass(name, call):
     encode(eval(expression, {"flow": wrapper}), X)
 
 
-@pytest.mark.parametrize("stranger", [None, 3, "flow", Flow, [real_nvp]])
-def test_what_is_no_module_is_refused_by_its_class(stranger):
-    with refused(TypeError, f"got {type(stranger).__name__} of {type(stranger).__module__}"):
-        base_of(stranger)
+@pytest.mark.parametrize("unknown", [None, 3, "flow", Flow, [real_nvp]])
+def test_what_is_no_module_is_refused_by_its_class(unknown):
+    with refused(TypeError, f"got {type(unknown).__name__} of {type(unknown).__module__}"):
+        base_of(unknown)
 
 
 # of forks

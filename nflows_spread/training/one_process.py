@@ -1,4 +1,4 @@
-"""What each process of a run does: from the arguments of ``fit`` to the parts of a run, and on from its checkpoint."""
+"""What one process of a run does: from the arguments of ``fit`` to the parts of a run, and on from its checkpoint."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
 from nflows_spread.training import randomness
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import batches_of
+from nflows_spread.training.checkpoint_content import continue_from
 from nflows_spread.training.checkpoints import Checkpoints, check_same_model
 from nflows_spread.training.compilation import layers_compiled
 from nflows_spread.training.engine import Fabric, Processes
-from nflows_spread.training.job import HeldOut, Job, schedules_of
+from nflows_spread.training.fit_arguments import HeldOut, Job, schedules_of
 from nflows_spread.training.loop import Run
 from nflows_spread.training.optimization import default_optimizer
 from nflows_spread.training.precision import nets_in
 from nflows_spread.training.result import FitResult
 from nflows_spread.training.run_parts import Parts
-from nflows_spread.training.snapshot import check_same_settings, continue_from, settings_of
+from nflows_spread.training.run_settings import check_same_settings, settings_of
 from nflows_spread.training.sources import Batch, Shard
 from nflows_spread.training.tables import as_tensors
 

@@ -1,4 +1,4 @@
-"""Activation normalisation that takes its first values from data when it is told to, and its volume-preserving form."""
+"""Actnorm that takes its first values from data when it is told to, and its volume-preserving form."""
 
 from __future__ import annotations
 

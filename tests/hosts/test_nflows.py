@@ -1,3 +1,5 @@
+"""Flows of nflows through their adapter: encode, decode, base, embedded context, samples, and what is no flow."""
+
 import pytest
 import torch
 from nflows.distributions import StandardNormal
@@ -84,11 +86,11 @@ def test_a_subclass_from_anywhere_is_a_flow_of_its_host():
     assert torch.equal(encode(flow, x), encode(built, x))
 
 
-@pytest.mark.parametrize("stranger", [nn.Linear(2, 2), StandardNormal([2])], ids=["no flow", "no flow of nflows"])
-def test_an_unknown_host_is_refused(stranger):
+@pytest.mark.parametrize("unknown", [nn.Linear(2, 2), StandardNormal([2])], ids=["no flow", "no flow of nflows"])
+def test_an_unknown_host_is_refused(unknown):
     for call in (base_of, lambda flow: encode(flow, torch.zeros(1, 2)), lambda flow: decode(flow, torch.zeros(1, 2))):
-        with refused(TypeError, "flow must be a flow of one of: nflows", type(stranger).__name__):
-            call(stranger)
+        with refused(TypeError, "flow must be a flow of one of: nflows", type(unknown).__name__):
+            call(unknown)
 
 
 def test_a_transform_in_the_place_of_its_flow_is_refused_with_the_call_that_takes_it():
@@ -114,12 +116,12 @@ def test_context_of_another_length_is_refused():
 def test_swapping_the_base_keeps_the_transform_and_the_flow_that_was_given(flow_and_data):
     flow, x, context = flow_and_data
     before, base = base_of(flow), DegenerateGaussian([FEATURES], spread_variance=0.5)
-    twin = swap_base(flow, base)
-    assert base_of(twin) is base
+    counterpart = swap_base(flow, base)
+    assert base_of(counterpart) is base
     assert base_of(flow) is before
-    assert torch.equal(encode(twin, x, context), encode(flow, x, context))
-    shared = {id(p) for p in flow.parameters()} & {id(p) for p in twin.parameters()}
-    assert len(shared) == len(list(twin.parameters())) - 1  # all but the new factor
+    assert torch.equal(encode(counterpart, x, context), encode(flow, x, context))
+    shared = {id(p) for p in flow.parameters()} & {id(p) for p in counterpart.parameters()}
+    assert len(shared) == len(list(counterpart.parameters())) - 1  # all but the new factor
 
 
 @pytest.mark.parametrize("base", ["abc", DegenerateGaussian])

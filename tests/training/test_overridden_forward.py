@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from nflows_spread.training.forwards import overridden_forward
+from nflows_spread.training.overridden_forward import overridden_forward
 
 
 class Doubling(nn.Module):

@@ -1,4 +1,4 @@
-"""The spread prior of any A for few features, where the number of calls counts and not the arithmetic in them."""
+"""Log-density of the spread prior for few features, where the number of calls counts and not their arithmetic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.spread import LOG_2PI, cholesky_or_qr, log_prob_of, spread_gradients
+from nflows_spread.linalg.spread_covariance import LOG_2PI, cholesky_or_qr, log_prob_of, spread_gradients
 from nflows_spread.linalg.torch_func import under_transforms
 
 SMALL = 32

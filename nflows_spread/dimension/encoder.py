@@ -1,4 +1,4 @@
-"""Mixed precision: latents in float64 where a flow's finite differences drown in the rounding errors of its dtype."""
+"""The encoder of spectra: latents in float64 where a flow's finite differences drown in its dtype's rounding errors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TOLERANCE = 2e-3
 which is far below its standard error. A choice."""
 
 _MOST_FEATURES = 1024
-"""Above so many features Jacobians are too costly, and those in a few directions are judged. A choice, for time."""
+"""Above so many features Jacobians are too costly, and those in a few directions are compared. A choice, for time."""
 
 _LARGEST_PROBE = 256
-"""Differences that are judged, over a few points: a choice, for time."""
+"""Differences that are compared, over a few points: a choice, for time."""
 
 _RESOLUTIONS = 1024.0
 """The least step, in units of the rounding error of the data, where a flow has no float64 form. A choice, which leaves
@@ -48,12 +48,12 @@ class Encoder:
         index, shifts = self._probe(step)
         mine = self._differences(self._flow, index, shifts)
         try:
-            twin = copy.deepcopy(self._flow).double()
-            exact = self._differences(twin, index, shifts.double())
+            in_float64 = copy.deepcopy(self._flow).double()
+            exact = self._differences(in_float64, index, shifts.double())
         except Exception:  # flows hold what they like, and so does what a copy or another dtype of it may raise
             return max(step, _RESOLUTIONS * torch.finfo(self.dtype).eps * float(self._x.abs().max()))
         if not _rounding(mine, exact) <= _TOLERANCE:
-            self._flow, self.dtype = twin, torch.float64
+            self._flow, self.dtype = in_float64, torch.float64
         return step
 
     def _probe(self, step: float) -> tuple[Tensor, Tensor]:

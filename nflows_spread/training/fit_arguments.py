@@ -1,4 +1,4 @@
-"""The arguments of ``fit`` on their way to the processes that train, and the schedules that are made of them there."""
+"""The arguments of ``fit`` on their way to the processes, and the schedules that are made of them there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data whose dimension varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
+"""Pointwise dimension, which varies from place to place: ``python benchmarks/run.py pointwise-dimension``.
 
 A segment joined to a disc, and a helix joined to a hemisphere. For each point away from the joint, the dimension by
 the neighbours, by the flow's spectrum at the point, as the widest gap in it and as the number of μ above
@@ -22,6 +22,7 @@ from baselines import noise_conditional
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
 from nflows_spread.dimension import pointwise_spectrum
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
+from nflows_spread.estimator.units import Units
 from nflows_spread.plots import plot_dimensions
 from shared import records
 from shared.command import Command, Work
@@ -71,7 +72,7 @@ def _run(options: argparse.Namespace, seed: int, command_line: str) -> None:
 def _dimensions(points: PointsOfUnion, seed: int, recipe: Recipe) -> dict[str, Tensor]:
     """The dimension of each point by each estimate."""
     estimator = SpreadFlowEstimator(random_state=seed, recipe=recipe).fit(points.x)
-    unit = ((points.x.double() - estimator.center_) / estimator.scale_).float()
+    unit = Units.of(points.x, standardize=False).to_flow(points.x)
     noise = estimator.data_noise_ / estimator.scale_
     spectra = pointwise_spectrum(estimator.flow_, unit, data_noise=noise)
     logs = torch.cat([spectra.clamp_min(noise**2).log(), spectra.new_full((len(spectra), 1), 2.0 * math.log(noise))], 1)

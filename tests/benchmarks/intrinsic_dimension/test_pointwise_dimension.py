@@ -7,7 +7,7 @@ import pytest
 
 def test_it_leaves_shares_and_a_map(tmp_path):
     pytest.importorskip("matplotlib")
-    command = pytest.importorskip("intrinsic_dimension.place_to_place")
+    command = pytest.importorskip("intrinsic_dimension.pointwise_dimension")
     arguments = ["--points", "200", "--steps", "4", "--out", str(tmp_path)]
     assert command.COMMAND(arguments) == 0
     record = json.loads((tmp_path / "pointwise-dimension-seed-0.json").read_text())
