@@ -83,7 +83,7 @@ def chart_of(
     kept = len(mean) if rank is None else validation.rank_within(rank, len(mean))
     maps = LatentMaps(mean, vectors, vectors.mT @ response).first(kept)
     if x is not None:  # N is known from so many random directions only, and W with it
-        known = without_wishart_bias(values, noise=noise**2, rows=latents.pairs)
+        known = without_wishart_bias(values, noise_variance=noise**2, rows=latents.pairs)
         scale = (known / values.clamp_min(torch.finfo(values.dtype).tiny)).sqrt()[:kept]
         maps, values = LatentMaps(mean, maps.forth * scale, maps.back / scale.unsqueeze(1)), known
     return Chart(flow, maps, values[:kept], noise, order, _shape_of(base, mean))
