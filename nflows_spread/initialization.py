@@ -194,9 +194,8 @@ class _Before:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         parts = list(dict.fromkeys(part for layer in layers for part in layer.modules()))
         self._attributes = [(part, dict(vars(part))) for part in parts]
-        self._tables = [
-            (table, dict(table)) for part in parts for table in (part._parameters, part._buffers, part._modules)
-        ]
+        tables = [vars(part)[name] for part in parts for name in ("_parameters", "_buffers", "_modules")]
+        self._tables = [(table, dict(table)) for table in tables]
         tensors = {tensor for part in parts for tensor in (*part.parameters(), *part.buffers())}
         self._values = [(tensor, tensor.clone()) for tensor in tensors]
 

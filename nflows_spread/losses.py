@@ -93,7 +93,7 @@ class SpreadKLLoss(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """From a pickle, of an older version too, in which the loss had a number of its own."""
         older = state.pop("_data_noise", None)
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         if older is not None:
             self.data_noise = older
 

@@ -35,7 +35,7 @@ _POINTS = 1000
 _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
 
-_NO_VOTE = OF_DENSITY[0]
+_NO_VOTE = "denoising"
 """The estimate that is compared with the result and has no vote, as it is an upper bound only."""
 
 
