@@ -43,6 +43,9 @@ class SpreadKLLoss(nn.Module):
         TypeError: the base of ``flow`` is no ``DegenerateGaussian``.
         ValueError: ``data_noise`` is negative.
 
+    Warns:
+        UserWarning: the flow had another σ_x, which its other losses now have no more.
+
     Example:
         >>> from nflows_spread.models import coupling_flow
         >>> objective = SpreadKLLoss(coupling_flow(2, layers=2), data_noise=0.05)
@@ -67,8 +70,14 @@ class SpreadKLLoss(nn.Module):
         self.flow = flow
         self.entropy = entropy
         self.generator = generator
-        if data_noise is not None or base.data_noise is None:
+        known = base.data_noise
+        if data_noise is not None or known is None:
             base.data_noise = 0.0 if data_noise is None else data_noise
+        if known is not None and base.data_noise != known:
+            validation.warn(
+                f"all losses of a flow share one data_noise, which was {known:g} and is {base.data_noise:g} from now "
+                "on; assign base_of(flow).data_noise first where that is meant, or leave data_noise out"
+            )
         self._may_warn = True
 
     @property

@@ -272,3 +272,15 @@ def test_a_read_out_that_is_told_or_whose_base_knows_says_nothing(read):
         warnings.simplefilter("error")
         read(fixed, rows(), data_noise=0.0)
         read(known, rows())
+
+
+def test_a_loss_that_changes_the_noise_of_the_others_says_so(recwarn):
+    flow = coupling_flow(2, layers=1)
+    first = SpreadKLLoss(flow, data_noise=0.1)
+    SpreadKLLoss(flow, data_noise=0.1)
+    SpreadKLLoss(flow)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="share one data_noise, which was 0.1 and is 0 from now on") as heard:
+        SpreadKLLoss(flow, data_noise=0.0)
+    assert heard[0].filename == __file__
+    assert first.data_noise == 0.0

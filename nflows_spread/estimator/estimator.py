@@ -18,8 +18,8 @@ from nflows_spread.dimension import denoise, pointwise_dimension
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
-from nflows_spread.estimator.parameters import Parameters
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.sklearn_interface import Parameters
 from nflows_spread.hosts import log_prob
 
 _FARTHEST = 3.0

@@ -125,17 +125,26 @@ class CompiledInTraining:
                 reason = textwrap.shorten(str(error).split("\n\n")[0], 300)  # torch's advice to developers comes after
                 validation.warn(strategy.warning.format(f"{type(error).__name__}: {reason}"))
 
-    def _pass(self, forward: Forward, x: Tensor, *args: Any, **kwargs: Any) -> list[Tensor]:
+    def _pass(self, forward: Forward, *args: Any, **kwargs: Any) -> list[Tensor]:
         """The outputs, and the gradients of the parameters, each as one vector in float64."""
         parameters = [parameter for parameter in self.layer.parameters() if parameter.requires_grad]
         gradients: Sequence[Tensor] = ()
         with torch.random.fork_rng(range(torch.cuda.device_count())), _buffers_restored(self.layer):
-            z, logabsdet = map(torch.as_tensor, forward(x.clone(), *args, **kwargs))  # some layers change their input
+            inputs = {name: _cut_off(value) for name, value in kwargs.items()}
+            z, logabsdet = map(torch.as_tensor, forward(*map(_cut_off, args), **inputs))
             energy = 0.5 * z.square().sum() + logabsdet.sum()  # of latents that are normal
             if parameters and energy.requires_grad:
                 gradients = torch.autograd.grad(energy, parameters, allow_unused=True, materialize_grads=True)
         whole = ([z, logabsdet], gradients or [torch.zeros(0)])
         return [torch.cat([part.detach().flatten().to("cpu", torch.float64) for part in parts]) for parts in whole]
+
+
+def _cut_off(value: Any) -> Any:
+    """A copy of a tensor, as some layers change their input, from which no gradient reaches what it was made by.
+
+    Another layer may have made it with parameters of this one, and needs its graph for the step to come.
+    """
+    return value.detach().requires_grad_(value.requires_grad).clone() if isinstance(value, Tensor) else value
 
 
 @contextmanager

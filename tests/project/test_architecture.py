@@ -49,7 +49,7 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "parameters", "stable_dimension"},
+    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension"},
     {"annealing", "preprocessing"},
     {"fitting"},
     {"estimator"},

@@ -58,7 +58,8 @@ def test_layers_of_normflows_are_compiled_one_by_one_in_the_direction_of_the_enc
 
 def normflows_objective(kind="coupling"):
     nf = normflows()
-    coupling = nf.flows.MaskedAffineFlow(torch.tensor([1.0, 0.0]), mlp(2, 2), mlp(2, 2))
+    mask = torch.tensor([1.0, 0.0])
+    coupling = nf.flows.MaskedAffineFlow(mask, mlp(2, 2), mlp(2, 2))
 
     class InPlace(nf.flows.AffineConstFlow):
         """Changes what it is given, and has a plain number as its log-determinant."""
@@ -72,6 +73,8 @@ def normflows_objective(kind="coupling"):
         "actnorm": lambda: [coupling, nf.flows.ActNorm(2)],
         "reversed": lambda: [nf.flows.Composite([nf.flows.Reverse(coupling), nf.transforms.Shift(0.5)])],
         "changed in place": lambda: [coupling, InPlace(2, scale=False)],
+        "one net in two layers": lambda: [coupling, nf.flows.Permute(2), nf.flows.MaskedAffineFlow(mask, coupling.s)],
+        "in both directions": lambda: [coupling, nf.flows.Permute(2), nf.flows.Reverse(coupling)],
     }
     return SpreadKLLoss(nf.NormalizingFlow(DegenerateGaussian([2]), layers[kind]()), data_noise=0.1)
 
@@ -96,7 +99,9 @@ def fails(function):
 
 
 @pytest.mark.parametrize("compiling", [None, fails], ids=["works", "fails"])
-@pytest.mark.parametrize("kind", ["actnorm", "reversed", "changed in place"])
+@pytest.mark.parametrize(
+    "kind", ["actnorm", "reversed", "changed in place", "one net in two layers", "in both directions"]
+)
 @pytest.mark.filterwarnings("ignore:compile needs")
 def test_a_rehearsal_leaves_a_flow_of_normflows_as_a_step_without_it_would(kind, compiling, monkeypatch):
     objective = normflows_objective(kind)

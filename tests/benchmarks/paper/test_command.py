@@ -37,8 +37,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == experiments.names()
-    assert all(len(line.split()) > 3 for line in lines)
+    experiment_lines, others = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in experiment_lines] == experiments.names()
+    assert all(len(line.split()) > 3 for line in experiment_lines)
+    assert "intrinsic-dimension, pointwise-dimension, performance" in " ".join(others)
 
 
 @pytest.mark.usefixtures("short")
