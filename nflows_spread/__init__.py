@@ -4,7 +4,7 @@ Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss`
 intrinsic dimension, a representation, and samples on the manifold.
 """
 
-from nflows_spread.chart import Chart, chart_of, manifold_log_prob, project, reconstruct, sample
+from nflows_spread.chart import Chart, ChartLoss, chart_of, manifold_log_prob, project, reconstruct, sample
 from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chart",
+    "ChartLoss",
     "DegenerateGaussian",
     "IntrinsicDimension",
     "Spectrum",

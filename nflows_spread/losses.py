@@ -128,6 +128,10 @@ class SpreadKLLoss(nn.Module):
             TypeError: ``x`` is not of a floating dtype.
             ValueError: ``x`` is empty or not finite, or the latents do not fit the base.
         """
+        return self._loss_and_latents(x, context)[0]
+
+    def _loss_and_latents(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss on a batch, and the latents g(x + σ_x ε) that it was computed from."""
         validation.points("x", x)
         base = self.base
         noise = _noise_of(base)
@@ -140,7 +144,7 @@ class SpreadKLLoss(nn.Module):
         loss = -(base.log_prob(base.spread(z, generator=self.generator)) + logabsdet).mean()
         if self.entropy:
             loss = loss + kernel_negative_entropy(z.flatten(1), base.spread_variance)
-        return loss
+        return loss, z
 
     def _noisy(self, x: Tensor, noise: float) -> Tensor:
         if noise == 0.0:

@@ -94,6 +94,6 @@ def _rounding(mine: Tensor, exact: Tensor) -> float:
     if exact.shape[1] != exact.shape[2]:
         return float((errors.flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).max())
     relative, info = torch.linalg.solve_ex(exact.mT, errors.mT)
-    if info.any():
+    if info.any() or not bool(relative.isfinite().all()):
         return float("inf")
     return float(torch.linalg.eigvalsh(relative @ relative.mT).max().clamp_min(0.0).sqrt())

@@ -59,6 +59,9 @@ class Latents:
         """S = Cov(g(x̃)), (D, D), from as many noisy copies of the data as it takes to fill all directions, and latents.
 
         The latents are those of the first rows, one for each and at most 2048, less the mean: (n, D).
+
+        Raises:
+            ValueError: latents are not finite.
         """
         origin = self._origin()
         first, second = self._zeros(self.features), self._zeros(self.features, self.features)
@@ -69,6 +72,7 @@ class Latents:
             second += second_moment_of(z) * (len(z) / self.rows)
             if len(kept) < limit:
                 kept = torch.cat([kept, z])[:limit]
+        _check_finite(origin, first, second)
         return second - torch.outer(first, first), kept - first
 
     def without_noise(self) -> Tensor:
@@ -105,6 +109,9 @@ class Latents:
         With r = (g(x + σ ε) − g(x − σ ε)) / 2σ for each row, N is the mean of r rᵀ, and S that of the covariance
         without noise plus σ_x² r rᵀ. So in directions that hold noise alone S and σ_x² N have the same
         sampling error, and μ = σ_x² there however few the rows.
+
+        Raises:
+            ValueError: latents are not finite.
         """
         origin = self._origin()
         first = self._zeros(self.features)
@@ -114,6 +121,7 @@ class Latents:
             first += middle.sum(0) / self.pairs
             second += second_moment_of(middle) * (len(middle) / self.pairs)
             response += second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
+        _check_finite(origin, first, second, response)
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 
@@ -175,6 +183,14 @@ class Latents:
     def _normal_like(self, x: Tensor) -> Tensor:
         """Drawn in the dtype of the data, so that the same noise is met in either precision."""
         return torch.empty_like(x, dtype=self.x.dtype).normal_(generator=self.generator).to(x.dtype)
+
+
+def _check_finite(*moments: Tensor) -> None:
+    if not all(map(validation.all_finite, moments)):
+        raise ValueError(
+            "latents of the data must be finite, got moments with NaN or infinity; train the flow again, with a lower "
+            "learning rate or with gradient_clip"
+        )
 
 
 def without_wishart_bias(signal_to_noise: Tensor, *, noise_variance: float, rows: int) -> Tensor:

@@ -19,6 +19,7 @@ from nflows_spread.training.schedules import (
     SpreadVarianceSchedule,
     Staircase,
     StaircaseNoise,
+    WeightSchedule,
 )
 from nflows_spread.training.stop_rules import StopOnHeldOutLoss, StopOnStableDimension, StopRule
 from nflows_spread.training.tensorboard import TensorBoard
@@ -45,6 +46,7 @@ __all__ = [
     "StopRule",
     "TensorBoard",
     "TrainingState",
+    "WeightSchedule",
     "current_dimension",
     "default_optimizer",
     "fit",

@@ -16,7 +16,7 @@ from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.optimization import follows_the_loss
 from nflows_spread.training.precision import Precision
 from nflows_spread.training.run_parts import Limits, Schedule
-from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.schedules import OwnSchedule
 from nflows_spread.training.sources import Table
 from nflows_spread.training.stop_rules import StopRule
 
@@ -36,7 +36,7 @@ class Job:
     weight_decay: float
     optimizer: Optimizer | None
     learning_rate_schedule: LearningRateSchedule | None
-    schedules: Mapping[str, NoiseSchedule | SpreadVarianceSchedule | None]
+    schedules: Mapping[str, OwnSchedule | None]
     average: float | None
     precision: Precision
     compile: bool

@@ -25,10 +25,10 @@ from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
 from nflows_spread.training.result import FitResult
 from nflows_spread.training.run_parts import Limits
-from nflows_spread.training.schedules import Curve, NoiseSchedule, SpreadVarianceSchedule, over_run
+from nflows_spread.training.schedules import Curve, NoiseSchedule, SpreadVarianceSchedule, WeightSchedule, over_run
 from nflows_spread.training.stop_rules import StopOnHeldOutLoss, StopRule
 
-ScheduleKind = TypeVar("ScheduleKind", NoiseSchedule, SpreadVarianceSchedule)
+ScheduleKind = TypeVar("ScheduleKind", NoiseSchedule, SpreadVarianceSchedule, WeightSchedule)
 
 
 def fit(
@@ -44,6 +44,7 @@ def fit(
     learning_rate_schedule: LearningRateSchedule | None = None,
     noise_schedule: NoiseSchedule | Curve | None = None,
     spread_variance_schedule: SpreadVarianceSchedule | Curve | None = None,
+    weight_schedule: WeightSchedule | Curve | None = None,
     gradient_clip: float | None = None,
     average: float | None = None,
     precision: Precision = "32-true",
@@ -82,6 +83,7 @@ def fit(
         noise_schedule: of ``objective.data_noise``: a ``NoiseSchedule``, or just its curve, whose lengths may be
             shares of ``steps``, as 0.7 in ``Geometric(0.3, 0.05, steps=0.7)``.
         spread_variance_schedule: of the prior's ``spread_variance``: a ``SpreadVarianceSchedule``, or just its curve.
+        weight_schedule: of the ``weight`` of a ``ChartLoss``: a ``WeightSchedule``, or just its curve.
         gradient_clip: largest norm of the gradient, or None.
         average: decay of an exponential moving average of the parameters, or None. Evaluations use it.
         precision: ``"bf16-mixed"`` runs the nets inside the layers in bf16; the flow's own
@@ -162,6 +164,7 @@ def fit(
                 "spread_variance_schedule",
                 steps,
             ),
+            "weight": _schedule(WeightSchedule, weight_schedule, objective, "weight_schedule", steps),
         },
         average=average,
         precision=precision,

@@ -14,11 +14,11 @@ from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.batches import Batches
 from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.engine import Processes
-from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule
+from nflows_spread.training.schedules import OwnSchedule
 from nflows_spread.training.sources import Batch
 from nflows_spread.training.stop_rules import StopRule
 
-Schedule = LRScheduler | NoiseSchedule | SpreadVarianceSchedule
+Schedule = LRScheduler | OwnSchedule
 
 
 @dataclass(frozen=True)

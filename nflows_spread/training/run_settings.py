@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nflows_spread.chart import ChartLoss
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.training.run_parts import Limits, Parts, Schedule
 
@@ -25,7 +26,7 @@ def settings_of(parts: Parts, limits: Limits, *, batch_size: int, precision: str
     ``steps`` and ``max_minutes`` may change when a run is resumed, and so may what only observes.
     """
     objective = parts.objective
-    settings = {
+    settings: dict[str, Any] = {
         "objective": type(objective).__name__,
         "entropy": getattr(objective, "entropy", None),
         "data_noise": "scheduled" if "noise" in parts.schedules else getattr(objective, "data_noise", None),
@@ -43,6 +44,8 @@ def settings_of(parts: Parts, limits: Limits, *, batch_size: int, precision: str
         "early_stop": parts.early_stop,
         **{f"{name}_schedule": _describe_schedule(schedule) for name, schedule in parts.schedules.items()},
     }
+    if isinstance(objective, ChartLoss):  # of which older versions know nothing
+        settings["weight"] = "scheduled" if "weight" in parts.schedules else objective.weight
     return {name: str(value) for name, value in settings.items()}
 
 

@@ -1,4 +1,4 @@
-"""Schedules, annealing, of the data noise σ_x and of the spread variance σ_Z² while a flow is trained.
+"""Schedules, annealing, of the data noise σ_x, the spread variance σ_Z² and the weight of a chart in training.
 
 A curve says which value belongs to which step; its lengths are numbers of steps, or shares of a run of any length. A
 schedule writes the value of its curve where the number lives, the way a torch learning-rate scheduler changes its
@@ -180,10 +180,9 @@ class _Schedule:
 
     def __init__(self, owner: nn.Module, attribute: str, curve: Curve) -> None:
         if not hasattr(owner, attribute):
-            raise TypeError(
-                f"the schedule needs something with {attribute!r}, got {type(owner).__name__}; "
-                "build it with the SpreadKLLoss that is trained"
-            )
+            loss = "ChartLoss" if attribute == "weight" else "SpreadKLLoss"
+            got = f"got {type(owner).__name__}; build it with the {loss} that is trained"
+            raise TypeError(f"the schedule needs something with {attribute!r}, {got}")
         self._owner, self._attribute, self.curve = owner, attribute, curve
         self.steps_done = 0
         self._write()
@@ -286,3 +285,14 @@ class SpreadVarianceSchedule(_Schedule):
 
     def __init__(self, base: nn.Module, curve: Curve) -> None:
         super().__init__(base, "spread_variance", curve)
+
+
+class WeightSchedule(_Schedule):
+    """Any curve for the ``weight`` of an objective that is a ``ChartLoss``."""
+
+    def __init__(self, objective: nn.Module, curve: Curve) -> None:
+        super().__init__(objective, "weight", curve)
+
+
+OwnSchedule = NoiseSchedule | SpreadVarianceSchedule | WeightSchedule
+"""Those of this package, beside torch's of the learning rate."""

@@ -15,7 +15,7 @@ from nflows_spread.chart import chart_of
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.dimension.spectra import pointwise_spectrum
 from nflows_spread.models import coupling_flow
-from support import assert_same_state, randomize
+from support import assert_same_state, randomize, refused
 from swapped_flows import FLOWS, context_for, curve, swapped
 
 NOISE = 0.05
@@ -31,6 +31,16 @@ def plane(offset, features=3, rows=2000):
     x[:, :2] = torch.randn(rows, 2, generator=seeded(), dtype=torch.float64) * torch.tensor([1.0, 0.3])
     rotation = torch.linalg.qr(torch.randn(features, features, generator=seeded(), dtype=torch.float64)).Q
     return (x @ rotation.mT + offset).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("read_out", [intrinsic_dimension, spectrum, chart_of])
+def test_a_flow_that_has_run_away_is_refused_by_what_it_is(read_out, dtype):
+    flow, x = coupling_flow(3, layers=2).to(dtype), torch.randn(50, 3, dtype=dtype)
+    with torch.no_grad():
+        next(flow._transform.parameters()).fill_(math.nan)
+    with refused(ValueError, "latents of the data must be finite, got moments with NaN or infinity", "gradient"):
+        read_out(flow, x, data_noise=NOISE)
 
 
 def standardising(x, *more):

@@ -9,6 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORT = {
+    "chart_loss": lambda module: module.main(steps=5),
     "array_to_dimension": lambda module: module.main(steps=5),
     "manifold_readouts": lambda module: module.main(steps=5),
     "normflows_swap": lambda module: module.main(steps=3),

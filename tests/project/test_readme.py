@@ -127,6 +127,15 @@ def test_the_three_lines_leave_a_flow_that_trains():
     assert base_of(names["flow"]).factor.entries.grad.abs().sum() > 0
 
 
+def test_the_lines_that_ask_for_coordinates_leave_a_loss_that_trains():
+    page, names = DOCS / "training.md", names_of_a_reader()
+    names["flow"] = randomize(coupling_flow(FEATURES, layers=2), 0.1)
+    base_of(names["flow"]).data_noise = 0.1
+    run(next(code for code in snippets(page) if "ChartLoss" in code), names, page)
+    names["objective"](names["x"]).backward()
+    assert names["flow"].training
+
+
 @pytest.mark.parametrize("page", [README, DOCS / "conversion.md"], ids=lambda page: page.name)
 def test_a_converted_flow_has_the_volume_error_that_the_text_promises(page):
     names = names_of_a_reader()
