@@ -54,7 +54,7 @@ class ChartAtRank:
     """A chart of K coordinates, and what held-out rows say of it.
 
     Attributes:
-        chart: in units of the flow.
+        chart: in units of the flow, float64.
         kind: how it was made: ``"PCA"``, ``"PCA with a curved decoder"`` or ``"lifted flow"``.
         errors: root mean squared error of reconstructions from the first 1 … K coordinates, of held-out rows, over the
             root of the total variance, (K,), float64.
@@ -104,14 +104,15 @@ def chart_at(
         max_minutes: time that is left.
     """
     deadline = time.monotonic() + 60.0 * max_minutes
+    data_dtype, train, held_out = train.dtype, train.double(), held_out.double()
     rows = torch.cat([held_out, train])
     axes, scale = _principal_axes(rows, rank)
     compared, among = held_out[:_COMPARED], rows[: max(_AMONG, min(len(held_out), _COMPARED))]
     pca = _candidate(_linear(axes, rows), PCA, compared, among)
-    total = max(float(rows.double().square().sum(1).mean()), torch.finfo(torch.float64).tiny)
+    total = max(float(rows.square().sum(1).mean()), torch.finfo(torch.float64).tiny)
     chosen = pca
     if float(pca.squares.mean()) > noise**2 * total and rank < rows.shape[1] and len(compared) >= _FEWEST_COMPARED:
-        data = ChartData(train, held_out, axes.to(rows), scale.to(rows).clamp_min(_FLAT))
+        data = ChartData(*(part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))))
         if float(pca.trust.mean()) < _TRUSTED:
             couplings = lifted_flow_at(data, recipe, deadline=deadline, generator=generator)
             found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
@@ -144,7 +145,7 @@ def _clearly_above(one: Tensor, other: Tensor) -> bool:
 def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Candidate:
     with torch.no_grad():
         coordinates = chart.coordinates(among)
-        squares = (chart.points(coordinates[: len(compared)]) - compared).double().square().sum(1)
+        squares = (chart.points(coordinates[: len(compared)]) - compared).square().sum(1)
         neighbours = max(1, min(_NEIGHBOURS, len(among) // 4))
         trust = trustworthiness_by_row(
             compared, coordinates[: len(compared)], among, coordinates, neighbours=neighbours
@@ -155,7 +156,7 @@ def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Can
 def _principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """The first K principal axes of rows about 0, (D, K), and the standard deviation along each, (K,), float64."""
     if len(x) < x.shape[1]:  # the singular vectors of few rows cost less than eigenvectors in many features
-        _, scale, axes = torch.linalg.svd(x.double(), full_matrices=False)
+        _, scale, axes = torch.linalg.svd(x, full_matrices=False)
         return with_fixed_signs(axes[:rank].mT), scale[:rank] / len(x) ** 0.5
     values, axes = eigh_descending(covariance_of(x))
     return axes[:, :rank], values[:rank].sqrt()
@@ -163,15 +164,18 @@ def _principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 def _linear(axes: Tensor, x: Tensor) -> Chart:
     """The chart of the projection on axes (D, K)."""
-    return _chart_of(lifted_couplings(axes.to(x), encoder_features=(), decoder_features=()), x)
+    return _chart_of(lifted_couplings(axes, encoder_features=(), decoder_features=()), x)
 
 
 def _chart_of(couplings: LiftedCouplings, x: Tensor) -> Chart:
-    """The chart whose coordinates are the code, turned to its principal axes over rows (n, D)."""
+    """The chart whose coordinates are the code, turned to its principal axes over rows (n, D); float64.
+
+    In float32 distances that are equal in the data would not be in as many coordinates.
+    """
     features, rank = couplings.features, couplings.rank
-    flow = Flow(couplings, StandardNormal([features + rank])).eval().requires_grad_(False)
+    flow = Flow(couplings, StandardNormal([features + rank])).double().eval().requires_grad_(False)
     with torch.no_grad():
-        code = couplings.encoder(x).double()
+        code = couplings.encoder(x)
     variances, turn = eigh_descending(covariance_of(code))
     mean = torch.cat([code.new_zeros(features), code.mean(0)])
     forth = torch.cat([code.new_zeros(features, rank), turn])

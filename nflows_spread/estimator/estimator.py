@@ -21,6 +21,7 @@ from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.parameters import Parameters
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.hosts import log_prob
+from nflows_spread.hosts.placement import placement_of
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -49,8 +50,8 @@ class SpreadFlowEstimator(Parameters):
             ``intrinsic_dimension_``, with what they say; empty where all agree.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
-        chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, of data in units of the flow: of all that
-            were trained the one that reconstructs held-out rows best, and none that is below principal components.
+        chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, float64, of data in units of the flow: of
+            those that were trained the one that reconstructs held-out rows best, and never below principal components.
         chart_kind_: which one: ``"PCA"``, ``"PCA with a curved decoder"`` or ``"lifted flow"``; ``"flow"``, which is
             that of ``flow_`` itself, in estimators that older versions have pickled.
         reconstruction_error_: root mean squared distance of held-out rows from their reconstructions, over the root of
@@ -166,7 +167,7 @@ class SpreadFlowEstimator(Parameters):
         K is ``n_components``, or else ``intrinsic_dimension_``. With ``standardize`` they are in standard deviations of
         the columns.
         """
-        unit = self._unit(X)
+        unit = self._unit(X, self._chart_dtype)
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
 
@@ -184,7 +185,7 @@ class SpreadFlowEstimator(Parameters):
                 "n_components sets how many there are"
             )
         with torch.no_grad():
-            unit = self.chart_.first(rows.shape[1]).points(rows.float() / self._units.length)
+            unit = self.chart_.first(rows.shape[1]).points(rows.to(self._chart_dtype) / self._units.length)
         return like(coordinates, self._units.to_data(unit))
 
     @torch.inference_mode(False)
@@ -242,14 +243,20 @@ class SpreadFlowEstimator(Parameters):
         seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
         return recipe, generator.manual_seed(seed)
 
-    def _unit(self, X: Array) -> Tensor:
+    @property
+    def _chart_dtype(self) -> torch.dtype:
+        """Of the chart; that of older versions is float32."""
+        self._ensure_fitted()
+        return placement_of(self.chart_.flow).dtype or torch.float32
+
+    def _unit(self, X: Array, dtype: torch.dtype = torch.float32) -> Tensor:
         """Points as the flow knows them."""
         self._ensure_fitted()
         same_labels("X", labels_of(X), self._labels)
         x = rows_of("X", X)
         if x.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
-        return self._units.to_flow(x)
+        return self._units.to_flow(x, dtype)
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):

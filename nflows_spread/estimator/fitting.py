@@ -128,9 +128,10 @@ def fit_rows(
     error = float(reconstruction.errors[-1])
     if n_components is None and reconstruction.beyond_noise > _MOST and error > _LARGE_ERROR:
         warnings.warn(
-            f"{rank} coordinates, as many as the data has dimensions, leave {reconstruction.beyond_noise:.0%} of the "
-            "held-out rows farther from their reconstructions than three times the noise, by "
-            f"{error:.2f} of the data's standard deviation: transform is a projection of these rows and no chart",
+            f"a chart of {rank} coordinates, as many as the data has dimensions, leaves "
+            f"{reconstruction.beyond_noise:.0%} of the held-out rows farther from their reconstructions than three "
+            f"times the noise, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
+            "does not reconstruct them",
             stacklevel=5,
         )
     return FittedFlow(flow, noise, rows.units, chart, reconstruction, estimates, dimension)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from nflows.distributions import Distribution, StandardNormal
 from nflows.flows import Flow
 from torch import Tensor, nn
@@ -22,12 +23,12 @@ class LinearAndNet(nn.Module):
         scale: s of each input, (m,), by default 1.
     """
 
-    matrix: Tensor
     scale: Tensor | None
 
     def __init__(self, matrix: Tensor, hidden_features: Sequence[int], *, scale: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("matrix", matrix.contiguous())
+        # a parameter, though none that is trained: hosts take a flow's dtype from its parameters
+        self.matrix = nn.Parameter(matrix.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)
         self.register_buffer("scale", scale)
         self.net = _net([matrix.shape[0], *hidden_features, matrix.shape[1]]) if hidden_features else None
 
@@ -59,7 +60,6 @@ def lifted_flow(
         base: over (r, c); a standard Gaussian if None. Densities under it mean nothing, as D + K is above D.
 
     Example:
-        >>> import torch
         >>> flow = lifted_flow(torch.eye(3)[:, :2])
         >>> x = torch.randn(5, 3)
         >>> z = flow.transform_to_noise(x)

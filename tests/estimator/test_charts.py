@@ -115,9 +115,8 @@ def test_coordinates_are_nested_and_vary_in_descending_order(fitted):
     assert coordinates[:, 0].std() > coordinates[:, 1].std()
     covariance = np.cov(fitted.transform(s_curve(600, 0)).T)
     assert abs(covariance[0, 1]) < 1e-3 * covariance[0, 0]
-    first = fitted.chart_.first(1).coordinates(
-        torch.as_tensor((x - fitted.center_.numpy()) / float(fitted.scale_)).float()
-    )
+    unit = torch.as_tensor((x - fitted.center_.numpy()) / float(fitted.scale_))
+    first = fitted.chart_.first(1).coordinates(unit)
     np.testing.assert_allclose(first.numpy() * float(fitted.scale_), coordinates[:, :1], rtol=1e-4, atol=1e-4)
     assert fitted.inverse_transform(coordinates[:, :1]).shape == x.shape
 
@@ -125,9 +124,15 @@ def test_coordinates_are_nested_and_vary_in_descending_order(fitted):
 def test_as_many_components_as_columns_lose_nothing():
     x = s_curve(300, 0)
     estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=3).fit(x)
-    np.testing.assert_allclose(estimator.inverse_transform(estimator.transform(x)), x, atol=1e-5)
-    assert estimator.reconstruction_error_ < 1e-5
+    np.testing.assert_allclose(estimator.inverse_transform(estimator.transform(x)), x, atol=1e-12)
+    assert estimator.reconstruction_error_ < 1e-12
     assert estimator.unreconstructed_ == 0.0
+
+
+def test_distances_that_are_equal_in_the_data_are_equal_in_as_many_coordinates():
+    grid = np.stack(np.meshgrid(np.arange(9.0), np.arange(9.0)), axis=-1).reshape(-1, 2)
+    c = SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=2).fit(grid).transform(grid)
+    np.testing.assert_allclose(np.linalg.norm(c[:, None] - c, axis=-1)[0, [1, 9]], 1.0, rtol=1e-12)
 
 
 def test_without_a_number_there_are_as_many_as_the_data_has_dimensions():
@@ -201,7 +206,7 @@ def test_rows_that_no_chart_of_k_coordinates_reaches_are_counted_in_a_warning():
     said = [str(warning.message) for warning in caught if "as many as the data has dimensions" in str(warning.message)]
     if estimator.intrinsic_dimension_ < 6:
         (message,) = said
-        assert f"leave {estimator.unreconstructed_:.0%} of the held-out rows" in message
+        assert f"leaves {estimator.unreconstructed_:.0%} of the held-out rows" in message
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=2).fit(x)
