@@ -96,7 +96,7 @@ def chart_at(
 
     Args:
         train: rows, in units of the flow, about 0, (n, D).
-        held_out: rows by which to stop and to choose, (m, D).
+        held_out: rows by which to stop and, the first 500 of them, to choose and to tell errors, (m, D).
         rank: K.
         noise: standard deviation of noise in each column, down to which principal components need no rival.
         recipe: the numbers of the training.
@@ -125,7 +125,7 @@ def chart_at(
                 chosen = found
     # what principal components of all rows do on others is seen from those of the training alone
     shown = _linear(_principal_axes(train, rank)[0], train) if chosen is pca else chosen.chart
-    errors = shown.reconstruction_error(held_out) / total**0.5
+    errors = shown.reconstruction_error(compared) / total**0.5
     with torch.no_grad():
         distances = (shown.reconstruct(compared) - compared).norm(dim=1)
     beyond = float((distances > _FAR * noise * rows.shape[1] ** 0.5).double().mean())
