@@ -21,6 +21,7 @@ from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.estimator.sklearn_interface import Parameters
 from nflows_spread.hosts import log_prob
+from nflows_spread.hosts.placement import placement_of
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -39,6 +40,8 @@ class SpreadFlowEstimator(Parameters):
         progress: show a progress bar.
         standardize: divide each column by its standard deviation, for columns in different units. By default one scale
             serves all columns, which keeps distances what they are.
+        n_components: coordinates of ``transform``, between 1 and D and at most n: 2 for a map in the plane, whatever
+            the dimension. By default ``intrinsic_dimension_``.
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
@@ -47,6 +50,15 @@ class SpreadFlowEstimator(Parameters):
             ``intrinsic_dimension_``, with what they say; empty where all agree.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
+        chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, float64, of data in units of the flow: of
+            those that were trained the one that reconstructs held-out rows best, and never below principal components.
+        chart_kind_: which one: ``"PCA"``, ``"PCA with a curved decoder"`` or ``"lifted flow"``; ``"flow"``, which is
+            that of ``flow_`` itself, in estimators that older versions have pickled.
+        reconstruction_error_: root mean squared distance of held-out rows from their reconstructions, over the root of
+            the total variance: 0 is all, 1 as far as the mean.
+        reconstruction_errors_: the same of the first 1 … K coordinates, (K,).
+        unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
+            noise.
         data_noise_: σ_x at the end of training, in units of the data.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
@@ -76,17 +88,22 @@ class SpreadFlowEstimator(Parameters):
         max_minutes: float | None = None,
         progress: bool = False,
         standardize: bool = False,
+        n_components: int | None = None,
     ) -> None:
         self.random_state = random_state
         self.recipe = recipe
         self.max_minutes = max_minutes
         self.progress = progress
         self.standardize = standardize
+        self.n_components = n_components
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(renamed_state(state, {"readings_": "estimates_"}))
         if "_chart" in state and state["_chart"].flow is None:  # of an older version
             self._chart = replace(state["_chart"], flow=self.flow_)
+        if "_chart" in state and "chart_" not in state:
+            self.chart_, self.chart_kind_ = self._chart.first(int(self.intrinsic_dimension_)), "flow"
+        self.__dict__.setdefault("n_components", None)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -106,18 +123,21 @@ class SpreadFlowEstimator(Parameters):
         Warns:
             UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
                 rows set the scale of all, or a few values that of a standardized column; the dimension varies from
-                place to place, the rows follow a path, or no estimate by itself says what all together do.
+                place to place, the rows follow a path, or no estimate by itself says what all together do;
+                coordinates leave most rows far from their reconstructions.
         """
         x, labels = rows_of("X", X), labels_of(X)
         if len(x) < FEWEST_POINTS or x.shape[1] < 2:
             raise ValueError(f"X must have at least {FEWEST_POINTS} rows and 2 columns, got shape {tuple(x.shape)}")
         recipe, generator = self._settings()
+        count = None if self.n_components is None else _component_count(self.n_components, *x.shape)
         fitted = fit_rows(
             x,
             labels,
             recipe=recipe,
             generator=generator,
             standardize=validation.switch("standardize", self.standardize),
+            n_components=count,
             max_minutes=self.max_minutes,
             progress=self.progress,
         )
@@ -128,6 +148,11 @@ class SpreadFlowEstimator(Parameters):
         self.disagreement_ = estimates.disagreeing_with(fitted.dimension)
         self.flow_, self.data_noise_, self.n_features_in_ = fitted.flow, fitted.data_noise * units.length, x.shape[1]
         self.center_, self.scale_ = units.center, units.length if units.scale.dim() == 0 else units.scale
+        found = fitted.reconstruction
+        self.chart_, self.chart_kind_ = found.chart, found.kind
+        self.reconstruction_errors_ = found.errors.numpy()
+        self.reconstruction_error_ = float(found.errors[-1])
+        self.unreconstructed_ = found.beyond_noise
         self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
@@ -137,27 +162,30 @@ class SpreadFlowEstimator(Parameters):
         return self
 
     def transform(self, X: Array) -> Array:
-        """Coordinates of points on the manifold, shape (n, K), in units of the data, by their variance μ.
+        """Coordinates of points by ``chart_``, shape (n, K), in units of the data, those that vary most first.
 
-        The K directions of the latent space with the largest signal-to-noise, free of its gauge, see ``chart_of``. With
-        ``standardize`` they are in standard deviations of the columns.
+        K is ``n_components``, or else ``intrinsic_dimension_``. With ``standardize`` they are in standard deviations of
+        the columns.
         """
-        unit = self._unit(X)
+        unit = self._unit(X, self._chart_dtype)
         with torch.no_grad():
-            return like(X, self._chart.first(self.intrinsic_dimension_).coordinates(unit) * self._units.length)
+            return like(X, self.chart_.coordinates(unit) * self._units.length)
 
     def fit_transform(self, X: Array, y: None = None) -> Array:
         """``fit(X).transform(X)``."""
         return self.fit(X).transform(X)
 
     def inverse_transform(self, coordinates: Array) -> Array:
-        """Points of the data's space, (n, D), at coordinates (n, K) as ``transform`` gives them."""
+        """Points of the data's space, (n, D), at coordinates as ``transform`` gives them, or at the first of them."""
         self._ensure_fitted()
         rows = rows_of("coordinates", coordinates)
-        if not 1 <= rows.shape[1] <= self.n_features_in_:
-            raise ValueError(f"coordinates must have 1 to {self.n_features_in_} columns, got {rows.shape[1]}")
+        if not 1 <= rows.shape[1] <= self.chart_.rank:
+            raise ValueError(
+                f"coordinates must have 1 to {self.chart_.rank} columns, got {rows.shape[1]}; "
+                "n_components sets how many there are"
+            )
         with torch.no_grad():
-            unit = self._chart.first(rows.shape[1]).points(rows.float() / self._units.length)
+            unit = self.chart_.first(rows.shape[1]).points(rows.to(self._chart_dtype) / self._units.length)
         return like(coordinates, self._units.to_data(unit))
 
     @torch.inference_mode(False)
@@ -166,7 +194,8 @@ class SpreadFlowEstimator(Parameters):
         """Points on the manifold, shape (n_samples, D), in the kind of array that ``fit`` was given.
 
         Draws of the flow's density, each moved by x + σ² ∇log p(x), the best guess of the point without
-        noise, σ_x² and that of the data in σ² together. So no chart is needed, and closed surfaces have samples too.
+        noise, σ_x² and that of the data in σ² together. So no chart is needed, and closed surfaces have samples too:
+        they are of ``flow_`` and not of ``chart_``, as are the densities of ``score_samples``.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
@@ -214,15 +243,31 @@ class SpreadFlowEstimator(Parameters):
         seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
         return recipe, generator.manual_seed(seed)
 
-    def _unit(self, X: Array) -> Tensor:
+    @property
+    def _chart_dtype(self) -> torch.dtype:
+        """Of the chart; that of older versions is float32."""
+        self._ensure_fitted()
+        return placement_of(self.chart_.flow).dtype or torch.float32
+
+    def _unit(self, X: Array, dtype: torch.dtype = torch.float32) -> Tensor:
         """Points as the flow knows them."""
         self._ensure_fitted()
         same_labels("X", labels_of(X), self._labels)
         x = rows_of("X", X)
         if x.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
-        return self._units.to_flow(x)
+        return self._units.to_flow(x, dtype)
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):
             raise not_fitted_error()("the estimator must be fitted first, got one that is not; call fit(X)")
+
+
+def _component_count(value: int, rows: int, features: int) -> int:
+    """``n_components``, between 1 and the numbers of columns and of rows."""
+    count = validation.positive_int("n_components", value)
+    if count > min(rows, features):
+        raise ValueError(
+            f"n_components must be at most {min(rows, features)} for {rows} rows and {features} columns, got {count}"
+        )
+    return count

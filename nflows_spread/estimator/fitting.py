@@ -1,7 +1,9 @@
-"""Fitting: from rows of data to a trained flow, all estimates of the dimension, their consensus, and a chart."""
+"""Fitting: from rows of data to a trained flow, all estimates of the dimension, their consensus, and a chart at K."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +20,7 @@ from nflows_spread.dimension import (
     estimates_of,
 )
 from nflows_spread.estimator.annealing import trained_by
+from nflows_spread.estimator.chart_fitting import ChartAtRank, chart_at
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.estimator.stable_dimension import StableDimension
@@ -29,6 +32,10 @@ _CHART_POINTS = 1000
 _ON_ITS_WAY = 1.01
 """σ_x over that at the end of the recipe, a ratio, above which the training has ended too soon: a choice."""
 
+_MOST, _LARGE_ERROR = 0.5, 0.1
+"""Share of the rows that noise does not explain, and error of their reconstructions over the data's standard deviation,
+beyond which coordinates are no chart: choices."""
+
 
 @dataclass(frozen=True)
 class FittedFlow:
@@ -38,7 +45,8 @@ class FittedFlow:
         flow: of data in units of the flow.
         data_noise: σ_x at the end of training, in units of the flow.
         units: what takes data to these units and back.
-        chart: coordinates of the latent space, in order of μ.
+        chart: all D coordinates of the latent space, in order of μ.
+        reconstruction: the chart of as many coordinates as were asked for, or as the data has dimensions.
         estimates: of the dimension, in units of the data.
         dimension: their consensus.
     """
@@ -47,6 +55,7 @@ class FittedFlow:
     data_noise: float
     units: Units
     chart: Chart
+    reconstruction: ChartAtRank
     estimates: Estimates
     dimension: IntrinsicDimension
 
@@ -58,6 +67,7 @@ def fit_rows(
     recipe: Recipe,
     generator: torch.Generator,
     standardize: bool = False,
+    n_components: int | None = None,
     max_minutes: float | None = None,
     progress: bool = False,
 ) -> FittedFlow:
@@ -69,9 +79,11 @@ def fit_rows(
         recipe: the numbers of the training.
         generator: source of all randomness.
         standardize: a scale for each column.
+        n_components: coordinates of the chart; by default as many as the data has dimensions.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
     """
+    began = time.monotonic()
     rows = Rows.of(
         x,
         names,
@@ -94,12 +106,32 @@ def fit_rows(
     estimates = found.in_units_of(rows.units.length)
     dimension = consensus_dimension(estimates)
     chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
+    rank = min(int(dimension), *x.shape) if n_components is None else n_components
+    allowed = math.inf if max_minutes is None else max_minutes
+    reconstruction = chart_at(
+        rows.train,
+        rows.validation,
+        rank,
+        noise=math.hypot(noise, found.ambient_noise),
+        recipe=recipe,
+        # of the same seed, so that all other randomness is as it would be without a chart
+        generator=torch.Generator().manual_seed(generator.initial_seed()),
+        max_minutes=allowed - (time.monotonic() - began) / 60.0,
+    )
     if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.ambient_noise):  # or the training has ended too soon
         rows.units.warn_of_thin_columns(noise, names)
     for reservation in estimates.reservations(dimension):
         found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
         validation.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}")
-    return FittedFlow(flow, noise, rows.units, chart, estimates, dimension)
+    error = float(reconstruction.errors[-1])
+    if n_components is None and reconstruction.beyond_noise > _MOST and error > _LARGE_ERROR:
+        validation.warn(
+            f"a chart of {rank} coordinates, as many as the data has dimensions, leaves "
+            f"{reconstruction.beyond_noise:.0%} of the held-out rows farther from their reconstructions than three "
+            f"times the noise, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
+            "does not reconstruct them"
+        )
+    return FittedFlow(flow, noise, rows.units, chart, reconstruction, estimates, dimension)
 
 
 def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:

@@ -36,12 +36,16 @@ _RENAMED = {
 }
 """Fields of ``Recipe`` by their old names."""
 
-_COUNTS = ("bins", "steps", "first_check", "check_every", "patience", "batch_size")
+_COUNTS = (
+    *("bins", "steps", "first_check", "check_every", "patience", "batch_size"),
+    *("chart_width", "chart_neighbours"),
+)
 """Fields of ``Recipe`` that are whole numbers of at least 1."""
 
 _POSITIVE = (
     *("learning_rate", "spline_rate", "gradient_clip", "spread_variance"),
     *("first_noise", "last_noise", "min_noise"),
+    *("chart_rate", "chart_first_noise", "chart_last_noise"),
 )
 """Fields of ``Recipe`` that are finite numbers above 0."""
 
@@ -72,6 +76,14 @@ class Recipe:
         spread_variance: σ_Z², far below all else in latents of unit scale.
         validation_fraction: share of the rows held out for the density's read-out, which overfitting would flatter.
         gradient_clip: largest norm of the gradient.
+        chart_steps: of the training of the chart at K, or None for half of ``steps``. This number, and the others of
+            the chart, from trials on S-curve, rolls, smooth sets, digits and breast cancer.
+        chart_width: of the three hidden layers of its encoder and of its decoder.
+        chart_rate: its largest learning rate, which rises and falls.
+        chart_first_noise: standard deviation of the noise on what its encoder sees, at the start.
+        chart_last_noise: the same at the end.
+        chart_neighbours: of a point, along which geodesic distances run, from which it starts.
+        geodesic_fraction: share of its steps over which their weight falls to nothing.
 
     Raises:
         TypeError: a count is no integer.
@@ -96,6 +108,13 @@ class Recipe:
     spread_variance: float = 1e-6
     validation_fraction: float = 0.1
     gradient_clip: float = 5.0
+    chart_steps: int | None = None
+    chart_width: int = 128
+    chart_rate: float = 4e-3
+    chart_first_noise: float = 0.1
+    chart_last_noise: float = 0.02
+    chart_neighbours: int = 10
+    geodesic_fraction: float = 0.6
 
     annealed = RenamedAttribute("anneal_fraction")
     first_look = RenamedAttribute("first_check")
@@ -107,15 +126,21 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in _COUNTS:
             validation.positive_int(name, getattr(self, name))
-        for name in ("layers", "hidden_features"):
+        for name in ("layers", "hidden_features", "chart_steps"):
             if getattr(self, name) is not None:
                 validation.positive_int(name, getattr(self, name))
         for name in _POSITIVE:
             validation.positive(name, getattr(self, name))
         validation.non_negative("weight_decay", self.weight_decay)
         validation.share("anneal_fraction", self.anneal_fraction)
+        validation.share("geodesic_fraction", self.geodesic_fraction)
         if validation.share("validation_fraction", self.validation_fraction) == 1.0:
             raise ValueError("validation_fraction must be below 1, got 1.0: no row would be left to train on")
+
+    @property
+    def steps_of_chart(self) -> int:
+        """``chart_steps``, or half of ``steps``: short trainings have short charts."""
+        return max(1, self.steps // 2) if self.chart_steps is None else self.chart_steps
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """From a pickle, of an older version too."""

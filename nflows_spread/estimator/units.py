@@ -74,9 +74,9 @@ class Units:
         """The logarithm of the volume of a cube of side 1 of the flow's, in units of the data."""
         return len(self.center) * self.scale.log() if self.scale.dim() == 0 else self.scale.log().sum()
 
-    def to_flow(self, x: Tensor) -> Tensor:
-        """Rows of data (n, D) as the flow knows them, float32."""
-        return ((x.double() - self.center) / self.scale).float()
+    def to_flow(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Rows of data (n, D) as the flow knows them, in a dtype."""
+        return ((x.double() - self.center) / self.scale).to(dtype)
 
     def to_data(self, unit: Tensor) -> Tensor:
         """Rows of a flow's output (n, D) in units of the data, float64.

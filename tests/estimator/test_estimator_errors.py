@@ -104,5 +104,5 @@ def test_what_is_no_matrix_of_real_numbers_is_refused_by_name(fitted, x, message
 
 
 def test_coordinates_of_no_dimension_are_refused(fitted):
-    with refused(ValueError, "coordinates must have 1 to 3 columns, got 0"):
+    with refused(ValueError, "coordinates must have 1 to 1 columns, got 0"):
         fitted.inverse_transform(np.zeros((4, 0)))

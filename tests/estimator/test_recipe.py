@@ -51,6 +51,10 @@ def test_the_factor_follows_from_the_number_of_features():
         ({"check_every": 0}, ValueError, "check_every must be at least 1, got 0"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate must be a finite number above 0"),
         ({"anneal_fraction": 1.5}, ValueError, "anneal_fraction must be above 0 and at most 1, got 1.5"),
+        ({"chart_steps": 0}, ValueError, "chart_steps must be at least 1, got 0"),
+        ({"chart_width": 1.5}, TypeError, "chart_width must be an integer, got 1.5"),
+        ({"chart_rate": 0.0}, ValueError, "chart_rate must be a finite number above 0"),
+        ({"geodesic_fraction": 0.0}, ValueError, "geodesic_fraction must be above 0 and at most 1, got 0.0"),
         ({"validation_fraction": 1.0}, ValueError, "validation_fraction must be below 1"),
     ],
 )
@@ -93,6 +97,19 @@ def test_a_number_is_replaced_under_its_old_name(old, now, value):
 def test_a_number_under_both_names_is_refused(old, now, value):
     with pytest.raises(TypeError, match=f"takes {now} once, got it as {old} too"):
         Recipe(**{old: value, now: value})
+
+
+def test_a_chart_takes_half_of_the_steps_unless_told_otherwise():
+    assert [Recipe(steps=steps).steps_of_chart for steps in (1, 60, 2000)] == [1, 30, 1000]
+    assert Recipe(steps=60, chart_steps=7).steps_of_chart == 7
+
+
+def test_recipes_from_before_there_were_charts_have_the_default_ones():
+    old = Recipe.__new__(Recipe)
+    old.__setstate__(
+        {name: value for name, value in vars(Recipe()).items() if "chart" not in name and "geo" not in name}
+    )
+    assert (old.steps_of_chart, old.chart_width, old.geodesic_fraction) == (1000, 128, 0.6)
 
 
 def test_recipes_are_pickled_and_those_of_older_versions_read(recwarn):

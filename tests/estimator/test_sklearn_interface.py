@@ -17,6 +17,7 @@ def test_settings_are_read_changed_and_shown():
         "max_minutes": None,
         "progress": False,
         "standardize": False,
+        "n_components": None,
     }
     assert estimator.set_params(standardize=True, random_state=4) is estimator
     assert repr(estimator) == "SpreadFlowEstimator(random_state=4, standardize=True)"

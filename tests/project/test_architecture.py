@@ -50,7 +50,8 @@ WITHIN_DIMENSION = [
 
 WITHIN_ESTIMATOR = [
     {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension"},
-    {"annealing", "preprocessing"},
+    {"annealing", "preprocessing", "chart_training"},
+    {"chart_fitting"},
     {"fitting"},
     {"estimator"},
     {"__init__"},

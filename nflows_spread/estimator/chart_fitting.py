@@ -1,0 +1,183 @@
+"""The chart at K: principal components, these with a curved decoder, or a lifted flow, by what held-out rows say."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from nflows.distributions import StandardNormal
+from nflows.flows import Flow
+from torch import Tensor
+
+from nflows_spread.chart import Chart, LatentMaps
+from nflows_spread.chart.trustworthiness import trustworthiness_by_row
+from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
+from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.linalg.eigen import eigh_descending, with_fixed_signs
+from nflows_spread.linalg.moments import covariance_of
+from nflows_spread.models.lifted import lifted_couplings
+from nflows_spread.transforms.lifted import LiftedCouplings
+
+PCA, CURVED_DECODER, LIFTED_FLOW = "PCA", "PCA with a curved decoder", "lifted flow"
+"""The kinds of chart, as ``chart_kind_`` has them."""
+
+BY_VARIANCE = "variance"
+"""The order of the coordinates: by their principal axes."""
+
+_COMPARED, _AMONG = 500, 1000
+"""Held-out rows that are compared, and rows among which their neighbours are sought, at most: choices, for time."""
+
+_FAR = 3.0
+"""Distances of rows from their reconstructions over the noise, from which on noise is no reason: a choice."""
+
+_FLAT = 1e-6
+"""Standard deviations below this are not scaled up, in units of the flow: a choice, above rounding errors."""
+
+_NEIGHBOURS = 10
+"""Neighbours of the trustworthiness, by convention; fewer in fewer than four times as many rows."""
+
+_CLEARLY = 2.0
+"""Standard errors by which a chart must beat principal components on the compared rows: a choice."""
+
+_TRUSTED = 0.99
+"""Trustworthiness of principal components from which on no other coordinates are sought: from trials on smooth sets,
+digits and breast cancer, where they are above and others were no better, and rolls, where they are below."""
+
+_FEWEST_COMPARED = 10
+"""Held-out rows, below which nothing is compared and principal components are taken: a choice."""
+
+
+@dataclass(frozen=True)
+class ChartAtRank:
+    """A chart of K coordinates, and what held-out rows say of it.
+
+    Attributes:
+        chart: in units of the flow, float64.
+        kind: how it was made: ``"PCA"``, ``"PCA with a curved decoder"`` or ``"lifted flow"``.
+        errors: root mean squared error of reconstructions from the first 1 … K coordinates, of held-out rows, over the
+            root of the total variance, (K,), float64.
+        beyond_noise: share of the held-out rows that are farther from their reconstructions than three times the noise.
+    """
+
+    chart: Chart
+    kind: str
+    errors: Tensor
+    beyond_noise: float
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A chart with the squared error and the trustworthiness of each compared row, (n,), float64."""
+
+    chart: Chart
+    kind: str
+    squares: Tensor
+    trust: Tensor
+
+
+def chart_at(
+    train: Tensor,
+    held_out: Tensor,
+    rank: int,
+    *,
+    noise: float,
+    recipe: Recipe,
+    generator: torch.Generator,
+    max_minutes: float = math.inf,
+) -> ChartAtRank:
+    """The chart at K that reconstructs best, and is below principal components in nothing that held-out rows show.
+
+    A lifted flow has coordinates of its own, and is trained where those of principal components put points together
+    that are none: at a trustworthiness below 0.99. It is taken if the held-out rows are reconstructed better, and their
+    neighbours are kept better, both by two standard errors of the differences row by row. Otherwise the coordinates are
+    principal components, and a decoder with a net is taken by the same rule in the place of the linear one.
+
+    Args:
+        train: rows, in units of the flow, about 0, (n, D).
+        held_out: rows by which to stop and, the first 500 of them, to choose and to tell errors, (m, D).
+        rank: K.
+        noise: standard deviation of noise in each column, down to which principal components need no rival.
+        recipe: the numbers of the training.
+        generator: source of all randomness.
+        max_minutes: time that is left.
+    """
+    deadline = time.monotonic() + 60.0 * max_minutes
+    data_dtype, train, held_out = train.dtype, train.double(), held_out.double()
+    rows = torch.cat([held_out, train])
+    axes, scale = _principal_axes(rows, rank)
+    compared, among = held_out[:_COMPARED], rows[: max(_AMONG, min(len(held_out), _COMPARED))]
+    pca = _candidate(_linear(axes, rows), PCA, compared, among)
+    total = max(float(rows.square().sum(1).mean()), torch.finfo(torch.float64).tiny)
+    chosen = pca
+    if float(pca.squares.mean()) > noise**2 * total and rank < rows.shape[1] and len(compared) >= _FEWEST_COMPARED:
+        data = ChartData(*(part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))))
+        if float(pca.trust.mean()) < _TRUSTED:
+            couplings = lifted_flow_at(data, recipe, deadline=deadline, generator=generator)
+            found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
+            if _better(found, pca) and _clearly_above(found.trust, pca.trust):
+                chosen = found
+        if chosen is pca:
+            couplings = curved_decoder_at(data, recipe, deadline=deadline, generator=generator)
+            found = _candidate(_chart_of(couplings, rows), CURVED_DECODER, compared, among)
+            if _better(found, pca):
+                chosen = found
+    # what principal components of all rows do on others is seen from those of the training alone
+    shown = _linear(_principal_axes(train, rank)[0], train) if chosen is pca else chosen.chart
+    errors = shown.reconstruction_error(compared) / total**0.5
+    with torch.no_grad():
+        distances = (shown.reconstruct(compared) - compared).norm(dim=1)
+    beyond = float((distances > _FAR * noise * rows.shape[1] ** 0.5).double().mean())
+    return ChartAtRank(chosen.chart, chosen.kind, errors, beyond)
+
+
+def _better(candidate: _Candidate, pca: _Candidate) -> bool:
+    return _clearly_above(pca.squares, candidate.squares)
+
+
+def _clearly_above(one: Tensor, other: Tensor) -> bool:
+    """Whether values, one a row, are above others by two standard errors of the differences; not if any is nan."""
+    differences = one - other
+    return float(differences.mean()) > _CLEARLY * float(differences.std()) / len(differences) ** 0.5
+
+
+def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Candidate:
+    with torch.no_grad():
+        coordinates = chart.coordinates(among)
+        squares = (chart.points(coordinates[: len(compared)]) - compared).square().sum(1)
+        neighbours = max(1, min(_NEIGHBOURS, len(among) // 4))
+        trust = trustworthiness_by_row(
+            compared, coordinates[: len(compared)], among, coordinates, neighbours=neighbours
+        )
+    return _Candidate(chart, kind, squares, trust)
+
+
+def _principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The first K principal axes of rows about 0, (D, K), and the standard deviation along each, (K,), float64."""
+    if len(x) < x.shape[1]:  # the singular vectors of few rows cost less than eigenvectors in many features
+        _, scale, axes = torch.linalg.svd(x, full_matrices=False)
+        return with_fixed_signs(axes[:rank].mT), scale[:rank] / len(x) ** 0.5
+    values, axes = eigh_descending(covariance_of(x))
+    return axes[:, :rank], values[:rank].sqrt()
+
+
+def _linear(axes: Tensor, x: Tensor) -> Chart:
+    """The chart of the projection on axes (D, K)."""
+    return _chart_of(lifted_couplings(axes, encoder_features=(), decoder_features=()), x)
+
+
+def _chart_of(couplings: LiftedCouplings, x: Tensor) -> Chart:
+    """The chart whose coordinates are the code, turned to its principal axes over rows (n, D); float64.
+
+    In float32 distances that are equal in the data would not be in as many coordinates.
+    """
+    features, rank = couplings.features, couplings.rank
+    flow = Flow(couplings, StandardNormal([features + rank])).double().eval().requires_grad_(False)
+    with torch.no_grad():
+        code = couplings.encoder(x)
+    variances, turn = eigh_descending(covariance_of(code))
+    mean = torch.cat([code.new_zeros(features), code.mean(0)])
+    forth = torch.cat([code.new_zeros(features, rank), turn])
+    maps = LatentMaps(mean, forth, forth.mT)
+    return Chart(flow, maps, variances, 0.0, BY_VARIANCE, torch.Size([features + rank]))

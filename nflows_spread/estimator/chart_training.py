@@ -1,0 +1,157 @@
+"""Training of charts at K: autoencoders that start at principal or geodesic coordinates, and stop by held-out rows."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.linalg.geodesics import isomap
+from nflows_spread.models.lifted import lifted_couplings
+from nflows_spread.training import Geometric, TrainingState, fit
+from nflows_spread.training.randomness import drawing_from
+from nflows_spread.transforms.lifted import LiftedCouplings
+
+_GEODESIC_ROWS = 1000
+"""Rows, at most, of which geodesic coordinates are made, which grow as n³: a choice, for a third of a second."""
+
+_CHECKS = 25
+"""Times in a training that the error of held-out rows is looked at: a choice; the best of them is kept."""
+
+_WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises. From the trials of ``Recipe.chart_rate``."""
+
+_FEWEST_STEPS = 10
+"""Steps of a training, at least: a choice; the rate rises and falls over them."""
+
+
+@dataclass(frozen=True)
+class ChartData:
+    """Rows that charts are trained on, in units of the flow.
+
+    Attributes:
+        train: (n, D).
+        held_out: (m, D), by whose error a training keeps its best.
+        axes: principal axes of all rows, (D, K).
+        scale: standard deviation along each, (K,).
+    """
+
+    train: Tensor
+    held_out: Tensor
+    axes: Tensor
+    scale: Tensor
+
+
+class ReconstructionLoss(nn.Module):
+    """E‖x − d(e(x + σ ε))‖², and the distance of coordinates from targets with a weight that falls to nothing.
+
+    Args:
+        couplings: encoder e and decoder d.
+        data_noise: σ.
+        generator: source of the noise.
+
+    Attributes:
+        data_noise: σ, which a schedule changes.
+        target_weight: of the squared distance of the coordinates from their targets.
+    """
+
+    def __init__(self, couplings: LiftedCouplings, *, data_noise: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.couplings, self.data_noise, self.generator = couplings, data_noise, generator
+        self.target_weight = 1.0
+
+    def forward(self, x: Tensor, targets: Tensor | None = None) -> Tensor:
+        """The loss of rows (n, D) and targets, (n, K + 1), whose last column is 1 for rows that have one, else 0."""
+        noise = torch.empty_like(x).normal_(generator=self.generator)
+        code = self.couplings.encoder(x + self.data_noise * noise)
+        loss = (self.couplings.decoder(code) - x).square().sum(1).mean()
+        if targets is not None and self.target_weight > 0.0:
+            off = (code - targets[:, :-1]).square().sum(1) @ targets[:, -1]
+            loss = loss + self.target_weight * off / targets[:, -1].sum().clamp_min(1.0)
+        return loss
+
+    @torch.no_grad()
+    def error(self, x: Tensor) -> float:
+        """The mean squared distance of rows from their reconstructions, without noise."""
+        return float((self.couplings.decoder(self.couplings.encoder(x)) - x).square().sum(1).mean())
+
+
+def lifted_flow_at(data: ChartData, recipe: Recipe, *, deadline: float, generator: torch.Generator) -> LiftedCouplings:
+    """Encoder and decoder with nets, which go from geodesic coordinates on to the least error of reconstructions.
+
+    Args:
+        data: what to train on.
+        recipe: its numbers.
+        deadline: when to stop, on the clock of ``time.monotonic``.
+        generator: source of weights, noise and the order of rows.
+    """
+    widths = (recipe.chart_width,) * 3
+    with drawing_from(generator):
+        couplings = lifted_couplings(data.axes, encoder_features=widths, decoder_features=widths).to(data.axes)
+    known = min(len(data.train), _GEODESIC_ROWS)
+    targets = data.train.new_zeros(len(data.train), data.axes.shape[1] + 1)
+    targets[:known, :-1] = isomap(data.train[:known], data.axes.shape[1], neighbours=recipe.chart_neighbours)
+    targets[:known, -1] = 1.0
+    _train(couplings, data, targets, recipe, deadline, generator)
+    return couplings
+
+
+def curved_decoder_at(
+    data: ChartData, recipe: Recipe, *, deadline: float, generator: torch.Generator
+) -> LiftedCouplings:
+    """Principal components, and a decoder with a net. Arguments as for ``lifted_flow_at``."""
+    with drawing_from(generator):
+        couplings = lifted_couplings(
+            data.axes, encoder_features=(), decoder_features=(recipe.chart_width,) * 3, scale=data.scale
+        ).to(data.axes)
+    _train(couplings, data, None, recipe, deadline, generator)
+    return couplings
+
+
+def _train(
+    couplings: LiftedCouplings,
+    data: ChartData,
+    targets: Tensor | None,
+    recipe: Recipe,
+    deadline: float,
+    generator: torch.Generator,
+) -> None:
+    """Train, and keep what has the least error on the held-out rows, in evaluation mode."""
+    objective = ReconstructionLoss(couplings, data_noise=recipe.chart_first_noise, generator=generator)
+    steps, rate = max(_FEWEST_STEPS, recipe.steps_of_chart), recipe.chart_rate
+    fading = max(1, int(recipe.geodesic_fraction * steps)) if targets is not None else 0
+    every, best, kept = max(1, steps // _CHECKS), math.inf, couplings.state_dict()
+
+    def after_step(state: TrainingState) -> None:
+        nonlocal best, kept
+        objective.target_weight = max(0.0, 1.0 - state.step / fading) if fading else 0.0
+        if state.step % every == 0 or state.step == steps:
+            error = objective.error(data.held_out)
+            if error < best:
+                best, kept = error, {name: value.clone() for name, value in couplings.state_dict().items()}
+
+    left = (deadline - time.monotonic()) / 60.0
+    if left > 0.0:
+        fit(
+            objective,
+            data.train if targets is None else (data.train, targets),
+            steps=steps,
+            batch_size=min(recipe.batch_size, len(data.train)),
+            learning_rate=rate,
+            learning_rate_schedule=partial(OneCycleLR, max_lr=rate, total_steps=steps + 1, pct_start=_WARM_UP),
+            noise_schedule=Geometric(recipe.chart_first_noise, recipe.chart_last_noise, steps),
+            gradient_clip=recipe.gradient_clip,
+            max_minutes=None if left == math.inf else left,
+            callbacks=[after_step],
+            generator=generator,
+            progress=False,
+            processes=1,
+        )
+    couplings.load_state_dict(kept)
+    couplings.eval()
