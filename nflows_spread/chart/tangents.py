@@ -1,7 +1,7 @@
 """Jacobian-vector products and tangent vectors by reverse-mode differentiation alone, twice over.
 
-Forward-mode differentiation goes wrong without a word in the splines of nflows and normflows. The derivative of a
-pullback Jᵀu in u, which is linear in it, is J itself.
+Every layer that can be trained supports these; forward-mode differentiation needs a rule of its own from each custom
+function. The derivative of a pullback Jᵀu in u, which is linear in it, is J itself.
 """
 
 from __future__ import annotations
