@@ -37,3 +37,8 @@ moved_module(
     f"{__name__}.trained",
     {name: f"{__name__}.{name}" for name in ("LowRankFactor", "LowerTriangularFactor", "SpreadCholeskyFactor")},
 )
+
+moved_module(
+    "nflows_spread.factors.memory",
+    {"_LastDecomposition": "nflows_spread.factors.cache._LastDecomposition"},
+)
