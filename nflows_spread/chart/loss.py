@@ -13,6 +13,7 @@ from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.hosts import base_of, decode, encode
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.linalg.torch_func import under_transforms
 from nflows_spread.losses import SpreadKLLoss
 
@@ -127,7 +128,7 @@ class ChartLoss(SpreadKLLoss):
         """Once in the life of this loss, and before anything is changed: f(g(x)) must be x to within the noise."""
         if not self._may_check or torch.compiler.is_compiling() or under_transforms(x):
             return
-        with torch.no_grad(), _evaluating(self.flow), _explained():
+        with torch.no_grad(), evaluating(self.flow), _explained():
             error = (decode(self.flow, encode(self.flow, x, context), context) - x).flatten(1)
         largest = float(error.square().mean(1).sqrt().max())
         if not largest <= noise:
@@ -156,15 +157,3 @@ def _explained() -> Iterator[None]:
             f"the flow must have an inverse in the mode in which it is trained, got a layer that says {str(error)!r}; "
             "take layers that have one, such as ActNorm in the place of BatchNorm"
         ) from error
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Inside, all parts of the module are in evaluation mode; afterwards each is in its own."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

@@ -9,9 +9,9 @@ from nflows_spread.dimension.ambient_noise import ambient_noise_of
 from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training import StopOnStableDimension
-from nflows_spread.training.evaluation import evaluating
 
 _POINTS = 1000
 """Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread.hosts import Density, base_of, decode, encode_with_logabsdet
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.hosts.registry import registered_packages
-from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 
 _ROWS = 4

@@ -10,8 +10,8 @@ from nflows.transforms.base import InputOutsideDomain
 from torch import Tensor, nn
 
 from nflows_spread.hosts import encode_with_logabsdet
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
-from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +11,7 @@ from nflows_spread.deprecation import moved_names
 from nflows_spread.dimension import rules
 from nflows_spread.dimension.quick_spectrum import quick_signal_to_noise
 from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.randomness import isolated_randomness
 from nflows_spread.training.sources import Batch
@@ -79,17 +78,6 @@ def current_dimension(objective: nn.Module, x: Tensor, context: Tensor | None = 
             return int(rules.decide(rules.Spectrum(found.new_empty(0), found, variance, noise)))
     except (ValueError, RuntimeError):  # a flow that is not finite or not invertible yet has no dimension
         return None
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Inside, the module is in evaluation mode."""
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
 
 
 _STOP_RULES = ("StopOnHeldOutLoss", "StopOnStableDimension", "StopRule")

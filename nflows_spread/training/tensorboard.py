@@ -14,9 +14,9 @@ from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
 from nflows_spread.dimension import rules
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.hosts import decode, encode
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training.callbacks import TrainingState
-from nflows_spread.training.evaluation import evaluating
 from nflows_spread.training.randomness import isolated_randomness
 
 _CURVES = 16
