@@ -4,7 +4,6 @@ from nflows_spread.models.convolutional import TABLE_3, TABLE_4, convolutional_f
 from nflows_spread.models.coupling import TABLE_1, TABLE_2, coupling_flow
 from nflows_spread.models.density import density_flow
 from nflows_spread.models.glow import volume_preserving_glow
-from nflows_spread.models.lifted import lifted_flow
 from nflows_spread.models.patches import initialize_from_patches
 from nflows_spread.models.principal import initialize_from_principal_coordinates, principal_flow
 
@@ -18,7 +17,6 @@ __all__ = [
     "density_flow",
     "initialize_from_patches",
     "initialize_from_principal_coordinates",
-    "lifted_flow",
     "principal_flow",
     "volume_preserving_glow",
 ]

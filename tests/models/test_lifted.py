@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from nflows_spread.hosts import decode, encode
-from nflows_spread.models import lifted_flow
-from nflows_spread.models.lifted import lifted_couplings
+from nflows_spread.models.lifted import lifted_couplings, lifted_flow
 from nflows_spread.transforms.lifted import LiftedCouplings
 from support import randomize, refused
 from transform_contract import jacobian_logabsdet
