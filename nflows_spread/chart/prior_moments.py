@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -57,33 +58,31 @@ def prior_moments(flow: nn.Module, context: Tensor | None = None) -> PriorMoment
     mean, covariance = _gaussian_of(flow)
     features, generator = len(mean), torch.Generator().manual_seed(0)
     directions = _orthogonal(features, generator).to(mean.device)
-    values, vectors = generalised_eigh(covariance, _response(flow, mean.expand(features, -1), context, directions))
+    values, vectors = generalised_eigh(covariance, _response(flow, mean.expand(features, -1), context, [directions]))
     scale = torch.where(values > 0.0, values, torch.inf).rsqrt()
     spread = (covariance @ vectors * scale).mT * features**0.5
-    response = torch.zeros_like(covariance)
     rounds = min(features, _DIRECTIONS if features <= _LARGE else _DIRECTIONS_OF_LARGE)
-    for turn in range(rounds):
-        for points in (mean + spread, mean - spread):
-            response += _response(flow, points, context, directions.roll(turn, 0)) / (2 * rounds)
-    return PriorMoments(mean, covariance, response)
+    turned = [directions.roll(turn, 0) for turn in range(rounds)]
+    upper, lower = (_response(flow, points, context, turned) for points in (mean + spread, mean - spread))
+    return PriorMoments(mean, covariance, 0.5 * (upper + lower))
 
 
-def _response(flow: nn.Module, z: Tensor, context: Tensor | None, directions: Tensor) -> Tensor:
-    """The mean of J ε (J ε)ᵀ, (D, D), over latents (D, D), each with a direction ε of its own, a row of (D, D).
+def _response(flow: nn.Module, z: Tensor, context: Tensor | None, directions: Sequence[Tensor]) -> Tensor:
+    """The mean of J ε (J ε)ᵀ, (D, D), over latents (D, D), each with directions ε of its own, rows of (D, D).
 
     An orthogonal set of directions of length √D gives J Jᵀ exactly where J is the same at all points.
     """
     description, dtype = describe_base(base_of(flow)), placement_of(flow).dtype or torch.get_default_dtype()
     shape = z.shape[1:] if description is None else description["shape"]
-    total = torch.zeros_like(directions)
+    total = torch.zeros_like(z)
     for index in torch.arange(len(z), device=z.device).split(_ROWS):
         given = None if context is None else context[index % len(context)]
         x = decode(flow, z[index].view(-1, *shape).to(dtype), given)
         validation.points("the data at points of the prior", x)
-        steps = directions[index].view_as(x).to(x)
-        moved = pushed_forward(partial(_encoded, flow, given), x, steps)
-        total += second_moment_of(moved.flatten(1)) * (len(index) / len(z))
-    return total
+        steps = [each[index].view_as(x).to(x) for each in directions]
+        for moved in pushed_forward(partial(_encoded, flow, given), x, steps):
+            total += second_moment_of(moved.flatten(1)) * (len(index) / len(z))
+    return total / len(directions)
 
 
 def _encoded(flow: nn.Module, context: Tensor | None, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ function. The derivative of a pullback Jᵀu in u, which is linear in it, is J i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,19 +15,19 @@ Map = Callable[[Tensor], Tensor]
 
 
 @torch.enable_grad()
-def pushed_forward(function: Map, inputs: Tensor, directions: Tensor) -> Tensor:
-    """J v for each row: the derivative of a function of rows in a direction of its own.
+def pushed_forward(function: Map, inputs: Tensor, directions: Sequence[Tensor]) -> list[Tensor]:
+    """J v for each row: the derivatives of a function of rows, which is asked once, in directions of their own.
 
     Args:
         function: of rows, (n, ...) to (n, ...), each row by itself.
         inputs: where J is taken, (n, ...).
-        directions: v, of the shape of ``inputs``.
+        directions: v, each of the shape of ``inputs``.
 
     Returns:
-        The shape of the outputs, detached.
+        One for each v, of the shape of the outputs, detached.
     """
     pulled, weights = _pullback(function, inputs)
-    return torch.autograd.grad(pulled, weights, directions)[0].detach()
+    return [torch.autograd.grad(pulled, weights, v, retain_graph=True)[0].detach() for v in directions]
 
 
 @torch.enable_grad()

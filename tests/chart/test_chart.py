@@ -10,11 +10,11 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform, LULinear, Transform
 
 from host_models import inputs_for, spread_flow
-from nflows_spread import DegenerateGaussian, base_of, encode
+from nflows_spread import DegenerateGaussian, base_of
 from nflows_spread.chart import LatentMaps, chart_of, reconstruct
 from nflows_spread.chart.prior_moments import prior_moments
 from nflows_spread.models import coupling_flow
-from support import randomize, refused
+from support import at_its_optimum, randomize, refused
 from transform_contract import jacobian_logabsdet
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -31,16 +31,6 @@ def plane(rows=3000):
     x = torch.zeros(rows, 4)
     x[:, :2] = torch.randn(rows, 2, generator=seeded()) * torch.tensor([2.0, 1.0])
     return x
-
-
-def at_its_optimum(flow, x):
-    """The prior at the moments of the latents of noisy data, where training takes it."""
-    noisy = x + NOISE * torch.randn(x.shape, generator=seeded(1))
-    with torch.no_grad():
-        covariance = encode(flow, noisy).flatten(1).mT.cov()
-        base_of(flow).factor.assign(torch.linalg.cholesky(covariance), base_of(flow).spread_variance)
-    base_of(flow).data_noise = NOISE
-    return flow
 
 
 def linear_flow(seed=0):
@@ -67,7 +57,7 @@ def same_up_to_signs(found, expected, **tolerance):
 @pytest.mark.parametrize("from_data", [False, True])
 def test_the_chart_of_a_linear_flow_is_pca(from_data):
     x = plane()
-    flow = at_its_optimum(linear_flow(), x)
+    flow = at_its_optimum(linear_flow(), x, data_noise=NOISE)
     chart = chart_of(flow, x if from_data else None, rank=2, generator=seeded())
     scores = (x - x.mean(0))[:, :2]
     same_up_to_signs(chart.coordinates(x) - chart.coordinates(x).mean(0), scores, rtol=0.03, atol=0.15)
@@ -78,7 +68,7 @@ def test_the_chart_of_a_linear_flow_is_pca(from_data):
 
 def test_coordinates_are_nested_and_the_first_lose_least():
     x = plane() + torch.tensor([0.0, 0.0, 0.3, 0.1]) * torch.randn(3000, 4, generator=seeded(8))
-    chart = chart_of(at_its_optimum(linear_flow(), x))
+    chart = chart_of(at_its_optimum(linear_flow(), x, data_noise=NOISE))
     for k in (1, 2, 3):
         torch.testing.assert_close(chart.first(k).coordinates(x), chart.coordinates(x)[:, :k], rtol=1e-12, atol=1e-12)
         assert chart.first(k).rank == k
@@ -108,7 +98,7 @@ def test_points_at_coordinates_have_these_coordinates():
 
 def test_the_density_of_a_linear_flow_is_scipys_in_the_subspace():
     x = plane(500)
-    chart = chart_of(at_its_optimum(linear_flow(), x), rank=2)
+    chart = chart_of(at_its_optimum(linear_flow(), x, data_noise=NOISE), rank=2)
     basis = torch.linalg.qr((chart.points(torch.eye(2)) - chart.points(torch.zeros(2, 2))).mT).Q
     centre = chart.points(torch.zeros(1, 2))[0]
     tangent = (chart.points(torch.eye(2)) - centre) @ basis
@@ -186,7 +176,7 @@ def test_a_fixed_gaussian_has_a_chart_too():
 @pytest.mark.parametrize("order", ["eigenvalue", "energy", "principal energy"])
 def test_other_orders_are_options(order):
     x = plane(400)
-    flow = at_its_optimum(linear_flow(), x)
+    flow = at_its_optimum(linear_flow(), x, data_noise=NOISE)
     chart = chart_of(flow, x, rank=2, order=order, generator=seeded())
     assert chart.order == order
     assert chart.coordinates(x).shape == (400, 2)

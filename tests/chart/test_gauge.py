@@ -11,6 +11,7 @@ from host_models import MODELS, inputs_for, spread_flow
 from nflows_spread import DegenerateGaussian, base_of, decode, encode
 from nflows_spread.chart import chart_of, project, reconstruct, sample
 from nflows_spread.hosts import encode_with_logabsdet
+from support import at_its_optimum
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -19,16 +20,6 @@ NOISE = 0.05
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def at_its_optimum(flow, x):
-    """The prior at the moments of the latents of noisy data, where training takes it."""
-    noisy = x + NOISE * torch.randn(x.shape, generator=seeded(1))
-    with torch.no_grad():
-        covariance = encode(flow, noisy).flatten(1).mT.cov()
-        base_of(flow).factor.assign(torch.linalg.cholesky(covariance), base_of(flow).spread_variance)
-    base_of(flow).data_noise = NOISE
-    return flow
 
 
 class Gauge(CompositeTransform):
@@ -107,7 +98,9 @@ def test_two_gauges_of_a_line_are_read_alike():
     found = []
     for stretch in (1.0, 0.01):
         matrix = torch.tensor([stretch, 1.0 / stretch]).diag() @ turned
-        flow = at_its_optimum(Flow(Gauge(IdentityTransform(), matrix), DegenerateGaussian([2])).eval(), x)
+        flow = at_its_optimum(
+            Flow(Gauge(IdentityTransform(), matrix), DegenerateGaussian([2])).eval(), x, data_noise=NOISE
+        )
         assert (encode(flow, x)[:, 0].var() > encode(flow, x)[:, 1].var()) or stretch < 1.0
         drawn = sample(flow, 500, rank=1, generator=seeded(7))
         found.append((project(flow, x, rank=1), reconstruct(flow, x, rank=1), drawn))

@@ -15,7 +15,7 @@ from nflows.flows import Flow
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, initialize
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, factors, initialize
 from nflows_spread.models import volume_preserving_glow
 from nflows_spread.transforms import GlowStep
 
@@ -138,3 +138,14 @@ class LargestResult(TorchDispatchMode):
             if isinstance(tensor, torch.Tensor):
                 self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
         return result
+
+
+def at_its_optimum(flow, x, *, data_noise):
+    """A flow whose prior has the moments of the latents of noisy data, where training takes it."""
+    noisy = x + data_noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    base = base_of(flow)
+    with torch.no_grad():
+        covariance = encode(flow, noisy).flatten(1).mT.cov()
+        base.factor.assign(torch.linalg.cholesky(covariance), base.spread_variance)
+    base.data_noise = data_noise
+    return flow
