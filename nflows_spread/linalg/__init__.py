@@ -5,21 +5,23 @@ to give AAᵀ. Inputs may be of any floating dtype; the arithmetic is done in fl
 AAᵀ + σ_Z² I in float32 loses exactly the flat directions that the method is about, and densities are
 returned in the dtype of the points. Distances between points, for the same reason, are here too.
 
-===================== =================================================================================
-file                  what is computed there
-===================== =================================================================================
-``dense``             log-density for a lower-triangular A, for a covariance, and for its Cholesky factor
-``cholesky``          log-density for the Cholesky factor of AAᵀ + σ_Z² I as parameters
-``low_rank``          log-density, eigenvalues and best approximation for an A of few columns
-``few_features``      log-densities for few features, in the fewest calls
-``torch_func``        log-densities under ``torch.func`` and forward-mode differentiation
-``spread_covariance`` AAᵀ + σ_Z² I: its Cholesky factor, its solves, what all densities share
-``triangular``        products and solves of triangular matrices by blocks
-``eigen``             eigenvalues and eigenvectors, largest first
-``signal_to_noise``   generalised eigenvalues of signal and noise
-``moments``           covariances and second moments of points
-``entropy``           the paper's kernel estimate of the entropy
-``distances``         distances and nearest neighbours
-``autocast``          arithmetic that mixed precision leaves alone
-===================== =================================================================================
+============================ =================================================================================
+file                         what is computed there
+============================ =================================================================================
+``dense``                    log-density for a lower-triangular A, for a covariance, and for its Cholesky factor
+``cholesky``                 log-density for the Cholesky factor of AAᵀ + σ_Z² I as parameters
+``low_rank``                 log-density, eigenvalues and best approximation for an A of few columns
+``gaussian_mixture``         log-density, responsibilities and samples of a mixture of full covariances
+``expectation_maximization`` a mixture fitted to points
+``few_features``             log-densities for few features, in the fewest calls
+``torch_func``               log-densities under ``torch.func`` and forward-mode differentiation
+``spread_covariance``        AAᵀ + σ_Z² I: its Cholesky factor, its solves, what all densities share
+``triangular``               products and solves of triangular matrices by blocks
+``eigen``                    eigenvalues and eigenvectors, largest first
+``signal_to_noise``          generalised eigenvalues of signal and noise
+``moments``                  covariances and second moments of points
+``entropy``                  the paper's kernel estimate of the entropy
+``distances``                distances and nearest neighbours
+``autocast``                 arithmetic that mixed precision leaves alone
+============================ =================================================================================
 """

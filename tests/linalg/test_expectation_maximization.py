@@ -1,0 +1,138 @@
+"""EM for Gaussian mixtures against scikit-learn's, with few rows, equal rows and pieces that die."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
+
+from nflows_spread.linalg.expectation_maximization import (
+    expectation_maximization,
+    fit_pieces,
+    k_means,
+    weighted_moments,
+)
+from nflows_spread.linalg.gaussian_mixture import log_prob_of_mixture, responsibilities_of_mixture
+from support import refused
+
+
+def three_clusters(rows=300, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]], dtype=torch.float64)
+    noise = torch.randn(rows, 2, generator=generator, dtype=torch.float64)
+    return centres[torch.arange(rows) % 3] + noise * torch.tensor([1.0, 0.3])
+
+
+def scikit_learns(z, pieces, **options):
+    return GaussianMixture(pieces, reg_covar=0.0, tol=1e-12, max_iter=1000, random_state=0, **options).fit(z.numpy())
+
+
+def test_the_maximum_is_scikit_learns():
+    z = three_clusters()
+    found = expectation_maximization(
+        z, 3, pseudo_counts=0.0, variance_floor=1e-12, tolerance=1e-12, generator=torch.Generator().manual_seed(1)
+    )
+    oracle = scikit_learns(z, 3)
+    order, its = found.means.sum(1).argsort(), oracle.means_.sum(1).argsort()
+    for ours, theirs in ((found.weights, oracle.weights_), (found.means, oracle.means_)):
+        np.testing.assert_allclose(ours[order].numpy(), theirs[its], atol=1e-5)
+    np.testing.assert_allclose(found.covariances[order].numpy(), oracle.covariances_[its], atol=1e-5)
+    assert found.log_likelihood == pytest.approx(oracle.score(z.numpy()), abs=1e-9)
+
+
+def test_a_step_is_scikit_learns():
+    z = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights, means = torch.tensor([0.3, 0.7], dtype=torch.float64), z[:2]
+    covariances = torch.stack([torch.eye(3), 2.0 * torch.eye(3)]).double()
+    responsibilities = responsibilities_of_mixture(z, weights, means, covariances)
+    found = weighted_moments(z, responsibilities, shrinkage=0.0, floor=1e-12)
+    oracle = GaussianMixture(
+        2, reg_covar=0.0, max_iter=1, weights_init=weights.numpy(), means_init=means.numpy(),
+        precisions_init=np.linalg.inv(covariances.numpy()),
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="did not converge"):
+        oracle.fit(z.numpy())
+    for ours, theirs in zip(found, (oracle.weights_, oracle.means_, oracle.covariances_), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_shrinkage_is_so_many_rows_of_the_average_covariance():
+    z = three_clusters()
+    labels = torch.nn.functional.one_hot(torch.arange(len(z)) % 3).double()
+    labels[0], labels[3] = labels[1].clone(), labels[1].clone()
+    weights, _, own = weighted_moments(z, labels, shrinkage=0.0, floor=1e-12)
+    shrunk = weighted_moments(z, labels, shrinkage=7.0, floor=1e-12)[2]
+    average = torch.einsum("m,mij->ij", weights, own)
+    counts = (weights * len(z)).view(-1, 1, 1)
+    torch.testing.assert_close(shrunk, (counts * own + 7.0 * average) / (counts + 7.0))
+
+
+@pytest.mark.parametrize(("rows", "features", "pieces"), [(100, 64, 1), (100, 64, 8), (20, 30, 20), (100, 1, 16)])
+def test_few_rows_give_positive_definite_pieces_and_the_likelihood_that_is_told(rows, features, pieces):
+    z = torch.randn(rows, features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = expectation_maximization(z, pieces, generator=torch.Generator().manual_seed(1))
+    assert float(found.weights.sum()) == pytest.approx(1.0)
+    assert (torch.linalg.eigvalsh(found.covariances) >= 0.99e-6 * float(z.var(0, correction=0).mean())).all()
+    told = log_prob_of_mixture(z, *found[:3]).mean()
+    assert found.log_likelihood == pytest.approx(float(told), abs=1e-10)
+
+
+def test_it_keeps_flat_pieces_at_the_floor():
+    z = three_clusters()
+    z[:, 1] = z[:, 0]
+    found = expectation_maximization(z, 2, generator=torch.Generator().manual_seed(1))
+    least = torch.linalg.eigvalsh(found.covariances)[:, 0]
+    torch.testing.assert_close(
+        least / z.var(0, correction=0).mean(), torch.full((2,), 1e-6).double(), rtol=1e-3, atol=0
+    )
+
+
+def test_a_piece_that_dies_is_started_again(monkeypatch):
+    """Whatever k-means says: here all rows are of one piece."""
+    z = three_clusters()
+    module = expectation_maximization.__module__
+    monkeypatch.setattr(f"{module}.k_means", lambda points, pieces, generator: torch.zeros(len(points)).long())
+    found = expectation_maximization(z, 3, tolerance=1e-8, pseudo_counts=0.0)
+    assert found.log_likelihood == pytest.approx(scikit_learns(z, 3).score(z.numpy()), abs=1e-3)
+
+
+def test_more_pieces_than_distinct_rows_leave_pieces_of_weight_0():
+    z = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)).repeat(10, 1)
+    found = expectation_maximization(z, 5, generator=torch.Generator().manual_seed(1))
+    assert torch.isfinite(found.means).all()
+    assert sorted(found.weights.tolist()) == pytest.approx([0.0, 0.0, 1 / 3, 1 / 3, 1 / 3], abs=1e-6)
+
+
+def test_the_number_of_pieces_is_the_number_of_clusters():
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        assert len(fit_pieces(three_clusters(seed=seed), (1, 2, 3, 4, 6, 8), generator=generator).weights) == 3
+        gaussian = torch.randn(200, 3, generator=generator)
+        assert len(fit_pieces(gaussian, (1, 2, 4), generator=generator).weights) == 1
+
+
+def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
+    z, before = three_clusters(), torch.random.get_rng_state()
+    one, two = (fit_pieces(z, (2, 3), generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert all(map(torch.equal, one[:3], two[:3]))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_centres_are_about_as_good_as_scikit_learns():
+    z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = k_means(z, 20, generator=torch.Generator().manual_seed(1))
+    inertia = sum(float((z[labels == k] - z[labels == k].mean(0)).square().sum()) for k in labels.unique())
+    assert inertia <= 1.1 * KMeans(20, n_init=1, random_state=0).fit(z.numpy()).inertia_
+
+
+def test_what_cannot_be_fitted_is_refused():
+    z = three_clusters(10)
+    for pieces in (0, 11):
+        with refused(ValueError, "pieces must be between 1 and 10, the number of rows", f"got {pieces}"):
+            expectation_maximization(z, pieces)
+    with refused(ValueError, "rows must not all be equal", "got 4", "pass rows that differ"):
+        expectation_maximization(torch.ones(4, 2), 2)
+    with refused(ValueError, "starts must be at least 1", "got 0"):
+        expectation_maximization(z, 2, starts=0)
+    with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
+        fit_pieces(z, [9, 10])
