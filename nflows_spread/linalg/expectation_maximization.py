@@ -107,8 +107,8 @@ def expectation_maximization(
         z: points, shape (n, K).
         pieces: M, at most n.
         pseudo_counts: ν, the rows that the pieces' average covariance counts for in that of each; 0 for a maximum
-            of the likelihood. K by default, which held-out rows of balls, cubes, bent and heavy-tailed sets and mixtures
-            of 1 to 16 features liked best of K/10 to 4 K between 100 and 5 000 rows.
+            of the likelihood. K by default, which held-out rows of balls, cubes, bent and heavy-tailed sets, mixtures
+            too, of 1 to 16 features liked best of K/10 to 4 K between 100 and 5 000 rows.
         variance_floor: the least eigenvalue of a covariance, as a share of the mean variance of a feature.
         iterations: the most that are made.
         tolerance: they end when the mean log-likelihood changes by less, in nats.
