@@ -1,8 +1,9 @@
 """Expectation maximisation for a Gaussian mixture of full covariances, from k-means++ starts, for few rows too.
 
 The likelihood has no maximum: a piece on one point has covariance 0. Here the covariance of each piece is shrunk
-towards the one that all pieces have on average, as if ν more rows of each had been seen with that one, and none of its
-eigenvalues is below a floor. A piece that is left with less than one row takes half of the largest one.
+towards one shape that all pieces share at a scale of each, as if ν more rows of it had been seen with that one, and
+none of its eigenvalues is below a floor. Without the scales a piece of small variance, the sky among patches of a
+photograph, would be widened by all others. A piece that is left with less than one row takes half of the largest one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ _LLOYD_STEPS = 10
 """Steps of k-means after its start: a choice, as they only bring EM near its optimum."""
 _FEWEST_ROWS = 1.0
 """The sum of responsibilities below which a piece is dead, in rows: a choice."""
+_SCALE_ROWS = 1e-3
+"""Rows of scale 1 that the scale of a piece is averaged with, for pieces without rows: a choice; one row is too many for
+pieces at a hundredth of the scale of others."""
+_SHAPE_STEPS = 3
+"""Steps in which the shared shape and the scales are found, one from the other: a choice, near their fixed point."""
+_ENOUGH_HELD_OUT = 200
+"""Held-out rows from which on no further fold is asked how many pieces there are: a choice, for time."""
 
 
 class FittedPieces(NamedTuple):
@@ -38,6 +46,7 @@ def fit_pieces(
     pieces: int | Sequence[int],
     *,
     folds: int = 5,
+    within: float = 1.0,
     pseudo_counts: float | None = None,
     variance_floor: float = 1e-6,
     starts: int = 1,
@@ -45,14 +54,14 @@ def fit_pieces(
 ) -> FittedPieces:
     """A mixture of M Gaussians; of several M the fewest that are as good as the best by held-out likelihood.
 
-    As good is within one standard error of
-    The standard error is that of the differences row by row, in a cross-validation. All other arguments are those of
-    ``expectation_maximization``.
+    Standard errors are those of the differences row by row, in a cross-validation of as many folds as have 200 rows
+    together. Numbers are tried in order, up to the first that is worse than the best by two of them.
 
     Args:
         z: points, shape (n, K).
         pieces: M, or the numbers to choose from; those above the rows of a training fold are left out.
         folds: of the cross-validation.
+        within: standard errors within which a number is as good as the best; 0 takes the best.
         pseudo_counts: ν.
         variance_floor: the least eigenvalue.
         starts: starts of each fit.
@@ -77,17 +86,31 @@ def fit_pieces(
     if len(numbers) == 1:
         return fitted(z, numbers[0])
     shuffled = z[torch.empty(len(z), device=z.device).uniform_(generator=generator).argsort()]
-    held_out = torch.stack([_held_out(shuffled, folds, partial(fitted, pieces=number)) for number in numbers])
-    behind = held_out[held_out.mean(1).argmax()] - held_out
-    good = behind.mean(1) <= behind.std(1) / len(z) ** 0.5
-    return fitted(z, numbers[int(good.nonzero()[0])])
+    tried: list[Tensor] = []
+    for number in numbers:
+        tried.append(_held_out(shuffled, folds, partial(fitted, pieces=number)))
+        behind = _best(tried) - tried[-1]
+        if float(behind.mean()) > 2.0 * _standard_error(behind):
+            break
+    best = _best(tried)
+    good = [float((best - one).mean()) <= within * _standard_error(best - one) for one in tried]
+    return fitted(z, numbers[good.index(True)])
+
+
+def _best(tried: Sequence[Tensor]) -> Tensor:
+    return max(tried, key=lambda values: float(values.mean()))
+
+
+def _standard_error(differences: Tensor) -> float:
+    return float(differences.std()) / len(differences) ** 0.5
 
 
 def _held_out(z: Tensor, folds: int, fitted: Callable[[Tensor], FittedPieces]) -> Tensor:
-    """The log-density of each row, (n,), under the fit to all folds but its own."""
+    """The log-density of rows under the fit to all folds but their own: of so many folds as hold enough rows."""
     parts = z.chunk(folds)
-    fits = [fitted(torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(len(parts))]
-    return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in zip(parts, fits, strict=True)])
+    asked = min(len(parts), -(-_ENOUGH_HELD_OUT // len(parts[0])))
+    fits = [fitted(torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(asked)]
+    return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in zip(parts, fits)])
 
 
 def expectation_maximization(
@@ -106,8 +129,8 @@ def expectation_maximization(
     Args:
         z: points, shape (n, K).
         pieces: M, at most n.
-        pseudo_counts: ν, the rows that the pieces' average covariance counts for in that of each; 0 for a maximum
-            of the likelihood. K by default, which held-out rows of balls, cubes, bent and heavy-tailed sets, mixtures
+        pseudo_counts: ν, the rows that the shared shape counts for in the covariance of each; 0 for a maximum of the
+            likelihood. K by default, which held-out rows of balls, cubes, bent and heavy-tailed sets, mixtures
             too, of 1 to 16 features liked best of K/10 to 4 K between 100 and 5 000 rows.
         variance_floor: the least eigenvalue of a covariance, as a share of the mean variance of a feature.
         iterations: the most that are made.
@@ -173,9 +196,10 @@ def weighted_moments(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (M,), means (M, K) and covariances (M, K, K) of points (n, K) by responsibilities (n, M), in float64.
 
-    S_m = (N_m C_m + ν C̄) / (N_m + ν), of which no eigenvalue is below the floor: C_m is the covariance of the N_m rows
-    of a piece, ν the shrinkage, and C̄ = Σ_m N_m C_m / n. A piece without rows has weight 0, the
-    mean of all rows and covariance C̄.
+    S_m = (N_m C_m + ν s_m C̄) / (N_m + ν), of which no eigenvalue is below the floor: C_m is the covariance of the N_m
+    rows of a piece, ν the shrinkage, C̄ = Σ_m N_m C_m / (n s_m) the shape that all share, and
+    s_m = tr(C̄⁻¹ C_m) / K the scale at which a piece has it, averaged with a thousandth of a row of scale 1. A piece without rows
+    has weight 0, the mean of all rows and covariance C̄.
     """
     counts = responsibilities.sum(0)
     empty = (counts == 0.0).unsqueeze(1)
@@ -184,10 +208,21 @@ def weighted_moments(
     for piece, mean in enumerate(means):  # one by one, for the memory
         centred = points - mean
         torch.mm((centred * responsibilities[:, piece : piece + 1]).mT, centred, out=scatter[piece])
-    within = scatter.sum(0) / len(points)
     total = (counts + shrinkage).view(-1, 1, 1)
-    covariances = torch.where(total > 0.0, (scatter + shrinkage * within) / total, within)
+    shape, scales = _shape_and_scales(scatter, counts, floor)
+    covariances = torch.where(total > 0.0, (scatter + shrinkage * scales.view(-1, 1, 1) * shape) / total, shape)
     return counts / counts.sum(), means, _above(covariances, floor)
+
+
+def _shape_and_scales(scatter: Tensor, counts: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """C̄, (K, K), and the scales s, (M,), of sums of squares N_m C_m, (M, K, K), and of counts N, (M,)."""
+    features, scales = scatter.shape[-1], torch.ones_like(counts)
+    for _ in range(_SHAPE_STEPS):
+        shape = _above((scatter / scales.view(-1, 1, 1)).sum(0) / counts.sum(), floor)
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(shape))
+        squares = (scatter * precision).sum((1, 2)) / features
+        scales = (squares + _SCALE_ROWS) / (counts + _SCALE_ROWS)
+    return shape, scales
 
 
 def _above(covariances: Tensor, floor: float) -> Tensor:

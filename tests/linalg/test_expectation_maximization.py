@@ -56,15 +56,47 @@ def test_a_step_is_scikit_learns():
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_shrinkage_is_so_many_rows_of_the_average_covariance():
+def test_shrinkage_is_towards_one_shape_at_a_scale_of_each_piece():
+    """S_m = (N_m C_m + ν s_m C̄) / (N_m + ν): with many more rows of the shape than of data all are multiples of it."""
     z = three_clusters()
+    z[::3] *= 10.0  # the first cluster, about the origin, is ten times as wide
     labels = torch.nn.functional.one_hot(torch.arange(len(z)) % 3).double()
-    labels[0], labels[3] = labels[1].clone(), labels[1].clone()
-    weights, _, own = weighted_moments(z, labels, shrinkage=0.0, floor=1e-12)
-    shrunk = weighted_moments(z, labels, shrinkage=7.0, floor=1e-12)[2]
-    average = torch.einsum("m,mij->ij", weights, own)
-    counts = (weights * len(z)).view(-1, 1, 1)
-    torch.testing.assert_close(shrunk, (counts * own + 7.0 * average) / (counts + 7.0))
+    shrunk = weighted_moments(z, labels, shrinkage=1e9, floor=1e-12)[2]
+    scales = shrunk[:, 0, 0] / shrunk[1, 0, 0]
+    torch.testing.assert_close(shrunk, scales.view(-1, 1, 1) * shrunk[1])
+    assert 50.0 < float(scales[0]) < 200.0
+    assert 0.5 < float(scales[2]) < 2.0
+    own = weighted_moments(z, labels, shrinkage=0.0, floor=1e-12)[2]
+    some = weighted_moments(z, labels, shrinkage=7.0, floor=1e-12)[2]
+    torch.testing.assert_close(some, (100.0 * own + 7.0 * shrunk) / 107.0)
+
+
+def test_no_choice_of_coordinates_changes_the_moments():
+    z = three_clusters()
+    turn = torch.tensor([[2.0, 0.5], [-1.0, 3.0]], dtype=torch.float64)
+    responsibilities = torch.rand(len(z), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    _, means, covariances = weighted_moments(z, responsibilities, shrinkage=5.0, floor=1e-12)
+    _, turned_means, turned = weighted_moments(z @ turn, responsibilities, shrinkage=5.0, floor=1e-12)
+    torch.testing.assert_close(turned_means, means @ turn)
+    torch.testing.assert_close(turned, turn.mT @ covariances @ turn)
+
+
+def test_pieces_of_different_scale_are_found_in_few_rows():
+    """A Gaussian at two scales, a hundred rows of each in 12 features: without shrinkage it is not seen."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2200, 12, generator=generator, dtype=torch.float64)
+    z[::2] *= 0.02
+    scales = torch.tensor([1.0, 4e-4], dtype=torch.float64).view(2, 1, 1)
+    truth = torch.tensor([0.5, 0.5]), torch.zeros(2, 12), scales * torch.eye(12, dtype=torch.float64)
+
+    def behind(pseudo_counts):
+        found = expectation_maximization(
+            z[:200], 2, pseudo_counts=pseudo_counts, generator=torch.Generator().manual_seed(1)
+        )
+        return float((log_prob_of_mixture(z[200:], *truth) - log_prob_of_mixture(z[200:], *found[:3])).mean())
+
+    assert behind(None) < 0.8
+    assert behind(0.0) > 10.0
 
 
 @pytest.mark.parametrize(("rows", "features", "pieces"), [(100, 64, 1), (100, 64, 8), (20, 30, 20), (100, 1, 16)])
@@ -109,6 +141,16 @@ def test_the_number_of_pieces_is_the_number_of_clusters():
         assert len(fit_pieces(three_clusters(seed=seed), (1, 2, 3, 4, 6, 8), generator=generator).weights) == 3
         gaussian = torch.randn(200, 3, generator=generator)
         assert len(fit_pieces(gaussian, (1, 2, 4), generator=generator).weights) == 1
+
+
+def test_the_best_number_is_taken_where_the_fewest_that_are_as_good_are_not_asked_for():
+    """Of numbers that hardly differ; and a number far beyond the best is not tried."""
+    z = three_clusters(900)
+    fewest, best = (
+        fit_pieces(z, (2, 3, 4, 5, 200), within=within, generator=torch.Generator().manual_seed(3))
+        for within in (1.0, 0.0)
+    )
+    assert 3 == len(fewest.weights) <= len(best.weights) <= 5
 
 
 def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
