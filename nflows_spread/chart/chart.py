@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
+from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.tangents import tangents
 from nflows_spread.hosts import decode, encode
 from nflows_spread.hosts.placement import placement_of
@@ -35,6 +36,7 @@ class Chart:
         data_noise: σ_x, of which each coordinate has as much, in data units; 0 in the other orders.
         order: what the coordinates are ordered by.
         shape: of one latent.
+        pieces: the density of the clean coordinates as a mixture of Gaussians; None for one Gaussian, N(0, variances).
     """
 
     flow: nn.Module
@@ -43,6 +45,7 @@ class Chart:
     data_noise: float
     order: str
     shape: torch.Size
+    pieces: Pieces | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Charts of older versions were maps to coordinates of unit variance; their estimator has the flow."""
@@ -70,7 +73,8 @@ class Chart:
             ValueError: ``rank`` is below 1 or above K.
         """
         kept = validation.rank_within(rank, self.rank)
-        return replace(self, maps=self.maps.first(kept), noisy_variances=self.noisy_variances[:kept])
+        pieces = None if self.pieces is None else self.pieces.first(kept)
+        return replace(self, maps=self.maps.first(kept), noisy_variances=self.noisy_variances[:kept], pieces=pieces)
 
     def coordinates(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(g(x) − m) P of data (n, ...), shape (n, K), in its dtype.
@@ -104,7 +108,9 @@ class Chart:
     def sample(
         self, num_samples: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Points at coordinates c_k ~ N(0, variance k): samples on the manifold, shape (num_samples, ...).
+        """Points at draws of the coordinates, c_k ~ N(0, variance k) or of the pieces, shape (num_samples, ...).
+
+        They are on the manifold as the chart knows it.
 
         Args:
             num_samples: how many; with a context, as many as it has rows.
@@ -113,6 +119,8 @@ class Chart:
         """
         count = validation.positive_int("num_samples", num_samples)
         dtype = placement_of(self.flow).dtype or torch.get_default_dtype()
+        if self.pieces is not None:
+            return self.points(self.pieces.sample(count, generator=generator).to(dtype), context)
         noise = torch.empty(count, self.rank, dtype=dtype, device=self.variances.device).normal_(generator=generator)
         root = (self.maps.back.mT * self.variances.sqrt()).to(noise)
         with full_precision(noise):
@@ -120,26 +128,29 @@ class Chart:
         return decode(self.flow, z.view(-1, *self.shape), context)
 
     def coordinate_log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log N(c; 0, noisy_variances) at the coordinates of data, shape (n,): the noisy data's, in nats.
+        """log N(c; 0, noisy_variances) or of the pieces at the coordinates of data, (n,): the noisy data's, in nats.
 
         The 'density allocation' of appendix C.2, a density in the coordinates.
 
         Raises:
             ValueError: a coordinate has no variance, so that there is no K-dimensional density.
         """
+        if self.pieces is not None:
+            return self.pieces.widened(self.data_noise**2).log_prob(self.coordinates(x, context))
         self._check_density(self.noisy_variances, "vary under the prior")
         return diagonal_log_prob(self.coordinates(x, context), self.noisy_variances)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The density on the manifold at the reconstruction of each row of data, shape (n,): the clean data's, in nats.
 
-        log N(c; 0, variances) − ½ log det(JᵀJ), J the D × K Jacobian of ``points`` at c: a density with respect to the
-        K-dimensional area in data units, which no choice of coordinates changes.
+        log q(c) − ½ log det(JᵀJ), q = N(0, variances) or that of the pieces, J the D × K Jacobian of ``points`` at c:
+        a density with respect to the K-dimensional area in data units, which no choice of coordinates changes.
 
         Raises:
             ValueError: a coordinate varies no more than the data noise, or the points do not move with each.
         """
-        self._check_density(self.variances, "vary more than the data noise")
+        if self.pieces is None:
+            self._check_density(self.variances, "vary more than the data noise")
         c = self.coordinates(x, context)
         columns = tangents(lambda c: self.points(c, context), c).double()
         sign, log_area = torch.linalg.slogdet(columns @ columns.mT)
@@ -148,7 +159,8 @@ class Chart:
                 f"points of the chart must move with each of its {self.rank} coordinates, got a Jacobian without full "
                 "rank; take fewer coordinates"
             )
-        return diagonal_log_prob(c, self.variances) - 0.5 * log_area.to(c.dtype)
+        density = diagonal_log_prob(c, self.variances) if self.pieces is None else self.pieces.log_prob(c)
+        return density - 0.5 * log_area.to(c.dtype)
 
     @torch.no_grad()
     def reconstruction_error(self, x: Tensor, context: Tensor | None = None) -> Tensor:

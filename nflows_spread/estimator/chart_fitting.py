@@ -15,7 +15,7 @@ from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.trustworthiness import trustworthiness_by_row
 from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.linalg.eigen import eigh_descending, with_fixed_signs
+from nflows_spread.linalg.eigen import eigh_descending, principal_axes
 from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.lifted import lifted_couplings
 from nflows_spread.transforms.lifted import LiftedCouplings
@@ -106,7 +106,7 @@ def chart_at(
     deadline = time.monotonic() + 60.0 * max_minutes
     data_dtype, train, held_out = train.dtype, train.double(), held_out.double()
     rows = torch.cat([held_out, train])
-    axes, scale = _principal_axes(rows, rank)
+    axes, scale = principal_axes(rows, rank)
     compared, among = held_out[:_COMPARED], rows[: max(_AMONG, min(len(held_out), _COMPARED))]
     pca = _candidate(_linear(axes, rows), PCA, compared, among)
     total = max(float(rows.square().sum(1).mean()), torch.finfo(torch.float64).tiny)
@@ -124,7 +124,7 @@ def chart_at(
             if _better(found, pca):
                 chosen = found
     # what principal components of all rows do on others is seen from those of the training alone
-    shown = _linear(_principal_axes(train, rank)[0], train) if chosen is pca else chosen.chart
+    shown = _linear(principal_axes(train, rank)[0], train) if chosen is pca else chosen.chart
     errors = shown.reconstruction_error(compared) / total**0.5
     with torch.no_grad():
         distances = (shown.reconstruct(compared) - compared).norm(dim=1)
@@ -151,15 +151,6 @@ def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Can
             compared, coordinates[: len(compared)], among, coordinates, neighbours=neighbours
         )
     return _Candidate(chart, kind, squares, trust)
-
-
-def _principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """The first K principal axes of rows about 0, (D, K), and the standard deviation along each, (K,), float64."""
-    if len(x) < x.shape[1]:  # the singular vectors of few rows cost less than eigenvectors in many features
-        _, scale, axes = torch.linalg.svd(x, full_matrices=False)
-        return with_fixed_signs(axes[:rank].mT), scale[:rank] / len(x) ** 0.5
-    values, axes = eigh_descending(covariance_of(x))
-    return axes[:, :rank], values[:rank].sqrt()
 
 
 def _linear(axes: Tensor, x: Tensor) -> Chart:

@@ -14,18 +14,16 @@ from torch import Tensor
 from nflows_spread import validation
 from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
 from nflows_spread.deprecation import RenamedAttribute, renamed_state
-from nflows_spread.dimension import denoise, pointwise_dimension
+from nflows_spread.dimension import pointwise_dimension
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS
+from nflows_spread.estimator.densities import StackedDensity
 from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
 from nflows_spread.estimator.sklearn_interface import Parameters
-from nflows_spread.hosts import log_prob
+from nflows_spread.estimator.units import Units
 from nflows_spread.hosts.placement import placement_of
-
-_FARTHEST = 3.0
-"""The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
-much longer, and a longer step would be an error of the flow's."""
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
@@ -59,6 +57,7 @@ class SpreadFlowEstimator(Parameters):
         reconstruction_errors_: the same of the first 1 … K coordinates, (K,).
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
+        samples_from_: ``"chart"`` or ``"flow"``, what ``sample`` draws from.
         data_noise_: σ_x at the end of training, in units of the data.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
@@ -104,6 +103,11 @@ class SpreadFlowEstimator(Parameters):
         if "_chart" in state and "chart_" not in state:
             self.chart_, self.chart_kind_ = self._chart.first(int(self.intrinsic_dimension_)), "flow"
         self.__dict__.setdefault("n_components", None)
+        if "flow_" in state and "_sampler" not in state:  # samples and densities were of the flow
+            noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / cast(Units, state["_units"]).length
+            self._density = StackedDensity(self.flow_)
+            self._sampler: ChartSampler | FlowSampler = FlowSampler(self._chart, noise)
+            self.samples_from_ = "flow"
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -153,6 +157,8 @@ class SpreadFlowEstimator(Parameters):
         self.reconstruction_errors_ = found.errors.numpy()
         self.reconstruction_error_ = float(found.errors[-1])
         self.unreconstructed_ = found.beyond_noise
+        self._density, self._sampler = fitted.density, fitted.sampler
+        self.samples_from_ = "chart" if isinstance(fitted.sampler, ChartSampler) else "flow"
         self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
@@ -191,31 +197,41 @@ class SpreadFlowEstimator(Parameters):
     @torch.inference_mode(False)
     @torch.enable_grad()
     def sample(self, n_samples: int = 1) -> Any:
-        """Points on the manifold, shape (n_samples, D), in the kind of array that ``fit`` was given.
+        """Points of the clean data, shape (n_samples, D), in the kind of array that ``fit`` was given.
 
-        Draws of the flow's density, each moved by x + σ² ∇log p(x), the best guess of the point without
-        noise, σ_x² and that of the data in σ² together. So no chart is needed, and closed surfaces have samples too:
-        they are of ``flow_`` and not of ``chart_``, as are the densities of ``score_samples``.
+        Points of ``chart_`` at draws of its coordinates: on the manifold, where the chart reconstructs the data to
+        within the noise. What it leaves out of the data beyond the noise is drawn as well, so that columns are as wide
+        as the data's, and no value is beyond those of its column by more than a tenth of their range.
+        ``chart_.sample`` draws on the chart alone. Where such samples are farther from the data than held-out rows,
+        as on a torus, which no chart covers, they are draws of ``flow_`` with the noise taken off;
+        ``samples_from_`` says which.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / self._units.length
-        coordinates = torch.randn(count, self.n_features_in_, dtype=torch.float32, generator=self._generator)
-        with torch.no_grad():
-            noisy = self._chart.points(coordinates * self._chart.noisy_variances.sqrt().float())
-        longest = _FARTHEST * noise * self.n_features_in_**0.5
-        clean = denoise(self.flow_, noisy, variance=noise**2, longest=longest, at_once=count)
-        return like(self._like, self._units.to_data(clean))
+        return like(self._like, self._units.to_data(self._sampler.sample(count, self._generator)))
 
     def score_samples(self, X: Array) -> Array:
-        """log p(x) of the data with noise σ_x = ``data_noise_``, in nats and units of the data, shape (n,).
+        """log p(x) of the data as they are, with their noise, in nats and units of the data, shape (n,).
 
-        With ``standardize`` σ_x is that many standard deviations of each column; the density is in units of the data.
+        A density in all D columns: that of ``flow_``, which has σ_x = ``data_noise_``, and one in pieces, full
+        Gaussians none of which is thinner than ``Recipe.min_noise``, in the share that held-out rows like best.
+        ``manifold_score_samples`` is that of the clean data.
         """
-        unit = self._unit(X)
-        with torch.no_grad():
-            values = log_prob(self.flow_, unit).double()
+        values = self._density.log_prob(self._unit(X, torch.float64))
         return like(X, values - self._units.log_volume)
+
+    def manifold_score_samples(self, X: Array) -> Array:
+        """log p of the clean data on the manifold, at the reconstructions of X, shape (n,), in nats.
+
+        With respect to the K-dimensional area of ``chart_``, in units of the data; with ``standardize`` in standard
+        deviations of the columns, as an area across several has no other unit.
+
+        Raises:
+            ValueError: points of the chart do not move with each coordinate.
+        """
+        unit = self._unit(X, self._chart_dtype)
+        with torch.no_grad():
+            return like(X, self.chart_.log_prob(unit) - self.chart_.rank * math.log(self._units.length))
 
     def pointwise_dimension(self, X: Array, *, data: Array | None = None) -> Array:
         """The dimension around each point, (n,) whole numbers, for data whose dimension varies.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart import Chart, chart_of
+from nflows_spread.chart.pieces import Pieces
 from nflows_spread.dimension import (
     Estimates,
     IntrinsicDimension,
@@ -21,8 +22,10 @@ from nflows_spread.dimension import (
 )
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.chart_fitting import ChartAtRank, chart_at
+from nflows_spread.estimator.densities import StackedDensity, stacked_density
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, sampler_of
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
 
@@ -46,7 +49,10 @@ class FittedFlow:
         data_noise: σ_x at the end of training, in units of the flow.
         units: what takes data to these units and back.
         chart: all D coordinates of the latent space, in order of μ.
-        reconstruction: the chart of as many coordinates as were asked for, or as the data has dimensions.
+        reconstruction: the chart of as many coordinates as were asked for, or as the data has dimensions, with their
+            density in pieces.
+        density: of the noisy data.
+        sampler: of the clean data.
         estimates: of the dimension, in units of the data.
         dimension: their consensus.
     """
@@ -56,6 +62,8 @@ class FittedFlow:
     units: Units
     chart: Chart
     reconstruction: ChartAtRank
+    density: StackedDensity
+    sampler: ChartSampler | FlowSampler
     estimates: Estimates
     dimension: IntrinsicDimension
 
@@ -108,15 +116,22 @@ def fit_rows(
     chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
     rank = min(int(dimension), *x.shape) if n_components is None else n_components
     allowed = math.inf if max_minutes is None else max_minutes
+    noise_of_rows = math.hypot(noise, found.ambient_noise)
+    # of the same seed, so that all other randomness is as it would be without a chart
+    of_chart = torch.Generator().manual_seed(generator.initial_seed())
     reconstruction = chart_at(
         rows.train,
         rows.validation,
         rank,
-        noise=math.hypot(noise, found.ambient_noise),
+        noise=noise_of_rows,
         recipe=recipe,
-        # of the same seed, so that all other randomness is as it would be without a chart
-        generator=torch.Generator().manual_seed(generator.initial_seed()),
+        generator=of_chart,
         max_minutes=allowed - (time.monotonic() - began) / 60.0,
+    )
+    reconstruction = replace(reconstruction, chart=_in_pieces(reconstruction.chart, rows, recipe, of_chart))
+    density = stacked_density(flow, rows.train, rows.validation, min_noise=recipe.min_noise, generator=of_chart)
+    sampler = sampler_of(
+        reconstruction.chart, chart, rows.train, rows.validation, noise=noise_of_rows, generator=of_chart
     )
     if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.ambient_noise):  # or the training has ended too soon
         rows.units.warn_of_thin_columns(noise, names)
@@ -131,7 +146,14 @@ def fit_rows(
             f"times the noise, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
             "does not reconstruct them"
         )
-    return FittedFlow(flow, noise, rows.units, chart, reconstruction, estimates, dimension)
+    return FittedFlow(flow, noise, rows.units, chart, reconstruction, density, sampler, estimates, dimension)
+
+
+@torch.no_grad()
+def _in_pieces(chart: Chart, rows: Rows, recipe: Recipe, generator: torch.Generator) -> Chart:
+    """The chart with the density of its coordinates, in pieces, of all rows."""
+    codes = chart.coordinates(torch.cat([rows.validation, rows.train]).double())
+    return replace(chart, pieces=Pieces.fitted(codes, floor=recipe.min_noise, generator=generator))
 
 
 def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:

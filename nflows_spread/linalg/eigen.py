@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.moments import covariance_of
+
 
 def factor_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues Λ (D,) and eigenvectors E (D, D, in columns) of AAᵀ, in descending order, float64."""
@@ -37,3 +39,12 @@ def positive_root(covariance: Tensor) -> Tensor:
     """E √Λ₊, (D, D) in float64: a root of a symmetric matrix after its negative eigenvalues became 0."""
     values, vectors = eigh_descending(covariance)
     return vectors * values.sqrt()
+
+
+def principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The first K principal axes of rows about 0, (D, K), and the standard deviation along each, (K,), float64."""
+    if len(x) < x.shape[1]:  # the singular vectors of few rows cost less than eigenvectors in many features
+        _, scale, axes = torch.linalg.svd(x.double(), full_matrices=False)
+        return with_fixed_signs(axes[:rank].mT), scale[:rank] / len(x) ** 0.5
+    values, axes = eigh_descending(covariance_of(x))
+    return axes[:, :rank], values[:rank].sqrt()

@@ -24,8 +24,8 @@ _LLOYD_STEPS = 10
 _FEWEST_ROWS = 1.0
 """The sum of responsibilities below which a piece is dead, in rows: a choice."""
 _SCALE_ROWS = 1e-3
-"""Rows of scale 1 that the scale of a piece is averaged with, for pieces without rows: a choice; one row is too many for
-pieces at a hundredth of the scale of others."""
+"""Rows of scale 1 that the scale of a piece is averaged with, for pieces without rows: a choice; one row is too many
+for pieces at a hundredth of the scale of others."""
 _SHAPE_STEPS = 3
 """Steps in which the shared shape and the scales are found, one from the other: a choice, near their fixed point."""
 _ENOUGH_HELD_OUT = 200
@@ -49,6 +49,7 @@ def fit_pieces(
     within: float = 1.0,
     pseudo_counts: float | None = None,
     variance_floor: float = 1e-6,
+    tolerance: float = 1e-4,
     starts: int = 1,
     generator: torch.Generator | None = None,
 ) -> FittedPieces:
@@ -64,6 +65,7 @@ def fit_pieces(
         within: standard errors within which a number is as good as the best; 0 takes the best.
         pseudo_counts: ν.
         variance_floor: the least eigenvalue.
+        tolerance: of each fit.
         starts: starts of each fit.
         generator: source of the starts and of the folds.
 
@@ -74,6 +76,7 @@ def fit_pieces(
         expectation_maximization,
         pseudo_counts=pseudo_counts,
         variance_floor=variance_floor,
+        tolerance=tolerance,
         starts=starts,
         generator=generator,
     )
@@ -197,9 +200,9 @@ def weighted_moments(
     """Weights (M,), means (M, K) and covariances (M, K, K) of points (n, K) by responsibilities (n, M), in float64.
 
     S_m = (N_m C_m + ν s_m C̄) / (N_m + ν), of which no eigenvalue is below the floor: C_m is the covariance of the N_m
-    rows of a piece, ν the shrinkage, C̄ = Σ_m N_m C_m / (n s_m) the shape that all share, and
-    s_m = tr(C̄⁻¹ C_m) / K the scale at which a piece has it, averaged with a thousandth of a row of scale 1. A piece without rows
-    has weight 0, the mean of all rows and covariance C̄.
+    rows of a piece, ν the shrinkage, C̄ = Σ_m N_m C_m / (n s_m) the shape that all share, and s_m = tr(C̄⁻¹ C_m) / K
+    the scale at which a piece has it, averaged with a thousandth of a row of scale 1. A piece without rows has
+    weight 0, the mean of all rows and covariance C̄.
     """
     counts = responsibilities.sum(0)
     empty = (counts == 0.0).unsqueeze(1)

@@ -49,8 +49,8 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension"},
-    {"annealing", "preprocessing", "chart_training"},
+    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals"},
+    {"annealing", "preprocessing", "chart_training", "densities", "sampling"},
     {"chart_fitting"},
     {"fitting"},
     {"estimator"},

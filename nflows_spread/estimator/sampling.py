@@ -1,0 +1,185 @@
+"""Samples of the clean data: from the chart, with what it leaves out, or where it is none from the flow's density."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from nflows_spread.chart import Chart
+from nflows_spread.chart.pieces import Pieces
+from nflows_spread.dimension import denoise
+from nflows_spread.estimator.residuals import Residuals
+from nflows_spread.linalg.distances import nearest_neighbours
+
+_FARTHEST = 3.0
+"""The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
+much longer, and a longer step would be an error of the flow's."""
+
+_BEYOND = 0.05
+"""Share of the range of the data by which samples may be beyond it: a choice."""
+
+_REDRAWN = 10
+"""Times that draws of coordinates beyond the range are drawn again, before they are cut to it: a choice."""
+
+_COMPARED = 1000
+"""Samples whose distances to the rows are compared, and which set the spread of the columns: a choice, for time."""
+
+_AS_NEAR = 1.3
+"""Distance of samples to the nearest row over that of held-out rows, up to which they are taken as they are: a
+choice; 1 is as near as data."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The least and the largest value of each column, and a share beyond it.
+
+    Attributes:
+        low: (D,).
+        high: (D,).
+    """
+
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> Ranges:
+        """Those of rows (n, D)."""
+        low, high = x.amin(0).double(), x.amax(0).double()
+        beyond = _BEYOND * (high - low)
+        return cls(low - beyond, high + beyond)
+
+    def hold(self, x: Tensor) -> Tensor:
+        """Which rows are within all of them, (n,)."""
+        return ((x >= self.low) & (x <= self.high)).all(1)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The rows with each value that is beyond them at their end."""
+        return torch.clamp(x, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class ChartSampler:
+    """Points of the chart at draws of its coordinates, and what the chart leaves out of the data beyond its noise.
+
+    Where the chart reconstructs the data to within the noise nothing is left out, and samples are on the manifold as
+    the chart knows it. No sample is beyond the data's range by more than a tenth of it.
+
+    Attributes:
+        chart: with its coordinates' density in pieces, in units of the flow, float64.
+        coordinates: the ranges of its coordinates.
+        columns: the ranges of the columns.
+        residuals: what the chart leaves out; None for nothing.
+    """
+
+    chart: Chart
+    coordinates: Ranges
+    columns: Ranges
+    residuals: Residuals | None
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, chart: Chart, x: Tensor, *, noise: float, generator: torch.Generator) -> ChartSampler:
+        """That of a chart with pieces and of rows.
+
+        Args:
+            chart: the chart.
+            x: rows of data, in units of the flow, (n, D).
+            noise: standard deviation of the noise in each column.
+            generator: source of the draws by which the spread of the columns is set.
+        """
+        x = x.double()
+        codes = chart.coordinates(x)
+        pieces = cast(Pieces, chart.pieces)
+        on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None)
+        draws = on_chart._draws(_COMPARED, generator)
+        missing = x.var(0) - noise**2 - on_chart.columns.cut(chart.points(draws)).var(0)
+        residuals = Residuals.of(x - chart.points(codes), pieces.responsibilities(codes), noise=noise)
+        residuals = residuals.with_variances(missing, pieces.responsibilities(draws), generator=generator)
+        return cls(chart, on_chart.coordinates, on_chart.columns, residuals)
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Points, (count, D), float64, in units of the flow."""
+        draws, pieces = self._draws(count, generator), cast(Pieces, self.chart.pieces)
+        points = self.chart.points(draws)
+        if self.residuals is not None:
+            points = points + self.residuals.sample(pieces.responsibilities(draws), generator=generator)
+        return self.columns.cut(points)
+
+    def _draws(self, count: int, generator: torch.Generator) -> Tensor:
+        """Coordinates within their ranges, (count, K)."""
+        pieces = cast(Pieces, self.chart.pieces)
+        draws = pieces.sample(count, generator=generator)
+        for _ in range(_REDRAWN):
+            beyond = (~self.coordinates.hold(draws)).nonzero().flatten()
+            if len(beyond) == 0:
+                break
+            draws[beyond] = pieces.sample(len(beyond), generator=generator)
+        return self.coordinates.cut(draws)
+
+
+@dataclass(frozen=True)
+class FlowSampler:
+    """Draws of the flow's density, each moved by x + σ² ∇log p(x), the best guess of the point without noise.
+
+    No chart is needed, so that closed surfaces have samples too.
+
+    Attributes:
+        chart: all D coordinates of the flow, in its units.
+        noise: σ, standard deviation of all noise in each column, of training and of the data.
+        columns: the ranges of the columns, where they are known.
+    """
+
+    chart: Chart
+    noise: float
+    columns: Ranges | None = None
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Points, (count, D), in units of the flow."""
+        flow, features = self.chart.flow, self.chart.rank
+        coordinates = torch.randn(count, features, dtype=torch.float32, generator=generator)
+        with torch.no_grad():
+            noisy = self.chart.points(coordinates * self.chart.noisy_variances.sqrt().float())
+        longest = _FARTHEST * self.noise * features**0.5
+        clean = denoise(flow, noisy, variance=self.noise**2, longest=longest, at_once=count)
+        return clean if self.columns is None else self.columns.cut(clean)
+
+
+def sampler_of(
+    chart: Chart,
+    flow_chart: Chart,
+    train: Tensor,
+    held_out: Tensor,
+    *,
+    noise: float,
+    generator: torch.Generator,
+) -> ChartSampler | FlowSampler:
+    """The chart's samples if they are as near to the data as held-out rows are, or nearer than those of the flow.
+
+    Args:
+        chart: with its coordinates' density in pieces, in units of the flow.
+        flow_chart: all D coordinates of the flow.
+        train: rows, (n, D), in units of the flow.
+        held_out: rows, (m, D).
+        noise: standard deviation of the noise in each column.
+        generator: source of the draws that are compared.
+    """
+    rows = torch.cat([held_out, train])
+    of_chart = ChartSampler.of(chart, rows, noise=noise, generator=generator)
+    of_flow = FlowSampler(flow_chart, noise, of_chart.columns)
+    far = _AS_NEAR * _distance(held_out, train)
+    from_chart = _distance(of_chart.sample(_COMPARED, generator), train)
+    if from_chart <= far:
+        return of_chart
+    from_flow = _distance(of_flow.sample(_COMPARED, generator), train)
+    return of_flow if from_flow < from_chart else of_chart
+
+
+def _distance(x: Tensor, rows: Tensor) -> float:
+    """The median distance of points to the nearest row; infinite where that is not finite."""
+    median = float(nearest_neighbours(x.double(), rows, 1).distances.median())
+    return median if math.isfinite(median) else math.inf
