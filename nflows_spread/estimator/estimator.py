@@ -105,7 +105,7 @@ class SpreadFlowEstimator(Parameters):
         self.__dict__.setdefault("n_components", None)
         if "flow_" in state and "_sampler" not in state:  # samples and densities were of the flow
             noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / cast(Units, state["_units"]).length
-            self._density = StackedDensity(self.flow_)
+            self._own_chart, self._density = self.chart_, StackedDensity(self.flow_)
             self._sampler: ChartSampler | FlowSampler = FlowSampler(self._chart, noise)
             self.samples_from_ = "flow"
 
@@ -157,6 +157,7 @@ class SpreadFlowEstimator(Parameters):
         self.reconstruction_errors_ = found.errors.numpy()
         self.reconstruction_error_ = float(found.errors[-1])
         self.unreconstructed_ = found.beyond_noise
+        self._own_chart = fitted.own_chart
         self._density, self._sampler = fitted.density, fitted.sampler
         self.samples_from_ = "chart" if isinstance(fitted.sampler, ChartSampler) else "flow"
         self._chart, self._units, self._labels = fitted.chart, units, labels
@@ -199,9 +200,10 @@ class SpreadFlowEstimator(Parameters):
     def sample(self, n_samples: int = 1) -> Any:
         """Points of the clean data, shape (n_samples, D), in the kind of array that ``fit`` was given.
 
-        Points of ``chart_`` at draws of its coordinates: on the manifold, where the chart reconstructs the data to
-        within the noise. What it leaves out of the data beyond the noise is drawn as well, so that columns are as wide
-        as the data's, and no value is beyond those of its column by more than a tenth of their range.
+        Points of the chart of ``intrinsic_dimension_`` coordinates at draws of them: on the manifold, where the chart
+        reconstructs the data to within the noise. What it leaves out of the data beyond the noise is drawn as well, so
+        that columns are as wide as the data's, and no value is beyond those of its column by more than a tenth of
+        their range.
         ``chart_.sample`` draws on the chart alone. Where such samples are farther from the data than held-out rows,
         as on a torus, which no chart covers, they are draws of ``flow_`` with the noise taken off;
         ``samples_from_`` says which.
@@ -217,21 +219,22 @@ class SpreadFlowEstimator(Parameters):
         Gaussians none of which is thinner than ``Recipe.min_noise``, in the share that held-out rows like best.
         ``manifold_score_samples`` is that of the clean data.
         """
-        values = self._density.log_prob(self._unit(X, torch.float64))
-        return like(X, values - self._units.log_volume)
+        unit = self._unit(X, torch.float64)
+        return like(X, self._density.log_prob(unit) - self._units.log_volume)
 
     def manifold_score_samples(self, X: Array) -> Array:
         """log p of the clean data on the manifold, at the reconstructions of X, shape (n,), in nats.
 
-        With respect to the K-dimensional area of ``chart_``, in units of the data; with ``standardize`` in standard
-        deviations of the columns, as an area across several has no other unit.
+        With respect to the K-dimensional area of a chart of ``intrinsic_dimension_`` coordinates, ``chart_`` unless
+        ``n_components`` asks for others, in units of the data; with ``standardize`` in standard deviations of the
+        columns, as an area across several has no other unit.
 
         Raises:
             ValueError: points of the chart do not move with each coordinate.
         """
         unit = self._unit(X, self._chart_dtype)
         with torch.no_grad():
-            return like(X, self.chart_.log_prob(unit) - self.chart_.rank * math.log(self._units.length))
+            return like(X, self._own_chart.log_prob(unit) - self._own_chart.rank * math.log(self._units.length))
 
     def pointwise_dimension(self, X: Array, *, data: Array | None = None) -> Array:
         """The dimension around each point, (n,) whole numbers, for data whose dimension varies.

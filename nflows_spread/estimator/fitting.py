@@ -51,6 +51,7 @@ class FittedFlow:
         chart: all D coordinates of the latent space, in order of μ.
         reconstruction: the chart of as many coordinates as were asked for, or as the data has dimensions, with their
             density in pieces.
+        own_chart: that of as many coordinates as the data has dimensions.
         density: of the noisy data.
         sampler: of the clean data.
         estimates: of the dimension, in units of the data.
@@ -62,6 +63,7 @@ class FittedFlow:
     units: Units
     chart: Chart
     reconstruction: ChartAtRank
+    own_chart: Chart
     density: StackedDensity
     sampler: ChartSampler | FlowSampler
     estimates: Estimates
@@ -114,25 +116,25 @@ def fit_rows(
     estimates = found.in_units_of(rows.units.length)
     dimension = consensus_dimension(estimates)
     chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
-    rank = min(int(dimension), *x.shape) if n_components is None else n_components
     allowed = math.inf if max_minutes is None else max_minutes
     noise_of_rows = math.hypot(noise, found.ambient_noise)
-    # of the same seed, so that all other randomness is as it would be without a chart
-    of_chart = torch.Generator().manual_seed(generator.initial_seed())
-    reconstruction = chart_at(
-        rows.train,
-        rows.validation,
-        rank,
-        noise=noise_of_rows,
-        recipe=recipe,
-        generator=of_chart,
-        max_minutes=allowed - (time.monotonic() - began) / 60.0,
-    )
-    reconstruction = replace(reconstruction, chart=_in_pieces(reconstruction.chart, rows, recipe, of_chart))
-    density = stacked_density(flow, rows.train, rows.validation, min_noise=recipe.min_noise, generator=of_chart)
-    sampler = sampler_of(
-        reconstruction.chart, chart, rows.train, rows.validation, noise=noise_of_rows, generator=of_chart
-    )
+
+    def charted(rank: int) -> ChartAtRank:
+        # of the same seed, so that all other randomness is as it would be without a chart
+        seeded = torch.Generator().manual_seed(generator.initial_seed())
+        left = allowed - (time.monotonic() - began) / 60.0
+        chosen = chart_at(
+            rows.train, rows.validation, rank, noise=noise_of_rows, recipe=recipe, generator=seeded, max_minutes=left
+        )
+        return replace(chosen, chart=_in_pieces(chosen.chart, rows, recipe, seeded))
+
+    own_rank = min(int(dimension), *x.shape)
+    rank = own_rank if n_components is None else n_components
+    own = charted(own_rank)
+    reconstruction = own if rank == own_rank else charted(rank)
+    seeded = torch.Generator().manual_seed(generator.initial_seed())
+    density = stacked_density(flow, rows.train, rows.validation, min_noise=recipe.min_noise, generator=seeded)
+    sampler = sampler_of(own.chart, chart, rows.train, rows.validation, noise=noise_of_rows, generator=seeded)
     if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.ambient_noise):  # or the training has ended too soon
         rows.units.warn_of_thin_columns(noise, names)
     for reservation in estimates.reservations(dimension):
@@ -146,7 +148,7 @@ def fit_rows(
             f"times the noise, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
             "does not reconstruct them"
         )
-    return FittedFlow(flow, noise, rows.units, chart, reconstruction, density, sampler, estimates, dimension)
+    return FittedFlow(flow, noise, rows.units, chart, reconstruction, own.chart, density, sampler, estimates, dimension)
 
 
 @torch.no_grad()

@@ -1,51 +1,127 @@
-"""Samples of the estimator are on the manifold: σ_x and the noise of the data are taken away, and nothing else."""
+"""Samples of the estimator: on the manifold, as near to the data and as wide as it is, and within its range."""
 
-import copy
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
 
 from nflows_spread import DegenerateGaussian
-from nflows_spread.chart import LatentMaps
+from nflows_spread.chart import Chart, LatentMaps
+from nflows_spread.chart.pieces import Pieces
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
+from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, Ranges, sampler_of
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
-SIGNAL, LENGTH = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64), 8.0
-"""Variances of points without noise along three axes, in the flow's units, and what such a unit is in the data's."""
+SIGNAL = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)
+"""Variances of points without noise along three axes, in the flow's units."""
 
 
-def knowing(*, data_noise, ambient_noise, standardize=False):
-    """An estimator whose flow is exactly the density of those points with both noises, and which knows both."""
-    x = LENGTH * np.random.default_rng(0).normal(size=(100, 3))
-    estimator = copy.copy(SpreadFlowEstimator(random_state=0, recipe=SHORT, standardize=standardize).fit(x))
-    variances = SIGNAL + data_noise**2 + ambient_noise**2
+def linear_chart(flow, features, rank, pieces=None):
+    eye = torch.eye(features, dtype=torch.float64)[:, :rank]
+    maps = LatentMaps(torch.zeros(features, dtype=torch.float64), eye, eye.mT)
+    return Chart(flow, maps, torch.ones(rank, dtype=torch.float64), 0.0, "variance", torch.Size([features]), pieces)
+
+
+def identity_flow(features):
+    return Flow(IdentityTransform(), StandardNormal([features])).double()
+
+
+def normal(rows, *deviations, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows, len(deviations), generator=generator, dtype=torch.float64)
+    return noise * torch.tensor(deviations, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("noise", [0.1, math.hypot(0.06, 0.18), math.hypot(0.01, 0.3)])
+def test_samples_of_a_known_density_are_the_best_guesses_of_points_without_noise(noise):
+    """Of a Gaussian with variances s + σ² that of the best guess E[x | noisy x] is s² / (s + σ²), 0 where s is."""
+    variances = SIGNAL + noise**2
     base = DegenerateGaussian([3], spread_variance=1e-12)
     base.factor.assign(variances.sqrt().diag(), base.spread_variance)
-    length = 1.0 if standardize else estimator.scale_
-    estimator.flow_ = Flow(IdentityTransform(), base)
-    estimator.data_noise_ = length * data_noise
-    estimator.estimates_ = replace(estimator.estimates_, ambient_noise=length * ambient_noise)
-    root = variances.sqrt().diag()
-    maps = LatentMaps(torch.zeros(3, dtype=torch.float64), torch.linalg.inv(root), root)
-    ones = torch.ones(3, dtype=torch.float64)
-    estimator._chart = replace(estimator._chart, flow=estimator.flow_, maps=maps, noisy_variances=ones)
-    return estimator
+    chart = replace(linear_chart(Flow(IdentityTransform(), base), 3, 3), noisy_variances=variances)
+    samples = FlowSampler(chart, noise).sample(20_000, torch.Generator().manual_seed(0)).double()
+    expected = SIGNAL.square() / (SIGNAL + noise**2)
+    torch.testing.assert_close(samples.var(0)[:2], expected[:2], rtol=0.05, atol=0)
+    assert float(samples.std(0)[2]) < 1e-4 * noise
+
+
+def test_a_chart_that_leaves_noise_alone_has_samples_on_the_manifold():
+    x = normal(1000, 1.0, 0.5, 0.02)
+    pieces = Pieces.fitted(x[:, :2], floor=0.003, generator=torch.Generator().manual_seed(0))
+    chart = linear_chart(identity_flow(3), 3, 2, pieces)
+    samples = ChartSampler.of(chart, x, noise=0.02, generator=torch.Generator().manual_seed(1)).sample(
+        5000, torch.Generator().manual_seed(2)
+    )
+    assert float(samples[:, 2].std()) < 0.01
+    torch.testing.assert_close(samples.std(0)[:2], x.std(0)[:2], rtol=0.06, atol=0)
+
+
+def test_what_a_chart_leaves_out_beyond_noise_is_in_the_samples():
+    """The third column varies by 0.3, of which 0.1 is noise; the fourth follows the piece."""
+    x = normal(1000, 1.0, 1.0, 0.3, 0.05)
+    x[:500, 0] += 6.0
+    x[:500, 3] += 1.0
+    generator = torch.Generator().manual_seed(0)
+    chart = linear_chart(identity_flow(4), 4, 2, Pieces.fitted(x[:, :2], floor=0.003, generator=generator))
+    samples = ChartSampler.of(chart, x, noise=0.1, generator=generator).sample(5000, generator)
+    assert float(samples[:, 2].std()) == pytest.approx(math.sqrt(0.09 - 0.01), rel=0.1)
+    right = samples[:, 0] > 3.0
+    assert float(samples[right, 3].mean()) == pytest.approx(1.0, abs=0.05)
+    assert float(samples[~right, 3].mean()) == pytest.approx(0.0, abs=0.05)
+
+
+def test_no_sample_is_beyond_the_range_of_the_data_by_a_tenth_of_it():
+    x = normal(300, 1.0, 0.5).exp()
+    generator = torch.Generator().manual_seed(0)
+    chart = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(x, floor=0.003, generator=generator))
+    samples = ChartSampler.of(chart, x, noise=0.01, generator=generator).sample(5000, generator)
+    low, high = x.amin(0), x.amax(0)
+    assert bool((samples >= low - 0.1 * (high - low)).all())
+    assert bool((samples <= high + 0.1 * (high - low)).all())
+
+
+def test_ranges_keep_rows_and_cut_values():
+    ranges = Ranges.of(torch.tensor([[0.0, -1.0], [10.0, 1.0]]))
+    rows = torch.tensor([[5.0, 0.0], [20.0, 0.0], [5.0, -9.0]]).double()
+    assert ranges.hold(rows).tolist() == [True, False, False]
+    cut = ranges.cut(rows)
+    assert bool(ranges.hold(cut).all())
+    assert torch.equal(cut[0], rows[0])
+
+
+def test_where_the_samples_of_the_chart_are_far_from_the_data_they_are_of_the_flow():
+    """A circle flattened to its first coordinate has nothing at its ends; the flow here knows a wide Gaussian."""
+    angle = torch.rand(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2.0 * math.pi
+    circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+    generator = torch.Generator().manual_seed(1)
+    flat = linear_chart(identity_flow(2), 2, 1, Pieces.fitted(circle[:, :1], floor=0.003, generator=generator))
+    base = DegenerateGaussian([2], spread_variance=1e-6)
+    base.factor.assign(1e-3 * torch.eye(2), base.spread_variance)
+    whole = replace(
+        linear_chart(Flow(IdentityTransform(), base), 2, 2), noisy_variances=torch.full((2,), 1e-6).double()
+    )
+    at_a_row = replace(whole, maps=LatentMaps(circle[50], torch.eye(2).double(), torch.eye(2).double()))
+    found = sampler_of(flat, at_a_row, circle[50:], circle[:50], noise=1e-4, generator=generator)
+    assert isinstance(found, FlowSampler)
+    full = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(circle, floor=0.003, generator=generator))
+    found = sampler_of(full, at_a_row, circle[50:], circle[:50], noise=1e-4, generator=generator)
+    assert isinstance(found, FlowSampler)
+    line = circle[(circle[:, 1] > 0.5)]
+    over = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(line, floor=0.003, generator=generator))
+    assert isinstance(sampler_of(over, at_a_row, line[20:], line[:20], noise=1e-4, generator=generator), ChartSampler)
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-@pytest.mark.parametrize(("data_noise", "ambient_noise"), [(0.1, 0.0), (0.06, 0.18), (0.01, 0.3)])
-def test_samples_of_a_known_density_are_the_best_guesses_of_points_without_noise(
-    data_noise, ambient_noise, standardize
-):
-    """Of a Gaussian with variances s + σ² that of the best guess E[x | noisy x] is s² / (s + σ²), 0 where s is."""
-    estimator = knowing(data_noise=data_noise, ambient_noise=ambient_noise, standardize=standardize)
-    samples = (estimator.sample(20_000) - estimator.center_.numpy()) / np.asarray(estimator.scale_)
-    noise = data_noise**2 + ambient_noise**2
-    expected = (SIGNAL.square() / (SIGNAL + noise)).numpy()
-    np.testing.assert_allclose(samples.var(axis=0)[:2], expected[:2], rtol=0.05)
-    assert samples.std(axis=0)[2] < 1e-4 * math.sqrt(noise)
+def test_samples_of_the_estimator_are_in_units_of_the_data(standardize):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 4)) * 8.0 + 100.0
+    estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT, standardize=standardize).fit(x)
+    samples = estimator.sample(2000)
+    assert estimator.samples_from_ == "chart"
+    np.testing.assert_allclose(samples.mean(0), x.mean(0), atol=0.15 * x.std())
+    np.testing.assert_allclose(samples.std(0), x.std(0), rtol=0.15)
