@@ -9,10 +9,10 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.chart.inverse import TRAIN_AGAIN, decoded, finite_rows
+from nflows_spread.chart.inverse import TRAIN_AGAIN, explained, finite_rows
 from nflows_spread.chart.tangents import pushed_forward
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of, encode, variances_of_base
+from nflows_spread.hosts import base_of, decode, encode, variances_of_base
 from nflows_spread.hosts.bases import describe_base
 from nflows_spread.hosts.placement import placement_of
 from nflows_spread.linalg.eigen import decomposable
@@ -51,8 +51,8 @@ def prior_moments(flow: nn.Module, context: Tensor | None = None) -> PriorMoment
 
     Args:
         flow: a flow of any host with a Gaussian base.
-        context: conditioning inputs, (n, ...). Each point meets all of them, or, where these are more than 1024 rows in
-            all, some in turn.
+        context: conditioning inputs, (n, ...). Each point meets all of them, or, where that would be more than 1024
+            rows, as many as that allows, evenly spaced and others at each point.
 
     Raises:
         TypeError: the base is not Gaussian.
@@ -74,11 +74,14 @@ def prior_moments(flow: nn.Module, context: Tensor | None = None) -> PriorMoment
 def at_rows(
     flow: nn.Module, z: Tensor, context: Tensor | None, index: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """f at rows of latents (n, D), and their contexts: in turn those at the indices, by default from the first on."""
+    """f at rows of latents (n, D), and their contexts: those at the indices, by default all in turn."""
     shape, dtype = latent_shape(base_of(flow), z.shape[1]), placement_of(flow).dtype or torch.get_default_dtype()
-    turn = torch.arange(len(z), device=z.device) if index is None else index
-    given = None if context is None else context[turn.to(context.device) % len(context)]
-    return decoded(flow, z.view(-1, *shape).to(dtype), given), given
+    given = None
+    if context is not None:
+        given = context[(torch.arange(len(z)) % len(context) if index is None else index).to(context.device)]
+    with explained(flow):
+        x = decode(flow, z.view(-1, *shape).to(dtype), given)
+    return finite_rows("the data at points of the prior", x, TRAIN_AGAIN), given
 
 
 def _response(
@@ -92,13 +95,14 @@ def _response(
     total, first = torch.zeros_like(z), torch.zeros_like(z[0])
     times = 1 if context is None else min(len(context), max(1, _ROWS // len(z)))
     for index in torch.arange(len(z) * times, device=z.device).split(_ROWS):
-        points = index // times
-        x, given = at_rows(flow, z[points], context, index)
+        points, turn = index // times, index % times
+        evenly = None if context is None else (turn * len(z) + points) * len(context) // (times * len(z))
+        x, given = at_rows(flow, z[points], context, evenly)
         steps = [each[points].view_as(x).to(x) for each in directions]
         share = len(index) / (len(z) * times)
-        for turn, moved in enumerate(pushed_forward(partial(_encoded, flow, given), x, steps)):
+        for number, moved in enumerate(pushed_forward(partial(_encoded, flow, given), x, steps)):
             total += second_moment_of(moved.flatten(1)) * share
-            if turn == 0:
+            if number == 0:
                 first += moved.flatten(1).double().mean(0) * share
     return total / len(directions), first
 
