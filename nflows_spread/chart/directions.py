@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
+from nflows_spread.chart.prior_moments import mean_of
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.linalg.eigen import eigh_descending
@@ -141,7 +142,7 @@ def directions_of(
     validation.context_of(len(x), context)
     if isinstance(base, DegenerateGaussian):
         variances, vectors = base.eigh()
-        mean = base.mean().flatten()
+        mean = mean_of(base)
         probed = _encoded(flow, x[: _PROBES_PER_FEATURE * base.features], context) if latents is None else latents
     else:
         encoded = _encoded(flow, validation.two_points("x", x)[: max(_FOR_COVARIANCE, 2 * x[0].numel())], context)

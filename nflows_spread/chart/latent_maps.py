@@ -26,7 +26,16 @@ class LatentMaps:
     back: Tensor
 
     def coordinates(self, z: Tensor) -> Tensor:
-        """(z − m) P of latents (n, ...), shape (n, K), in their dtype."""
+        """(z − m) P of latents (n, ...), shape (n, K), in their dtype.
+
+        Raises:
+            ValueError: the latents have another number of features.
+        """
+        if z[0].numel() != len(self.mean):
+            raise ValueError(
+                f"latents must have the {len(self.mean)} features of the maps, got shape {tuple(z.shape)}; make the "
+                "chart of the flow whose latents these are"
+            )
         with full_precision(z):
             return ((z.flatten(1).to(self.mean.dtype) - self.mean) @ self.forth).to(z.dtype)
 
