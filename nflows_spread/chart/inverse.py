@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.hosts import decode, encode
+from nflows_spread.linalg.autocast import under_autocast
 from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.torch_func import under_transforms
 
@@ -23,6 +24,9 @@ models of both libraries that the tests build have 6e-6 at most in float32, satu
 
 _ROUNDING = 1e-3
 """The same over the size of the data: a choice, above rounding errors in float32 of rows that are all but equal."""
+
+_RESOLUTIONS = 64.0
+"""The same in units of the resolution of the dtype, for those of less precision: a choice."""
 
 _NO_INVERSE = (InverseNotAvailable, NotImplementedError)
 _OUTSIDE = (InputOutsideDomain, AssertionError)
@@ -111,8 +115,9 @@ def compare(x: Tensor, again: Tensor, few: Tensor, *, scale: float = 0.0) -> Non
     """``ValueError`` if rows of data, by their indices, are far from what they are decoded to."""
     if len(few) == 0:
         return
-    known = max(scale, float(root_mean_variance(x.double())))
-    limit = max(_FAR * known, _ROUNDING * float(x.double().square().mean().sqrt()), _ROUNDING * scale)
+    spread, size = float(root_mean_variance(x.double())), float(x.double().square().mean().sqrt())
+    resolution = torch.finfo(torch.bfloat16 if under_autocast(x) else x.dtype).eps
+    limit = max(_FAR * max(spread, scale), max(_ROUNDING, _RESOLUTIONS * resolution) * size)
     off = rows_off(x[few], again)
     if not bool(off.isfinite().all()) or (limit > 0.0 and float(off.max()) > limit):
         raise ValueError(
@@ -139,9 +144,10 @@ def explained(flow: nn.Module) -> Iterator[None]:
             "take layers that have one, such as ActNorm in the place of BatchNorm"
         ) from error
     except _OUTSIDE as error:
+        said = f", and a layer that says {str(error)!r}" if str(error) else ""
         raise ValueError(
-            "each layer of the flow must be defined where the layer before it ends, got numbers outside of its domain; "
-            "bring the data into it, or give its layers tails, as tails='linear' does for splines"
+            "each layer of the flow must be defined where the layer before it ends, got numbers outside of its "
+            f"domain{said}; bring the data into it, or give its layers tails, as tails='linear' does for splines"
         ) from error
 
 

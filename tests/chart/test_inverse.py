@@ -162,6 +162,16 @@ def test_no_rounding_in_float32_is_taken_for_a_missing_inverse(name):
     chart.coordinates(torch.zeros_like(x), context)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_nor_is_that_of_less_precision_or_of_autocast(dtype):
+    torch.manual_seed(0)
+    flow = with_noise(coupling_flow(4, layers=4))
+    for rows in (X, X[:1]):
+        with torch.autocast("cpu", torch.bfloat16):
+            chart_of(flow, rank=2).coordinates(rows)
+        chart_of(copy.deepcopy(flow).to(dtype), rank=2, order="eigenvalue").coordinates(rows.to(dtype))
+
+
 def test_a_rank_above_d_is_refused_before_the_flow_is_asked_for_anything():
     flow = with_noise(coupling_flow(4, layers=2))
     flow._transform.forward = flow._transform.inverse = None  # nobody may call them
