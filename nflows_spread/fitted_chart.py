@@ -42,14 +42,14 @@ class LatentBottleneck(nn.Module):
         self.q = nn.Parameter(directions.principal[:, :rank].clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self._encode(x)
-        whitened = (z.flatten(1) - self._directions.mean) @ self._directions.whitening
-        kept = whitened @ self.p @ self.q.mT @ self._directions.colouring.mT
-        return (self._decode((self._directions.mean + kept).view_as(z)) - x).square().mean()
+        return (self._decode(self._maps().kept(self._encode(x))) - x).square().mean()
 
     @torch.no_grad()
     def maps(self) -> LatentMaps:
         """To the K coordinates and back."""
+        return self._maps()
+
+    def _maps(self) -> LatentMaps:
         directions = self._directions
         return LatentMaps(directions.mean, directions.whitening @ self.p, (directions.colouring @ self.q).mT)
 

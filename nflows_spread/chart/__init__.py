@@ -1,7 +1,8 @@
 """A trained flow as a chart of its manifold: coordinates, reconstructions, samples, density, latent directions.
 
 - ``chart``: the ``Chart``, one object behind every read-out; ``making`` has ``chart_of``, which makes it of a flow, by
-  signal-to-noise (``prior_moments``), eigenvalue or energy;
+  signal-to-noise (``prior_moments``, ``prior_decomposition``), eigenvalue or energy; ``inverse`` sees that the flow
+  has one on the data;
 - ``readouts``: ``project``, ``reconstruct``, ``sample`` and ``manifold_log_prob``, each a chart in one call;
 - ``loss``: ``ChartLoss``, which trains a flow until K coordinates of it reconstruct the data;
 - ``directions``: directions of the latent space by eigenvalue, by energy in data space or by principal energy;

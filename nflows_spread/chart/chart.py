@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.chart.directions import ORDERS
+from nflows_spread.chart.inverse import check_inverse, decoded, encoded
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.tangents import tangents
-from nflows_spread.hosts import decode, encode
 from nflows_spread.hosts.placement import placement_of
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.dense import diagonal_log_prob
@@ -66,6 +67,14 @@ class Chart:
         """Of the coordinates on the manifold, without the noise of training, (K,)."""
         return (self.noisy_variances - self.data_noise**2).clamp_min(0.0)
 
+    def check_flow(self, flow: nn.Module) -> None:
+        """``ValueError`` unless this is a chart of that flow itself: a copy is another flow, which trains by itself."""
+        if self.flow is not flow:
+            raise ValueError(
+                f"chart must be of the flow that is given, got one of another {type(self.flow).__name__}; make it by "
+                "chart_of(flow, x, rank=K), or, for a copy of that flow, by dataclasses.replace(chart, flow=flow)"
+            )
+
     def first(self, rank: int) -> Chart:
         """The chart of the first coordinates alone.
 
@@ -77,33 +86,39 @@ class Chart:
         return replace(self, maps=self.maps.first(kept), noisy_variances=self.noisy_variances[:kept], pieces=pieces)
 
     def coordinates(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(g(x) − m) P of data (n, ...), shape (n, K), in its dtype.
+        """(g(x) − m) P of data (n, ...), shape (n, K), in its dtype; each row by itself.
 
         Args:
             x: data, shape (n, ...).
             context: conditioning inputs, one row for each row of ``x``.
 
         Raises:
-            TypeError, ValueError: ``x`` is no finite floating-point data of the flow.
+            TypeError, ValueError: ``x`` is no finite floating-point data of the flow, or the flow has no inverse on it:
+                a few rows are decoded to see that.
         """
-        return self.maps.coordinates(encode(self.flow, validation.points("x", x), context))
+        z = encoded(self.flow, x, context)
+        check_inverse(self.flow, x, context, latents=z, scale=self._scale)
+        return self.maps.coordinates(z)
 
     def points(self, coordinates: Tensor, context: Tensor | None = None) -> Tensor:
         """f(m + c Q) at coordinates (n, K), the shape and units of the data.
 
         Raises:
-            ValueError: the coordinates are not (n, K), or not finite.
+            ValueError: the coordinates are not (n, K), or not finite, or the flow has no inverse there.
         """
         if validation.points("coordinates", coordinates).shape[1:] != (self.rank,):
             raise ValueError(
                 f"coordinates must have shape (n, {self.rank}), got {tuple(coordinates.shape)}; "
                 "first(k) is the chart of k coordinates"
             )
-        return decode(self.flow, self.maps.latents(coordinates).view(-1, *self.shape), context)
+        return decoded(self.flow, self.maps.latents(coordinates).view(-1, *self.shape), context)
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The point at the coordinates of each row of data, shape of ``x``: the data with all else removed."""
-        return self.points(self.coordinates(x, context), context)
+        """The point at the coordinates of each row of data, shape of ``x``: the data with all else removed.
+
+        Args and errors as for ``coordinates``.
+        """
+        return self.maps.reconstruct(self.flow, x, context, scale=self._scale)
 
     def sample(
         self, num_samples: int, context: Tensor | None = None, *, generator: torch.Generator | None = None
@@ -125,7 +140,7 @@ class Chart:
         root = (self.maps.back.mT * self.variances.sqrt()).to(noise)
         with full_precision(noise):
             z = noise @ root.mT + self.maps.mean.to(noise)
-        return decode(self.flow, z.view(-1, *self.shape), context)
+        return decoded(self.flow, z.view(-1, *self.shape), context)
 
     def coordinate_log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log N(c; 0, noisy_variances) or of the pieces at the coordinates of data, (n,): the noisy data's, in nats.
@@ -175,13 +190,20 @@ class Chart:
         validation.points("x", x)
         validation.context_of(len(x), context)
         total = torch.zeros(self.rank, dtype=torch.float64, device=x.device)
+        check_inverse(self.flow, x, context, scale=self._scale)
         for index in torch.arange(len(x), device=x.device).split(_ROWS):
             given = None if context is None else context[index]
-            c = self.coordinates(x[index], given)
+            c = self.maps.coordinates(encoded(self.flow, x[index], given))
             for k in range(1, self.rank + 1):
                 difference = self.first(k).points(c[:, :k], given) - x[index]
                 total[k - 1] += difference.double().square().sum()
         return (total / len(x)).sqrt()
+
+    @property
+    def _scale(self) -> float:
+        """Of the data in each feature, where the coordinates are in its units; else 0."""
+        in_data_units = self.order not in ORDERS
+        return float(self.noisy_variances.sum() / len(self.maps.mean)) ** 0.5 if in_data_units else 0.0
 
     def _check_density(self, variances: Tensor, that: str) -> None:
         flat = int((variances <= 0.0).sum())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
+from nflows_spread.chart.prior_moments import mean_of
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.linalg.eigen import eigh_descending
@@ -101,7 +102,12 @@ class Directions:
 
 
 def directions_of(
-    flow: nn.Module, x: Tensor, *, latents: Tensor | None = None, generator: torch.Generator | None = None
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    context: Tensor | None = None,
+    latents: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> Directions:
     """The directions of AAᵀ of a trained flow; of a flow with another base those of its latents' covariance.
 
@@ -113,7 +119,8 @@ def directions_of(
         x: data like that it was trained on, shape (n, ...), of which at most the first 12 000 rows, or 2D if these are
             more, are encoded. For a base other than a ``DegenerateGaussian`` there must be two, and as many as give
             their covariance a meaning: n points span no more than n − 1 directions.
-        latents: where the Jacobian of f is taken, shape (m, ...); by default g(x).
+        context: conditioning inputs, one row for each row of ``x``.
+        latents: where the Jacobian of f is taken, shape (m, ...); by default g(x). With a context, of the first rows.
         generator: source of the random vectors, on the device of ``x``.
 
     Returns:
@@ -132,34 +139,37 @@ def directions_of(
     """
     base = base_of(flow)
     validation.points("x", x)
+    validation.context_of(len(x), context)
     if isinstance(base, DegenerateGaussian):
         variances, vectors = base.eigh()
-        mean = base.mean().flatten()
-        probed = _encoded(flow, x[: _PROBES_PER_FEATURE * base.features]) if latents is None else latents
+        mean = mean_of(base)
+        probed = _encoded(flow, x[: _PROBES_PER_FEATURE * base.features], context) if latents is None else latents
     else:
-        encoded = _encoded(flow, validation.two_points("x", x)[: max(_FOR_COVARIANCE, 2 * x[0].numel())])
+        encoded = _encoded(flow, validation.two_points("x", x)[: max(_FOR_COVARIANCE, 2 * x[0].numel())], context)
         variances, vectors = eigh_descending(covariance_of(encoded.flatten(1)))
         mean = encoded.flatten(1).mean(0)
         probed = encoded if latents is None else latents
     if validation.points("latents", probed)[0].numel() != len(mean):
         raise ValueError(f"latents must have the flow's {len(mean)} features, got shape {tuple(probed.shape)}")
     variances, vectors, mean = (part.detach().to(probed.dtype) for part in (variances, vectors, mean))
-    return Directions(mean, variances, vectors, _pulled_back(flow, probed, generator))
+    return Directions(mean, variances, vectors, _pulled_back(flow, probed, context, generator))
 
 
 @torch.no_grad()
-def _encoded(flow: nn.Module, x: Tensor) -> Tensor:
-    """Latents (n, ...), a bounded number of rows at a time."""
-    return torch.cat([encode(flow, part) for part in x.split(_CHUNK)])
+def _encoded(flow: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    """Latents (n, ...) of the first rows of the data, a bounded number at a time."""
+    indices = torch.arange(len(x), device=x.device).split(_CHUNK)
+    return torch.cat([encode(flow, x[index], None if context is None else context[index]) for index in indices])
 
 
 @torch.enable_grad()
-def _pulled_back(flow: nn.Module, latents: Tensor, generator: torch.Generator | None) -> Tensor:
+def _pulled_back(flow: nn.Module, latents: Tensor, context: Tensor | None, generator: torch.Generator | None) -> Tensor:
     """vᵀ J_f at latents (n, ...) in turn for random v, (2D, D)."""
     rows = []
     for index in torch.arange(_PROBES_PER_FEATURE * latents[0].numel()).split(_CHUNK):
-        z = latents[index % len(latents)].detach().requires_grad_(True)
-        x = decode(flow, z)
+        turn = index % len(latents)
+        z = latents[turn].detach().requires_grad_(True)
+        x = decode(flow, z, None if context is None else context[turn % len(context)])
         probe = torch.empty_like(x).normal_(generator=generator)
         rows.append(torch.autograd.grad((x * probe).sum(), z)[0].flatten(1))
     return torch.cat(rows)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from nflows.transforms.base import InverseNotAvailable
 from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
+from nflows_spread.chart.inverse import explained, rows_off
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.hosts.evaluation_mode import evaluating
@@ -70,11 +67,7 @@ class ChartLoss(SpreadKLLoss):
     ) -> None:
         if not isinstance(chart, Chart):
             raise TypeError(f"chart must be a Chart, got {type(chart).__name__}; make it by chart_of(flow, x, rank=K)")
-        if chart.flow is not flow:
-            raise ValueError(
-                f"chart must be of the flow that is trained, got one of another {type(chart.flow).__name__}; "
-                "make it by chart_of(flow, x, rank=K)"
-            )
+        chart.check_flow(flow)
         checked = validation.non_negative("weight", weight)
         noise = getattr(base_of(flow), "data_noise", None) if data_noise is None else data_noise
         _above_zero(0.0 if noise is None else noise)
@@ -118,9 +111,9 @@ class ChartLoss(SpreadKLLoss):
         loss, z = self._loss_and_latents(x, context)
         if self.weight == 0.0:
             return loss
-        maps = LatentMaps(self.mean, self.forth, self.back)
-        with _explained():
-            reconstruction = decode(self.flow, maps.latents(maps.coordinates(z)).view_as(z), context)
+        with explained(self.flow):
+            kept = LatentMaps(self.mean, self.forth, self.back).kept(z)
+            reconstruction = decode(self.flow, kept, context)
         error = (x - reconstruction).flatten(1).square().sum(1).mean()
         return loss + self.weight * error / (2.0 * noise**2)
 
@@ -128,9 +121,8 @@ class ChartLoss(SpreadKLLoss):
         """Once in the life of this loss, and before anything is changed: f(g(x)) must be x to within the noise."""
         if not self._may_check or torch.compiler.is_compiling() or under_transforms(x):
             return
-        with torch.no_grad(), evaluating(self.flow), _explained():
-            error = (decode(self.flow, encode(self.flow, x, context), context) - x).flatten(1)
-        largest = float(error.square().mean(1).sqrt().max())
+        with torch.no_grad(), evaluating(self.flow), explained(self.flow):
+            largest = float(rows_off(x, decode(self.flow, encode(self.flow, x, context), context)).max())
         if not largest <= noise:
             raise ValueError(
                 f"decode(flow, encode(flow, x)) must be x to within the data noise of {noise:.3g}, got rows that are "
@@ -145,15 +137,3 @@ def _above_zero(noise: float) -> float:
             "data_noise must be above 0 for reconstructions, whose error is measured in it, got 0; pass data_noise=..."
         )
     return noise
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """``ValueError`` for what the hosts raise where a layer has no inverse."""
-    try:
-        yield
-    except (InverseNotAvailable, NotImplementedError) as error:
-        raise ValueError(
-            f"the flow must have an inverse in the mode in which it is trained, got a layer that says {str(error)!r}; "
-            "take layers that have one, such as ActNorm in the place of BatchNorm"
-        ) from error

@@ -9,13 +9,15 @@ from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.directions import ORDERS as OF_DIRECTIONS
 from nflows_spread.chart.directions import directions_of
+from nflows_spread.chart.inverse import check_inverse
 from nflows_spread.chart.latent_maps import LatentMaps
-from nflows_spread.chart.prior_moments import prior_moments
+from nflows_spread.chart.prior_decomposition import prior_decomposition
+from nflows_spread.chart.prior_moments import latent_shape, mean_of, not_gaussian
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, without_wishart_bias
 from nflows_spread.distributions import DegenerateGaussian
-from nflows_spread.hosts import base_of
-from nflows_spread.hosts.bases import describe_base
+from nflows_spread.hosts import base_of, variances_of_base
+from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.signal_to_noise import generalised_eigh
 
 BY_SIGNAL_TO_NOISE = "signal-to-noise"
@@ -48,14 +50,16 @@ def chart_of(
         rank: K; by default all D.
         order: ``"signal-to-noise"``; ``"eigenvalue"``, the paper's eigenvectors of AAᵀ by Λ, whose order is a matter of
             gauge; ``"energy"`` and ``"principal energy"``, see ``directions_of``, which need ``x``.
-        context: conditioning inputs: one row for each row of ``x``, or some, over which the response is averaged.
+        context: conditioning inputs of a conditional flow: one row for each row of ``x``, or without ``x`` all of
+            those over which the response is averaged, such as those of the data. One chart serves them all.
         data_noise: σ_x, in data units; by default what the base is trained with.
         generator: source of the noise on ``x`` and of random directions.
 
     Raises:
         TypeError: the base is not Gaussian, or ``x`` is of no floating dtype.
-        ValueError: ``rank`` is not between 1 and D, ``order`` is none of these, or ``x`` is not finite, has fewer than
-            two rows, or is missing where the order needs it.
+        ValueError: ``rank`` is not between 1 and D, ``order`` is none of these, the prior is not finite, or ``x`` is
+            not finite, has fewer than two rows or than ``rank``, does not vary, is far from what the flow decodes its
+            latents to, or is missing where the order needs it.
 
     Warns:
         UserWarning: nobody knows σ_x; 0 is taken. Not in the order ``"eigenvalue"``, which does not need it.
@@ -70,45 +74,73 @@ def chart_of(
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
     base = base_of(flow)
+    features = _features_of(flow, base, x)
+    kept = features if rank is None else validation.rank_within(rank, features)  # before anything is asked of the flow
+    measured = order != OF_DIRECTIONS[0] or not isinstance(base, DegenerateGaussian)
+    if x is not None and measured:
+        _check_measurable(flow, x, context, rank)
     if order != BY_SIGNAL_TO_NOISE:
-        return _of_directions(flow, base, x, rank, order, generator)
+        return _of_directions(flow, base, x, kept, order, context, generator)
     noise = data_noise_of(base, data_noise)
     if x is None:
-        mean, covariance, response = prior_moments(flow, context)
-        values, vectors = generalised_eigh(covariance, response)
+        found = prior_decomposition(flow, context)
+        maps, values = LatentMaps(found.mean, found.forth, found.back), found.values
     else:
-        latents = Latents(flow, base, validation.two_points("x", x), context, noise, generator)
+        latents = Latents(flow, base, x, context, noise, generator)
         mean, covariance, response = latents.moments_and_response()
         values, vectors = generalised_eigh(covariance, response)
-    kept = len(mean) if rank is None else validation.rank_within(rank, len(mean))
-    maps = LatentMaps(mean, vectors, vectors.mT @ response).first(kept)
-    if x is not None:  # N is known from so many random directions only, and W with it
+        # N is known from so many random directions only, and W with it
         known = without_wishart_bias(values, noise_variance=noise**2, rows=latents.pairs)
-        scale = (known / values.clamp_min(torch.finfo(values.dtype).tiny)).sqrt()[:kept]
-        maps, values = LatentMaps(mean, maps.forth * scale, maps.back / scale.unsqueeze(1)), known
-    return Chart(flow, maps, values[:kept], noise, order, _shape_of(base, mean))
+        scale = torch.where(values > 0.0, known / values, 1.0).sqrt()
+        maps, values = LatentMaps(mean, vectors * scale, vectors.mT @ response / scale.unsqueeze(1)), known
+    return Chart(flow, maps.copied(kept), values[:kept].clone(), noise, order, latent_shape(base, features))
+
+
+def _features_of(flow: nn.Module, base: nn.Module, x: Tensor | None) -> int:
+    """D: of the base if it says so, else of the data."""
+    if isinstance(base, DegenerateGaussian):
+        return base.features
+    variances = variances_of_base(flow)
+    if variances is not None:
+        return len(variances)
+    return not_gaussian(base) if x is None else validation.points("x", x)[0].numel()
+
+
+def _check_measurable(flow: nn.Module, x: Tensor, context: Tensor | None, rank: int | None) -> None:
+    """``ValueError`` for data from which no chart can be measured."""
+    rows = len(validation.two_points("x", x))
+    if rank is not None and rows < rank:
+        raise ValueError(
+            f"x must have at least as many rows as the chart has coordinates, {rank}, got {rows}; pass more rows, or a "
+            "smaller rank, or leave x out to ask the prior"
+        )
+    spread, size = float(root_mean_variance(x.double())), float(x.abs().max())
+    if spread <= torch.finfo(x.dtype).eps * size:
+        raise ValueError(
+            f"x must vary for a chart to be measured from it, got {rows} rows that are the same to within rounding; "
+            "pass rows that differ, or leave x out to ask the prior"
+        )
+    validation.context_of(rows, context)
+    check_inverse(flow, x, context)
 
 
 def _of_directions(
-    flow: nn.Module, base: nn.Module, x: Tensor | None, rank: int | None, order: str, generator: torch.Generator | None
+    flow: nn.Module,
+    base: nn.Module,
+    x: Tensor | None,
+    rank: int,
+    order: str,
+    context: Tensor | None,
+    generator: torch.Generator | None,
 ) -> Chart:
     if order == OF_DIRECTIONS[0] and isinstance(base, DegenerateGaussian):
-        mean = base.mean().flatten().double()
-        kept = len(mean) if rank is None else validation.rank_within(rank, len(mean))
-        values, vectors = base.eigh()
-        leading = vectors[:, :kept]
-        return Chart(flow, LatentMaps(mean, leading, leading.mT), values[:kept], 0.0, order, base.shape)
+        mean, (values, vectors) = mean_of(base), base.eigh()
+        leading = vectors[:, :rank].clone()
+        return Chart(flow, LatentMaps(mean, leading, leading.mT), values[:rank].clone(), 0.0, order, base.shape)
     if x is None:
         raise ValueError(f"order {order!r} needs data, got none; pass x to chart_of")
-    directions = directions_of(flow, x, generator=generator)
-    kept = len(directions.mean) if rank is None else rank
-    maps = directions.maps(kept, order)
+    directions = directions_of(flow, x, context=context, generator=generator)
+    maps = directions.maps(rank, order)
     double = LatentMaps(maps.mean.double(), maps.forth.double(), maps.back.double())
-    variances = directions.variances_of(kept, order).double()
-    return Chart(flow, double, variances, 0.0, order, _shape_of(base, directions.mean))
-
-
-def _shape_of(base: nn.Module, mean: Tensor) -> torch.Size:
-    """Of one latent, as its base describes it, or a vector."""
-    description = describe_base(base)
-    return torch.Size(mean.shape if description is None else description["shape"])
+    variances = directions.variances_of(rank, order).double()
+    return Chart(flow, double, variances, 0.0, order, latent_shape(base, len(directions.mean)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from nflows_spread.linalg.moments import covariance_of
+from nflows_spread.linalg.torch_func import under_transforms
 
 
 def factor_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,14 +22,35 @@ def eigh_descending(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
     Negative eigenvalues are rounding errors and become 0. The sign of each eigenvector, which the
     decomposition leaves open, is fixed so that its entry of largest magnitude is positive.
+
+    Raises:
+        ValueError: the matrix has NaN or infinity.
     """
-    values, vectors = torch.linalg.eigh(covariance.double())
+    values, vectors = torch.linalg.eigh(decomposable(covariance).double())
     return values.flip(0).clamp_min(0.0), with_fixed_signs(vectors.flip(1))
 
 
 def eigenvalues_descending(covariance: Tensor) -> Tensor:
     """The eigenvalues of ``eigh_descending`` alone, at a fifth of its cost for thousands of features."""
-    return torch.linalg.eigvalsh(covariance.double()).flip(0).clamp_min(0.0)
+    return torch.linalg.eigvalsh(decomposable(covariance).double()).flip(0).clamp_min(0.0)
+
+
+def decomposable(matrix: Tensor) -> Tensor:
+    """The matrix, if it is finite: of NaN LAPACK makes an error that names no cause, or numbers without a meaning.
+
+    Raises:
+        ValueError: it has NaN or infinity.
+    """
+    unread = torch.compiler.is_compiling() or matrix.is_meta or under_transforms(matrix)
+    if unread or math.isfinite(float(matrix.detach().sum())):
+        return matrix
+    bad = ~torch.isfinite(matrix)
+    if bool(bad.any()):
+        raise ValueError(
+            f"a covariance must be finite to be decomposed, got NaN or infinity in {int(bad.sum())} of "
+            f"{matrix.numel()} entries; train the model again, with a lower learning rate or with gradient_clip"
+        )
+    return matrix
 
 
 def with_fixed_signs(vectors: Tensor) -> Tensor:

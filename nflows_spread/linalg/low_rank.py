@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.eigen import factor_eigh, with_fixed_signs
+from nflows_spread.linalg.eigen import decomposable, factor_eigh, with_fixed_signs
 from nflows_spread.linalg.few_features import SMALL, small_log_prob
 from nflows_spread.linalg.spread_covariance import LOG_2PI, cholesky_or_qr, log_prob_of, spread_solve
 from nflows_spread.linalg.torch_func import plain_log_prob, under_transforms
@@ -99,7 +99,7 @@ def low_rank_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:
     From the complete A = QR and R = U s Vᵀ: O(D² r) in place of O(D³). The last D − r are an arbitrary
     basis of the directions that A leaves flat.
     """
-    basis, upper = torch.linalg.qr(factor.double(), mode="complete")
+    basis, upper = torch.linalg.qr(decomposable(factor).double(), mode="complete")
     features, rank = factor.shape
     left, singular, _ = torch.linalg.svd(upper[:rank])
     vectors = torch.cat([basis[:, :rank] @ left, basis[:, rank:]], dim=1)
@@ -108,7 +108,7 @@ def low_rank_eigh(factor: Tensor) -> tuple[Tensor, Tensor]:
 
 def low_rank_eigenvalues(factor: Tensor) -> Tensor:
     """The eigenvalues Λ (D,) of ``low_rank_eigh`` alone."""
-    singular = torch.linalg.svdvals(factor.double())
+    singular = torch.linalg.svdvals(decomposable(factor).double())
     return torch.nn.functional.pad(singular.square(), (0, len(factor) - len(singular)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.eigen import with_fixed_signs
+from nflows_spread.linalg.eigen import decomposable, with_fixed_signs
 from nflows_spread.linalg.spread_covariance import cholesky_of
 
 
@@ -20,10 +20,10 @@ def generalised_eigh(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         noise: N, symmetric positive definite, shape (D, D).
 
     Raises:
-        ValueError: N is not positive definite.
+        ValueError: N is not positive definite, or S or N is not finite.
     """
     root, scale = _scaled_root(noise)
-    whitened = _whiten(root, scale, _whiten(root, scale, signal.double()).mT)
+    whitened = _whiten(root, scale, _whiten(root, scale, decomposable(signal).double()).mT)
     values, vectors = torch.linalg.eigh(0.5 * (whitened + whitened.mT))
     back = scale.unsqueeze(1) * torch.linalg.solve_triangular(root.mT, vectors, upper=True)
     return values.flip(0).clamp_min(0.0), with_fixed_signs(back.flip(1))
@@ -35,7 +35,7 @@ def low_rank_generalised_eigenvalues(root: Tensor, noise: Tensor) -> Tensor:
     Raises:
         ValueError: N is not positive definite.
     """
-    values = torch.linalg.svdvals(_whiten(*_scaled_root(noise), root.double())).square()
+    values = torch.linalg.svdvals(_whiten(*_scaled_root(noise), decomposable(root).double())).square()
     return torch.nn.functional.pad(values, (0, len(root) - len(values)))
 
 
@@ -51,7 +51,7 @@ def log_pointwise_signal_to_noise(signal: Tensor, jacobians: Tensor) -> Tensor:
     Raises:
         ValueError: S is not positive definite.
     """
-    return -2.0 * torch.linalg.svdvals(_whiten(*_scaled_root(signal), jacobians.double())).flip(1).log()
+    return -2.0 * torch.linalg.svdvals(_whiten(*_scaled_root(signal), decomposable(jacobians).double())).flip(1).log()
 
 
 def _whiten(root: Tensor, scale: Tensor, columns: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def _scaled_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
     So latents of very different scale do not cost precision.
     """
-    scale = covariance.double().diagonal().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
+    scale = decomposable(covariance).double().diagonal().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
     cholesky, info = cholesky_of((scale.unsqueeze(1) * covariance.double() * scale).mT)
     if int(info) != 0:
         raise ValueError(

@@ -150,6 +150,30 @@ def test_the_response_under_the_prior_is_exact_for_a_bend():
     torch.testing.assert_close(found.covariance, root @ root.mT)
 
 
+class Asked(IdentityTransform):
+    """It notes the latents that are decoded."""
+
+    def __init__(self):
+        super().__init__()
+        self.latents = []
+
+    def inverse(self, inputs, context=None):
+        self.latents.append(inputs)
+        return super().inverse(inputs, context)
+
+
+def test_points_of_the_prior_are_as_far_out_as_samples_of_it_and_no_farther_along_any_axis():
+    """A flow that is trained has seen no more."""
+    flow = Flow(Asked(), DegenerateGaussian([200])).eval()
+    with torch.no_grad():
+        base_of(flow).factor.entries.copy_(torch.linspace(2.0, 0.1, 200).diag())
+    prior_moments(flow)
+    whitened = torch.cat(flow._transform.latents) / torch.linspace(2.0, 0.1, 200)
+    away = whitened[whitened.norm(dim=1) > 0.0]
+    torch.testing.assert_close(away.norm(dim=1), torch.full((400,), 200.0**0.5))
+    assert float(away.abs().max()) < 6.0  # standard deviations; along an axis it were 14
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_everything_is_in_the_dtype_of_the_flow(dtype):
     flow = coupling_flow(4, layers=2).eval().to(dtype)

@@ -198,7 +198,7 @@ def test_a_flow_without_inverse_on_the_data_is_refused():
 def test_bad_input_is_refused_and_changes_nothing():
     flow, other = coupling_flow(3, layers=2), coupling_flow(3, layers=2)
     chart = chart_of(flow, rank=2, data_noise=NOISE)
-    with refused(ValueError, "chart must be of the flow that is trained, got one of another Flow; make it by"):
+    with refused(ValueError, "chart must be of the flow that is given, got one of another Flow; make it by"):
         ChartLoss(other, chart, data_noise=NOISE)
     with refused(TypeError, "chart must be a Chart, got int; make it by chart_of(flow, x, rank=K)"):
         ChartLoss(flow, 2, data_noise=NOISE)

@@ -1,6 +1,7 @@
 """Linear gauges of the latent space: what a chart says is the same in each of them, in every host."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from nflows.transforms import CompositeTransform, IdentityTransform
 
 from host_models import MODELS, inputs_for, spread_flow
 from nflows_spread import DegenerateGaussian, base_of, decode, encode
-from nflows_spread.chart import chart_of, project, reconstruct, sample
+from nflows_spread.chart import Chart, LatentMaps, chart_of, manifold_log_prob, project, reconstruct, sample
 from nflows_spread.hosts import encode_with_logabsdet
 from support import at_its_optimum
 
@@ -86,9 +87,29 @@ def test_no_linear_gauge_changes_what_is_read_off_any_hosts_model(name):
         torch.testing.assert_close(one.noisy_variances, two.noisy_variances, rtol=1e-6, atol=1e-9)
         same_up_to_signs(two.coordinates(x, context), one.coordinates(x, context), **CLOSE)
         torch.testing.assert_close(two.reconstruct(x, context), one.reconstruct(x, context), **CLOSE)
+        for what in (Chart.log_prob, Chart.coordinate_log_prob, Chart.reconstruction_error):
+            torch.testing.assert_close(what(two, x, context), what(one, x, context), **CLOSE)
         signs = (one.coordinates(x, context) * two.coordinates(x, context)).sum(0).sign()
         c = torch.randn(len(x), 2, generator=seeded(4)) * one.variances.sqrt()
         torch.testing.assert_close(two.points(c * signs, context), one.points(c, context), **CLOSE)
+        maps = LatentMaps(two.maps.mean, two.maps.forth * signs, two.maps.back * signs.unsqueeze(1))
+        drawn = (each.sample(len(x), context, generator=seeded(6)) for each in (replace(two, maps=maps), one))
+        torch.testing.assert_close(*drawn, **CLOSE)  # the same samples, where coordinates have the same signs
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_linear_gauge_changes_a_read_out_of_any_hosts_model(name):
+    torch.manual_seed(0)
+    flow, (x, context) = spread_flow(name), inputs_for(name, 10)
+    base_of(flow).data_noise = 0.01
+    with torch.no_grad():
+        scales = torch.linspace(1.2, 0.4, base_of(flow).features)
+        base_of(flow).factor.assign(scales.diag(), base_of(flow).spread_variance)
+    other = regauged(flow)
+    options = {"rank": 2, "context": context}
+    same_up_to_signs(project(other, x, **options), project(flow, x, **options), **CLOSE)
+    for read_out in (reconstruct, manifold_log_prob):
+        torch.testing.assert_close(read_out(other, x, **options), read_out(flow, x, **options), **CLOSE)
 
 
 def test_two_gauges_of_a_line_are_read_alike():
@@ -103,11 +124,15 @@ def test_two_gauges_of_a_line_are_read_alike():
         )
         assert (encode(flow, x)[:, 0].var() > encode(flow, x)[:, 1].var()) or stretch < 1.0
         drawn = sample(flow, 500, rank=1, generator=seeded(7))
-        found.append((project(flow, x, rank=1), reconstruct(flow, x, rank=1), drawn))
+        chart = chart_of(flow, rank=1)
+        densities = [*chart.log_prob(x), *chart.coordinate_log_prob(x), *chart.reconstruction_error(x)]
+        found.append((project(flow, x, rank=1), reconstruct(flow, x, rank=1), torch.stack(densities), drawn))
         assert float((reconstruct(flow, x, rank=1) - x).abs().max()) < 5e-3
         assert float((drawn[:, 0] - drawn[:, 1]).std()) < 5e-3
         assert float(drawn.sum(1).std()) == pytest.approx(math.sqrt(2.0), rel=0.1)
-    (c, back, drawn), (other_c, other_back, other_drawn) = found
+    (c, back, densities, drawn), (other_c, other_back, other_densities, other_drawn) = found
     same_up_to_signs(other_c, c, **CLOSE)
     torch.testing.assert_close(other_back, back, **CLOSE)
-    assert min((other_drawn - drawn).abs().max(), (other_drawn + drawn).abs().max()) < 1e-2
+    torch.testing.assert_close(other_densities, densities, **CLOSE)
+    mirrored = 1.0 if float((c * other_c).sum()) > 0.0 else -1.0  # about the mean, which is 0
+    torch.testing.assert_close(other_drawn, mirrored * drawn, **CLOSE)

@@ -1,4 +1,4 @@
-"""Density of the noisy data: normalized, ahead of both of its parts on held-out rows; that of the clean data by area."""
+"""Density of the noisy data: normalized, ahead of both of its parts; that of the clean data by area."""
 
 import numpy as np
 import pytest

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
 
 from factor_kinds import base_of_kind, every_kind, random_root
-from nflows_spread import DegenerateGaussian, manifold_log_prob, project, reconstruct, sample
+from nflows_spread import DegenerateGaussian, manifold_log_prob, project, reconstruct, sample, spectrum
 from nflows_spread.linalg.eigen import factor_eigh
+from support import refused
 
 DECOMPOSITIONS = ("eigh", "svd", "qr")
 
@@ -149,14 +151,28 @@ def test_a_decomposition_from_inference_mode_serves_a_gradient(kind):
     assert (x.grad != 0).any()
 
 
-def test_numbers_that_are_not_finite_are_not_found_again():
-    base = DegenerateGaussian([3])
+NOT_FINITE = ("a covariance must be finite to be decomposed, got NaN or infinity in", "entries; train the model again")
+
+
+@every_kind
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_prior_that_is_not_finite_is_refused_by_all_that_decomposes_it_each_time(kind, value):
+    base = base_of_kind(kind)
+    flow, x = Flow(IdentityTransform(), base), torch.randn(4, 6)
+    base.data_noise = 0.1
     base.eigh()
     with torch.no_grad():
-        base.factor.entries[0, 0] = float("nan")
-    for _ in range(2):
-        with pytest.raises(RuntimeError):
-            base.eigh()
+        content(base)[0, 0] = value
+    uses = [base.eigh, lambda: base.eigenvalues, lambda: base.eigenvectors, lambda: base.sample(3, rank=2)]
+    for order in ("signal-to-noise", "eigenvalue"):
+        uses += [partial(read_out, flow, x, rank=2, order=order) for read_out in (project, reconstruct)]
+        uses += [
+            partial(manifold_log_prob, flow, x, rank=2, order=order),
+            partial(sample, flow, 3, rank=2, order=order),
+        ]
+    for use in [*uses, lambda: spectrum(flow, x)] * 2:
+        with refused(ValueError, *NOT_FINITE, unchanged=base):
+            use()
 
 
 def test_for_many_features_the_second_call_costs_a_fraction():
