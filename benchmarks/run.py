@@ -12,6 +12,7 @@ from paper.command import COMMAND as EXPERIMENTS
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
     "pointwise-dimension": "intrinsic_dimension.pointwise_dimension",
+    "charts": "charts.command",
     "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``COMMAND`` they are; some need more than the rest."""

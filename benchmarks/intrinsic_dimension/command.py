@@ -15,11 +15,12 @@ from typing import Any
 from intrinsic_dimension import picture, summary
 from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, estimate
 from intrinsic_dimension.manifold_sets import SETS, Problem, problems
-from intrinsic_dimension.store import Cell, Setting, Store
-from intrinsic_dimension.workers import Failure, run_tasks
+from intrinsic_dimension.store import Setting, Store
 from shared import records
+from shared.cells import Cell
 from shared.command import Command, Work
 from shared.options import add_max_minutes, add_seeds, non_negative, positive_int
+from shared.workers import Failure, run_tasks
 
 _SIX = ("M1_Sphere", "M5b_Helix2d", "M7_Roll", "M9_Affine", "M13a_Scurve", "Mp1_Paraboloid")
 
@@ -80,10 +81,10 @@ def _fill(store: Store, cells: list[Cell], options: argparse.Namespace, command_
 
 def solve(task: Task) -> dict[str, Any]:
     """Fill a cell; runs in a process of its own."""
-    problem = problems(task.setting.which)[task.cell.manifold]
+    problem = problems(task.setting.which)[task.cell.problem]
     x = problem.sample(task.setting.points, seed=task.cell.seed, noise=task.setting.noise)
     began, began_processor = time.perf_counter(), time.process_time()
-    answer = estimate(task.cell.estimator, x, seed=task.cell.seed)
+    answer = estimate(task.cell.method, x, seed=task.cell.seed)
     seconds, processor_seconds = time.perf_counter() - began, time.process_time() - began_processor
     found: dict[str, Any] = {
         "estimate": round(answer.estimate, 4),
@@ -116,8 +117,8 @@ def _run(store: Store, cells: Sequence[Cell], options: argparse.Namespace, comma
         store.put(cell, result)
         shown = result.get("failed") or f"{result['estimate']:g} in {result['seconds']:.1f} s"
         print(
-            f"{done}/{len(cells)} {cell.estimator} on {cell.manifold}, seed {cell.seed}: {shown}; "
-            f"truth {store.problems[cell.manifold].dimension}",
+            f"{done}/{len(cells)} {cell.method} on {cell.problem}, seed {cell.seed}: {shown}; "
+            f"truth {store.problems[cell.problem].dimension}",
             file=sys.stderr,
             flush=True,
         )

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from intrinsic_dimension.estimators import ESTIMATORS
-from intrinsic_dimension.store import Cell, Store
+from intrinsic_dimension.store import Store
+from shared.cells import Cell
 from shared.tables import aligned
 
 
@@ -38,10 +39,10 @@ def rows(cells: Mapping[Cell, Mapping[str, Any]]) -> dict[str, dict[str, list[fl
     """Estimates of the seeds by row of the table and manifold; other estimates of a fit have rows of their own."""
     found: dict[str, dict[str, list[float | None]]] = {}
     for cell, result in cells.items():
-        by_row = {cell.estimator: result.get("estimate")}
-        by_row |= {f"{cell.estimator}: {rule}": value for rule, value in result.get("others", {}).items()}
+        by_row = {cell.method: result.get("estimate")}
+        by_row |= {f"{cell.method}: {rule}": value for rule, value in result.get("others", {}).items()}
         for row, value in by_row.items():
-            found.setdefault(row, {}).setdefault(cell.manifold, []).append(value)
+            found.setdefault(row, {}).setdefault(cell.problem, []).append(value)
     return {row: found[row] for row in sorted(found, key=_place)}
 
 
@@ -59,7 +60,7 @@ def summarise(store: Store) -> dict[str, Line]:
     seconds: dict[str, list[float]] = {}
     for cell, result in store.cells.items():
         if "processor_seconds" in result:
-            seconds.setdefault(cell.estimator, []).append(result["processor_seconds"])
+            seconds.setdefault(cell.method, []).append(result["processor_seconds"])
     lines = {}
     for row, by_manifold in rows(store.cells).items():
         found = {name: value for name, value in medians(by_manifold).items() if value is not None}

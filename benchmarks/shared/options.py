@@ -17,7 +17,7 @@ def add_max_minutes(parser: argparse.ArgumentParser, stops: str, *, default: flo
 
 def add_seeds(parser: argparse.ArgumentParser, *, default: list[int] | None, of: str) -> None:
     """``--seed``, one or more."""
-    parser.add_argument("--seed", type=int, nargs="+", default=default, help=of)
+    parser.add_argument("--seed", "--seeds", dest="seed", type=int, nargs="+", default=default, help=of)
 
 
 def minutes(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What the processes of the intrinsic-dimension benchmark's tests do; it lives where they can import it."""
+"""What the processes of the worker tests do; it lives where they can import it."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ OF_THE_BENCHMARKS = [
     {"shared"},
     {"baselines"},
     {"paper", "intrinsic_dimension"},
-    {"performance"},
+    {"performance", "charts"},
     {"run"},
 ]
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""

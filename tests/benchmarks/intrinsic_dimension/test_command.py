@@ -11,7 +11,8 @@ import run
 from intrinsic_dimension import command
 from intrinsic_dimension.estimators import ESTIMATORS
 from intrinsic_dimension.manifold_sets import problems
-from intrinsic_dimension.store import Cell, Setting
+from intrinsic_dimension.store import Setting
+from shared.cells import Cell
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")

@@ -10,7 +10,8 @@ import pytest
 from intrinsic_dimension import summary
 from intrinsic_dimension.estimators import OURS
 from intrinsic_dimension.manifold_sets import problems
-from intrinsic_dimension.store import Cell, Setting, Store
+from intrinsic_dimension.store import Setting, Store
+from shared.cells import Cell
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from intrinsic_dimension.workers import Failure, run_tasks
+from shared.workers import Failure, run_tasks
 from worker_tasks import perform
 
 

@@ -1,0 +1,1 @@
+"""Benchmark of charts, what a dimension is for, beside other methods: ``python benchmarks/run.py charts``."""
