@@ -45,7 +45,7 @@ class DataNoiseOwner(Distribution):
         if record.is_inference() and not torch.is_inference_mode_enabled():  # it cannot be written to here
             self._data_noise = record = record.clone()
         with torch.no_grad():
-            record[0], record[1] = 1.0, number
+            record.fill_(1.0).select(0, 1).fill_(number)  # assigned by index, they take a training step's fiftieth
         self._last_read.keep(record, number)
 
     @replaced_by("an assignment, data_noise = value")

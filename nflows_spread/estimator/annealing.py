@@ -7,7 +7,6 @@ import time
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 
 from nflows_spread import validation
@@ -17,6 +16,7 @@ from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
 from nflows_spread.training import Callback, Geometric, TrainingState, fit, parameter_groups
+from nflows_spread.training.flat_adamw import FlatAdamW
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
@@ -97,6 +97,7 @@ def trained_by(
         settling_noise = Geometric(now, min(now, end), max(1, settling // 2))
         falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
         in_time = train(settling, settling_noise, falling, []) and in_time
+    optimizer.release()
     if not in_time:
         validation.warn(
             f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "
@@ -122,8 +123,8 @@ def _flow(recipe: Recipe, x: Tensor, generator: torch.Generator) -> nn.Module:
     return flow.to(x.dtype)  # whatever torch's default dtype is
 
 
-def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> Optimizer:
+def _optimizer(recipe: Recipe, objective: SpreadKLLoss) -> FlatAdamW:
     """Adam with decay of all in the nets, none of the prior, and a faster rate of the splines."""
     rates: dict[type[nn.Module], float] = {MarginalSpline: recipe.spline_rate * recipe.learning_rate}
     groups = parameter_groups(objective, recipe.weight_decay, weights_alone=False, learning_rates=rates)
-    return AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
+    return FlatAdamW(groups, lr=recipe.learning_rate)

@@ -15,6 +15,7 @@ from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.linalg.geodesics import isomap
 from nflows_spread.models.lifted import lifted_couplings
 from nflows_spread.training import Geometric, TrainingState, fit
+from nflows_spread.training.flat_adamw import FlatAdamW
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.transforms.lifted import LiftedCouplings
 
@@ -138,12 +139,13 @@ def _train(
 
     left = (deadline - time.monotonic()) / 60.0
     if left > 0.0:
+        optimizer = FlatAdamW([{"params": list(objective.parameters())}], lr=rate)
         fit(
             objective,
             data.train if targets is None else (data.train, targets),
             steps=steps,
             batch_size=min(recipe.batch_size, len(data.train)),
-            learning_rate=rate,
+            optimizer=optimizer,
             learning_rate_schedule=partial(OneCycleLR, max_lr=rate, total_steps=steps + 1, pct_start=_WARM_UP),
             noise_schedule=Geometric(recipe.chart_first_noise, recipe.chart_last_noise, steps),
             gradient_clip=recipe.gradient_clip,
@@ -153,5 +155,6 @@ def _train(
             progress=False,
             processes=1,
         )
+        optimizer.release()
     couplings.load_state_dict(kept)
     couplings.eval()

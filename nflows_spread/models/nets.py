@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nflows_spread.linalg.by_columns import lies_by_columns, takes_closed_form
+from nflows_spread.linalg.stacked_nets import plain_stacked_nets, stacked_nets
+
 LEAKY_SLOPE = 0.2
 
 
@@ -56,14 +59,13 @@ class ScaleAndShiftNet(nn.Module):
                 else f"this net takes no context, got one of shape {tuple(context.shape)}"
             )
         hidden = inputs if context is None else torch.cat([inputs, context], dim=1)
-        hidden = hidden.expand(2, *hidden.shape)
         # the dictionaries behind the lists: indexing a ParameterList takes half as long as a small product
-        weights, biases = (parameters._parameters.values() for parameters in (self.weights, self.biases))
-        for i, (weight, bias) in enumerate(zip(weights, biases)):
-            if i > 0:
-                hidden = F.leaky_relu(hidden, LEAKY_SLOPE)
-            hidden = torch.baddbmm(cast(Tensor, bias), hidden, cast(Tensor, weight))
-        return hidden.transpose(0, 1).flatten(1)
+        weights, biases = (
+            [cast(Tensor, parameter) for parameter in parameters._parameters.values()]
+            for parameters in (self.weights, self.biases)
+        )
+        run = stacked_nets if lies_by_columns(hidden) and takes_closed_form(hidden) else plain_stacked_nets
+        return run(hidden, weights, biases, LEAKY_SLOPE)
 
 
 class ConvolutionalNet(nn.Sequential):

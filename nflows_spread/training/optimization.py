@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.training.flat_adamw import FlatAdamW
 
 _NOT_WEIGHTS = ("bias", "scale", "shift", "diag")
 
@@ -118,7 +119,10 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
             "several times a step and needs it without noise; pass Adam or another one of first order"
         )
     own = {id(parameter) for parameter in objective.parameters()}
-    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+    moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if isinstance(optimizer, FlatAdamW):
+        moved = optimizer.flattened
+    if not any(id(parameter) in own for parameter in moved):
         raise ValueError(
             f"optimizer must be one of the objective's parameters, got {type(optimizer).__name__} of others; "
             "build it from objective.parameters()"

@@ -196,8 +196,9 @@ class _Schedule:
         """Move to the next training step."""
         before = self.value
         self.steps_done += 1
-        if self.value != before:
-            self._write()
+        value = self.value
+        if value != before:
+            setattr(self._owner, self._attribute, value)
 
     def _write(self) -> None:
         setattr(self._owner, self._attribute, self.value)

@@ -8,6 +8,8 @@ import torch
 from nflows.transforms import Permutation, SqueezeTransform, Transform
 from torch import Tensor
 
+from nflows_spread.linalg.by_columns import lies_by_columns
+
 
 class CheckerboardSqueeze(SqueezeTransform):
     """Space to channels in i-RevNet's order: output channel (i · factor + j) · C + c holds pixel phase (i, j).
@@ -65,6 +67,14 @@ class ChannelPermutation(Permutation):
 
     def __init__(self, features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(torch.randperm(features, generator=generator), dim=1)
+
+    @staticmethod
+    def _permute(inputs: Tensor, permutation: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        """As nflows does it; a batch that lies by columns still does, and its columns are moved whole."""
+        if not lies_by_columns(inputs) or inputs.shape[dim] != len(permutation):
+            outputs: tuple[Tensor, Tensor] = Permutation._permute(inputs, permutation, dim)
+            return outputs
+        return inputs.mT.index_select(0, permutation).mT, inputs.new_zeros(len(inputs))
 
 
 class Flatten(Transform):
