@@ -15,6 +15,7 @@ from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.trustworthiness import trustworthiness_by_row
 from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
 from nflows_spread.estimator.nested_chart import nested_chart, ordered_chart, regress_last_layer
+from nflows_spread.estimator.obstruction import Topology
 from nflows_spread.estimator.paired_comparison import clearly_above
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.linalg.eigen import eigh_descending, with_fixed_signs
@@ -58,12 +59,14 @@ class ChartAtRank:
         errors: root mean squared error of reconstructions from the first 1 … K coordinates, of held-out rows, over the
             root of the total variance, (K,), float64.
         beyond_noise: share of the held-out rows that are farther from their reconstructions than three times the noise.
+        topology: tears and pieces that rows at these coordinates show.
     """
 
     chart: Chart
     kind: str
     errors: Tensor
     beyond_noise: float
+    topology: Topology
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,9 @@ def chart_at(
     errors = shown.reconstruction_error(compared) / total**0.5
     with torch.no_grad():
         distances = (shown.reconstruct(compared) - compared).norm(dim=1)
+        topology = Topology.of(among, chosen.chart.coordinates(among))
     beyond = float((distances > _FAR * noise * rows.shape[1] ** 0.5).double().mean())
-    return ChartAtRank(chosen.chart, chosen.kind, errors, beyond)
+    return ChartAtRank(chosen.chart, chosen.kind, errors, beyond, topology)
 
 
 def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Candidate:

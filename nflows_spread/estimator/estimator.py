@@ -59,6 +59,8 @@ class SpreadFlowEstimator(Parameters):
         reconstruction_errors_: the same of the first 1 … K coordinates, (K,).
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
+        chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
+            a ``share`` of the rows and a ``reason``; None where nothing says so. ``transform`` warns of it once.
         data_noise_: σ_x at the end of training, in units of the data.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
@@ -104,6 +106,8 @@ class SpreadFlowEstimator(Parameters):
         if "_chart" in state and "chart_" not in state:
             self.chart_, self.chart_kind_ = self._chart.first(int(self.intrinsic_dimension_)), "flow"
         self.__dict__.setdefault("n_components", None)
+        if "chart_" in self.__dict__:
+            self.__dict__.setdefault("chart_obstruction_", None)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -124,7 +128,7 @@ class SpreadFlowEstimator(Parameters):
             UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
                 rows set the scale of all, or a few values that of a standardized column; the dimension varies from
                 place to place, the rows follow a path, or no estimate by itself says what all together do;
-                coordinates leave most rows far from their reconstructions.
+                coordinates are no chart of the data, as ``chart_obstruction_`` says.
         """
         x, labels = rows_of("X", X), labels_of(X)
         if len(x) < FEWEST_POINTS or x.shape[1] < 2:
@@ -152,7 +156,8 @@ class SpreadFlowEstimator(Parameters):
         self.chart_, self.chart_kind_ = found.chart, found.kind
         self.reconstruction_errors_ = found.errors.numpy()
         self.reconstruction_error_ = float(found.errors[-1])
-        self.unreconstructed_ = found.beyond_noise
+        self.unreconstructed_, self.chart_obstruction_ = found.beyond_noise, fitted.obstruction
+        self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
@@ -166,8 +171,14 @@ class SpreadFlowEstimator(Parameters):
 
         K is ``n_components``, or else ``intrinsic_dimension_``. With ``standardize`` they are in standard deviations of
         the columns.
+
+        Warns:
+            UserWarning: once after each fit, where ``chart_obstruction_`` says why these are no coordinates of the data.
         """
         unit = self._unit(X, self._chart_dtype)
+        if self.chart_obstruction_ is not None and not self._warned_of:
+            self._warned_of.add(self.chart_obstruction_.reason)
+            validation.warn(f"the chart behind these coordinates {self.chart_obstruction_.reason}")
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
 
