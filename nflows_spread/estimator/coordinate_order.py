@@ -43,11 +43,10 @@ def ordered_axes(coordinates: Tensor, x: Tensor) -> Tensor:
 
 
 def turned_axes(coordinates: Tensor, x: Tensor) -> Tensor:
-    """A rotation of coordinates, (K, K), whose first axis explains as much of the data as one can, the second of the
-    rest, and so on.
+    """A rotation of coordinates, (K, K), whose first axis explains as much of the data as one can, and so on.
 
-    Plane rotations, as Jacobi's: each axis is turned in the plane with each later one to the best of 24 angles, and in a
-    second sweep to the best of 24 that are near.
+    Plane rotations, as Jacobi's: each axis is turned in the plane with each later one to the best of 24 angles, and in
+    a second sweep to the best of 24 that are near.
     """
     coordinates, x = coordinates[:_ROWS], x[:_ROWS]
     axes = ordered_axes(coordinates, x)

@@ -173,7 +173,7 @@ class SpreadFlowEstimator(Parameters):
         the columns.
 
         Warns:
-            UserWarning: once after each fit, where ``chart_obstruction_`` says why these are no coordinates of the data.
+            UserWarning: once after each fit, where ``chart_obstruction_`` says why these are no chart of the data.
         """
         unit = self._unit(X, self._chart_dtype)
         if self.chart_obstruction_ is not None and not self._warned_of:

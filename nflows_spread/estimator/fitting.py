@@ -33,6 +33,7 @@ _CHART_POINTS = 1000
 _ON_ITS_WAY = 1.01
 """σ_x over that at the end of the recipe, a ratio, above which the training has ended too soon: a choice."""
 
+
 @dataclass(frozen=True)
 class FittedFlow:
     """A flow that was trained on data, and what was read off both.

@@ -114,7 +114,7 @@ def ordered_chart(
 def nested_chart(
     chart: Chart, couplings: LiftedCouplings, train: Tensor, held_out: Tensor, *, principal: nn.Module | None = None
 ) -> NestedChart:
-    """The chart with a decoder for the first k coordinates, k < K, which leaves no more of held-out rows than for k − 1.
+    """The chart with a decoder for the first k of K coordinates, which leaves no more of held-out rows than for k − 1.
 
     Args:
         chart: of the couplings, float64.

@@ -17,9 +17,9 @@ _NEAREST = 4
 """Neighbours of a row that are asked about: farther ones may be across a fold of the data. From trials, see below."""
 
 _FAR_RANK, _FAR = 0.1, 3.0
-"""Share of the rows that are nearer in coordinates, and distance in coordinates over that in the data, beside the median
-of this ratio, from which on a neighbour is torn away. From trials on 17 sets without a chart and 24 with one, 300 to
-1 200 rows."""
+"""Share of the rows that are nearer in coordinates, and distance in coordinates over that in the data, beside the
+median of this ratio, from which on a neighbour is torn away. From trials on 17 sets without a chart and 24 with one,
+300 to 1 200 rows."""
 
 _FAR_RANK_OF_CURVES, _VERY_FAR = 0.02, 10.0
 """The same for the few rows at the cut of a closed curve, some of which have coordinates within it. From the same
@@ -98,8 +98,8 @@ def obstruction_of(
     if unreconstructed > _UNREACHED and error > _LARGE_ERROR:
         share, reason = (
             unreconstructed,
-            f"leaves {left}, by {error:.2f} of the data's standard deviation: it is a projection of these rows and does "
-            "not reconstruct them",
+            f"leaves {left}, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
+            "does not reconstruct them",
         )
     elif topology.torn > 0.0:
         share, reason = (

@@ -1,4 +1,4 @@
-"""Paired comparison: whether values are larger than others, row by row, beyond the standard error of the differences."""
+"""Paired comparison of two charts: whether values, one a row, are larger beyond the standard error of differences."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ def rolled_up(rows=2000, turns=3.0, width=8.0):
 
 
 def turned_by(angle):
-    return torch.tensor(
-        [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], dtype=torch.float64
-    )
+    return torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], dtype=torch.float64)
 
 
 def test_the_share_is_that_of_the_conditional_mean():
