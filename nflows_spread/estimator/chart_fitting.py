@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from nflows.distributions import StandardNormal
@@ -14,10 +14,13 @@ from torch import Tensor
 from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.trustworthiness import trustworthiness_by_row
 from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
+from nflows_spread.estimator.nested_chart import nested_chart, ordered_chart, regress_last_layer
+from nflows_spread.estimator.obstruction import Topology
+from nflows_spread.estimator.paired_comparison import clearly_above
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.linalg.eigen import eigh_descending, principal_axes
 from nflows_spread.linalg.moments import covariance_of
-from nflows_spread.models.lifted import lifted_couplings
+from nflows_spread.models.lifted import LinearAndNet, lifted_couplings
 from nflows_spread.transforms.lifted import LiftedCouplings
 
 PCA, CURVED_DECODER, LIFTED_FLOW = "PCA", "PCA with a curved decoder", "lifted flow"
@@ -38,9 +41,6 @@ _FLAT = 1e-6
 _NEIGHBOURS = 10
 """Neighbours of the trustworthiness, by convention; fewer in fewer than four times as many rows."""
 
-_CLEARLY = 2.0
-"""Standard errors by which a chart must beat principal components on the compared rows: a choice."""
-
 _TRUSTED = 0.99
 """Trustworthiness of principal components from which on no other coordinates are sought: from trials on smooth sets,
 digits and breast cancer, where they are above and others were no better, and rolls, where they are below."""
@@ -59,12 +59,14 @@ class ChartAtRank:
         errors: root mean squared error of reconstructions from the first 1 … K coordinates, of held-out rows, over the
             root of the total variance, (K,), float64.
         beyond_noise: share of the held-out rows that are farther from their reconstructions than three times the noise.
+        topology: tears and pieces that rows at these coordinates show.
     """
 
     chart: Chart
     kind: str
     errors: Tensor
     beyond_noise: float
+    topology: Topology
 
 
 @dataclass(frozen=True)
@@ -113,33 +115,30 @@ def chart_at(
     chosen = pca
     if float(pca.squares.mean()) > noise**2 * total and rank < rows.shape[1] and len(compared) >= _FEWEST_COMPARED:
         data = ChartData(*(part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))))
+        limits = pca.chart.reconstruction_error(compared)
         if float(pca.trust.mean()) < _TRUSTED:
-            couplings = lifted_flow_at(data, recipe, deadline=deadline, generator=generator)
+            couplings = lifted_flow_at(data, recipe, deadline=deadline, generator=generator).double()
+            regress_last_layer(couplings, train, compared)
             found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
-            if _better(found, pca) and _clearly_above(found.trust, pca.trust):
-                chosen = found
+            if clearly_above(pca.squares, found.squares) and clearly_above(found.trust, pca.trust):
+                nested = ordered_chart(found.chart, couplings, train, compared, limits=limits)
+                chosen = replace(found, chart=nested)
         if chosen is pca:
-            couplings = curved_decoder_at(data, recipe, deadline=deadline, generator=generator)
+            couplings = curved_decoder_at(data, recipe, deadline=deadline, generator=generator).double()
+            regress_last_layer(couplings, train, compared)
             found = _candidate(_chart_of(couplings, rows), CURVED_DECODER, compared, among)
-            if _better(found, pca):
-                chosen = found
+            if clearly_above(pca.squares, found.squares):
+                principal = LinearAndNet(axes.mT, ())
+                nested = nested_chart(found.chart, couplings, train, compared, principal=principal)
+                chosen = replace(found, chart=nested)
     # what principal components of all rows do on others is seen from those of the training alone
     shown = _linear(principal_axes(train, rank)[0], train) if chosen is pca else chosen.chart
     errors = shown.reconstruction_error(compared) / total**0.5
     with torch.no_grad():
         distances = (shown.reconstruct(compared) - compared).norm(dim=1)
+        topology = Topology.of(among, chosen.chart.coordinates(among))
     beyond = float((distances > _FAR * noise * rows.shape[1] ** 0.5).double().mean())
-    return ChartAtRank(chosen.chart, chosen.kind, errors, beyond)
-
-
-def _better(candidate: _Candidate, pca: _Candidate) -> bool:
-    return _clearly_above(pca.squares, candidate.squares)
-
-
-def _clearly_above(one: Tensor, other: Tensor) -> bool:
-    """Whether values, one a row, are above others by two standard errors of the differences; not if any is nan."""
-    differences = one - other
-    return float(differences.mean()) > _CLEARLY * float(differences.std()) / len(differences) ** 0.5
+    return ChartAtRank(chosen.chart, chosen.kind, errors, beyond, topology)
 
 
 def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Candidate:

@@ -58,6 +58,8 @@ class SpreadFlowEstimator(Parameters):
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
         samples_from_: ``"chart"`` or ``"flow"``, what ``sample`` draws from.
+        chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
+            a ``share`` of the rows and a ``reason``; None where nothing says so. ``transform`` warns of it once.
         data_noise_: σ_x at the end of training, in units of the data.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
@@ -108,6 +110,8 @@ class SpreadFlowEstimator(Parameters):
             self._own_chart, self._density = self.chart_, StackedDensity(self.flow_)
             self._sampler: ChartSampler | FlowSampler = FlowSampler(self._chart, noise)
             self.samples_from_ = "flow"
+        if "chart_" in self.__dict__:
+            self.__dict__.setdefault("chart_obstruction_", None)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -128,7 +132,7 @@ class SpreadFlowEstimator(Parameters):
             UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
                 rows set the scale of all, or a few values that of a standardized column; the dimension varies from
                 place to place, the rows follow a path, or no estimate by itself says what all together do;
-                coordinates leave most rows far from their reconstructions.
+                coordinates are no chart of the data, as ``chart_obstruction_`` says.
         """
         x, labels = rows_of("X", X), labels_of(X)
         if len(x) < FEWEST_POINTS or x.shape[1] < 2:
@@ -156,10 +160,11 @@ class SpreadFlowEstimator(Parameters):
         self.chart_, self.chart_kind_ = found.chart, found.kind
         self.reconstruction_errors_ = found.errors.numpy()
         self.reconstruction_error_ = float(found.errors[-1])
-        self.unreconstructed_ = found.beyond_noise
+        self.unreconstructed_, self.chart_obstruction_ = found.beyond_noise, fitted.obstruction
         self._own_chart = fitted.own_chart
         self._density, self._sampler = fitted.density, fitted.sampler
         self.samples_from_ = "chart" if isinstance(fitted.sampler, ChartSampler) else "flow"
+        self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
@@ -173,8 +178,14 @@ class SpreadFlowEstimator(Parameters):
 
         K is ``n_components``, or else ``intrinsic_dimension_``. With ``standardize`` they are in standard deviations of
         the columns.
+
+        Warns:
+            UserWarning: once after each fit, where ``chart_obstruction_`` says why these are no chart of the data.
         """
         unit = self._unit(X, self._chart_dtype)
+        if self.chart_obstruction_ is not None and not self._warned_of:
+            self._warned_of.add(self.chart_obstruction_.reason)
+            validation.warn(f"the chart behind these coordinates {self.chart_obstruction_.reason}")
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
 

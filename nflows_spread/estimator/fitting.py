@@ -21,8 +21,9 @@ from nflows_spread.dimension import (
     estimates_of,
 )
 from nflows_spread.estimator.annealing import trained_by
-from nflows_spread.estimator.chart_fitting import ChartAtRank, chart_at
+from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
 from nflows_spread.estimator.densities import StackedDensity, stacked_density
+from nflows_spread.estimator.obstruction import ChartObstruction, obstruction_of
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, sampler_of
@@ -34,10 +35,6 @@ _CHART_POINTS = 1000
 
 _ON_ITS_WAY = 1.01
 """σ_x over that at the end of the recipe, a ratio, above which the training has ended too soon: a choice."""
-
-_MOST, _LARGE_ERROR = 0.5, 0.1
-"""Share of the rows that noise does not explain, and error of their reconstructions over the data's standard deviation,
-beyond which coordinates are no chart: choices."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class FittedFlow:
         sampler: of the clean data.
         estimates: of the dimension, in units of the data.
         dimension: their consensus.
+        obstruction: why the coordinates are no chart, or None.
     """
 
     flow: nn.Module
@@ -68,6 +66,7 @@ class FittedFlow:
     sampler: ChartSampler | FlowSampler
     estimates: Estimates
     dimension: IntrinsicDimension
+    obstruction: ChartObstruction | None
 
 
 def fit_rows(
@@ -140,15 +139,31 @@ def fit_rows(
     for reservation in estimates.reservations(dimension):
         found_to_be = "{} (interval {} to {})".format(int(dimension), *dimension.interval)
         validation.warn(f"a dimension of {found_to_be} says less than it seems: {reservation}")
-    error = float(reconstruction.errors[-1])
-    if n_components is None and reconstruction.beyond_noise > _MOST and error > _LARGE_ERROR:
-        validation.warn(
-            f"a chart of {rank} coordinates, as many as the data has dimensions, leaves "
-            f"{reconstruction.beyond_noise:.0%} of the held-out rows farther from their reconstructions than three "
-            f"times the noise, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
-            "does not reconstruct them"
+    by_spectrum = estimates.spectrum.estimates["signal_to_noise"]
+    obstruction = None
+    if rank >= min(int(dimension), *x.shape):  # fewer are a map, which was asked for
+        obstruction = obstruction_of(
+            reconstruction.topology,
+            unreconstructed=reconstruction.beyond_noise,
+            error=float(reconstruction.errors[-1]),
+            linear=reconstruction.kind == PCA,
+            neighbours_alone=by_spectrum != int(dimension),
         )
-    return FittedFlow(flow, noise, rows.units, chart, reconstruction, own.chart, density, sampler, estimates, dimension)
+    if obstruction is not None:
+        validation.warn(f"the chart of {rank} coordinates {obstruction.reason}")
+    return FittedFlow(
+        flow,
+        noise,
+        rows.units,
+        chart,
+        reconstruction,
+        own.chart,
+        density,
+        sampler,
+        estimates,
+        dimension,
+        obstruction,
+    )
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from nflows.distributions import Distribution, StandardNormal
@@ -37,6 +38,31 @@ class LinearAndNet(nn.Module):
         if self.net is None:
             return linear
         return linear + self.net(inputs if self.scale is None else inputs / self.scale)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the outputs are linear in: the inputs (n, m) and the net's last hidden layer, (n, m + F)."""
+        if self.net is None:
+            return inputs
+        hidden = self.net[:-1](inputs if self.scale is None else inputs / self.scale)
+        return torch.cat([inputs, hidden], dim=1)
+
+    @property
+    def last_layer(self) -> tuple[Tensor, Tensor]:
+        """The outputs' weights of ``features``, (m + F, n), and their bias, (n,)."""
+        if self.net is None:
+            return self.matrix, self.matrix.new_zeros(self.matrix.shape[1])
+        last = cast(nn.Linear, self.net[-1])
+        return torch.cat([self.matrix, last.weight.mT]), last.bias
+
+    @torch.no_grad()
+    def set_last_layer(self, weight: Tensor, bias: Tensor) -> None:
+        """Set what ``last_layer`` gives, of a map with a net."""
+        if self.net is None:
+            raise ValueError("the map must have a net to have a last layer, got none; give hidden_features")
+        last, inputs = cast(nn.Linear, self.net[-1]), len(self.matrix)
+        self.matrix.copy_(weight[:inputs])
+        last.weight.copy_(weight[inputs:].mT)
+        last.bias.copy_(bias)
 
 
 def lifted_flow(

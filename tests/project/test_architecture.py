@@ -50,7 +50,8 @@ WITHIN_DIMENSION = [
 
 WITHIN_ESTIMATOR = [
     {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals"},
-    {"annealing", "preprocessing", "chart_training", "densities", "sampling"},
+    {"coordinate_order", "paired_comparison", "obstruction"},
+    {"annealing", "preprocessing", "chart_training", "nested_chart", "densities", "sampling"},
     {"chart_fitting"},
     {"fitting"},
     {"estimator"},

@@ -1,0 +1,14 @@
+"""Paired comparison of two charts: whether values, one a row, are larger beyond the standard error of differences."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+_CLEARLY = 2.0
+"""Standard errors by which a chart must beat principal components on the compared rows: a choice."""
+
+
+def clearly_above(one: Tensor, other: Tensor) -> bool:
+    """Whether values, one a row, are above others by two standard errors of the differences; not if any is nan."""
+    differences = one - other
+    return float(differences.mean()) > _CLEARLY * float(differences.std()) / len(differences) ** 0.5

@@ -1,0 +1,124 @@
+"""Obstructions to one chart: tears, separate pieces and rows that are not reconstructed, and none where one exists."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from nflows_spread.estimator import Recipe, SpreadFlowEstimator
+from nflows_spread.estimator.obstruction import Topology, obstruction_of
+
+SHORT = Recipe(steps=40, layers=2, hidden_features=16, bins=8, chart_steps=300, chart_width=64)
+
+
+def angles(rows, seed=0):
+    return 2.0 * math.pi * torch.rand(rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def circle(t):
+    return torch.stack([t.cos(), t.sin()], dim=1)
+
+
+def sphere(rows, seed=0):
+    z = torch.randn(rows, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return z / z.norm(dim=1, keepdim=True)
+
+
+def flattened(x):
+    """The sphere from its south pole: angles from it are distances from the origin, and the north pole is a circle."""
+    return x[:, :2] / x[:, :2].norm(dim=1, keepdim=True) * (-x[:, 2:]).arccos()
+
+
+def said_of(topology, **facts):
+    given = {"unreconstructed": 0.0, "error": 0.01, "linear": False, "neighbours_alone": False} | facts
+    return obstruction_of(topology, **given)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("rows", [300, 1000])
+def test_a_closed_curve_is_torn_at_any_coordinate_and_an_open_one_is_not(rows, seed):
+    t = angles(rows, seed)
+    assert 0.0 < Topology.of(circle(t), t.unsqueeze(1)).torn < 0.1
+    assert Topology.of(circle(0.8 * t), t.unsqueeze(1)).torn == 0.0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("rows", [300, 1000])
+def test_a_sphere_is_torn_where_it_is_opened_and_the_half_of_it_is_not(rows, seed):
+    x = sphere(rows, seed)
+    assert 0.0 < Topology.of(x, flattened(x)).torn < 0.2
+    half = x * torch.tensor([1.0, 1.0, -1.0]) * x[:, 2:].sign()  # the southern one
+    assert Topology.of(half, flattened(half)).torn == 0.0
+
+
+def test_coordinates_whose_scale_varies_tear_nothing():
+    t = angles(600).sort().values
+    assert Topology.of(circle(0.5 * t), (0.5 * t).exp().unsqueeze(1)).torn == 0.0
+
+
+def test_rows_that_are_equal_are_not_torn():
+    x = circle(0.5 * angles(100)).repeat_interleave(6, dim=0)
+    assert Topology.of(x, x).torn == 0.0
+
+
+@pytest.mark.parametrize("draw", [lambda: sphere(400), lambda: torch.randn(400, 5).double()])
+def test_a_cloud_is_one_piece_and_outliers_are_no_other(draw):
+    x = draw()
+    x[:3] += 50.0
+    (size,) = Topology.of(x, x).pieces
+    assert 390 <= size <= 400
+
+
+def test_pieces_far_apart_are_counted():
+    x = torch.cat([sphere(300), sphere(100, 1) + 10.0, sphere(200, 2) - 10.0])
+    assert Topology.of(x, x).pieces == (300, 200, 100)
+
+
+def test_the_reason_is_the_first_that_there_is():
+    whole, torn, pieces = Topology(0.0, (100,)), Topology(0.02, (100,)), Topology(0.0, (70, 30))
+    assert said_of(whole) is None
+    assert said_of(whole, unreconstructed=0.9) is None  # all are near, if not within the noise
+    far = said_of(torn, unreconstructed=0.9, error=0.3)
+    assert (far.share, "leaves 90% of the held-out rows" in far.reason) == (0.9, True)
+    cut = said_of(torn, unreconstructed=0.01)
+    assert (cut.share, "tears 2.0% of the rows from their nearest neighbours" in cut.reason) == (0.02, True)
+    apart = said_of(pieces)
+    assert apart.share == pytest.approx(0.3)
+    assert "2 separate pieces" in apart.reason
+    assert said_of(pieces, linear=True) is None  # which lie in one space of K dimensions
+    assert "spectrum does not" in said_of(pieces, neighbours_alone=True).reason
+
+
+def warnings_of(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = call()
+    return [str(each.message) for each in caught if "the chart " in str(each.message)], result
+
+
+def test_fit_warns_of_a_circle_that_was_cut_and_transform_does_once():
+    x = circle(angles(500)).numpy()
+    at_fit, estimator = warnings_of(lambda: SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=1).fit(x))
+    assert int(estimator.intrinsic_dimension_) == 1
+    assert estimator.chart_obstruction_.share > 0.0
+    (message,) = at_fit
+    assert estimator.chart_obstruction_.reason in message
+    before = dict(vars(estimator))
+    (again,), _ = warnings_of(lambda: estimator.transform(x))
+    assert estimator.chart_obstruction_.reason in again
+    assert warnings_of(lambda: estimator.transform(x))[0] == []
+    assert vars(estimator) == before  # as scikit-learn asks
+
+
+def test_nothing_is_said_of_an_arc_nor_of_a_map_of_fewer_coordinates_than_dimensions():
+    arc = circle(0.7 * angles(500)).numpy()
+    flat = np.random.default_rng(0).normal(size=(300, 3))
+    for x, count in ((arc, 1), (flat, 2)):
+        said, estimator = warnings_of(
+            lambda x=x, count=count: SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=count).fit(x)
+        )
+        assert said == []
+        assert estimator.chart_obstruction_ is None
+        assert warnings_of(lambda x=x, estimator=estimator: estimator.transform(x))[0] == []
