@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,16 +12,15 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
-from nflows_spread.deprecation import RenamedAttribute, renamed_state
+from nflows_spread.deprecation import RenamedAttribute
 from nflows_spread.dimension import pointwise_dimension
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS
-from nflows_spread.estimator.densities import StackedDensity
 from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
+from nflows_spread.estimator.old_pickles import upgraded
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
+from nflows_spread.estimator.sampling import ChartSampler
 from nflows_spread.estimator.sklearn_interface import Parameters
-from nflows_spread.estimator.units import Units
 from nflows_spread.hosts.placement import placement_of
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
@@ -99,19 +97,7 @@ class SpreadFlowEstimator(Parameters):
         self.n_components = n_components
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(renamed_state(state, {"readings_": "estimates_"}))
-        if "_chart" in state and state["_chart"].flow is None:  # of an older version
-            self._chart = replace(state["_chart"], flow=self.flow_)
-        if "_chart" in state and "chart_" not in state:
-            self.chart_, self.chart_kind_ = self._chart.first(int(self.intrinsic_dimension_)), "flow"
-        self.__dict__.setdefault("n_components", None)
-        if "flow_" in state and "_sampler" not in state:  # samples and densities were of the flow
-            noise = math.hypot(self.data_noise_, self.estimates_.ambient_noise) / cast(Units, state["_units"]).length
-            self._own_chart, self._density = self.chart_, StackedDensity(self.flow_)
-            self._sampler: ChartSampler | FlowSampler = FlowSampler(self._chart, noise)
-            self.samples_from_ = "flow"
-        if "chart_" in self.__dict__:
-            self.__dict__.setdefault("chart_obstruction_", None)
+        self.__dict__.update(upgraded(state))
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -150,9 +150,9 @@ def nested_chart(
             maps = LatentMaps(maps.mean, maps.forth, torch.cat([used, torch.zeros_like(used[:1])]))
         else:
             flow, least = _flow_of(LiftedCouplings(couplings.encoder, of_k, features=features, rank=rank)), squares
-        of_first = NestedChart(flow, maps, chart.noisy_variances[:k], 0.0, chart.order, chart.shape, charts)
+        of_first = NestedChart(flow, maps, chart.noisy_variances[:k], 0.0, chart.order, chart.shape, of_first=charts)
         charts = (*charts, of_first)
-    return NestedChart(chart.flow, chart.maps, chart.noisy_variances, 0.0, chart.order, chart.shape, charts)
+    return NestedChart(chart.flow, chart.maps, chart.noisy_variances, 0.0, chart.order, chart.shape, of_first=charts)
 
 
 def _of_the_code(found: AffineMap, back: Tensor, mean: Tensor) -> AffineMap:

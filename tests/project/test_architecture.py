@@ -52,7 +52,7 @@ WITHIN_ESTIMATOR = [
     {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals"},
     {"coordinate_order", "paired_comparison", "obstruction"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities", "sampling"},
-    {"chart_fitting"},
+    {"chart_fitting", "old_pickles"},
     {"fitting"},
     {"estimator"},
     {"__init__"},
