@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of, second_moment_of
@@ -132,7 +132,7 @@ def directions_of(
     """
     base = base_of(flow)
     validation.points("x", x)
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         variances, vectors = base.eigh()
         mean = base.mean().flatten()
         probed = _encoded(flow, x[: _PROBES_PER_FEATURE * base.features]) if latents is None else latents

@@ -13,7 +13,7 @@ from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.prior_moments import prior_moments
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, without_wishart_bias
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of
 from nflows_spread.hosts.bases import describe_base
 from nflows_spread.linalg.signal_to_noise import generalised_eigh
@@ -92,7 +92,7 @@ def chart_of(
 def _of_directions(
     flow: nn.Module, base: nn.Module, x: Tensor | None, rank: int | None, order: str, generator: torch.Generator | None
 ) -> Chart:
-    if order == OF_DIRECTIONS[0] and isinstance(base, DegenerateGaussian):
+    if order == OF_DIRECTIONS[0] and isinstance(base, DegeneratePrior):
         mean = base.mean().flatten().double()
         kept = len(mean) if rank is None else validation.rank_within(rank, len(mean))
         values, vectors = base.eigh()

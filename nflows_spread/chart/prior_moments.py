@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.chart.tangents import pushed_forward
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode, variances_of_base
 from nflows_spread.hosts.bases import describe_base
 from nflows_spread.hosts.placement import placement_of
@@ -92,7 +92,7 @@ def _encoded(flow: nn.Module, context: Tensor | None, x: Tensor) -> Tensor:
 def _gaussian_of(flow: nn.Module) -> tuple[Tensor, Tensor]:
     """m, (D,), and AAᵀ, (D, D), of a flow's base, in float64."""
     base = base_of(flow)
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         return base.mean().flatten().double(), base.covariance.double()
     variances = variances_of_base(flow)
     if variances is None:

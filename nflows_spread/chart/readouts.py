@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE, chart_of
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode
 
 
@@ -86,6 +86,6 @@ def _chart(flow: nn.Module, x: Tensor, rank: int, order: str, context: Tensor | 
     """The chart, once it is seen that the latents of the data are those of the base."""
     base = base_of(flow)
     z = encode(flow, validation.points("x", x)[:1], None if context is None else context[:1])
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         base.flatten(z)
     return chart_of(flow, rank=rank, order=order, context=context)
