@@ -120,10 +120,10 @@ class DegenerateGaussianMixture(DegeneratePrior):
         Returns:
             A new distribution of the same dtype, on the same device; this one stays as it is.
         """
-        converted, like = copy.deepcopy(self), self._like()
+        converted = copy.deepcopy(self)
         with torch.no_grad():
             factors = self.factors.converted(factor, self.features, self.spread_variance)
-        converted.factors = factors.to(like).train(self.training)
+        converted.factors = factors.train(self.training)
         return converted
 
     @torch.no_grad()

@@ -46,7 +46,7 @@ class PieceFactors(nn.Module, ABC):
 
     @abstractmethod
     def converted(self, kind: Callable[[int], Factor], features: int, spread_variance: Tensor) -> PieceFactors:
-        """Those of another kind with the same covariances, or the nearest that this kind can represent."""
+        """Those of another kind, dtype and device as here, with the same covariances or the nearest that it can have."""
 
     @abstractmethod
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
@@ -102,7 +102,7 @@ class SeparateFactors(PieceFactors):
 
     def converted(self, kind: Callable[[int], Factor], features: int, spread_variance: Tensor) -> SeparateFactors:
         new = [kind(features) for _ in self.parts]
-        converted = SeparateFactors(new)
+        converted = SeparateFactors(new).to(next(self.parameters()))
         for m, factor in enumerate(new):
             factor.assign(self._factor(m).matrix(spread_variance), spread_variance)
         return converted
@@ -166,10 +166,10 @@ class TiedFactors(PieceFactors):
         return cast(Factor, scaled)
 
     def converted(self, kind: Callable[[int], Factor], features: int, spread_variance: Tensor) -> TiedFactors:
-        new = kind(features)
-        new.assign(self.kind.matrix(spread_variance), spread_variance)
-        converted = TiedFactors(new, len(self.log_scales))
-        converted.log_scales.data.copy_(self.log_scales)
+        converted = TiedFactors(kind(features), len(self.log_scales)).to(self.log_scales)
+        with torch.no_grad():
+            converted.log_scales.copy_(self.log_scales)
+        converted.kind.assign(self.kind.matrix(spread_variance), spread_variance)
         return converted
 
     @torch.no_grad()

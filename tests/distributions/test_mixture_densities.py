@@ -211,7 +211,7 @@ def test_a_piece_of_weight_0_is_not_there_and_breaks_no_gradient(kind, tied):
     torch.testing.assert_close(base.log_prob(z), expected, rtol=1e-10, atol=0.0)
     gradients = torch.autograd.grad(base.log_prob(z).sum(), [z, *base.parameters()])
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
-    assert float(base.weights[1]) == float(gradients[1][1]) == 0.0
+    assert base.weights[1].item() == gradients[1][1].item() == 0.0
     assert (base.responsibilities(z)[:, 1] == 0.0).all()
 
 

@@ -22,9 +22,9 @@ def mixture_of(kind, *, features=5, pieces=3, tied=False, rank=2, largest=4.0, d
     base = DegenerateGaussianMixture([features], pieces, factor=FACTORS[kind], tied=tied, **options).to(dtype)
     drawn = torch.randn(pieces, features, rank, generator=generator, dtype=torch.float64)
     values = torch.linspace(largest, largest / 10, rank, dtype=torch.float64).sqrt()
-    roots = [torch.linalg.qr(each).Q * values * 1.3**m for m, each in enumerate(drawn)]
+    roots = [torch.linalg.qr(each).Q * values * 2.0 ** (m / pieces) for m, each in enumerate(drawn)]
     if tied:
-        roots = [roots[0] * 1.3**m for m in range(pieces)]
+        roots = [roots[0] * 2.0 ** (m / pieces) for m in range(pieces)]
     means = torch.randn(pieces, features, generator=generator, dtype=torch.float64)
     base.assign(torch.linspace(1.0, 2.0, pieces), means if options.get("learn_mean", True) else 0.0 * means, roots)
     return base
