@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.tangents import tangents
-from nflows_spread.hosts import decode, encode
+from nflows_spread.distributions import DegenerateGaussianMixture
+from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.hosts.placement import placement_of
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.dense import diagonal_log_prob
@@ -112,6 +113,7 @@ class Chart:
             generator: source of the randomness.
         """
         count = validation.positive_int("num_samples", num_samples)
+        self._check_one_gaussian()
         dtype = placement_of(self.flow).dtype or torch.get_default_dtype()
         noise = torch.empty(count, self.rank, dtype=dtype, device=self.variances.device).normal_(generator=generator)
         root = (self.maps.back.mT * self.variances.sqrt()).to(noise)
@@ -171,7 +173,16 @@ class Chart:
                 total[k - 1] += difference.double().square().sum()
         return (total / len(x)).sqrt()
 
+    def _check_one_gaussian(self) -> None:
+        base = None if self.flow is None else base_of(self.flow)
+        if isinstance(base, DegenerateGaussianMixture) and base.pieces > 1:
+            raise TypeError(
+                "samples and densities of a chart are those of one Gaussian as prior, got a prior of "
+                f"{base.pieces} pieces; draw decode(flow, base.sample(n, rank=K)), and ask flow.log_prob for densities"
+            )
+
     def _check_density(self, variances: Tensor, that: str) -> None:
+        self._check_one_gaussian()
         flat = int((variances <= 0.0).sum())
         if flat:
             raise ValueError(

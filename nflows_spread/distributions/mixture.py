@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.distributions.gaussian import DegenerateGaussian
+from nflows_spread.distributions.latent_pieces import pieces_of_latents
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
@@ -156,6 +157,21 @@ class DegenerateGaussianMixture(DegeneratePrior):
         self.logits.copy_(shares.log())
         self.factors.assign(shares, given, self.spread_variance)
 
+    @torch.no_grad()
+    def fit_pieces(self, z: Tensor, *, generator: torch.Generator | None = None) -> None:
+        """Fit the pieces to latents by expectation maximisation, see ``pieces_of_latents``: a start, or a last step.
+
+        Args:
+            z: latents, shape (n, *shape), at least as many as there are pieces.
+            generator: source of its starts.
+
+        Raises:
+            ValueError: there are fewer latents than pieces, they are all equal, or not of this distribution's shape.
+        """
+        self._check_shape(validation.points("z", z))
+        found = pieces_of_latents(z.flatten(1), self.pieces, float(self.spread_variance), generator=generator)
+        self.assign(*found)
+
     def _piece(self, piece: int) -> int:
         number = validation.non_negative_int("piece", piece)
         if number >= self.pieces:
@@ -238,7 +254,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
             rows = means[chosen]
             for m in chosen.unique().tolist():
                 if m not in roots:
-                    roots[m] = self._root(m, rank)
+                    roots[m] = self.factors.root_of(m, rank, self.spread_variance)
                 of_piece = chosen == m
                 noise = like.new_empty(int(of_piece.sum()), roots[m].shape[1]).normal_(generator=generator)
                 with full_precision(noise):
@@ -246,14 +262,6 @@ class DegenerateGaussianMixture(DegeneratePrior):
             return rows.unflatten(1, self.shape)
 
         return self._drawn(num_samples, context, batch_size, draw)
-
-    def _root(self, piece: int, rank: int | None) -> Tensor:
-        """A matrix R, (D, r), with RRᵀ = A_m A_mᵀ, or its best approximation of the given rank, E_K √Λ_K."""
-        factor = self.factors.factor_of(piece, self.spread_variance)
-        if rank is None:
-            return factor.matrix(self.spread_variance)
-        values, vectors = factor.eigh(self.spread_variance)
-        return (vectors[:, :rank] * values[:rank].sqrt()).to(self._like().dtype)
 
     def _like(self) -> Tensor:
         """A tensor of the dtype and on the device of A."""
@@ -274,11 +282,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def _covariance(self) -> Tensor:
         weights, means = self.weights, self._rows_of_means().double()
         between = (means - weights @ means) * weights.sqrt().unsqueeze(1)
-        total = between.mT @ between
-        for m, weight in enumerate(weights):
-            root = self.factors.factor_of(m, self.spread_variance).matrix(self.spread_variance).double()
-            total = total + weight * (root @ root.mT)
-        return total
+        return between.mT @ between + self.factors.mean_covariance(weights, self.spread_variance)
 
     @torch.no_grad()
     def eigh(self) -> tuple[Tensor, Tensor]:

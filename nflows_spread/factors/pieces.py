@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import cast
 
 import torch
@@ -44,9 +45,23 @@ class PieceFactors(nn.Module, ABC):
     def factor_of(self, piece: int, spread_variance: Tensor) -> Factor:
         """The factor of a piece; not to be changed."""
 
+    def root_of(self, piece: int, rank: int | None, spread_variance: Tensor) -> Tensor:
+        """A matrix R, (D, r), with RRᵀ = A_m A_mᵀ, or its best approximation of the given rank, E_K √Λ_K."""
+        factor = self.factor_of(piece, spread_variance)
+        whole = factor.matrix(spread_variance)
+        if rank is None:
+            return whole
+        values, vectors = factor.eigh(spread_variance)
+        return (vectors[:, :rank] * values[:rank].sqrt()).to(whole.dtype)
+
+    def mean_covariance(self, weights: Tensor, spread_variance: Tensor) -> Tensor:
+        """Σ_m w_m A_m A_mᵀ, (D, D) in float64."""
+        roots = (self.root_of(m, None, spread_variance).double() for m in range(len(weights)))
+        return reduce(torch.add, (weight * (root @ root.mT) for weight, root in zip(weights, roots, strict=True)))
+
     @abstractmethod
     def converted(self, kind: Callable[[int], Factor], features: int, spread_variance: Tensor) -> PieceFactors:
-        """Those of another kind, dtype and device as here, with the same covariances or the nearest that it can have."""
+        """Those of another kind, dtype and device as here, with the same covariances or the nearest that it has."""
 
     @abstractmethod
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
