@@ -84,7 +84,8 @@ class _ScalesLogProb(torch.autograd.Function):
     ) -> Tensor:
         a, variance = (factor.tril() if lower else factor).double(), float(spread_variance)
         basis, values = _range_of(a, variance, exact=factor.dtype == torch.float64)
-        points, centres = z.double(), means.double()
+        origin = means.double().mean(0)  # so that an offset of all pieces costs no digits
+        points, centres = z.double() - origin, means.double() - origin
         inside, inner_means = points @ basis, centres @ basis
         variances = torch.outer(scales.double().square(), values) + variance
         squares = squares_of(inside, inner_means, variances.reciprocal())
@@ -93,8 +94,8 @@ class _ScalesLogProb(torch.autograd.Function):
         outside = outer_means = points[:, :0]
         if rank < features:
             outside, outer_means = points - inside @ basis.mT, centres - inner_means @ basis.mT
-            flat = torch.full((len(means), 1), 1.0 / variance, dtype=a.dtype, device=a.device)
-            squares = squares + squares_of(outside, outer_means, flat.expand_as(outer_means))
+            distances = torch.cdist(outside, outer_means, compute_mode="donot_use_mm_for_euclid_dist")
+            squares = squares + distances.square() / variance
             log_det = log_det + (features - rank) * spread_variance.double().log()
         parts = (a, basis, values, variances, inside, inner_means, outside, outer_means)
         ctx.save_for_backward(z, means, factor, scales, spread_variance, *parts)
@@ -121,14 +122,16 @@ class _ScalesLogProb(torch.autograd.Function):
         by_factor = None
         if ctx.needs_input_grad[2]:
             moment = -torch.diag((s.square() * totals) @ variances.reciprocal())
-            across = torch.zeros_like(a) if outside.shape[1] else None
+            sums, of_pieces = torch.zeros_like(inside), torch.empty_like(inner_means)
             for piece in range(len(s)):  # one by one, for the memory
                 t = (inside - inner_means[piece]) / variances[piece]
                 weighted = t * (weights[:, piece : piece + 1] * s[piece].square())
                 moment.addmm_(weighted.mT, t)
-                if across is not None:
-                    across.addmm_((outside - outer_means[piece]).mT, weighted, alpha=1.0 / float(variance))
-            found = basis @ moment if across is None else torch.addmm(across, basis, moment)
+                sums += weighted
+                of_pieces[piece] = weighted.sum(0)
+            found = basis @ moment
+            if outside.shape[1]:
+                found += (outside.mT @ sums - outer_means.mT @ of_pieces) / variance
             found = found @ (basis.mT @ a)
             by_factor = (found.tril_() if ctx.lower else found).type_as(factor)
         return by_z.type_as(z), by_means.type_as(means), by_factor, by_scales.type_as(scales), None, None
