@@ -98,19 +98,9 @@ class DegenerateGaussian(DegeneratePrior):
         converted.factor.assign(self.factor.matrix(self.spread_variance), self.spread_variance)
         return converted
 
-    def flatten(self, z: Tensor) -> Tensor:
-        """z − m as rows, shape (n, D), in which A, Λ and E live.
-
-        Raises:
-            ValueError: the latents are not of this distribution's shape.
-        """
-        self._check_shape(z)
-        return (z if self.loc is None else z - self.loc).flatten(1)
-
-    def unflatten(self, rows: Tensor) -> Tensor:
-        """The latents m + rows, of this distribution's shape, from rows of shape (n, D)."""
-        z = rows.unflatten(1, self.shape)
-        return z if self.loc is None else z + self.loc
+    @property
+    def _offset(self) -> Tensor | None:
+        return self.loc
 
     def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
         return self.factor.log_prob(self.flatten(validation.floating("inputs", inputs)), self.spread_variance)

@@ -19,7 +19,8 @@ from nflows_spread.distributions.latent_pieces import pieces_of_latents
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
-from nflows_spread.factors.pieces import PieceFactors, SeparateFactors, TiedFactors
+from nflows_spread.factors.of_pieces import factors_of_pieces
+from nflows_spread.factors.pieces import PieceFactors
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
 
@@ -34,8 +35,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
     Args:
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
         pieces: M.
-        factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D; a kind of
-            ``nflows_spread.factors`` that is trained by gradient.
+        factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D. With a
+            ``RunningAverageFactor`` weights and means are running averages too.
         tied: one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition.
         learn_mean: whether the pieces have means m_m, 0 at the start; without them they are concentric.
         spread_variance: σ_Z², as for ``DegenerateGaussian``.
@@ -76,19 +77,32 @@ class DegenerateGaussianMixture(DegeneratePrior):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         self.pieces = validation.positive_int("pieces", pieces)
         self.tied = validation.switch("tied", tied)
-        if self.tied and self.pieces > 1:
-            self.factors = TiedFactors(factor(self.features), self.pieces)
-        else:
-            separate = SeparateFactors([factor(self.features) for _ in range(self.pieces)])
-            separate.spread_scales()
-            self.factors = separate
         self.logits = nn.Parameter(torch.zeros(self.pieces))
         self.locs = nn.Parameter(torch.zeros(self.pieces, *self.shape)) if learn_mean else None
+        self.factors = self._factors_of(factor)
+
+    def _factors_of(self, factor: Callable[[int], Factor]) -> PieceFactors:
+        """New ones of this kind; weights and means are trained if they are."""
+        factors = factors_of_pieces(factor, self.features, self.pieces, tied=self.tied)
+        for parameter in (self.logits, self.locs):
+            if parameter is not None and parameter.requires_grad != factors.trained:
+                parameter.requires_grad_(factors.trained)
+        return factors
 
     @property
     def weights(self) -> Tensor:
         """w, (M,), float64, which sum to 1; differentiable."""
         return self.logits.double().softmax(0)
+
+    @torch.no_grad()
+    def observe(self, z: Tensor) -> None:
+        if self.factors.trained:
+            return
+        given = self.responsibilities(z), self.weights, self._rows_of_means(), self.spread_variance
+        weights, means = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
+        self.logits.copy_(weights.log())
+        if self.locs is not None:
+            self.locs.copy_(means.view_as(self.locs))
 
     def piece(self, piece: int) -> DegenerateGaussian:
         """A piece as a prior of its own, of the same mean, covariance and spread density; a copy, not to be trained.
@@ -122,9 +136,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
             A new distribution of the same dtype, on the same device; this one stays as it is.
         """
         converted = copy.deepcopy(self)
-        with torch.no_grad():
-            factors = self.factors.converted(factor, self.features, self.spread_variance)
-        converted.factors = factors.train(self.training)
+        converted.factors = converted._factors_of(factor).to(self._like()).train(self.training)
+        converted.factors.take_over(self.factors, self.spread_variance)
         return converted
 
     @torch.no_grad()
@@ -178,19 +191,9 @@ class DegenerateGaussianMixture(DegeneratePrior):
             raise ValueError(f"piece must be between 0 and {self.pieces - 1}, got {number}")
         return number
 
-    def flatten(self, z: Tensor) -> Tensor:
-        """z − m̄ as rows, shape (n, D), about the mean of the mixture as a whole.
-
-        Raises:
-            ValueError: the latents are not of this distribution's shape.
-        """
-        self._check_shape(z)
-        return (z if self.locs is None else z - self._mean(None).to(z.dtype)).flatten(1)
-
-    def unflatten(self, rows: Tensor) -> Tensor:
-        """The latents m̄ + rows, of this distribution's shape, from rows of shape (n, D)."""
-        z = rows.unflatten(1, self.shape)
-        return z if self.locs is None else z + self._mean(None).to(z.dtype)
+    @property
+    def _offset(self) -> Tensor | None:
+        return None if self.locs is None else self._mean(None)
 
     def _rows_of_means(self) -> Tensor:
         """The means in rows, (M, D)."""

@@ -66,9 +66,25 @@ class DegeneratePrior(DataNoiseOwner):
         ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
         """
 
+    @property
     @abstractmethod
+    def _offset(self) -> Tensor | None:
+        """The mean m of the prior, of its shape, or None for 0."""
+
     def flatten(self, z: Tensor) -> Tensor:
-        """The latents less the prior's mean as rows, shape (n, D), in which Λ and E live."""
+        """z − m as rows, shape (n, D), in which the covariance, Λ and E live; m is the mean of the prior as a whole.
+
+        Raises:
+            ValueError: the latents are not of this distribution's shape.
+        """
+        self._check_shape(z)
+        offset = self._offset
+        return (z if offset is None else z - offset).flatten(1)
+
+    def unflatten(self, rows: Tensor) -> Tensor:
+        """The latents m + rows, of this distribution's shape, from rows of shape (n, D)."""
+        z, offset = rows.unflatten(1, self.shape), self._offset
+        return z if offset is None else z + offset
 
     def _check_shape(self, z: Tensor) -> None:
         if z.shape[1:] != self.shape:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from nflows.distributions import Distribution, StandardNormal
 
-from factor_kinds import FACTORS as EVERY_FACTOR
 from mixtures import FACTORS, covariances_of, every_kind, means_of, mixture_of, tied_or_not
 from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor
@@ -232,11 +231,8 @@ def test_what_is_no_mixture_is_refused():
         DegenerateGaussianMixture([2], 2, tied=1)
     with refused(TypeError, "got a LowerTriangularFactor itself; pass its class"):
         DegenerateGaussianMixture([4], 2, factor=LowerTriangularFactor(4))
-    with refused(TypeError, "trained by gradient, got a RunningAverageFactor", "take another kind"):
-        DegenerateGaussianMixture([4], 2, factor=RunningAverageFactor)
     with refused(TypeError, "factor of tied pieces must be", "got RunningAverageFactor", "or tied=False"):
         DegenerateGaussianMixture([4], 2, factor=RunningAverageFactor, tied=True)
-    assert set(EVERY_FACTOR) - set(FACTORS) == {"RunningAverageFactor"}
 
 
 def test_what_does_not_fit_the_pieces_is_refused_and_changes_nothing():

@@ -6,7 +6,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from mixtures import covariances_of, every_kind, means_of, mixture_of, tied_or_not
 from nflows_spread import DegenerateGaussian
-from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor, pieces
+from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor, separate_pieces
 from nflows_spread.linalg import few_features, squares
 from nflows_spread.linalg.cholesky import spread_cholesky_of
 
@@ -15,8 +15,8 @@ from nflows_spread.linalg.cholesky import spread_cholesky_of
 def arithmetic(request, monkeypatch):
     """Each way to compute the same numbers: batched, piece by piece, and without products that could cancel."""
     if request.param == "one by one":
-        monkeypatch.setattr(pieces, "_MOST_FEATURES_TOGETHER", 0)
-        monkeypatch.setattr(pieces, "SMALL", 0)
+        monkeypatch.setattr(separate_pieces, "_MOST_FEATURES_TOGETHER", 0)
+        monkeypatch.setattr(separate_pieces, "SMALL", 0)
     if request.param == "exact":
         monkeypatch.setattr(squares, "_LARGEST_SQUARE", 0.0)
         monkeypatch.setattr("nflows_spread.linalg.pieces.SMALL", 0)
@@ -246,4 +246,4 @@ def test_densities_can_be_mapped_and_differentiated_forward(kind, tied):
 
 
 def test_the_smallest_size_of_this_file_is_the_librarys():
-    assert few_features.SMALL == pieces.SMALL == 32
+    assert few_features.SMALL == separate_pieces.SMALL == 32
