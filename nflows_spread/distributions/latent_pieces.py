@@ -17,13 +17,14 @@ _ITERATIONS = 3
 
 
 def pieces_of_latents(
-    z: Tensor, pieces: int, spread_variance: float, *, generator: torch.Generator | None = None
+    z: Tensor, pieces: int, spread_variance: float, *, tied: bool = False, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Weights (M,), means (M, D) and roots (D, D) of the covariances of M pieces of latents (n, D), float64.
 
-    Responsibilities are those of a mixture that ``expectation_maximization`` fits to at most 64 principal coordinates.
-    The covariance of a piece is shrunk towards the one that all have on average, as if D more latents had been seen
-    with that one, so that few do not pretend to flat directions; σ_Z² is added, for latents that are constant.
+    Responsibilities are those of a mixture that ``expectation_maximization`` fits to at most 64 principal coordinates,
+    of one shape if the pieces are ``tied``. The covariance of a piece is shrunk towards the one that all have on
+    average, as if D more latents had been seen with that one, so that few do not pretend to flat directions; σ_Z² is
+    added, for latents that are constant.
 
     Raises:
         ValueError: there are fewer latents than pieces, or all of them are equal.
@@ -32,7 +33,7 @@ def pieces_of_latents(
     covariance, features = covariance_of(rows), rows.shape[1]
     centred = rows - rows.mean(0)
     coordinates = centred if features <= _COORDINATES else centred @ _leading(covariance, generator)
-    fit = expectation_maximization(coordinates, pieces, generator=generator)
+    fit = expectation_maximization(coordinates, pieces, tied=tied, generator=generator)
     responsibilities = responsibilities_of_mixture(coordinates, *fit[:3])
     counts = responsibilities.sum(0)
     shares = responsibilities / counts.clamp_min(torch.finfo(rows.dtype).tiny)

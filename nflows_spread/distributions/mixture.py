@@ -144,8 +144,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def assign(self, weights: Tensor, means: Tensor, roots: Sequence[Tensor] | Tensor) -> None:
         """Take on pieces of these weights, means and covariances R_m R_mᵀ, or the nearest that can be represented.
 
-        Tied pieces take the weighted mean of the covariances, at scales that give each its variance; pieces without
-        means take the second moments about 0.
+        Tied pieces take the likeliest common shape of the covariances and its scales; pieces without means take the
+        second moments about 0.
 
         Args:
             weights: w, shape (M,), not negative, of a sum above 0.
@@ -182,8 +182,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
             ValueError: there are fewer latents than pieces, they are all equal, or not of this distribution's shape.
         """
         self._check_shape(validation.points("z", z))
-        found = pieces_of_latents(z.flatten(1), self.pieces, float(self.spread_variance), generator=generator)
-        self.assign(*found)
+        rows, variance = z.flatten(1), float(self.spread_variance)
+        self.assign(*pieces_of_latents(rows, self.pieces, variance, tied=self.tied, generator=generator))
 
     def _piece(self, piece: int) -> int:
         number = validation.non_negative_int("piece", piece)

@@ -15,10 +15,9 @@ from nflows_spread.factors.lower_triangular import LowerTriangularFactor
 from nflows_spread.factors.pieces import PieceFactors, first_log_scales
 from nflows_spread.factors.spread_cholesky import SpreadCholeskyFactor
 from nflows_spread.linalg.cholesky_pieces import cholesky_log_probs_of_scales, scaled_entries_of
+from nflows_spread.linalg.common_shape import common_shape
+from nflows_spread.linalg.eigen import positive_root
 from nflows_spread.linalg.scaled import log_probs_of_scales
-
-_SMALLEST_SCALE = 1e-3
-"""s_m² of a piece without variance, over the mean of all: a choice, as a scale must be above 0."""
 
 
 class TiedFactors(PieceFactors):
@@ -74,10 +73,8 @@ class TiedFactors(PieceFactors):
 
     @torch.no_grad()
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
-        """Take on AAᵀ = Σ_m w_m R_m R_mᵀ / s_m², of scales s_m² in proportion to the variance of each piece."""
-        variances = torch.stack([root.double().square().sum() for root in roots])
-        total = (weights.double() * variances).sum()
-        scales = (variances / total).clamp_min(_SMALLEST_SCALE).sqrt()
-        parts = [root.double() * (w.sqrt() / s) for root, w, s in zip(roots, weights.double(), scales, strict=True)]
-        self.kind.assign(torch.cat(parts, dim=1), spread_variance)
-        self.log_scales.copy_(scales.log())
+        """Take on the likeliest AAᵀ and scales, see ``common_shape``."""
+        covariances = torch.stack([root.double() @ root.double().mT for root in roots])
+        shape, squares = common_shape(weights.double(), covariances, float(spread_variance))
+        self.kind.assign(positive_root(shape), spread_variance)
+        self.log_scales.copy_(0.5 * squares.log())

@@ -17,6 +17,7 @@ file                         what is computed there
 ``squares``                  squared distances between points and the centres of pieces
 ``gaussian_mixture``         log-density, responsibilities and samples of a mixture of full covariances
 ``expectation_maximization`` a mixture fitted to points
+``common_shape``             covariances of one shape at several scales
 ``few_features``             log-densities for few features, in the fewest calls
 ``torch_func``               log-densities under ``torch.func`` and forward-mode differentiation
 ``spread_covariance``        AAᵀ + σ_Z² I: its Cholesky factor, its solves, what all densities share

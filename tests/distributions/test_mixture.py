@@ -203,18 +203,23 @@ def test_pieces_without_means_take_second_moments():
     torch.testing.assert_close(base.covariance.detach(), second.detach())
 
 
-@every_kind
-def test_tied_pieces_take_the_variance_of_each(kind):
-    base = mixture_of(kind, tied=True)
-    roots = torch.randn(3, 5, 3, dtype=torch.float64) * torch.tensor([0.1, 1.0, 4.0]).view(-1, 1, 1)
+def test_tied_pieces_take_the_likeliest_common_shape():
+    base = mixture_of("LowerTriangularFactor", tied=True)
+    roots = torch.randn(3, 5, 6, dtype=torch.float64) * torch.tensor([0.1, 1.0, 4.0]).view(-1, 1, 1)
     base.assign(torch.ones(3), torch.zeros(3, 5), roots)
-    found = torch.stack([base.piece(m).eigenvalues.sum() for m in range(3)])
-    exact = roots.square().sum((1, 2))
-    # of a low rank the common A is what it can represent of three different ones, and of a spread Cholesky factor
-    # the scales are those of conditional variances
-    torch.testing.assert_close(found / found.sum(), exact / exact.sum(), rtol=1e-2, atol=0.0)
-    if kind == "LowerTriangularFactor":
-        torch.testing.assert_close(found, exact, rtol=1e-10, atol=0.0)
+
+    def expected_log_prob():
+        """Of a point drawn from the piece with this root."""
+        parts = zip(covariances_of(base), roots @ roots.mT, strict=True)
+        return sum(-torch.logdet(found) - torch.linalg.solve(found, given).trace() for found, given in parts)
+
+    best = expected_log_prob()
+    for parameter in (base.factors.log_scales, base.factors.factor.entries):
+        with torch.no_grad():
+            for change in 0.02 * torch.randn(10, *parameter.shape, dtype=torch.float64):
+                parameter.add_(change)
+                assert expected_log_prob() < best
+                parameter.sub_(change)
 
 
 def test_options_are_keyword_only():
