@@ -8,7 +8,7 @@ from nflows_spread.chart import Chart, ChartLoss, chart_of, manifold_log_prob, p
 from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize, initialize_prior
 from nflows_spread.losses import SpreadKLLoss
@@ -19,6 +19,7 @@ __all__ = [
     "Chart",
     "ChartLoss",
     "DegenerateGaussian",
+    "DegenerateGaussianMixture",
     "IntrinsicDimension",
     "Spectrum",
     "SpreadKLLoss",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.first_batch import (
     Initializers,
@@ -134,10 +134,11 @@ def initialize_prior(
     From A = I a factor that is trained by gradient needs thousands of steps to come to the scale of
     the latents, because an optimizer moves each entry by no more than about the learning rate at a time.
     Correlations are shrunk to n / (n + D) of those found, so that few rows do not pretend to flat
-    directions. Call it after ``initialize``, and like that before the flow is wrapped or copied.
+    directions. A ``DegenerateGaussianMixture`` takes pieces of the latents by expectation maximisation, see its
+    ``fit_pieces``. Call it after ``initialize``, and like that before the flow is wrapped or copied.
 
     Args:
-        flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor.
+        flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor, or a ``DegenerateGaussianMixture``.
         x: data, shape (n, ...), better more rows than there are latent features D.
         context: conditioning inputs, one row for each row of ``x``.
         data_noise: σ_x of the training that is to come, in data units.
@@ -148,16 +149,17 @@ def initialize_prior(
         ValueError: ``x`` is not finite or has fewer than two rows, or ``data_noise`` is negative.
     """
     base = base_of(flow)
-    if not isinstance(base, DegenerateGaussian):
+    if not isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     validation.two_points("x", x)
     validation.context_of(len(x), context)
-    noise = validation.non_negative("data_noise", data_noise)
+    latents = _noisy_latents(flow, x, context, validation.non_negative("data_noise", data_noise), generator)
+    if isinstance(base, DegenerateGaussianMixture):
+        base.fit_pieces(torch.cat(list(latents)).unflatten(1, base.shape), generator=generator)
+        return
     first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
     second = torch.zeros(base.features, base.features, dtype=torch.float64, device=x.device)
-    for index in torch.arange(len(x), device=x.device).split(_ROWS):
-        noisy = x[index] + noise * torch.empty_like(x[index]).normal_(generator=generator)
-        z = encode(flow, noisy, None if context is None else context[index]).flatten(1).double()
+    for z in latents:
         first += z.sum(0) / len(x)
         second += second_moment_of(z) * (len(z) / len(x))
     covariance = second if base.loc is None else second - torch.outer(first, first)
@@ -167,6 +169,15 @@ def initialize_prior(
         base.loc.copy_(first.view(base.shape))
     root = torch.linalg.cholesky(add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
     base.factor.assign(root, base.spread_variance)
+
+
+def _noisy_latents(
+    flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
+) -> Iterator[Tensor]:
+    """g(x + σ_x ε) as rows, (n, D) in float64, so many at a time."""
+    for index in torch.arange(len(x), device=x.device).split(_ROWS):
+        noisy = x[index] + noise * torch.empty_like(x[index]).normal_(generator=generator)
+        yield encode(flow, noisy, None if context is None else context[index]).flatten(1).double()
 
 
 def _initializers_of_layers(flow: nn.Module) -> Initializers:

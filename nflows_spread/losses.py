@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode_with_logabsdet
 from nflows_spread.linalg.entropy import kernel_negative_entropy
 from nflows_spread.linalg.torch_func import under_transforms
@@ -62,7 +62,7 @@ class SpreadKLLoss(nn.Module):
     ) -> None:
         super().__init__()
         base = base_of(flow)
-        if not isinstance(base, DegenerateGaussian):
+        if not isinstance(base, DegeneratePrior):
             raise TypeError(
                 f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}; "
                 "build the flow with DegenerateGaussian(shape) in its place"
@@ -81,9 +81,9 @@ class SpreadKLLoss(nn.Module):
         self._may_warn = True
 
     @property
-    def base(self) -> DegenerateGaussian:
+    def base(self) -> DegeneratePrior:
         """The flow's base distribution."""
-        return cast(DegenerateGaussian, base_of(self.flow))
+        return cast(DegeneratePrior, base_of(self.flow))
 
     @property
     def data_noise(self) -> float:
@@ -163,7 +163,7 @@ class SpreadKLLoss(nn.Module):
             )
 
 
-def _noise_of(base: DegenerateGaussian) -> float:
+def _noise_of(base: DegeneratePrior) -> float:
     noise = base.data_noise
     if noise is None:
         raise ValueError(

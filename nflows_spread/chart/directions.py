@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nflows_spread import validation
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.prior_moments import mean_of
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of, second_moment_of
@@ -140,7 +140,7 @@ def directions_of(
     base = base_of(flow)
     validation.points("x", x)
     validation.context_of(len(x), context)
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         variances, vectors = base.eigh()
         mean = mean_of(base)
         probed = _encoded(flow, x[: _PROBES_PER_FEATURE * base.features], context) if latents is None else latents

@@ -13,9 +13,10 @@ from nflows_spread.chart.inverse import check_inverse
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.prior_decomposition import prior_decomposition
 from nflows_spread.chart.prior_moments import latent_shape, mean_of, not_gaussian
+from nflows_spread.chart.prior_pieces import prior_pieces
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents, without_wishart_bias
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, variances_of_base
 from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.signal_to_noise import generalised_eigh
@@ -76,7 +77,7 @@ def chart_of(
     base = base_of(flow)
     features = _features_of(flow, base, x)
     kept = features if rank is None else validation.rank_within(rank, features)  # before anything is asked of the flow
-    measured = order != OF_DIRECTIONS[0] or not isinstance(base, DegenerateGaussian)
+    measured = order != OF_DIRECTIONS[0] or not isinstance(base, DegeneratePrior)
     if x is not None and measured:
         _check_measurable(flow, x, context, rank)
     if order != BY_SIGNAL_TO_NOISE:
@@ -93,12 +94,14 @@ def chart_of(
         known = without_wishart_bias(values, noise_variance=noise**2, rows=latents.pairs)
         scale = torch.where(values > 0.0, known / values, 1.0).sqrt()
         maps, values = LatentMaps(mean, vectors * scale, vectors.mT @ response / scale.unsqueeze(1)), known
-    return Chart(flow, maps.copied(kept), values[:kept].clone(), noise, order, latent_shape(base, features))
+    maps = maps.copied(kept)
+    pieces = prior_pieces(base, maps, data_noise=noise)
+    return Chart(flow, maps, values[:kept].clone(), noise, order, latent_shape(base, features), pieces)
 
 
 def _features_of(flow: nn.Module, base: nn.Module, x: Tensor | None) -> int:
     """D: of the base if it says so, else of the data."""
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         return base.features
     variances = variances_of_base(flow)
     if variances is not None:
@@ -133,14 +136,17 @@ def _of_directions(
     context: Tensor | None,
     generator: torch.Generator | None,
 ) -> Chart:
-    if order == OF_DIRECTIONS[0] and isinstance(base, DegenerateGaussian):
+    if order == OF_DIRECTIONS[0] and isinstance(base, DegeneratePrior):
         mean, (values, vectors) = mean_of(base), base.eigh()
         leading = vectors[:, :rank].clone()
-        return Chart(flow, LatentMaps(mean, leading, leading.mT), values[:rank].clone(), 0.0, order, base.shape)
+        maps = LatentMaps(mean, leading, leading.mT)
+        pieces = prior_pieces(base, maps, data_noise=0.0)
+        return Chart(flow, maps, values[:rank].clone(), 0.0, order, base.shape, pieces)
     if x is None:
         raise ValueError(f"order {order!r} needs data, got none; pass x to chart_of")
     directions = directions_of(flow, x, context=context, generator=generator)
     maps = directions.maps(rank, order)
     double = LatentMaps(maps.mean.double(), maps.forth.double(), maps.back.double())
     variances = directions.variances_of(rank, order).double()
-    return Chart(flow, double, variances, 0.0, order, latent_shape(base, len(directions.mean)))
+    pieces = prior_pieces(base, double, data_noise=0.0)
+    return Chart(flow, double, variances, 0.0, order, latent_shape(base, len(directions.mean)), pieces)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nflows_spread.chart.inverse import TRAIN_AGAIN, explained, finite_rows
 from nflows_spread.chart.tangents import pushed_forward
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode, variances_of_base
 from nflows_spread.hosts.bases import describe_base
 from nflows_spread.hosts.placement import placement_of
@@ -117,7 +117,7 @@ def latent_shape(base: nn.Module, features: int) -> torch.Size:
     return torch.Size([features] if description is None else description["shape"])
 
 
-def mean_of(base: DegenerateGaussian) -> Tensor:
+def mean_of(base: DegeneratePrior) -> Tensor:
     """m, (D,), in float64, and finite."""
     mean = base.mean().detach().flatten().double()
     return finite_rows("the mean of the prior", mean.unsqueeze(0), TRAIN_AGAIN)[0]
@@ -134,7 +134,7 @@ def not_gaussian(base: nn.Module) -> NoReturn:
 def _gaussian_of(flow: nn.Module) -> tuple[Tensor, Tensor]:
     """m, (D,), and AAᵀ, (D, D), of a flow's base, in float64."""
     base = base_of(flow)
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         return mean_of(base), decomposable(base.covariance).double()
     variances = variances_of_base(flow)
     if variances is None:

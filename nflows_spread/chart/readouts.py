@@ -9,7 +9,7 @@ from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.inverse import explained
 from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE, chart_of
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode
 
 
@@ -120,7 +120,7 @@ def _of_data(flow: nn.Module, x: Tensor, rank: int, order: str, context: Tensor 
     validation.context_of(len(validation.points("x", x)), context)
     with explained(flow):
         z = encode(flow, x[:1], None if context is None else context[:1])
-    if isinstance(base, DegenerateGaussian):
+    if isinstance(base, DegeneratePrior):
         base.flatten(z)
     return _chart(flow, rank, order, context, chart)
 

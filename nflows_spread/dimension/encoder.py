@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import encode
 
 _TOLERANCE = 2e-3
@@ -87,7 +87,7 @@ class Encoder:
         if context is not None and context.is_floating_point() and x.dtype == torch.float64:
             context = context.double()
         z = encode(flow, x, context)
-        return self._base.flatten(z) if isinstance(self._base, DegenerateGaussian) else z.flatten(1)
+        return self._base.flatten(z) if isinstance(self._base, DegeneratePrior) else z.flatten(1)
 
 
 def _rounding(mine: Tensor, exact: Tensor) -> float:

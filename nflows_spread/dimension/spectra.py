@@ -10,7 +10,7 @@ from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import STEP_OF_NOISE, Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.dimension.standard_errors import relative_errors
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, variances_of_base
 from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
 from nflows_spread.linalg.signal_to_noise import generalised_eigh, log_pointwise_signal_to_noise
@@ -64,7 +64,7 @@ def spectrum(
     """
     validation.two_points("x", x)
     base = base_of(flow)
-    eigenvalues = base.eigenvalues if isinstance(base, DegenerateGaussian) else variances_of_base(flow)
+    eigenvalues = base.eigenvalues if isinstance(base, DegeneratePrior) else variances_of_base(flow)
     if eigenvalues is None:
         raise TypeError(
             f"the base of the flow must be a DegenerateGaussian or StandardNormal (in normflows: DiagGaussian), "
@@ -72,7 +72,7 @@ def spectrum(
         )
     noise = data_noise_of(base, data_noise)
     latents = Latents(flow, base, x, context, noise, generator)
-    spread_variance = float(base.spread_variance) if isinstance(base, DegenerateGaussian) else 0.0
+    spread_variance = float(base.spread_variance) if isinstance(base, DegeneratePrior) else 0.0
     # σ_Z² is in latent units: it would tie μ to the gauge, and data noise fills the flat directions without it
     added = 0.0 if noise > 0.0 else spread_variance
     points = _JACOBIAN_ROWS // latents.features if latents.features <= _MANY_JACOBIANS else _FEWEST_JACOBIANS

@@ -115,12 +115,24 @@ class RunningAverageFactor(nn.Module):
             self.unseen.fill_(1.0)
 
     @torch.no_grad()
+    def average_in(self, moment: Tensor, rate: Tensor, spread_variance: Tensor) -> None:
+        """Move the average by a rate of its own towards a moment, (D, D), as a mixture does with each of its pieces."""
+        self.second_moment.lerp_(moment, rate.to(moment.dtype))
+        self._count(rate)
+        self._decompose_if_outdated(spread_variance)
+
+    @torch.no_grad()
     def observe(self, z: Tensor, spread_variance: Tensor) -> None:
         self._average(z)
         self._decompose_if_outdated(spread_variance)
 
+    @property
+    def is_among_others(self) -> bool:
+        """Whether the average is that of several processes."""
+        return not self._alone and _processes() > 1
+
     def _average(self, z: Tensor) -> None:
-        among_others = not self._alone and _processes() > 1
+        among_others = self.is_among_others
         if z.device.type == "cpu" and not among_others:  # numbers are at hand, and one product does it all, in place
             z = z.double()
             if validation.all_finite(z):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 
 
 class Placement(NamedTuple):
@@ -31,8 +31,8 @@ def placement_of(*modules: nn.Module) -> Placement:
 
     Buffers tell no dtype, as some are float64 in any case: a ``DegenerateGaussian`` tells its own by its mean.
     """
-    own = [module.mean() for module in modules if isinstance(module, DegenerateGaussian)]
-    others = [module for module in modules if not isinstance(module, DegenerateGaussian)]
+    own = [module.mean() for module in modules if isinstance(module, DegeneratePrior)]
+    others = [module for module in modules if not isinstance(module, DegeneratePrior)]
     parameters = [*own, *chain.from_iterable(module.parameters() for module in others)]
     buffers = chain.from_iterable(module.buffers() for module in others)
     dtypes = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}

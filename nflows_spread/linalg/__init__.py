@@ -11,8 +11,13 @@ file                         what is computed there
 ``dense``                    log-density for a lower-triangular A, for a covariance, and for its Cholesky factor
 ``cholesky``                 log-density for the Cholesky factor of AAᵀ + σ_Z² I as parameters
 ``low_rank``                 log-density, eigenvalues and best approximation for an A of few columns
+``pieces``                   log-densities of a mixture's pieces of dense factors, batched
+``scaled``                   log-densities of pieces that share one A at several scales
+``cholesky_pieces``          log-densities of pieces by the Cholesky factors of their spread covariances
+``squares``                  squared distances between points and the centres of pieces
 ``gaussian_mixture``         log-density, responsibilities and samples of a mixture of full covariances
 ``expectation_maximization`` a mixture fitted to points
+``common_shape``             covariances of one shape at several scales
 ``few_features``             log-densities for few features, in the fewest calls
 ``torch_func``               log-densities under ``torch.func`` and forward-mode differentiation
 ``spread_covariance``        AAᵀ + σ_Z² I: its Cholesky factor, its solves, what all densities share

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.distances import distances_between
 from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture, log_prob_of_mixture
 
@@ -125,6 +126,7 @@ def expectation_maximization(
     iterations: int = 200,
     tolerance: float = 1e-4,
     starts: int = 1,
+    tied: bool = False,
     generator: torch.Generator | None = None,
 ) -> FittedPieces:
     """A mixture of M Gaussians for the points.
@@ -139,6 +141,7 @@ def expectation_maximization(
         iterations: the most that are made.
         tolerance: they end when the mean log-likelihood changes by less, in nats.
         starts: starts, of whose ends the likeliest is taken.
+        tied: all covariances have one shape, at scales of their own.
         generator: source of the starts.
 
     Raises:
@@ -155,7 +158,7 @@ def expectation_maximization(
     for _ in range(starts):
         labels = k_means(points, pieces, generator=generator)
         begun = torch.nn.functional.one_hot(labels, pieces).to(points.dtype)
-        found = _maximum(points, begun, shrinkage, floor, iterations, tolerance)
+        found = _maximum(points, begun, shrinkage, floor, iterations, tolerance, tied=tied)
         if best is None or found.log_likelihood > best.log_likelihood:
             best = found
     if best is None:
@@ -164,12 +167,22 @@ def expectation_maximization(
 
 
 def _maximum(
-    points: Tensor, responsibilities: Tensor, shrinkage: float, floor: float, iterations: int, tolerance: float
+    points: Tensor,
+    responsibilities: Tensor,
+    shrinkage: float,
+    floor: float,
+    iterations: int,
+    tolerance: float,
+    *,
+    tied: bool,
 ) -> FittedPieces:
     """The fixed point of EM that responsibilities (n, M) lead to."""
     restarts, last = responsibilities.shape[1], -torch.inf
     for step in range(iterations + 1):
         weights, means, covariances = weighted_moments(points, responsibilities, shrinkage, floor)
+        if tied:
+            shape, squares = common_shape(weights, covariances, floor)
+            covariances = _above(squares.view(-1, 1, 1) * shape, floor)
         joint = log_joint_of_mixture(points, weights, means, covariances)
         log_likelihood = float(joint.logsumexp(1).mean())
         responsibilities = joint.softmax(1)

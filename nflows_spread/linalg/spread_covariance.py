@@ -33,7 +33,7 @@ def cholesky_or_qr(a: Tensor, spread: Tensor, spread_variance: float, *, exact: 
     The sum may be written over.
     """
     cholesky, info = cholesky_of(spread)
-    if int(info) == 0 and (not exact or _keeps_flat_directions(cholesky)):
+    if int(info) == 0 and (not exact or bool(keeps_flat_directions(cholesky))):
         return cholesky
     return cholesky_by_qr(a, math.sqrt(spread_variance))
 
@@ -73,9 +73,12 @@ def plus_noise(gram: Tensor, spread_variance: Tensor) -> Tensor:
     return gram
 
 
-def _keeps_flat_directions(cholesky: Tensor) -> bool:
-    """Whether ‖L‖² times the float64 resolution, the error of the sum, is small against its flattest direction."""
-    return bool(cholesky.norm() <= _LARGEST_RATIO * cholesky.diagonal().min())
+def keeps_flat_directions(cholesky: Tensor) -> Tensor:
+    """Whether ‖L‖² times the float64 resolution, the error of the sum, is small against its flattest direction.
+
+    For one L, (D, D), or for each of many, (M, D, D).
+    """
+    return cholesky.norm(dim=(-2, -1)) <= _LARGEST_RATIO * cholesky.diagonal(dim1=-2, dim2=-1).amin(-1)
 
 
 def spread_solve(rhs: Tensor, factor: Tensor, cholesky: Tensor) -> Tensor:

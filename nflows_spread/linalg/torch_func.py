@@ -8,7 +8,7 @@ in the place of Cholesky's, so that no flat direction is lost although nothing c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -52,3 +52,21 @@ def plain_log_prob_from_cholesky(z: Tensor, cholesky: Tensor) -> Tensor:
     whitened = torch.linalg.solve_triangular(cholesky, z.double().mT, upper=False)
     log_det = 2.0 * cholesky.diagonal().log().sum()
     return (-0.5 * (whitened.square().sum(0) + log_det + len(cholesky) * LOG_2PI)).to(z.dtype)
+
+
+def gradients_of_plain(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], needed: Sequence[bool], upstream: Tensor
+) -> tuple[Tensor | None, ...]:
+    """What a backward pass returns for its inputs where it is differentiated again or mapped, None where not needed.
+
+    Args:
+        function: the forward pass, of plain operations.
+        inputs: its arguments.
+        needed: for each of them, whether it needs a gradient; there may be more than there are inputs.
+        upstream: the gradient of what the function returns.
+    """
+    wanted = [each for each, is_needed in zip(inputs, needed, strict=False) if is_needed]
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(function(*inputs), wanted, upstream, create_graph=True)
+    again = iter(gradients)
+    return tuple(next(again) if is_needed else None for _, is_needed in zip(inputs, needed, strict=False))

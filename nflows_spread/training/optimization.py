@@ -12,7 +12,7 @@ from torch.optim import LBFGS
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nflows_spread import validation
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.training.flat_adamw import FlatAdamW
 
 _NOT_WEIGHTS = ("bias", "scale", "shift", "diag")
@@ -51,7 +51,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """The trainable parameters in groups: what decays, what must not, and what has a learning rate of its own.
 
-    Decay would bias the rank of AAᵀ towards 0, so nothing of a ``DegenerateGaussian`` decays.
+    Decay would bias the rank of AAᵀ towards 0, so nothing of a degenerate prior decays.
 
     Args:
         objective: what is trained.
@@ -67,7 +67,7 @@ def parameter_groups(
     decaying: list[Tensor] = []
     free: list[Tensor] = []
     apart: dict[type[nn.Module], list[Tensor]] = {kind: [] for kind in learning_rates or {}}
-    special: list[type[nn.Module]] = [DegenerateGaussian, *apart]
+    special: list[type[nn.Module]] = [DegeneratePrior, *apart]
     kinds = {id(parameter): kind for kind in special for parameter in _parameters_within(objective, kind)}
     for name, parameter in _trainable(objective):
         kind = kinds.get(id(parameter))

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread.chart import ChartLoss
-from nflows_spread.distributions import DegenerateGaussian
+from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.training.run_parts import Limits, Parts, Schedule
 
 _NOT_SETTINGS = ("params", "lr", "initial_lr", "fused", "foreach", "capturable", "differentiable")
@@ -59,7 +59,7 @@ def check_same_settings(where: str, then: Mapping[str, str], now: Mapping[str, s
 
 def _spread_variance(objective: nn.Module) -> float | None:
     base = getattr(objective, "base", None)
-    return float(base.spread_variance) if isinstance(base, DegenerateGaussian) else None
+    return float(base.spread_variance) if isinstance(base, DegeneratePrior) else None
 
 
 def _describe_optimizer(optimizer: Optimizer) -> str:

@@ -76,10 +76,11 @@ def test_the_gradient_through_a_running_average_is_that_of_a_fully_trained_facto
 
 
 def test_processes_that_train_together_average_their_latents(tmp_path):
-    z, alone = torch.randn(11, 3), RunningAverageFactor(3)
+    z, alone = torch.randn(11, 3), DegenerateGaussian([3], factor=RunningAverageFactor)
     torch.save(z, tmp_path / "z.pt")
+    torch.save(alone, tmp_path / "prior.pt")
     torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z, VARIANCE)
+    alone.observe(z)
     for rank in (0, 1):
         torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
 

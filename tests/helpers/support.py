@@ -15,7 +15,7 @@ from nflows.flows import Flow
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, factors, initialize
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize
 from nflows_spread.models import volume_preserving_glow
 from nflows_spread.transforms import GlowStep
 
@@ -106,9 +106,9 @@ def assert_same_state(state: dict, other: dict) -> None:
 def observe_in_two_processes(rank, folder):
     """Started by a test in each of two processes, so it lives where they can import it."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    factor = factors.RunningAverageFactor(3)
-    factor.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank], torch.tensor(1e-4))
-    torch.save(factor.state_dict(), f"{folder}/{rank}.pt")
+    prior = torch.load(f"{folder}/prior.pt", weights_only=False)
+    prior.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
+    torch.save(prior.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()
 

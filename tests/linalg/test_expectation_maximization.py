@@ -99,6 +99,21 @@ def test_pieces_of_different_scale_are_found_in_few_rows():
     assert behind(0.0) > 10.0
 
 
+def test_tied_pieces_have_one_shape_and_their_scales_are_found():
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    noise = torch.randn(3_000, 2, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 0.3])
+    z = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]).double()[torch.arange(3_000) % 3]
+    z = z + noise * scales[torch.arange(3_000) % 3].unsqueeze(1)
+    found = expectation_maximization(z, 3, tied=True, generator=generator)
+    squares = found.covariances.diagonal(dim1=1, dim2=2)
+    ratios = squares / squares[:1]
+    torch.testing.assert_close(ratios[:, 0], ratios[:, 1], rtol=1e-8, atol=0.0)
+    torch.testing.assert_close(squares.sum(1).sqrt().sort().values / (1.09**0.5), scales, rtol=0.05, atol=0.0)
+    free = expectation_maximization(z, 3, generator=torch.Generator().manual_seed(0))
+    assert found.log_likelihood == pytest.approx(free.log_likelihood, abs=0.01)
+
+
 @pytest.mark.parametrize(("rows", "features", "pieces"), [(100, 64, 1), (100, 64, 8), (20, 30, 20), (100, 1, 16)])
 def test_few_rows_give_positive_definite_pieces_and_the_likelihood_that_is_told(rows, features, pieces):
     z = torch.randn(rows, features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

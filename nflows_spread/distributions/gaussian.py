@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import cast
@@ -12,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
-from nflows_spread.data_noise import DataNoiseOwner
+from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.linalg.autocast import full_precision
 
-_SPREAD_VARIANCE = 1e-4
-"""σ_Z² by default, in latent units squared: that of the paper's tables, σ_Z = 0.01 (appendix B)."""
 
-
-class DegenerateGaussian(DataNoiseOwner):
+class DegenerateGaussian(DegeneratePrior):
     """A Gaussian N(m, AAᵀ) of learnable rank, with the spread prior N(m, AAᵀ + σ_Z² I) as its density.
 
     Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``, or of ``DiagGaussian``
@@ -61,34 +57,11 @@ class DegenerateGaussian(DataNoiseOwner):
         factor: Callable[[int], Factor] = LowerTriangularFactor,
         learn_mean: bool = False,
     ) -> None:
-        super().__init__()
-        self.shape = validation.shape("shape", shape)
+        super().__init__(shape, spread_variance, spread_std)
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
-        variance = _variance_of(spread_variance, spread_std)
-        self.features = math.prod(self.shape)
-        # float64, so that a later .double() finds the value that was set and not its float32 rounding
-        self.register_buffer("_spread_variance", torch.tensor(variance, dtype=torch.float64))
         self.factor = factor(self.features)
         self.loc = nn.Parameter(torch.zeros(self.shape)) if learn_mean else None
-
-    @property
-    def spread_variance(self) -> Tensor:
-        """σ_Z², a scalar tensor in latent units squared. Assign a positive number to change it."""
-        return cast(Tensor, self._spread_variance)
-
-    @spread_variance.setter
-    def spread_variance(self, value: float) -> None:
-        cast(Tensor, self._spread_variance).fill_(validation.positive("spread_variance", value))
-
-    @property
-    def spread_std(self) -> Tensor:
-        """σ_Z, the square root of ``spread_variance``, a scalar tensor in latent units. Assign to change both."""
-        return self.spread_variance.sqrt()
-
-    @spread_std.setter
-    def spread_std(self, value: float) -> None:
-        self.spread_variance = validation.positive("spread_std", value) ** 2
 
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.
@@ -125,47 +98,12 @@ class DegenerateGaussian(DataNoiseOwner):
         converted.factor.assign(self.factor.matrix(self.spread_variance), self.spread_variance)
         return converted
 
-    def flatten(self, z: Tensor) -> Tensor:
-        """z − m as rows, shape (n, D), in which A, Λ and E live.
-
-        Raises:
-            ValueError: the latents are not of this distribution's shape.
-        """
-        if z.shape[1:] != self.shape:
-            raise ValueError(
-                f"latents must have shape (n, {', '.join(map(str, self.shape))}), got {tuple(z.shape)}; "
-                "build DegenerateGaussian with the shape of the flow's latents"
-            )
-        return (z if self.loc is None else z - self.loc).flatten(1)
-
-    def unflatten(self, rows: Tensor) -> Tensor:
-        """The latents m + rows, of this distribution's shape, from rows of shape (n, D)."""
-        z = rows.unflatten(1, self.shape)
-        return z if self.loc is None else z + self.loc
+    @property
+    def _offset(self) -> Tensor | None:
+        return self.loc
 
     def _log_prob(self, inputs: Tensor, context: Tensor | None) -> Tensor:
         return self.factor.log_prob(self.flatten(validation.floating("inputs", inputs)), self.spread_variance)
-
-    def forward(self, num_samples: int = 1, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Samples of N(m, AAᵀ) and the log-densities of the spread prior there: how normflows asks a base for both.
-
-        nflows leaves ``forward`` of its distributions without a meaning, so one class serves both hosts.
-
-        Args:
-            num_samples: samples to draw. As in normflows they are paired with the rows of the context
-                and not drawn for each of them.
-            context: ignored.
-
-        Returns:
-            Shapes (num_samples, *shape) and (num_samples,).
-        """
-        samples = self.sample(num_samples)
-        return samples, self.log_prob(samples)
-
-    def spread(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """z̃ = z + σ_Z ε, ε ~ N(0, I), of the shape of ``z``: a sample of p(z̃ | z) (Algorithm 1)."""
-        noise = torch.empty_like(validation.floating("z", z)).normal_(generator=generator)
-        return torch.addcmul(z, noise, self.spread_std.to(z.dtype))
 
     def sample(
         self,
@@ -193,16 +131,15 @@ class DegenerateGaussian(DataNoiseOwner):
             TypeError: ``num_samples``, ``batch_size`` or ``rank`` is no integer.
             ValueError: one of them is out of range.
         """
-        total = validation.positive_int("num_samples", num_samples) * (1 if context is None else len(context))
-        chunk = total if batch_size is None else validation.positive_int("batch_size", batch_size)
+        validation.positive_int("num_samples", num_samples)
         root = self._root(rank)
-        draws = []
-        for size in [chunk] * (total // chunk) + [total % chunk] * (total % chunk > 0):
+
+        def draw(size: int) -> Tensor:
             noise = torch.empty(size, root.shape[1], dtype=root.dtype, device=root.device).normal_(generator=generator)
             with full_precision(noise):
-                draws.append(noise @ root.mT)
-        samples = self.unflatten(torch.cat(draws))
-        return samples if context is None else samples.unflatten(0, (len(context), num_samples))
+                return self.unflatten(noise @ root.mT)
+
+        return self._drawn(num_samples, context, batch_size, draw)
 
     def _root(self, rank: int | None) -> Tensor:
         """A matrix R, (D, r), with RRᵀ = AAᵀ, or its best approximation of the given rank, E_K √Λ_K."""
@@ -216,9 +153,6 @@ class DegenerateGaussian(DataNoiseOwner):
         """A tensor of the dtype and on the device of A."""
         factor = cast(nn.Module, self.factor)
         return next(chain(factor.parameters(), factor.buffers()))
-
-    def _sample(self, num_samples: int, context: Tensor | None) -> Tensor:
-        return self.sample(num_samples, context)
 
     def _mean(self, context: Tensor | None) -> Tensor:
         # a copy: what a caller does with it must not move the prior
@@ -243,19 +177,3 @@ class DegenerateGaussian(DataNoiseOwner):
     def eigenvalues(self) -> Tensor:
         """Λ, the eigenvalues of AAᵀ in descending order, shape (D,), float64, in latent units squared."""
         return self.factor.eigenvalues(self.spread_variance)
-
-    @property
-    def eigenvectors(self) -> Tensor:
-        """E, the eigenvectors of AAᵀ as columns in the order of ``eigenvalues``, shape (D, D), float64."""
-        return self.eigh()[1]
-
-
-def _variance_of(variance: float | None, std: float | None) -> float:
-    """σ_Z² from whichever of the two is given."""
-    if variance is not None and std is not None:
-        raise ValueError(
-            f"either spread_variance or its root spread_std must be given, got both, {variance} and {std}; pass one"
-        )
-    if std is not None:
-        return validation.positive("spread_std", std) ** 2
-    return _SPREAD_VARIANCE if variance is None else validation.positive("spread_variance", variance)
