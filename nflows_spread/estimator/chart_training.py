@@ -139,7 +139,8 @@ def _train(
 
     left = (deadline - time.monotonic()) / 60.0
     if left > 0.0:
-        optimizer = FlatAdamW([{"params": list(objective.parameters())}], lr=rate)
+        trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        optimizer = FlatAdamW([{"params": trained}], lr=rate)
         fit(
             objective,
             data.train if targets is None else (data.train, targets),
