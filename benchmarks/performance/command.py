@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps
+from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps, whole_fit
 from performance.record import check_growth, growth_of, run_race, run_trial
 from performance.timing import CLOCKS
 from shared import records
@@ -22,7 +22,11 @@ from shared.command import Command, Work
 from shared.options import add_max_minutes
 
 NAME = "performance"
-SECTIONS = {module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop)}
+SECTIONS = {
+    module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop, whole_fit)
+}
+IN_ALL = [name for name in SECTIONS if name != whole_fit.NAME]
+"""Those that are run where none is named; whole fits would take as long as all of them."""
 ROUNDS, SMALL_ROUNDS = 15, 2
 PEERS = ("normflows", "FrEIA")
 _SEED = 0  # of the weights and the data
@@ -53,7 +57,8 @@ def _measure(options: argparse.Namespace, command_line: str) -> dict[str, Any]:
     """All races and trials of the sections, as far as time allows, each printed as soon as it is over."""
     torch.manual_seed(_SEED)
     start = time.perf_counter()
-    chosen = [SECTIONS[name] for name in options.sections]
+    known = {**SECTIONS, whole_fit.NAME: whole_fit.section(options.beside)}
+    chosen = [known[name] for name in options.sections]
     print(table.header())
     trials = []
     for trial in (trial for section in chosen for trial in section.trials(options.small)):
@@ -91,7 +96,10 @@ def _measure(options: argparse.Namespace, command_line: str) -> dict[str, Any]:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="parts of it (default: all)"
+        "--sections", nargs="+", choices=SECTIONS, default=IN_ALL, help=f"parts of it (default: {' '.join(IN_ALL)})"
+    )
+    parser.add_argument(
+        "--beside", type=Path, help="another checkout of the package, whose whole fits run beside those of this one"
     )
     add_max_minutes(parser, "rounds are fitted into so long (default 9)", default=9.0)
     parser.add_argument(

@@ -38,7 +38,7 @@ _RENAMED = {
 
 _COUNTS = (
     *("bins", "steps", "first_check", "check_every", "patience", "batch_size"),
-    *("chart_width", "chart_neighbours"),
+    *("chart_batch_size", "chart_width", "chart_neighbours"),
 )
 """Fields of ``Recipe`` that are whole numbers of at least 1."""
 
@@ -66,7 +66,8 @@ class Recipe:
         patience: checks in a row with the same dimension that end the annealing. The settling that follows takes σ_x to
             its end in its first half, and the learning rate down. First check, steps between and patience are from
             trials on other manifolds.
-        batch_size: rows a step.
+        batch_size: rows a step. Half as many steps of twice as many rows, at twice the rate, gave the same dimension on
+            21 of 21 random manifolds as 200 rows did, in three quarters of the time.
         learning_rate: of Adam at the start; it falls to nothing along a straight line.
         spline_rate: by how much the splines learn faster.
         weight_decay: of the nets' weights; without it 2 000 points in 20 dimensions are overfitted.
@@ -76,8 +77,9 @@ class Recipe:
         spread_variance: σ_Z², far below all else in latents of unit scale.
         validation_fraction: share of the rows held out for the density's read-out, which overfitting would flatter.
         gradient_clip: largest norm of the gradient.
-        chart_steps: of the training of the chart at K, or None for half of ``steps``. This number, and the others of
+        chart_steps: of the training of the chart at K, or None for as many as ``steps``. This number, and the others of
             the chart, from trials on S-curve, rolls, smooth sets, digits and breast cancer.
+        chart_batch_size: rows of one of them.
         chart_width: of the three hidden layers of its encoder and of its decoder.
         chart_rate: its largest learning rate, which rises and falls.
         chart_first_noise: standard deviation of the noise on what its encoder sees, at the start.
@@ -93,13 +95,13 @@ class Recipe:
     layers: int | None = None
     hidden_features: int | None = None
     bins: int = 32
-    steps: int = 2000
+    steps: int = 1000
     anneal_fraction: float = 0.8
-    first_check: int = 400
-    check_every: int = 200
+    first_check: int = 200
+    check_every: int = 100
     patience: int = 3
-    batch_size: int = 200
-    learning_rate: float = 1e-3
+    batch_size: int = 400
+    learning_rate: float = 2e-3
     spline_rate: float = 5.0
     weight_decay: float = 1.0
     first_noise: float = 0.5
@@ -109,6 +111,7 @@ class Recipe:
     validation_fraction: float = 0.1
     gradient_clip: float = 5.0
     chart_steps: int | None = None
+    chart_batch_size: int = 200
     chart_width: int = 128
     chart_rate: float = 4e-3
     chart_first_noise: float = 0.1
@@ -139,8 +142,8 @@ class Recipe:
 
     @property
     def steps_of_chart(self) -> int:
-        """``chart_steps``, or half of ``steps``: short trainings have short charts."""
-        return max(1, self.steps // 2) if self.chart_steps is None else self.chart_steps
+        """``chart_steps``, or as many as ``steps``: short trainings have short charts."""
+        return self.steps if self.chart_steps is None else self.chart_steps
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """From a pickle, of an older version too."""

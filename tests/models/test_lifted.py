@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nflows_spread.hosts import decode, encode
-from nflows_spread.models.lifted import lifted_couplings, lifted_flow
+from nflows_spread.models.lifted import LinearAndNet, lifted_couplings, lifted_flow
 from nflows_spread.transforms.lifted import LiftedCouplings
 from support import randomize, refused
 from transform_contract import jacobian_logabsdet
@@ -57,3 +57,21 @@ def test_axes_that_are_no_matrix_are_refused():
         lifted_flow(torch.ones(3))
     with refused(ValueError, "rank must be at least 1, got 0"):
         LiftedCouplings(torch.nn.Identity(), torch.nn.Identity(), features=3, rank=0)
+
+
+@pytest.mark.parametrize("scale", [None, torch.tensor([2.0, 0.5])])
+@pytest.mark.parametrize("hidden", [(), (5, 7)])
+def test_outputs_are_linear_in_the_features(hidden, scale):
+    decoder = randomize(LinearAndNet(torch.randn(2, 4), hidden, scale=scale))
+    x = torch.randn(6, 2)
+    weight, bias = decoder.last_layer
+    torch.testing.assert_close(decoder.features(x) @ weight + bias, decoder(x))
+
+
+def test_a_last_layer_that_is_set_is_the_last_layer():
+    decoder, x = LinearAndNet(torch.randn(2, 4), (5,)), torch.randn(6, 2)
+    weight, bias = torch.randn(7, 4), torch.randn(4)
+    decoder.set_last_layer(weight, bias)
+    torch.testing.assert_close(decoder(x), decoder.features(x) @ weight + bias)
+    with refused(ValueError, "the map must have a net to have a last layer, got none"):
+        LinearAndNet(torch.randn(2, 4), ()).set_last_layer(weight, bias)

@@ -41,7 +41,7 @@ def test_exponents_errors_and_seconds_are_those_of_the_table():
     assert isinstance(targets.PRIOR_GROWTH, GrowthTarget)
     trials = [trial for section in command.SECTIONS.values() for trial in section.trials(False)]
     seconds = {trial.at_most for trial in trials}
-    assert seconds == {targets.PRIOR_PRECISION_SECONDS, targets.S_CURVE_SECONDS}
+    assert seconds == {targets.PRIOR_PRECISION_SECONDS, targets.S_CURVE_SECONDS, targets.FIT_SECONDS}
 
 
 def test_an_error_above_that_of_the_table_is_not_kept(monkeypatch):
