@@ -199,17 +199,18 @@ def test_estimators_are_pickled_and_those_of_older_versions_transform_by_the_cha
 
 
 def test_rows_that_no_chart_of_k_coordinates_reaches_are_counted_in_a_warning():
-    x = np.random.default_rng(0).standard_t(3.0, size=(300, 6)) * [3.0, 2.0, 1.0, 1.0, 1.0, 1.0]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    u, v = np.random.default_rng(0).uniform(0.0, 2.0 * np.pi, (2, 500))
+    x = np.stack([(1.0 + 0.4 * np.cos(v)) * np.cos(u), (1.0 + 0.4 * np.cos(v)) * np.sin(u), 0.4 * np.sin(v)], axis=1)
+    with pytest.warns(UserWarning, match="farther from their reconstructions") as caught:
         estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x)
-    said = [str(warning.message) for warning in caught if "as many as the data has dimensions" in str(warning.message)]
-    if estimator.intrinsic_dimension_ < 6:
-        (message,) = said
-        assert f"leaves {estimator.unreconstructed_:.0%} of the held-out rows" in message
+    assert int(estimator.intrinsic_dimension_) == 2
+    assert estimator.unreconstructed_ > 0.5
+    (message,) = [str(warning.message) for warning in caught if "reconstructions" in str(warning.message)]
+    assert f"leaves {estimator.unreconstructed_:.0%} of the held-out rows" in message
+    assert estimator.chart_obstruction_.share == estimator.unreconstructed_
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=2).fit(x)
+        SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=1).fit(x)
     assert not [warning for warning in caught if "reconstructions" in str(warning.message)]
 
 
