@@ -67,7 +67,8 @@ def umap(x: Array, rank: int, seed: int) -> Model:
     """umap-learn's ``UMAP`` by its defaults."""
     from umap import UMAP
 
-    fitted = UMAP(n_components=rank, random_state=seed, n_jobs=1).fit(x)
+    with _own_settings_of_torch():
+        fitted = UMAP(n_components=rank, random_state=seed, n_jobs=1).fit(x)
     return Model(rank, encode=fitted.transform, decode=fitted.inverse_transform if rank <= _LARGEST_INVERSE else None)
 
 
@@ -75,8 +76,7 @@ def flodr(x: Array, rank: int, seed: int) -> Model:
     """FloDR by its defaults, of 6 400 steps, on one core and in float32.
 
     Its coordinates are those of its flow, which sets all others to zero on the way back. What its ``score_samples``
-    gives is a density of whitened columns and, of fewer than 30 of them, of columns of noise beside them; so it is none
-    of the data in its own units.
+    gives is no density of the data, see ``findings/flodr-score-samples.sh``.
     """
     from flodr import FloDR
 
@@ -159,7 +159,10 @@ PACKAGES = ("scikit-learn", *(method.package for method in METHODS.values() if m
 
 @contextmanager
 def _own_settings_of_torch() -> Iterator[None]:
-    """Settings of torch that hold for the whole process, put back: FloDR's training changes them."""
+    """Settings of torch that hold for the whole process, put back.
+
+    FloDR's training changes them, and numba, which compiles UMAP, sets the number of threads of torch too.
+    """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     state = torch.get_rng_state()
