@@ -78,10 +78,10 @@ def flodr(x: Array, rank: int, seed: int) -> Model:
     Its coordinates are those of its flow, which sets all others to zero on the way back. What its ``score_samples``
     gives is no density of the data, see ``findings/flodr-score-samples.sh``.
     """
-    from flodr import FloDR
-
     if rank < 2:
         raise NoAnswerError("FloDR has at least 2 coordinates")
+    from flodr import FloDR
+
     with _own_settings_of_torch():
         fitted = FloDR(
             n_components=rank,

@@ -92,7 +92,6 @@ def test_a_missing_package_or_file_is_a_reason_and_no_failure(monkeypatch: pytes
 
 def test_what_a_method_refuses_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(solving, "METHODS", {**METHODS, FLODR: Method(METHODS[FLODR].fit)})
-    pytest.importorskip("flodr")
     assert solve(Task(Cell(0, "circle", FLODR), 1))["failed"] == "FloDR has at least 2 coordinates"
 
 
