@@ -19,8 +19,8 @@ NEIGHBOURS = 10
 """Of Isomap's graph, as many as the chart of the spread flow starts from."""
 
 _LARGEST_INVERSE = 3
-"""K up to which UMAP is asked for points at coordinates: 300 of them took 1 s at K = 2 and 33 s at K = 5, where a fit
-took 1.6 s."""
+"""K up to which UMAP is asked for points at coordinates, for which it needs two: 300 of them took 1 s at K = 2
+and 33 s at K = 5, where a fit took 1.6 s."""
 
 
 def spread_flow(x: Array, rank: int, seed: int) -> Model:
@@ -69,7 +69,9 @@ def umap(x: Array, rank: int, seed: int) -> Model:
 
     with _own_settings_of_torch():
         fitted = UMAP(n_components=rank, random_state=seed, n_jobs=1).fit(x)
-    return Model(rank, encode=fitted.transform, decode=fitted.inverse_transform if rank <= _LARGEST_INVERSE else None)
+    return Model(
+        rank, encode=fitted.transform, decode=fitted.inverse_transform if 2 <= rank <= _LARGEST_INVERSE else None
+    )
 
 
 def flodr(x: Array, rank: int, seed: int) -> Model:
