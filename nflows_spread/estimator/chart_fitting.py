@@ -42,8 +42,8 @@ _NEIGHBOURS = 10
 """Neighbours of the trustworthiness, by convention; fewer in fewer than four times as many rows."""
 
 _TRUSTED = 0.99
-"""Trustworthiness of principal components from which on no other coordinates are sought: from trials on smooth sets,
-digits and breast cancer, where they are above and others were no better, and rolls, where they are below."""
+"""Trustworthiness of principal components from which on a lifted flow starts at them, else at geodesic coordinates:
+from trials on smooth sets, where they are above, and rolls, where they are below."""
 
 _FEWEST_COMPARED = 10
 """Held-out rows, below which nothing is compared and principal components are taken: a choice."""
@@ -91,10 +91,11 @@ def chart_at(
 ) -> ChartAtRank:
     """The chart at K that reconstructs best, and is below principal components in nothing that held-out rows show.
 
-    A lifted flow has coordinates of its own, and is trained where those of principal components put points together
-    that are none: at a trustworthiness below 0.99. It is taken if the held-out rows are reconstructed better, and their
-    neighbours are kept better, both by two standard errors of the differences row by row. Otherwise the coordinates are
-    principal components, and a decoder with a net is taken by the same rule in the place of the linear one.
+    A lifted flow has coordinates of its own, which start at principal components, or at geodesic coordinates where
+    principal components put points together that are none: at a trustworthiness below 0.99. It is taken if the held-out
+    rows are reconstructed better by two standard errors of the differences row by row, and their neighbours are kept
+    no worse, from a geodesic start better by two standard errors too. Otherwise the coordinates are principal
+    components, and a decoder with a net is taken by the same rule for errors in the place of the linear one.
 
     Args:
         train: rows, in units of the flow, about 0, (n, D).
@@ -116,13 +117,14 @@ def chart_at(
     if float(pca.squares.mean()) > noise**2 * total and rank < rows.shape[1] and len(compared) >= _FEWEST_COMPARED:
         data = ChartData(*(part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))))
         limits = pca.chart.reconstruction_error(compared)
-        if float(pca.trust.mean()) < _TRUSTED:
-            couplings = lifted_flow_at(data, recipe, deadline=deadline, generator=generator).double()
-            regress_last_layer(couplings, train, compared)
-            found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
-            if clearly_above(pca.squares, found.squares) and clearly_above(found.trust, pca.trust):
-                nested = ordered_chart(found.chart, couplings, train, compared, limits=limits)
-                chosen = replace(found, chart=nested)
+        trusted = float(pca.trust.mean()) >= _TRUSTED
+        couplings = lifted_flow_at(data, recipe, geodesic=not trusted, deadline=deadline, generator=generator).double()
+        regress_last_layer(couplings, train, compared)
+        found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
+        keeps = found.trust.mean() >= pca.trust.mean() if trusted else clearly_above(found.trust, pca.trust)
+        if clearly_above(pca.squares, found.squares) and bool(keeps):
+            nested = ordered_chart(found.chart, couplings, train, compared, limits=limits)
+            chosen = replace(found, chart=nested)
         if chosen is pca:
             couplings = curved_decoder_at(data, recipe, deadline=deadline, generator=generator).double()
             regress_last_layer(couplings, train, compared)

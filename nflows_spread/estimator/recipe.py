@@ -78,8 +78,8 @@ class Recipe:
         spread_variance: σ_Z², far below all else in latents of unit scale.
         validation_fraction: share of the rows held out for the density's read-out, which overfitting would flatter.
         gradient_clip: largest norm of the gradient.
-        chart_steps: of the training of the chart at K, or None for two thirds of ``steps``. This number, and the others of
-            the chart, from trials on S-curve, rolls, smooth sets, digits and breast cancer.
+        chart_steps: of the training of the chart at K, or None for two thirds of ``steps``. This number, and the others
+            of the chart, from trials on S-curve, rolls, smooth sets, digits and breast cancer.
         chart_width: of the three hidden layers of its encoder and of its decoder.
         chart_rate: its largest learning rate, which rises and falls.
         chart_first_noise: standard deviation of the noise on what its encoder sees, at the start.

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -47,7 +48,11 @@ def test_the_loss_is_the_squared_error_and_the_distance_of_rows_that_have_target
     assert loss.error(x) == pytest.approx(error.item())
 
 
-@pytest.mark.parametrize("train", [lifted_flow_at, curved_decoder_at])
+from_principal = partial(lifted_flow_at, geodesic=False)
+from_geodesic = partial(lifted_flow_at, geodesic=True)
+
+
+@pytest.mark.parametrize("train", [from_principal, from_geodesic, curved_decoder_at])
 def test_training_lowers_the_error_of_held_out_rows_and_a_seed_decides_it(train):
     data = parabola()
     start = (data.held_out - data.held_out @ data.axes @ data.axes.mT).square().sum(1).mean()
@@ -63,7 +68,7 @@ def test_the_coordinates_of_a_curved_decoder_are_principal_components():
     assert torch.equal(couplings.encoder(data.train), data.train @ data.axes)
 
 
-@pytest.mark.parametrize("train", [lifted_flow_at, curved_decoder_at])
+@pytest.mark.parametrize("train", [from_principal, from_geodesic, curved_decoder_at])
 def test_without_time_it_stays_at_principal_components(train):
     data = parabola()
     couplings = trained(train, data, deadline=time.monotonic() - 1.0)
@@ -72,7 +77,7 @@ def test_without_time_it_stays_at_principal_components(train):
 
 def test_the_global_generator_is_left_alone():
     before = torch.random.get_rng_state()
-    trained(lifted_flow_at, parabola())
+    trained(from_geodesic, parabola())
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
