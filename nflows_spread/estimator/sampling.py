@@ -14,6 +14,7 @@ from nflows_spread.chart.pieces import Pieces
 from nflows_spread.dimension import denoise
 from nflows_spread.estimator.residuals import Residuals
 from nflows_spread.linalg.distances import nearest_neighbours
+from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -113,12 +114,14 @@ class ChartSampler:
     def _draws(self, count: int, generator: torch.Generator) -> Tensor:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
-        draws = pieces.sample(count, generator=generator)
+        chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)
+        draws = sample_of_pieces(chosen, pieces.means, pieces.covariances, generator=generator)
         for _ in range(_REDRAWN):
             beyond = (~self.coordinates.hold(draws)).nonzero().flatten()
             if len(beyond) == 0:
                 break
-            draws[beyond] = pieces.sample(len(beyond), generator=generator)
+            # of the same pieces: those at the ends of the range would lose their weight to the others
+            draws[beyond] = sample_of_pieces(chosen[beyond], pieces.means, pieces.covariances, generator=generator)
         return self.coordinates.cut(draws)
 
 

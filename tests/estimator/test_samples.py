@@ -85,6 +85,18 @@ def test_no_sample_is_beyond_the_range_of_the_data_by_a_tenth_of_it():
     assert bool((samples <= high + 0.1 * (high - low)).all())
 
 
+def test_pieces_at_the_ends_of_the_range_keep_their_weight():
+    """A tenth of the rows, far off and all but equal, in a piece that is much wider than they are."""
+    x = torch.cat([normal(900, 1.0, 0.5), 20.0 + normal(100, 0.1, 0.1)])
+    means = torch.tensor([[0.0, 0.0], [20.0, 20.0]], dtype=torch.float64)
+    covariances = torch.stack([torch.diag(torch.tensor([1.0, 0.25])), 9.0 * torch.eye(2)]).double()
+    pieces = Pieces(torch.tensor([0.9, 0.1], dtype=torch.float64), means, covariances)
+    chart = linear_chart(identity_flow(2), 2, 2, pieces)
+    generator = torch.Generator().manual_seed(0)
+    samples = ChartSampler.of(chart, x, noise=0.01, generator=generator).sample(5000, generator)
+    assert float((samples > 8.0).all(1).double().mean()) == pytest.approx(0.1, abs=0.015)
+
+
 def test_ranges_keep_rows_and_cut_values():
     ranges = Ranges.of(torch.tensor([[0.0, -1.0], [10.0, 1.0]]))
     rows = torch.tensor([[5.0, 0.0], [20.0, 0.0], [5.0, -9.0]]).double()
