@@ -14,6 +14,7 @@ from nflows_spread.chart.pieces import Pieces
 from nflows_spread.dimension import denoise
 from nflows_spread.estimator.residuals import Residuals
 from nflows_spread.linalg.distances import nearest_neighbours
+from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
@@ -31,6 +32,10 @@ _COMPARED = 1000
 _AS_NEAR = 1.3
 """Distance of samples to the nearest row over that of held-out rows, up to which they are taken as they are: a
 choice; 1 is as near as data."""
+
+_SPREAD = 0.15
+"""Share by which the deviation of a column of samples may be off that of the data's before the other samples are no
+farther off: a choice."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +118,14 @@ class ChartSampler:
     def _draws(self, count: int, generator: torch.Generator) -> Tensor:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
-        draws = pieces.sample(count, generator=generator)
+        chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)
+        draws = sample_of_pieces(chosen, pieces.means, pieces.covariances, generator=generator)
         for _ in range(_REDRAWN):
             beyond = (~self.coordinates.hold(draws)).nonzero().flatten()
             if len(beyond) == 0:
                 break
-            draws[beyond] = pieces.sample(len(beyond), generator=generator)
+            # of the same pieces: those at the ends of the range would lose their weight to the others
+            draws[beyond] = sample_of_pieces(chosen[beyond], pieces.means, pieces.covariances, generator=generator)
         return self.coordinates.cut(draws)
 
 
@@ -160,6 +167,9 @@ def sampler_of(
 ) -> ChartSampler | FlowSampler:
     """The chart's samples if they are as near to the data as held-out rows are, or nearer than those of the flow.
 
+    Samples that have collapsed are near the data too, and where rows are repeated no other ones are as near as held-out
+    rows: those of the flow must also have columns as wide as the data's, or at least no farther off than the chart's.
+
     Args:
         chart: with its coordinates' density in pieces, in units of the flow.
         flow_chart: all D coordinates of the flow.
@@ -172,11 +182,21 @@ def sampler_of(
     of_chart = ChartSampler.of(chart, rows, noise=noise, generator=generator)
     of_flow = FlowSampler(flow_chart, noise, of_chart.columns)
     far = _AS_NEAR * _distance(held_out, train)
-    from_chart = _distance(of_chart.sample(_COMPARED, generator), train)
+    on_chart = of_chart.sample(_COMPARED, generator)
+    from_chart = _distance(on_chart, train)
     if from_chart <= far:
         return of_chart
-    from_flow = _distance(of_flow.sample(_COMPARED, generator), train)
-    return of_flow if from_flow < from_chart else of_chart
+    by_flow = of_flow.sample(_COMPARED, generator)
+    as_wide = _spread_off(by_flow, rows) <= max(_SPREAD, _spread_off(on_chart, rows))
+    return of_flow if as_wide and _distance(by_flow, train) < from_chart else of_chart
+
+
+def _spread_off(samples: Tensor, rows: Tensor) -> float:
+    """The largest |ratio − 1| of the deviation of a column of samples to that of rows; of columns that vary."""
+    deviations, widths = samples.double().std(0), rows.double().std(0)
+    vary = widths > torch.finfo(rows.dtype).eps
+    off = (deviations[vary] / widths[vary] - 1.0).abs()
+    return float(off.max()) if len(off) and bool(off.isfinite().all()) else math.inf
 
 
 def _distance(x: Tensor, rows: Tensor) -> float:

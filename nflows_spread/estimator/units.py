@@ -43,11 +43,16 @@ class Units:
         """Those of rows (n, D).
 
         Raises:
-            ValueError: the rows do not vary to the precision of their dtype.
+            ValueError: the rows do not vary to the precision of their dtype, or their variance is no finite number.
         """
         center = x.double().mean(0)
         squares = (x.double() - center).square()
         scale, deviation = squares.mean().sqrt(), squares.mean(0).sqrt()
+        if not bool(deviation.isfinite().all()):
+            raise ValueError(
+                f"X must have a variance that float64 can hold, got values of up to {float(x.abs().max()):.3g}; "
+                "divide it by a constant"
+            )
         resolution = _RESOLUTION * torch.finfo(x.dtype).eps
         largest = x.abs().amax(0).double()
         constant = deviation <= resolution * largest

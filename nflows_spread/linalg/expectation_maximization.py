@@ -145,12 +145,18 @@ def expectation_maximization(
         generator: source of the starts.
 
     Raises:
-        ValueError: there are more pieces than rows, or all rows are equal.
+        ValueError: there are more pieces than rows, all rows are equal or have no finite variance, or
+            ``variance_floor`` is not above 0.
     """
     points = z.double()
     if not 1 <= pieces <= len(points):
         raise ValueError(f"pieces must be between 1 and {len(points)}, the number of rows, got {pieces}")
-    floor = variance_floor * float(points.var(0, correction=0).mean())
+    if not variance_floor > 0.0:
+        raise ValueError(f"variance_floor must be above 0, got {variance_floor}")
+    variance = float(points.var(0, correction=0).mean())
+    if not math.isfinite(variance):
+        raise ValueError(f"rows must be finite, and their squares too, got a variance of {variance}; rescale them")
+    floor = variance_floor * variance
     if floor <= 0.0:
         raise ValueError(f"rows must not all be equal, got {len(points)} of variance 0; pass rows that differ")
     shrinkage = float(points.shape[1]) if pseudo_counts is None else pseudo_counts

@@ -60,9 +60,20 @@ def sample_of_mixture(
     Raises:
         torch.linalg.LinAlgError: a covariance is not positive definite.
     """
-    cholesky = torch.linalg.cholesky(covariances.double())
     chosen = torch.multinomial(weights.double(), num_samples, replacement=True, generator=generator)
-    samples = torch.empty(num_samples, means.shape[1], dtype=torch.float64, device=means.device)
+    return sample_of_pieces(chosen, means, covariances, generator=generator)
+
+
+def sample_of_pieces(
+    chosen: Tensor, means: Tensor, covariances: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Exact samples of the pieces at the indices (n,), one each, shape (n, K), float64.
+
+    Raises:
+        torch.linalg.LinAlgError: a covariance is not positive definite.
+    """
+    cholesky = torch.linalg.cholesky(covariances.double())
+    samples = torch.empty(len(chosen), means.shape[1], dtype=torch.float64, device=means.device)
     samples.normal_(generator=generator)
     for piece in chosen.unique().tolist():
         rows = chosen == piece

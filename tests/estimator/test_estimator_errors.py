@@ -33,6 +33,7 @@ def fitted():
             ValueError,
             "X must vary, got 100 rows that are the same to the precision of torch.float64",
         ),
+        (1e160 * arc(), ValueError, "X must have a variance that float64 can hold, got values of up to 1.2e+162"),
         (np.zeros((10, 3)), ValueError, "X must have at least 50 rows and 2 columns, got shape (10, 3)"),
         (np.zeros((100, 1)), ValueError, "X must have at least 50 rows and 2 columns, got shape (100, 1)"),
         (np.zeros(100), ValueError, "X must be a matrix, one row a point, got shape (100,)"),

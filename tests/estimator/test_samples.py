@@ -9,6 +9,7 @@ import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
+from nflows.transforms.base import Transform
 
 from nflows_spread import DegenerateGaussian
 from nflows_spread.chart import Chart, LatentMaps
@@ -19,6 +20,19 @@ from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, Ranges, 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
 SIGNAL = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)
 """Variances of points without noise along three axes, in the flow's units."""
+
+
+GAP = 3.0
+
+
+class Gap(Transform):
+    """z = x − 3 sign x, of volume 1."""
+
+    def forward(self, x, context=None):
+        return x - GAP * x.sign(), x.new_zeros(len(x))
+
+    def inverse(self, z, context=None):
+        return z + GAP * z.sign(), z.new_zeros(len(z))
 
 
 def linear_chart(flow, features, rank, pieces=None):
@@ -85,6 +99,18 @@ def test_no_sample_is_beyond_the_range_of_the_data_by_a_tenth_of_it():
     assert bool((samples <= high + 0.1 * (high - low)).all())
 
 
+def test_pieces_at_the_ends_of_the_range_keep_their_weight():
+    """A tenth of the rows, far off and all but equal, in a piece that is much wider than they are."""
+    x = torch.cat([normal(900, 1.0, 0.5), 20.0 + normal(100, 0.1, 0.1)])
+    means = torch.tensor([[0.0, 0.0], [20.0, 20.0]], dtype=torch.float64)
+    covariances = torch.stack([torch.diag(torch.tensor([1.0, 0.25])), 9.0 * torch.eye(2)]).double()
+    pieces = Pieces(torch.tensor([0.9, 0.1], dtype=torch.float64), means, covariances)
+    chart = linear_chart(identity_flow(2), 2, 2, pieces)
+    generator = torch.Generator().manual_seed(0)
+    samples = ChartSampler.of(chart, x, noise=0.01, generator=generator).sample(5000, generator)
+    assert float((samples > 8.0).all(1).double().mean()) == pytest.approx(0.1, abs=0.015)
+
+
 def test_ranges_keep_rows_and_cut_values():
     ranges = Ranges.of(torch.tensor([[0.0, -1.0], [10.0, 1.0]]))
     rows = torch.tensor([[5.0, 0.0], [20.0, 0.0], [5.0, -9.0]]).double()
@@ -95,25 +121,33 @@ def test_ranges_keep_rows_and_cut_values():
 
 
 def test_where_the_samples_of_the_chart_are_far_from_the_data_they_are_of_the_flow():
-    """A circle flattened to its first coordinate has nothing at its ends; the flow here knows a wide Gaussian."""
-    angle = torch.rand(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2.0 * math.pi
-    circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+    """Four Gaussians apart, flattened to the first column: the chart fills what is between, the flow knows the gap."""
+    z = normal(400, 0.5, 0.5)
+    x = z + GAP * z.sign()
     generator = torch.Generator().manual_seed(1)
-    flat = linear_chart(identity_flow(2), 2, 1, Pieces.fitted(circle[:, :1], floor=0.003, generator=generator))
+    base = DegenerateGaussian([2], spread_variance=1e-6)
+    base.factor.assign(0.5 * torch.eye(2), base.spread_variance)
+    whole = replace(linear_chart(Flow(Gap(), base), 2, 2), noisy_variances=torch.full((2,), 0.25).double())
+    flat = linear_chart(identity_flow(2), 2, 1, Pieces.fitted(x[:, :1], floor=0.003, generator=generator))
+    found = sampler_of(flat, whole, x[50:], x[:50], noise=1e-4, generator=generator)
+    assert isinstance(found, FlowSampler)
+    full = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(x, floor=0.003, generator=generator))
+    assert isinstance(sampler_of(full, whole, x[50:], x[:50], noise=1e-4, generator=generator), ChartSampler)
+
+
+def test_a_flow_whose_samples_have_collapsed_is_not_taken_where_rows_are_repeated():
+    """Where held-out rows are rows of the training too, nothing drawn is as near; what has collapsed is nearest."""
+    x = torch.cat([normal(40, 1.0, 1.0).round()] * 10)
+    pieces = Pieces.fitted(x, floor=0.003, generator=torch.Generator().manual_seed(0))
+    chart = linear_chart(identity_flow(2), 2, 2, pieces)
     base = DegenerateGaussian([2], spread_variance=1e-6)
     base.factor.assign(1e-3 * torch.eye(2), base.spread_variance)
-    whole = replace(
+    collapsed = replace(
         linear_chart(Flow(IdentityTransform(), base), 2, 2), noisy_variances=torch.full((2,), 1e-6).double()
     )
-    at_a_row = replace(whole, maps=LatentMaps(circle[50], torch.eye(2).double(), torch.eye(2).double()))
-    found = sampler_of(flat, at_a_row, circle[50:], circle[:50], noise=1e-4, generator=generator)
-    assert isinstance(found, FlowSampler)
-    full = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(circle, floor=0.003, generator=generator))
-    found = sampler_of(full, at_a_row, circle[50:], circle[:50], noise=1e-4, generator=generator)
-    assert isinstance(found, FlowSampler)
-    line = circle[(circle[:, 1] > 0.5)]
-    over = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(line, floor=0.003, generator=generator))
-    assert isinstance(sampler_of(over, at_a_row, line[20:], line[:20], noise=1e-4, generator=generator), ChartSampler)
+    generator = torch.Generator().manual_seed(1)
+    found = sampler_of(chart, collapsed, x[40:], x[:40], noise=1e-4, generator=generator)
+    assert isinstance(found, ChartSampler)
 
 
 @pytest.mark.parametrize("standardize", [False, True])

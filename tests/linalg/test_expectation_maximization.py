@@ -1,5 +1,7 @@
 """EM for Gaussian mixtures against scikit-learn's, with few rows, equal rows and pieces that die."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,11 @@ def test_what_cannot_be_fitted_is_refused():
             expectation_maximization(z, pieces)
     with refused(ValueError, "rows must not all be equal", "got 4", "pass rows that differ"):
         expectation_maximization(torch.ones(4, 2), 2)
+    for bad in (math.nan, math.inf, 1e200):
+        with refused(ValueError, "rows must be finite, and their squares too", "got a variance of", "rescale them"):
+            expectation_maximization(torch.cat([z.double(), torch.full_like(z[:1], bad, dtype=torch.float64)]), 2)
+    with refused(ValueError, "variance_floor must be above 0", "got 0.0"):
+        expectation_maximization(z, 2, variance_floor=0.0)
     with refused(ValueError, "starts must be at least 1", "got 0"):
         expectation_maximization(z, 2, starts=0)
     with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
