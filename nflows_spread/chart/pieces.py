@@ -43,7 +43,10 @@ class Pieces:
 
     @classmethod
     def fitted(cls, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
-        """As many pieces, 1, 2, 4, …, as held-out coordinates like best.
+        """As many pieces, 1, 2, 4, … up to 64, as give held-out coordinates the highest likelihood.
+
+        The covariance of each is shrunk towards one shape that all share, see
+        ``nflows_spread.linalg.expectation_maximization``.
 
         Args:
             coordinates: of the data, (n, K).

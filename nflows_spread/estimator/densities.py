@@ -26,7 +26,9 @@ class StackedDensity:
     """(1 − a) p(x) + a q(x), p the flow's density with its σ_x and q one in pieces, in units of the flow.
 
     A volume-preserving flow with one Gaussian cannot give its density several scales, and full covariances of few rows
-    know nothing of skewed columns: each is ahead on some data, and where both are near each other rows differ.
+    know nothing of skewed columns: each is ahead on some data, and where both are near, they differ row by row.
+    Both blur what is thin: the flow by its σ_x, the pieces by ``min_noise`` and by the shape that all of them are
+    shrunk towards, so that clusters flat in different directions come out too thick.
 
     Attributes:
         flow: the flow.

@@ -42,23 +42,27 @@ class SpreadFlowEstimator(Parameters):
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
         estimates_: what each estimate of the dimension says by itself; ``estimates_.by_name`` lists them.
-        disagreement_: those of the spectrum, the neighbours and the density that by themselves say otherwise than
-            ``intrinsic_dimension_``, with what they say; empty where all agree.
+        disagreement_: those of ``signal_to_noise`` (the gap in the spectrum), ``neighbours`` and ``denoising`` (the
+            flow's density) that by themselves say otherwise than ``intrinsic_dimension_``, with what they say; empty
+            where all agree. ``denoising`` decides nothing and is often far above the dimension, even above D; where one
+            of the other two is here, look at both.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
-        chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, float64, of data in units of the flow: of
-            those that were trained the one that reconstructs held-out rows best, and never below principal components.
+        chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, of those that were trained the one that
+            reconstructs held-out rows best, and never below principal components. It takes and gives
+            float64 tensors in the units of ``flow_``, (x − ``center_``) / ``scale_``.
         chart_kind_: which one: ``"PCA"``, ``"PCA with a curved decoder"`` or ``"lifted flow"``; ``"flow"``, which is
             that of ``flow_`` itself, in estimators that older versions have pickled.
         reconstruction_error_: root mean squared distance of held-out rows from their reconstructions, over the root of
             the total variance: 0 is all, 1 as far as the mean.
-        reconstruction_errors_: the same of the first 1 … K coordinates, (K,).
+        reconstruction_errors_: the same of the first 1, 2, … of the coordinates of ``transform``, up to all of them.
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
         samples_from_: ``"chart"`` or ``"flow"``, what ``sample`` draws from.
         chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
             a ``share`` of the rows and a ``reason``; None where nothing says so. ``transform`` warns of it once.
-        data_noise_: σ_x at the end of training, in units of the data.
+        data_noise_: σ_x, the noise that the training added at its end, in units of the data. That found in the data is
+            ``estimates_.ambient_noise``.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
             1 where a column does not vary.
@@ -66,7 +70,9 @@ class SpreadFlowEstimator(Parameters):
         feature_names_in_: the names of the columns, (D,), only after a data frame whose names are all strings.
 
     With ``standardize`` the spectrum, the estimates and ``data_noise_`` are in standard deviations of the columns, as a
-    direction across several has no other unit. Points and densities are in units of the data always.
+    direction across several has no other unit. Points and ``score_samples`` are in units of the data always.
+
+    Methods return a tensor where they are given one and a NumPy array otherwise, also of a data frame.
 
     Example:
         >>> import numpy as np
@@ -195,15 +201,16 @@ class SpreadFlowEstimator(Parameters):
     @torch.inference_mode(False)
     @torch.enable_grad()
     def sample(self, n_samples: int = 1) -> Any:
-        """Points of the clean data, shape (n_samples, D), in the kind of array that ``fit`` was given.
+        """Points of the data without noise, (n_samples, D), a tensor if ``fit`` was given one, else a NumPy array.
 
         Points of the chart of ``intrinsic_dimension_`` coordinates at draws of them: on the manifold, where the chart
         reconstructs the data to within the noise. What it leaves out of the data beyond the noise is drawn as well, so
-        that columns are as wide as the data's, and no value is beyond those of its column by more than a tenth of
-        their range.
-        ``chart_.sample`` draws on the chart alone. Where such samples are farther from the data than held-out rows,
-        as on a torus, which no chart covers, they are draws of ``flow_`` with the noise taken off;
-        ``samples_from_`` says which.
+        that columns are about as wide as the data's less the noise, and no value is below or above those of its column
+        by more than a twentieth of their range. After ``fit`` with a ``random_state`` the first draw is the same each
+        time, and the next is another. ``chart_.sample`` draws on the chart alone, in units of the flow.
+
+        Where samples of the chart are farther from the data than held-out rows, as on a torus, which no chart covers,
+        they are draws of ``flow_`` with the noise taken off; ``samples_from_`` says which.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
@@ -213,15 +220,21 @@ class SpreadFlowEstimator(Parameters):
         """log p(x) of the data as they are, with their noise, in nats and units of the data, shape (n,).
 
         A density in all D columns: that of ``flow_``, which has σ_x = ``data_noise_``, and one in pieces, full
-        Gaussians none of which is thinner than ``Recipe.min_noise``, in the share that held-out rows like best.
-        ``manifold_score_samples`` is that of the clean data.
+        Gaussians none of which is thinner than ``Recipe.min_noise`` times ``scale_``, in the share that held-out rows
+        like best. Data thinner than either noise is scored as if blurred by it. ``manifold_score_samples`` is that of
+        the data without noise.
         """
         unit = self._unit(X, torch.float64)
         return like(X, self._density.log_prob(unit) - self._units.log_volume)
 
-    def manifold_score_samples(self, X: Array) -> Array:
-        """log p of the clean data on the manifold, at the reconstructions of X, shape (n,), in nats.
+    def score(self, X: Array, y: None = None) -> float:
+        """The mean of ``score_samples``, by which scikit-learn's ``cross_val_score`` and searches compare settings."""
+        return float(self.score_samples(X).mean())
 
+    def manifold_score_samples(self, X: Array) -> Array:
+        """log p of the data without noise on the manifold, at the reconstructions of X, shape (n,), in nats.
+
+        How far a row is from its reconstruction does not count; to find outliers take ``score_samples``.
         With respect to the K-dimensional area of a chart of ``intrinsic_dimension_`` coordinates, ``chart_`` unless
         ``n_components`` asks for others, in units of the data; with ``standardize`` in standard deviations of the
         columns, as an area across several has no other unit.

@@ -150,7 +150,7 @@ def fit_rows(
             neighbours_alone=by_spectrum != int(dimension),
         )
     if obstruction is not None:
-        validation.warn(f"the chart of {rank} coordinates {obstruction.reason}")
+        validation.warn(f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}")
     return FittedFlow(
         flow,
         noise,

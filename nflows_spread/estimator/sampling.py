@@ -71,7 +71,7 @@ class ChartSampler:
     """Points of the chart at draws of its coordinates, and what the chart leaves out of the data beyond its noise.
 
     Where the chart reconstructs the data to within the noise nothing is left out, and samples are on the manifold as
-    the chart knows it. No sample is beyond the data's range by more than a tenth of it.
+    the chart knows it. No value is below or above those of its column by more than a twentieth of their range.
 
     Attributes:
         chart: with its coordinates' density in pieces, in units of the flow, float64.

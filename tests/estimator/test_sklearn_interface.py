@@ -45,3 +45,12 @@ def test_it_is_the_last_step_of_a_pipeline():
     expected = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit((x - x.mean(0)) / x.std(0))
     np.testing.assert_allclose(steps.fit(x).transform(x), expected.transform((x - x.mean(0)) / x.std(0)), rtol=1e-4)
     assert steps.set_params(spreadflowestimator__random_state=1)[-1].random_state == 1
+
+
+def test_the_score_is_the_mean_log_density_and_serves_cross_validation():
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x[:100])
+    assert estimator.score(x[100:]) == pytest.approx(estimator.score_samples(x[100:]).mean())
+    selection = pytest.importorskip("sklearn.model_selection")
+    scores = selection.cross_val_score(SpreadFlowEstimator(random_state=0, recipe=SHORT), x, cv=2)
+    assert scores[0] == pytest.approx(SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x[100:]).score(x[:100]))
