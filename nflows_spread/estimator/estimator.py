@@ -206,8 +206,7 @@ class SpreadFlowEstimator(Parameters):
         Points of the chart of ``intrinsic_dimension_`` coordinates at draws of them: on the manifold, where the chart
         reconstructs the data to within the noise. What it leaves out of the data beyond the noise is drawn as well, so
         that columns are about as wide as the data's less the noise, and no value is below or above those of its column
-        by more than a twentieth of their range. After ``fit`` with a ``random_state`` the first draw is the same each
-        time, and the next is another. ``chart_.sample`` draws on the chart alone, in units of the flow.
+        by more than a twentieth of their range. ``chart_.sample`` draws on the chart alone, in units of the flow.
 
         Where samples of the chart are farther from the data than held-out rows, as on a torus, which no chart covers,
         they are draws of ``flow_`` with the noise taken off; ``samples_from_`` says which.
@@ -235,9 +234,8 @@ class SpreadFlowEstimator(Parameters):
         """log p of the data without noise on the manifold, at the reconstructions of X, shape (n,), in nats.
 
         How far a row is from its reconstruction does not count; to find outliers take ``score_samples``.
-        With respect to the K-dimensional area of a chart of ``intrinsic_dimension_`` coordinates, ``chart_`` unless
-        ``n_components`` asks for others, in units of the data; with ``standardize`` in standard deviations of the
-        columns, as an area across several has no other unit.
+        By K-dimensional area of a chart of ``intrinsic_dimension_`` coordinates, ``chart_`` unless ``n_components``
+        asks for others, in units of the data or, with ``standardize``, in standard deviations of the columns.
 
         Raises:
             ValueError: points of the chart do not move with each coordinate.
