@@ -86,5 +86,5 @@ def test_rows_that_noise_explains_need_no_rival_of_principal_components():
     options = {"recipe": SHORT, "generator": torch.Generator().manual_seed(0)}
     assert chart_at(data.train, data.held_out, 1, noise=1.0, **options).kind == "PCA"
     found = chart_at(data.train, data.held_out, 1, noise=0.0, **options)
-    assert found.kind == "PCA with a curved decoder"
+    assert found.kind == "lifted flow"
     assert found.beyond_noise == 1.0
