@@ -18,9 +18,10 @@ from nflows_spread.linalg.torch_func import under_transforms
 _ROWS = 8
 """Rows that are decoded to see whether a flow has an inverse on them: a choice, for time."""
 
-_FAR = 0.05
+_FAR = 0.3
 """Distance of a row from f(g(x)), over the scale of the data, from which on a flow has no inverse there: a choice. The
-models of both libraries that the tests build have 6e-6 at most in float32, saturated layers about 1."""
+models of both libraries that the tests build have 6e-6 at most in float32, Glows of free scales after a few steps 0.17,
+saturated layers about 1."""
 
 _ROUNDING = 1e-3
 """The same over the size of the data: a choice, above rounding errors in float32 of rows that are all but equal."""

@@ -112,7 +112,7 @@ def test_a_flow_without_inverse_on_the_data_is_refused_and_left_as_it_is(use, ba
 
 
 def test_the_message_says_how_far_off_rows_are():
-    with refused(ValueError, "must be x to within 0.0", "rows that are off by 1.", "or take float64"):
+    with refused(ValueError, "must be x to within 0.", "rows that are off by 1.", "or take float64"):
         with_chart(BAD_FLOWS["saturated"]()).coordinates(X)
 
 

@@ -108,6 +108,7 @@ RULES = Rules(
             nflows.Permutation,
             nflows.SqueezeTransform,
             nflows.HouseholderSequence,
+            ours.ChannelPermutation,
             ours.CheckerboardSqueeze,
             ours.Flatten,
             ours.MeanCentredAffineCouplingTransform,

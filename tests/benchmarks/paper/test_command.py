@@ -40,7 +40,7 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
     experiment_lines, others = lines[: lines.index("")], lines[lines.index("") + 1 :]
     assert [line.split()[0] for line in experiment_lines] == experiments.names()
     assert all(len(line.split()) > 3 for line in experiment_lines)
-    assert "intrinsic-dimension, pointwise-dimension, performance" in " ".join(others)
+    assert "intrinsic-dimension, pointwise-dimension, charts, performance" in " ".join(others)
 
 
 @pytest.mark.usefixtures("short")
