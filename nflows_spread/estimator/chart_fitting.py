@@ -14,7 +14,7 @@ from torch import Tensor
 from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.trustworthiness import trustworthiness_by_row
 from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
-from nflows_spread.estimator.nested_chart import nested_chart, ordered_chart, regress_last_layer
+from nflows_spread.estimator.nested_chart import decoder_of, nested_chart, ordered_chart, regress_last_layer
 from nflows_spread.estimator.obstruction import Topology
 from nflows_spread.estimator.paired_comparison import clearly_above
 from nflows_spread.estimator.recipe import Recipe
@@ -22,6 +22,7 @@ from nflows_spread.linalg.eigen import eigh_descending, principal_axes
 from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.lifted import LinearAndNet, lifted_couplings
 from nflows_spread.transforms.lifted import LiftedCouplings
+from nflows_spread.transforms.projected_encoder import ProjectedEncoder
 
 PCA, CURVED_DECODER, LIFTED_FLOW = "PCA", "PCA with a curved decoder", "lifted flow"
 """The kinds of chart, as ``chart_kind_`` has them."""
@@ -120,6 +121,7 @@ def chart_at(
         trusted = float(pca.trust.mean()) >= _TRUSTED
         couplings = lifted_flow_at(data, recipe, geodesic=not trusted, deadline=deadline, generator=generator).double()
         regress_last_layer(couplings, train, compared)
+        couplings = _projected(couplings)
         found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
         keeps = found.trust.mean() >= pca.trust.mean() if trusted else clearly_above(found.trust, pca.trust)
         if clearly_above(pca.squares, found.squares) and bool(keeps):
@@ -157,6 +159,12 @@ def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Can
 def _linear(axes: Tensor, x: Tensor) -> Chart:
     """The chart of the projection on axes (D, K)."""
     return _chart_of(lifted_couplings(axes, encoder_features=(), decoder_features=()), x)
+
+
+def _projected(couplings: LiftedCouplings) -> LiftedCouplings:
+    """The same decoder, and codes nearer to its nearest points."""
+    encoder = ProjectedEncoder(couplings.encoder, decoder_of(couplings))
+    return LiftedCouplings(encoder, couplings.decoder, features=couplings.features, rank=couplings.rank)
 
 
 def _chart_of(couplings: LiftedCouplings, x: Tensor) -> Chart:

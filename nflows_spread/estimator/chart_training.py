@@ -157,7 +157,7 @@ def _train(
             objective,
             data.train if targets is None else (data.train, targets),
             steps=steps,
-            batch_size=min(recipe.batch_size, len(data.train)),
+            batch_size=min(recipe.chart_batch_size, len(data.train)),
             optimizer=optimizer,
             learning_rate_schedule=partial(OneCycleLR, max_lr=rate, total_steps=steps + 1, pct_start=_WARM_UP),
             noise_schedule=Geometric(recipe.chart_first_noise, recipe.chart_last_noise, steps),

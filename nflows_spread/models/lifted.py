@@ -39,6 +39,22 @@ class LinearAndNet(nn.Module):
             return linear
         return linear + self.net(inputs if self.scale is None else inputs / self.scale)
 
+    def with_tangents(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs (n, n') of inputs (n, m), and their derivatives in each input, (n, m, n')."""
+        tangents = self.matrix.expand(len(inputs), -1, -1)
+        if self.net is None:
+            return inputs @ self.matrix, tangents
+        scale = torch.ones_like(self.matrix[:, 0]) if self.scale is None else self.scale
+        hidden, pushed = inputs / scale, torch.diag(1.0 / scale)
+        for layer in self.net:
+            if isinstance(layer, nn.Linear):
+                hidden, pushed = layer(hidden), pushed @ layer.weight.mT
+            else:  # SiLU, h σ(h)
+                sigmoid = hidden.sigmoid()
+                slope = sigmoid * (1.0 + hidden * (1.0 - sigmoid))
+                hidden, pushed = layer(hidden), slope.unsqueeze(1) * pushed
+        return inputs @ self.matrix + hidden, tangents + pushed
+
     def features(self, inputs: Tensor) -> Tensor:
         """What the outputs are linear in: the inputs (n, m) and the net's last hidden layer, (n, m + F)."""
         if self.net is None:

@@ -45,6 +45,18 @@ def test_in_all_its_features_the_couplings_preserve_volume():
     assert jacobian_logabsdet(padded, torch.randn(3, 6)).abs().max() <= 1e-10
 
 
+@pytest.mark.parametrize("hidden", [(), (5,), (6, 5, 4)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_tangents_are_those_of_autograd(hidden, scaled):
+    net = randomize(LinearAndNet(axes().mT, hidden, scale=torch.tensor([0.5, 3.0]) if scaled else None))
+    code = torch.randn(3, 2)
+    points, tangents = net.with_tangents(code)
+    torch.testing.assert_close(points, net(code))
+    for row, found in zip(code, tangents):
+        expected = torch.autograd.functional.jacobian(lambda c: net(c.unsqueeze(0))[0], row)
+        torch.testing.assert_close(found.mT, expected)
+
+
 @pytest.mark.parametrize(("way", "width"), [("forward", 4), ("inverse", 6)])
 def test_inputs_of_another_width_are_refused(way, width):
     couplings = lifted_couplings(axes())
