@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.expectation_maximization import fit_pieces
 from nflows_spread.linalg.gaussian_mixture import (
     log_prob_of_mixture,
     moments_of_mixture,
     responsibilities_of_mixture,
     sample_of_mixture,
 )
+from nflows_spread.linalg.mixture_choice import fit_pieces
 
 _ROWS_PER_PIECE = 10
 """Rows that a piece has on average, at least: a choice; held-out rows decide among fewer pieces."""
@@ -26,6 +26,10 @@ _ROUGHLY, _TO_THE_END = 1e-2, 1e-3
 """Nats by which the steps of a fit still raise the likelihood of a row when it ends, to choose how many pieces there
 are and to have them. From trials on photographs' patches, tables, rolls and smooth sets, where 1e-4 was no better."""
 
+_FEW_PSEUDO_COUNTS = 0.1
+"""ν beside K, for pieces of different shapes. From trials on planes in several directions, a roll, patches and tables,
+where 0 and 1 were each behind it or even."""
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -35,18 +39,20 @@ class Pieces:
         weights: w, (M,), which sum to 1.
         means: m, (M, K).
         covariances: S, (M, K, K), positive definite.
+        pseudo_counts: ν of the fit that they come from, or None.
     """
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
+    pseudo_counts: float | None = None
 
     @classmethod
     def fitted(cls, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
         """As many pieces, 1, 2, 4, … up to 64, as give held-out coordinates the highest likelihood.
 
         The covariance of each is shrunk towards one shape that all share, see
-        ``nflows_spread.linalg.expectation_maximization``.
+        ``nflows_spread.linalg.expectation_maximization``, by as much as held-out coordinates like.
 
         Args:
             coordinates: of the data, (n, K).
@@ -62,11 +68,12 @@ class Pieces:
         """The same, in a fraction of the time; the number of pieces is that of ``fitted``."""
         most = min(_MOST_PIECES, len(coordinates) // _ROWS_PER_PIECE, _MOST_NUMBERS // coordinates.shape[1])
         numbers = [2**i for i in range(max(1, most).bit_length())]
-        return _fit(coordinates, numbers, floor, _ROUGHLY, generator)
+        shrinkages = (float(coordinates.shape[1]), _FEW_PSEUDO_COUNTS)
+        return _fit(coordinates, numbers, shrinkages, floor, _ROUGHLY, generator)
 
     def again(self, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
-        """As many pieces, fitted to other coordinates, (n, K)."""
-        return _fit(coordinates, len(self.weights), floor, _TO_THE_END, generator)
+        """As many pieces, shrunk as these, fitted to other coordinates, (n, K)."""
+        return _fit(coordinates, len(self.weights), self.pseudo_counts, floor, _TO_THE_END, generator)
 
     @property
     def rank(self) -> int:
@@ -75,12 +82,12 @@ class Pieces:
 
     def first(self, rank: int) -> Pieces:
         """The density of the first coordinates alone."""
-        return Pieces(self.weights, self.means[:, :rank], self.covariances[:, :rank, :rank])
+        return replace(self, means=self.means[:, :rank], covariances=self.covariances[:, :rank, :rank])
 
     def widened(self, variance: float) -> Pieces:
         """The density of the coordinates with independent noise of a variance in each."""
         noise = variance * torch.eye(self.rank, dtype=self.covariances.dtype, device=self.covariances.device)
-        return Pieces(self.weights, self.means, self.covariances + noise)
+        return replace(self, covariances=self.covariances + noise)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (K,) and covariance (K, K) of the whole."""
@@ -102,10 +109,19 @@ class Pieces:
 def _fit(
     coordinates: Tensor,
     pieces: int | Sequence[int],
+    pseudo_counts: float | Sequence[float] | None,
     floor: float,
     tolerance: float,
     generator: torch.Generator | None,
 ) -> Pieces:
     share = floor**2 / float(coordinates.double().var(0, correction=0).mean())
-    found = fit_pieces(coordinates, pieces, within=0.0, variance_floor=share, tolerance=tolerance, generator=generator)
-    return Pieces(*found[:3])
+    found = fit_pieces(
+        coordinates,
+        pieces,
+        within=0.0,
+        pseudo_counts=pseudo_counts,
+        variance_floor=share,
+        tolerance=tolerance,
+        generator=generator,
+    )
+    return Pieces(*found[:3], pseudo_counts=found.pseudo_counts)

@@ -9,8 +9,6 @@ photograph, would be widened by all others. A piece that is left with less than 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.distances import distances_between
-from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture, log_prob_of_mixture
+from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture
 
 _LLOYD_STEPS = 10
 """Steps of k-means after its start: a choice, as they only bring EM near its optimum."""
@@ -29,92 +27,16 @@ _SCALE_ROWS = 1e-3
 for pieces at a hundredth of the scale of others."""
 _SHAPE_STEPS = 3
 """Steps in which the shared shape and the scales are found, one from the other: a choice, near their fixed point."""
-_ENOUGH_HELD_OUT = 200
-"""Held-out rows from which on no further fold is asked how many pieces there are: a choice, for time."""
 
 
 class FittedPieces(NamedTuple):
-    """Weights (M,), means (M, K) and covariances (M, K, K) in float64, and the mean log-likelihood in nats per row."""
+    """Weights (M,), means (M, K) and covariances (M, K, K) in float64, mean log-likelihood in nats per row, and ν."""
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
     log_likelihood: float
-
-
-def fit_pieces(
-    z: Tensor,
-    pieces: int | Sequence[int],
-    *,
-    folds: int = 5,
-    within: float = 1.0,
-    pseudo_counts: float | None = None,
-    variance_floor: float = 1e-6,
-    tolerance: float = 1e-4,
-    starts: int = 1,
-    generator: torch.Generator | None = None,
-) -> FittedPieces:
-    """A mixture of M Gaussians; of several M the fewest that are as good as the best by held-out likelihood.
-
-    Standard errors are those of the differences row by row, in a cross-validation of as many folds as have 200 rows
-    together. Numbers are tried in order, up to the first that is worse than the best by two of them.
-
-    Args:
-        z: points, shape (n, K).
-        pieces: M, or the numbers to choose from; those above the rows of a training fold are left out.
-        folds: of the cross-validation.
-        within: standard errors within which a number is as good as the best; 0 takes the best.
-        pseudo_counts: ν.
-        variance_floor: the least eigenvalue.
-        tolerance: of each fit.
-        starts: starts of each fit.
-        generator: source of the starts and of the folds.
-
-    Raises:
-        ValueError: no number of pieces is left to choose, or what ``expectation_maximization`` raises.
-    """
-    fitted = partial(
-        expectation_maximization,
-        pseudo_counts=pseudo_counts,
-        variance_floor=variance_floor,
-        tolerance=tolerance,
-        starts=starts,
-        generator=generator,
-    )
-    if isinstance(pieces, int):
-        return fitted(z, pieces)
-    most = len(z) - -(-len(z) // folds)
-    numbers = sorted({number for number in pieces if number <= most})
-    if not numbers:
-        raise ValueError(f"pieces must hold a number of at most {most} for {len(z)} rows, got {list(pieces)}")
-    if len(numbers) == 1:
-        return fitted(z, numbers[0])
-    shuffled = z[torch.empty(len(z), device=z.device).uniform_(generator=generator).argsort()]
-    tried: list[Tensor] = []
-    for number in numbers:
-        tried.append(_held_out(shuffled, folds, partial(fitted, pieces=number)))
-        behind = _best(tried) - tried[-1]
-        if float(behind.mean()) > 2.0 * _standard_error(behind):
-            break
-    best = _best(tried)
-    good = [float((best - one).mean()) <= within * _standard_error(best - one) for one in tried]
-    return fitted(z, numbers[good.index(True)])
-
-
-def _best(tried: Sequence[Tensor]) -> Tensor:
-    return max(tried, key=lambda values: float(values.mean()))
-
-
-def _standard_error(differences: Tensor) -> float:
-    return float(differences.std()) / len(differences) ** 0.5
-
-
-def _held_out(z: Tensor, folds: int, fitted: Callable[[Tensor], FittedPieces]) -> Tensor:
-    """The log-density of rows under the fit to all folds but their own: of so many folds as hold enough rows."""
-    parts = z.chunk(folds)
-    asked = min(len(parts), -(-_ENOUGH_HELD_OUT // len(parts[0])))
-    fits = [fitted(torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(asked)]
-    return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in zip(parts, fits)])
+    pseudo_counts: float
 
 
 def expectation_maximization(
@@ -200,7 +122,7 @@ def _maximum(
         if abs(log_likelihood - last) < tolerance:
             break
         last = log_likelihood
-    return FittedPieces(weights, means, covariances, log_likelihood)
+    return FittedPieces(weights, means, covariances, log_likelihood, shrinkage)
 
 
 def _split_the_largest(points: Tensor, responsibilities: Tensor, means: Tensor, covariances: Tensor, dead: int) -> None:

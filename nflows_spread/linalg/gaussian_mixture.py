@@ -8,8 +8,8 @@ from torch import Tensor
 from nflows_spread.linalg.spread_covariance import LOG_2PI
 
 _ENTRIES = 2**16
-"""Whitened coordinates of a block of rows and all pieces, 0.5 MB in float64, which stays in a cache: measured, blocks of
-32 MB took twice as long."""
+"""Whitened coordinates of a block of rows and all pieces, 0.5 MB in float64, which stays in a cache: by measurement,
+blocks of 32 MB took twice as long."""
 
 
 def log_joint_of_mixture(z: Tensor, weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:

@@ -8,21 +8,10 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from nflows_spread.linalg.expectation_maximization import (
-    expectation_maximization,
-    fit_pieces,
-    k_means,
-    weighted_moments,
-)
+from clusters import three_clusters
+from nflows_spread.linalg.expectation_maximization import expectation_maximization, k_means, weighted_moments
 from nflows_spread.linalg.gaussian_mixture import log_prob_of_mixture, responsibilities_of_mixture
 from support import refused
-
-
-def three_clusters(rows=300, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    centres = torch.tensor([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]], dtype=torch.float64)
-    noise = torch.randn(rows, 2, generator=generator, dtype=torch.float64)
-    return centres[torch.arange(rows) % 3] + noise * torch.tensor([1.0, 0.3])
 
 
 def scikit_learns(z, pieces, **options):
@@ -152,31 +141,6 @@ def test_more_pieces_than_distinct_rows_leave_pieces_of_weight_0():
     assert sorted(found.weights.tolist()) == pytest.approx([0.0, 0.0, 1 / 3, 1 / 3, 1 / 3], abs=1e-6)
 
 
-def test_the_number_of_pieces_is_the_number_of_clusters():
-    for seed in range(3):
-        generator = torch.Generator().manual_seed(seed)
-        assert len(fit_pieces(three_clusters(seed=seed), (1, 2, 3, 4, 6, 8), generator=generator).weights) == 3
-        gaussian = torch.randn(200, 3, generator=generator)
-        assert len(fit_pieces(gaussian, (1, 2, 4), generator=generator).weights) == 1
-
-
-def test_the_best_number_is_taken_where_the_fewest_that_are_as_good_are_not_asked_for():
-    """Of numbers that hardly differ; and a number far beyond the best is not tried."""
-    z = three_clusters(900)
-    fewest, best = (
-        fit_pieces(z, (2, 3, 4, 5, 200), within=within, generator=torch.Generator().manual_seed(3))
-        for within in (1.0, 0.0)
-    )
-    assert 3 == len(fewest.weights) <= len(best.weights) <= 5
-
-
-def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
-    z, before = three_clusters(), torch.random.get_rng_state()
-    one, two = (fit_pieces(z, (2, 3), generator=torch.Generator().manual_seed(5)) for _ in range(2))
-    assert all(map(torch.equal, one[:3], two[:3]))
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
 def test_the_centres_are_about_as_good_as_scikit_learns():
     z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     labels = k_means(z, 20, generator=torch.Generator().manual_seed(1))
@@ -198,5 +162,3 @@ def test_what_cannot_be_fitted_is_refused():
         expectation_maximization(z, 2, variance_floor=0.0)
     with refused(ValueError, "starts must be at least 1", "got 0"):
         expectation_maximization(z, 2, starts=0)
-    with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
-        fit_pieces(z, [9, 10])

@@ -1,0 +1,109 @@
+"""How many Gaussians a mixture has, and how far their shapes are shrunk towards one: by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nflows_spread.linalg.expectation_maximization import FittedPieces, expectation_maximization
+from nflows_spread.linalg.gaussian_mixture import log_prob_of_mixture
+
+_ENOUGH_HELD_OUT = 200
+"""Held-out rows from which on no further fold is asked how many pieces there are: a choice, for time."""
+
+
+def fit_pieces(
+    z: Tensor,
+    pieces: int | Sequence[int],
+    *,
+    folds: int = 5,
+    within: float = 1.0,
+    pseudo_counts: float | Sequence[float] | None = None,
+    variance_floor: float = 1e-6,
+    tolerance: float = 1e-4,
+    starts: int = 1,
+    generator: torch.Generator | None = None,
+) -> FittedPieces:
+    """A mixture of M Gaussians; of several M the fewest that are as good as the best by held-out likelihood.
+
+    Standard errors are those of the differences row by row, in a cross-validation of as many folds as have 200 rows
+    together. Numbers are tried in order, up to the first that is worse than the best by two of them. Each further ν is
+    tried with the number that was found, and where it is better by two of them with ever fewer, as long as that helps:
+    pieces of different shapes, planes in several directions, need a small ν, few rows in many features a large one.
+
+    Args:
+        z: points, shape (n, K).
+        pieces: M, or the numbers to choose from; those above the rows of a training fold are left out.
+        folds: of the cross-validation.
+        within: standard errors within which a number is as good as the best; 0 takes the best.
+        pseudo_counts: ν, or the values to choose from, the first of which is that by which M is found.
+        variance_floor: the least eigenvalue.
+        tolerance: of each fit.
+        starts: starts of each fit.
+        generator: source of the starts and of the folds.
+
+    Raises:
+        ValueError: no number of pieces or no ν is left to choose, or what ``expectation_maximization`` raises.
+    """
+    fitted = partial(
+        expectation_maximization,
+        variance_floor=variance_floor,
+        tolerance=tolerance,
+        starts=starts,
+        generator=generator,
+    )
+    first, *others = pseudo_counts if isinstance(pseudo_counts, Sequence) else [pseudo_counts]
+    most = len(z) - -(-len(z) // folds)
+    asked = [pieces] if isinstance(pieces, int) else list(pieces)
+    numbers = asked if isinstance(pieces, int) else sorted({number for number in asked if number <= most})
+    if not numbers:
+        raise ValueError(f"pieces must hold a number of at most {most} for {len(z)} rows, got {asked}")
+    if len(numbers) == 1 and not others:
+        return fitted(z, numbers[0], pseudo_counts=first)
+    shuffled = z[torch.empty(len(z), device=z.device).uniform_(generator=generator).argsort()]
+
+    def held_out(number: int, shrinkage: float | None) -> Tensor:
+        return _held_out(shuffled, folds, partial(fitted, pieces=number, pseudo_counts=shrinkage))
+
+    tried: list[Tensor] = []
+    for number in numbers:
+        tried.append(held_out(number, first))
+        if _clearly_above(_best(tried), tried[-1]):
+            break
+    best = _best(tried)
+    good = [float((best - one).mean()) <= within * _standard_error(best - one) for one in tried]
+    place, chosen = good.index(True), first
+    reached = tried[place]
+    for other in others:
+        found = held_out(numbers[place], other)
+        if not _clearly_above(found, reached):
+            continue
+        chosen, reached = other, found
+        while place > 0 and float((fewer := held_out(numbers[place - 1], other)).mean()) > float(reached.mean()):
+            place, reached = place - 1, fewer
+    return fitted(z, numbers[place], pseudo_counts=chosen)
+
+
+def _clearly_above(values: Tensor, others: Tensor) -> bool:
+    """Whether the mean is above by two standard errors of the differences."""
+    differences = values - others
+    return float(differences.mean()) > 2.0 * _standard_error(differences)
+
+
+def _best(tried: Sequence[Tensor]) -> Tensor:
+    return max(tried, key=lambda values: float(values.mean()))
+
+
+def _standard_error(differences: Tensor) -> float:
+    return float(differences.std()) / len(differences) ** 0.5
+
+
+def _held_out(z: Tensor, folds: int, fitted: Callable[[Tensor], FittedPieces]) -> Tensor:
+    """The log-density of rows under the fit to all folds but their own: of so many folds as hold enough rows."""
+    parts = z.chunk(folds)
+    asked = min(len(parts), -(-_ENOUGH_HELD_OUT // len(parts[0])))
+    fits = [fitted(torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(asked)]
+    return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in zip(parts, fits)])
