@@ -17,8 +17,12 @@ from nflows_spread.linalg.distances import nearest_neighbours
 NEIGHBOURS = 10
 """Of trustworthiness and continuity, by convention."""
 
-SAMPLES = 1000
-"""Samples that are drawn of each model: their share beyond the data depends on no number, the farthest of them does."""
+SAMPLES = 20_000
+"""Samples that are drawn of each model. Columns have kurtoses of up to 460: of 1 000 rows drawn from the data itself,
+with replacement, the worst column's deviation was off by more than 15 % in 19 draws of 20 on four tables."""
+
+COMPARED = 1000
+"""Samples, evenly among them, whose nearest rows are looked for: a choice, for time; of a median that is many."""
 
 MARGIN = 0.1
 """How far beyond the data a sample may be, as a share of a column's range: the issue of this benchmark says 10 %."""
@@ -97,7 +101,7 @@ def neighbourhoods(model: Model, rows: Split) -> dict[str, float]:
 def samples_beside(model: Model, rows: Split, count: int = SAMPLES) -> dict[str, float]:
     """Samples beside the data: how near, how wide in each column, and how many too far out.
 
-    - nearest: the median distance of samples to the nearest training row, over the same of the held-out rows; 1 is as
+    - nearest: the median distance of a thousand samples to the nearest training row, over the same of the held-out rows; 1 is as
       the data, less is a copy of the training rows, more is beside the manifold;
     - spread: of the standard deviations of the columns over the data's the one that is farthest from 1 as a ratio;
     - beyond: the share of samples of which a column is out of the data's range by more than a tenth of it, and
@@ -115,7 +119,8 @@ def samples_beside(model: Model, rows: Split, count: int = SAMPLES) -> dict[str,
     with np.errstate(divide="ignore"):
         worst = ratios[int(np.abs(np.log(ratios)).argmax())]
     return {
-        NEAREST: _to_nearest(drawn, rows.train) / _to_nearest(rows.held_out, rows.train),
+        NEAREST: _to_nearest(drawn[:: max(1, len(drawn) // COMPARED)], rows.train)
+        / _to_nearest(rows.held_out, rows.train),
         SPREAD: float(worst),
         BEYOND: float((out > MARGIN).mean()),
         OVERSHOOT: float(max(out.max(), 0.0)),

@@ -54,7 +54,8 @@ def chart_of(
         context: conditioning inputs of a conditional flow: one row for each row of ``x``, or without ``x`` all of
             those over which the response is averaged, such as those of the data. One chart serves them all.
         data_noise: σ_x, in data units; by default what the base is trained with.
-        generator: source of the noise on ``x`` and of random directions.
+        generator: source of the noise on ``x`` and of random directions; without one two calls with ``x`` differ by
+            what that noise does.
 
     Raises:
         TypeError: the base is not Gaussian, or ``x`` is of no floating dtype.

@@ -27,7 +27,10 @@ _REDRAWN = 10
 """Times that draws of coordinates beyond the range are drawn again, before they are cut to it: a choice."""
 
 _COMPARED = 1000
-"""Samples whose distances to the rows are compared, and which set the spread of the columns: a choice, for time."""
+"""Samples whose distances to the rows are compared: a choice, for time."""
+
+_FOR_SPREAD = 5000
+"""Samples that set the spread of the columns: a choice; columns of a few large values need many."""
 
 _AS_NEAR = 1.3
 """Distance of samples to the nearest row over that of held-out rows, up to which they are taken as they are: a
@@ -100,7 +103,7 @@ class ChartSampler:
         codes = chart.coordinates(x)
         pieces = cast(Pieces, chart.pieces)
         on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None)
-        draws = on_chart._draws(_COMPARED, generator)
+        draws = on_chart._draws(_FOR_SPREAD, generator)
         missing = x.var(0) - noise**2 - on_chart.columns.cut(chart.points(draws)).var(0)
         residuals = Residuals.of(x - chart.points(codes), pieces.responsibilities(codes), noise=noise)
         residuals = residuals.with_variances(missing, pieces.responsibilities(draws), generator=generator)

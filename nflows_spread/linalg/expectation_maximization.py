@@ -67,10 +67,12 @@ def expectation_maximization(
         generator: source of the starts.
 
     Raises:
-        ValueError: there are more pieces than rows, all rows are equal or have no finite variance, or
+        ValueError: ``z`` is no matrix, there are more pieces than rows, all rows are equal or have no finite variance, or
             ``variance_floor`` is not above 0.
     """
     points = z.double()
+    if z.dim() != 2:
+        raise ValueError(f"z must be a matrix (n, K), got shape {tuple(z.shape)}")
     if not 1 <= pieces <= len(points):
         raise ValueError(f"pieces must be between 1 and {len(points)}, the number of rows, got {pieces}")
     if not variance_floor > 0.0:

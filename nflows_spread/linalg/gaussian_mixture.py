@@ -27,15 +27,18 @@ def log_joint_of_mixture(z: Tensor, weights: Tensor, means: Tensor, covariances:
     cholesky = torch.linalg.cholesky(covariances.double())
     log_det = 2.0 * cholesky.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     at_most = weights.double().log() - 0.5 * (log_det + z.shape[1] * LOG_2PI)
+    centre = weights.double() @ means.double()
+    inverse = torch.linalg.solve_triangular(cholesky, torch.eye(z.shape[1]).to(cholesky), upper=False)
+    moved = (inverse @ (means.double() - centre).unsqueeze(2)).flatten()
     rows = max(1, _ENTRIES // max(1, means.numel()))
-    squares = [_squared_distances(block, means.double(), cholesky) for block in z.double().split(rows)]
+    squares = [_squares(block.double() - centre, inverse.flatten(0, 1), moved) for block in z.split(rows)]
     return at_most - 0.5 * torch.cat(squares)
 
 
-def _squared_distances(z: Tensor, means: Tensor, cholesky: Tensor) -> Tensor:
-    """(z − m_m)ᵀ S_m⁻¹ (z − m_m), shape (n, M)."""
-    whitened = torch.linalg.solve_triangular(cholesky, (z - means.unsqueeze(1)).mT, upper=False)
-    return whitened.square().sum(1).mT
+def _squares(z: Tensor, inverse: Tensor, moved: Tensor) -> Tensor:
+    """|L_m⁻¹ (z − m_m)|² of rows about a centre, (n, M), with all L_m⁻¹, (M K, K), and L_m⁻¹ m_m, (M K,)."""
+    whitened = z @ inverse.mT - moved
+    return whitened.square().unflatten(1, (-1, z.shape[1])).sum(2)
 
 
 def log_prob_of_mixture(z: Tensor, weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:

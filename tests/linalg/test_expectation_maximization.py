@@ -153,6 +153,8 @@ def test_what_cannot_be_fitted_is_refused():
     for pieces in (0, 11):
         with refused(ValueError, "pieces must be between 1 and 10, the number of rows", f"got {pieces}"):
             expectation_maximization(z, pieces)
+    with refused(ValueError, "z must be a matrix (n, K), got shape (10,)"):
+        expectation_maximization(z[:, 0], 2)
     with refused(ValueError, "rows must not all be equal", "got 4", "pass rows that differ"):
         expectation_maximization(torch.ones(4, 2), 2)
     for bad in (math.nan, math.inf, 1e200):
