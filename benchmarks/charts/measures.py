@@ -101,8 +101,8 @@ def neighbourhoods(model: Model, rows: Split) -> dict[str, float]:
 def samples_beside(model: Model, rows: Split, count: int = SAMPLES) -> dict[str, float]:
     """Samples beside the data: how near, how wide in each column, and how many too far out.
 
-    - nearest: the median distance of a thousand samples to the nearest training row, over the same of the held-out rows; 1 is as
-      the data, less is a copy of the training rows, more is beside the manifold;
+    - nearest: the median distance of a thousand samples to the nearest training row, over the same of the held-out
+      rows; 1 is as the data, less is a copy of the training rows, more is beside the manifold;
     - spread: of the standard deviations of the columns over the data's the one that is farthest from 1 as a ratio;
     - beyond: the share of samples of which a column is out of the data's range by more than a tenth of it, and
       overshoot, by how many ranges the farthest is out of it.
@@ -116,11 +116,11 @@ def samples_beside(model: Model, rows: Split, count: int = SAMPLES) -> dict[str,
     varies = high - low > _CONSTANT
     ratios = drawn.std(axis=0)[varies] / rows.all.std(axis=0)[varies]
     out = (np.maximum(low - drawn, drawn - high)[:, varies] / (high - low)[varies]).max(axis=1)
+    some = drawn[:: max(1, len(drawn) // COMPARED)]  # of all components of a mixture, which come one after the other
     with np.errstate(divide="ignore"):
         worst = ratios[int(np.abs(np.log(ratios)).argmax())]
     return {
-        NEAREST: _to_nearest(drawn[:: max(1, len(drawn) // COMPARED)], rows.train)
-        / _to_nearest(rows.held_out, rows.train),
+        NEAREST: _to_nearest(some, rows.train) / _to_nearest(rows.held_out, rows.train),
         SPREAD: float(worst),
         BEYOND: float((out > MARGIN).mean()),
         OVERSHOOT: float(max(out.max(), 0.0)),

@@ -67,8 +67,8 @@ def expectation_maximization(
         generator: source of the starts.
 
     Raises:
-        ValueError: ``z`` is no matrix, there are more pieces than rows, all rows are equal or have no finite variance, or
-            ``variance_floor`` is not above 0.
+        ValueError: ``z`` is no matrix, there are more pieces than rows, all rows are equal or have no finite variance,
+            or ``variance_floor`` is not above 0.
     """
     points = z.double()
     if z.dim() != 2:

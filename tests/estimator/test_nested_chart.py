@@ -73,7 +73,7 @@ def test_the_first_leave_no_more_of_held_out_rows_than_principal_components_nor_
     _, x, found = fitted
     limits = left_by_principal_components(x.double(), x[:100].double(), found.chart.rank)
     total = x.double().square().sum(1).mean().sqrt()
-    assert bool((found.errors <= limits / total + 3e-3).all())
+    assert bool((found.errors <= 1.01 * limits / total).all())
     assert bool((found.errors.diff() <= 0.0).all())
 
 
