@@ -94,8 +94,8 @@ def chart_at(
 
     A lifted flow has coordinates of its own, which start at principal components, or at geodesic coordinates where
     principal components put points together that are none: at a trustworthiness below 0.99. It is taken if the held-out
-    rows are reconstructed better by two standard errors of the differences row by row, and their neighbours are kept
-    no worse, from a geodesic start better by two standard errors too. Otherwise the coordinates are principal
+    rows are reconstructed better by three standard errors of the differences row by row, and their neighbours are kept
+    no worse, from a geodesic start better by three standard errors too. Otherwise the coordinates are principal
     components, and a decoder with a net is taken by the same rule for errors in the place of the linear one.
 
     Args:
