@@ -38,6 +38,7 @@ PAPER = Variant(
     {"data_noise": Constant(0.0), "spread_variance": 1e-4, "learn_mean": False, "gradient_clip": None, "rule": "rank"},
 )
 OURS = Variant("our default")
+PIECES = Variant("prior in 8 pieces", {"pieces": 8})
 FIXED_PRIOR = Variant("fixed prior", {"fixed_prior": True})
 
 

@@ -46,6 +46,8 @@ class Settings:
         data_noise: σ_x, in data units.
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
+        pieces: how many Gaussians the prior is a mixture of, each with a mean; 1 for the paper's prior.
+        pieces_from: share of the steps after which they part.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
@@ -68,6 +70,8 @@ class Settings:
     data_noise: ParametricCurve = _NOISE
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor
+    pieces: int = 1
+    pieces_from: float = 0.5
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0
@@ -84,8 +88,13 @@ class Settings:
 
 def settings_of(settings: Settings) -> dict[str, object]:
     """What decides the parameters of a flow, as JSON has it."""
-    kept = [f.name for f in fields(Settings) if f.name not in _READ_OUT]
+    kept = [f.name for f in fields(Settings) if f.name not in _READ_OUT | _left_out(settings)]
     return {_KEYS.get(name, name): _plain(getattr(settings, name)) for name in kept}
+
+
+def _left_out(settings: Settings) -> set[str]:
+    """What the first records do not have, where it is as they were made."""
+    return {"pieces", "pieces_from"} if settings.pieces == 1 else set()
 
 
 def digest(settings: Settings) -> str:

@@ -16,8 +16,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from baselines.cef import FROM_PATCHES
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize, initialize_prior
-from nflows_spread.training import Callback, Checkpoints, NoiseSchedule, TrainingState, fit, parameter_groups
+from nflows_spread import (
+    DegenerateGaussian,
+    DegenerateGaussianMixture,
+    SpreadKLLoss,
+    base_of,
+    encode,
+    initialize,
+    initialize_prior,
+)
+from nflows_spread.training import (
+    Callback,
+    Checkpoints,
+    LatePieces,
+    NoiseSchedule,
+    TrainingState,
+    fit,
+    parameter_groups,
+)
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import PrincipalRotation
 from paper.settings import Settings
@@ -69,6 +85,10 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     _initialize(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.track, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.track else []
+    if settings.pieces > 1:
+        parting = max(1, int(settings.pieces_from * settings.steps))
+        generator = torch.Generator(device).manual_seed(seed)
+        callbacks.append(LatePieces(objective.flow, x.to(device), step=parting, generator=generator))
     result = fit(
         objective,
         x.to(device),
@@ -122,6 +142,10 @@ def _relative(rate: Curve) -> Callable[[Optimizer], LambdaLR]:
 def _base(settings: Settings, features: int) -> Distribution:
     if settings.fixed_prior:
         return StandardNormal([settings.latent_features or features])
+    if settings.pieces > 1:
+        return DegenerateGaussianMixture(
+            [features], settings.pieces, factor=settings.factor, spread_variance=settings.spread_variance
+        )
     return DegenerateGaussian(
         [features],
         spread_variance=settings.spread_variance,
@@ -145,7 +169,7 @@ def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float,
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
     noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
-    if settings.start(flow, noisy) and isinstance(base, DegenerateGaussian):
+    if settings.start(flow, noisy) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

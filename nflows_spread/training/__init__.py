@@ -5,6 +5,7 @@ from nflows_spread.training.callbacks import Callback, TrainingState
 from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, restore_objective
 from nflows_spread.training.evaluation import Evaluation, current_dimension
 from nflows_spread.training.fitting import fit
+from nflows_spread.training.late_pieces import LatePieces
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
 from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.saving import load_model, save_model
@@ -35,6 +36,7 @@ __all__ = [
     "FitResult",
     "Geometric",
     "GeometricNoise",
+    "LatePieces",
     "MovingAverage",
     "NoiseSchedule",
     "NotFiniteError",

@@ -14,7 +14,7 @@ from functools import partial
 from nflows_spread.models import TABLE_2, coupling_flow
 from nflows_spread.training.schedules import Constant, Staircase
 from paper import data_sets
-from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
+from paper.experiment import FIXED_PRIOR, OURS, PAPER, PIECES, Experiment
 
 _PAPER_SCHEDULE = {"batch_size": 500, "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 20)}
 _FIRST_STEPS = {"batch_size": 500, "learning_rate": Constant(5e-4)}  # of the paper's
@@ -22,10 +22,10 @@ _FIRST_STEPS = {"batch_size": 500, "learning_rate": Constant(5e-4)}  # of the pa
 EXPERIMENT = Experiment(
     data=data_sets.s_curve,
     flow=partial(coupling_flow, **TABLE_2),
-    variants=(PAPER.also(_FIRST_STEPS), OURS, FIXED_PRIOR),
+    variants=(PAPER.also(_FIRST_STEPS), OURS, PIECES, FIXED_PRIOR),
     spread_variance=1e-4,
     profiles={
         "full": {"steps": 10_000},
-        "paper": {"steps": 200_000, "variants": (PAPER, OURS, FIXED_PRIOR), **_PAPER_SCHEDULE},
+        "paper": {"steps": 200_000, "variants": (PAPER, OURS, PIECES, FIXED_PRIOR), **_PAPER_SCHEDULE},
     },
 )

@@ -1,0 +1,76 @@
+"""A prior in pieces that is one Gaussian for the first part of a training, and then parts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.distributions import DegenerateGaussianMixture
+from nflows_spread.hosts import base_of
+from nflows_spread.initialization import initialize_prior
+from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.training.callbacks import TrainingState
+
+
+class LatePieces:
+    """A callback of ``fit``: the pieces of the prior are the same until a step, then they are fitted to the latents.
+
+    Pieces that part at once take the curvature of a manifold on themselves, and the flow leaves it bent: its dimension
+    is then read off too high. As one Gaussian they make the flow straighten it first, and then give the density that
+    one Gaussian cannot. Equal pieces have equal gradients and stay equal, and so the prior that a callback finds is
+    made one, of the same mean and covariance: after ``initialize_prior``, and before ``fit``, which goes on where a
+    checkpoint says.
+
+    Args:
+        flow: the flow that is trained, whose base is a ``DegenerateGaussianMixture``.
+        x: data, shape (n, ...), as ``initialize_prior`` takes it; the same in every process.
+        step: after which the pieces part, such as half of all.
+        context: conditioning inputs, one row for each row of ``x``.
+        generator: source of the noise on ``x`` and of the starts of the pieces.
+
+    Raises:
+        TypeError: the base is another, or ``step`` is no integer.
+        ValueError: ``step`` is below 1, or ``x`` has fewer rows than there are pieces.
+
+    Example:
+        >>> from nflows_spread.models import coupling_flow
+        >>> flow = coupling_flow(2, layers=2, base=DegenerateGaussianMixture([2], 3))
+        >>> part = LatePieces(flow, torch.randn(50, 2), step=10)
+        >>> base_of(flow).weights.tolist() == [1 / 3] * 3
+        True
+    """
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        x: Tensor,
+        *,
+        step: int,
+        context: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        base = base_of(flow)
+        if not isinstance(base, DegenerateGaussianMixture):
+            raise TypeError(f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}")
+        if len(validation.points("x", x)) < base.pieces:
+            raise ValueError(f"x must have at least {base.pieces} rows, one for each piece, got {len(x)}")
+        validation.context_of(len(x), context)
+        self.step = validation.positive_int("step", step)
+        self.flow, self.x, self.context, self.generator = flow, x, context, generator
+        _unite(base)
+
+    def __call__(self, state: TrainingState) -> None:
+        """Part the pieces if this is the step."""
+        if state.step == self.step:
+            noise = state.data_noise or 0.0
+            initialize_prior(self.flow, self.x, context=self.context, data_noise=noise, generator=self.generator)
+
+
+@torch.no_grad()
+def _unite(base: DegenerateGaussianMixture) -> None:
+    """Give all pieces the mean and the covariance of the whole."""
+    values, vectors = eigh_descending(base.covariance.double())
+    root = vectors * values.clamp_min(0.0).sqrt()
+    mean = base.mean() if base.locs is not None else base.logits.new_zeros(base.shape)
+    base.assign(torch.ones(base.pieces), mean.expand(base.pieces, *base.shape), [root] * base.pieces)
