@@ -9,7 +9,16 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nflows_spread import IntrinsicDimension, encode, project, sample, spectrum
+from nflows_spread import (
+    DegenerateGaussianMixture,
+    IntrinsicDimension,
+    base_of,
+    decode,
+    encode,
+    project,
+    sample,
+    spectrum,
+)
 from nflows_spread.chart import Directions, LatentMaps, directions_of
 from nflows_spread.chart.directions import BY_EIGENVALUE
 from nflows_spread.dimension.rules import Spectrum, decide
@@ -82,7 +91,7 @@ class Result:
 
     @torch.no_grad()
     def draw(self, count: int, *, rank: int) -> Tensor:
-        """So many flat samples (n, D) of a spread flow at rank K; a fixed prior has no rank to choose."""
+        """So many flat samples (n, D) of a spread flow at rank K, of each piece; a fixed prior has no rank to choose."""
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
         if self.settings.fixed_prior:
@@ -90,6 +99,10 @@ class Result:
                 torch.manual_seed(self._seed)
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
         flow = self.trained.flow
+        base = base_of(flow)
+        if isinstance(base, DegenerateGaussianMixture):  # each piece has K directions of its own
+            latents = [base.sample(size, rank=rank, generator=generator) for size in sizes]
+            return torch.cat([decode(flow, z).flatten(1) for z in latents])
         return torch.cat(
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )
