@@ -21,6 +21,7 @@ from nflows_spread import (
 )
 from nflows_spread.chart import Directions, LatentMaps, directions_of
 from nflows_spread.chart.directions import BY_EIGENVALUE
+from nflows_spread.dimension import denoise
 from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.fitted_chart import fitted_maps
 from nflows_spread.linalg.eigen import eigh_descending
@@ -36,6 +37,8 @@ Measure = Callable[["Result"], Mapping[str, object]]
 _SPECTRUM_POINTS = 2000
 _FEW_FEATURES = 1024
 _CHUNK = 2000
+_FARTHEST = 3.0
+"""The longest step that takes noise off a sample, in standard deviations of noise times √D, as the estimator has it."""
 _EIGENVALUES = 20
 
 
@@ -91,7 +94,11 @@ class Result:
 
     @torch.no_grad()
     def draw(self, count: int, *, rank: int) -> Tensor:
-        """So many flat samples (n, D) of a spread flow at rank K, of each piece; a fixed prior has no rank to choose."""
+        """So many flat samples (n, D) of a spread flow at rank K; a fixed prior has none to choose.
+
+        Pieces that lie at an angle have no K directions in common: of a prior in pieces whole samples are drawn, and
+        moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula).
+        """
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
         if self.settings.fixed_prior:
@@ -100,9 +107,11 @@ class Result:
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
         flow = self.trained.flow
         base = base_of(flow)
-        if isinstance(base, DegenerateGaussianMixture):  # each piece has K directions of its own
-            latents = [base.sample(size, rank=rank, generator=generator) for size in sizes]
-            return torch.cat([decode(flow, z).flatten(1) for z in latents])
+        if isinstance(base, DegenerateGaussianMixture):
+            noisy = [decode(flow, base.sample(size, generator=generator)) for size in sizes]
+            longest = _FARTHEST * self.trained.data_noise * base.features**0.5
+            variance = self.trained.data_noise**2
+            return torch.cat([denoise(flow, x, variance=variance, longest=longest).flatten(1) for x in noisy])
         return torch.cat(
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )

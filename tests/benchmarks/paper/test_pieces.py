@@ -1,4 +1,4 @@
-"""The prior in pieces as a row of an experiment: its settings, its training and its samples, piece by piece."""
+"""The prior in pieces as a row of an experiment: its settings, its training and its samples."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from paper.settings import settings_of
 from paper.training import train
 
 
-def test_a_row_of_pieces_is_trained_and_sampled_on_each(tmp_path):
+def test_a_row_of_pieces_is_trained_and_sampled(tmp_path):
     short = replace(sine.EXPERIMENT, steps=20, samples=300)
     settings, data = short.of(PIECES), data_sets.sine(0, Folders(None, tmp_path))
     trained = train(settings, data.train.x, seed=0, device="cpu", max_minutes=None, folder=tmp_path / "run")
