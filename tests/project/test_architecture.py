@@ -74,7 +74,7 @@ OF_THE_PAPER = [
     {"settings", "images"},
     {"training"},
     {"results"},
-    {"dimensions", "entropy_estimate", "measures", "pictures"},
+    {"balls", "dimensions", "entropy_estimate", "measures", "pictures"},
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
