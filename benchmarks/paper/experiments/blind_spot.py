@@ -4,7 +4,9 @@ Such a flow keeps density values, p(f(z)) = p(z): the log-density of its own sam
 chi-square whatever its couplings are. From a uniform ball its divergence is at least ln Γ(K/2 + 1) + K/2 −
 (K/2) ln((K + 2)/2). A prior in pieces has no such bound, nor have couplings with free scales.
 
-Found (``full``, seed 0): FOUND
+Found (``full``, seed 0): with one Gaussian 0.32, 0.50, 0.75, 1.05 and 1.55 nats at K = 2, 4, 8, 16 and 32, where the
+least is 0.31, 0.50, 0.74, 1.03 and 1.34 (at 32 held-out points show overfitting); with eight pieces 0.11, 0.31, 0.65,
+1.02 and 1.58, so that eight are too few from sixteen dimensions on; with free scales 0.02, 0.04, 0.08, 0.25 and 0.81.
 """
 
 from functools import partial
