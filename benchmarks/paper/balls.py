@@ -61,7 +61,7 @@ def by_dimension(figure: Figure, place: SubplotSpec, results: Sequence[Result]) 
     axes.plot(dimensions, [least_divergence(k) for k in dimensions], "k:", label="least of one Gaussian")
     kinds: dict[str, list[tuple[int, float]]] = {}
     for result in results:
-        found = divergence(result)["divergence"]
+        found = result.numbers["divergence"]
         assert isinstance(found, float)
         kinds.setdefault(result.name.rpartition(", ")[0], []).append((result.data.held_out.x.shape[1], found))
     for kind, points in kinds.items():

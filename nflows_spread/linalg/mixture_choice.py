@@ -10,9 +10,13 @@ from torch import Tensor
 
 from nflows_spread.linalg.expectation_maximization import FittedPieces, expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import log_prob_of_mixture
+from nflows_spread.linalg.paired_comparison import above_by, standard_error
 
 _ENOUGH_HELD_OUT = 200
 """Held-out rows from which on no further fold is asked how many pieces there are: a choice, for time."""
+
+_CLEARLY = 2.0
+"""Standard errors by which one fit must be above another to be better: a choice."""
 
 
 def fit_pieces(
@@ -71,15 +75,15 @@ def fit_pieces(
     tried: list[Tensor] = []
     for number in numbers:
         tried.append(held_out(number, first))
-        if _clearly_above(_best(tried), tried[-1]):
+        if above_by(_CLEARLY, _best(tried), tried[-1]):
             break
     best = _best(tried)
-    good = [float((best - one).mean()) <= within * _standard_error(best - one) for one in tried]
+    good = [float((best - one).mean()) <= within * standard_error(best - one) for one in tried]
     place, chosen = good.index(True), first
     reached = tried[place]
     for other in others:
         found = held_out(numbers[place], other)
-        if not _clearly_above(found, reached):
+        if not above_by(_CLEARLY, found, reached):
             continue
         chosen, reached = other, found
         while place > 0 and float((fewer := held_out(numbers[place - 1], other)).mean()) > float(reached.mean()):
@@ -87,18 +91,8 @@ def fit_pieces(
     return fitted(z, numbers[place], pseudo_counts=chosen)
 
 
-def _clearly_above(values: Tensor, others: Tensor) -> bool:
-    """Whether the mean is above by two standard errors of the differences."""
-    differences = values - others
-    return float(differences.mean()) > 2.0 * _standard_error(differences)
-
-
 def _best(tried: Sequence[Tensor]) -> Tensor:
     return max(tried, key=lambda values: float(values.mean()))
-
-
-def _standard_error(differences: Tensor) -> float:
-    return float(differences.std()) / len(differences) ** 0.5
 
 
 def _held_out(z: Tensor, folds: int, fitted: Callable[[Tensor], FittedPieces]) -> Tensor:
