@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.expectation_maximization import expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import (
     log_prob_of_mixture,
     moments_of_mixture,
@@ -59,21 +59,34 @@ class Pieces:
             floor: the standard deviation that a piece has at least along each axis.
             generator: source of the starts, and of the folds by which the number is chosen.
         """
-        return cls.roughly(coordinates, floor=floor, generator=generator).again(
-            coordinates, floor=floor, generator=generator
-        )
+        return cls.roughly(coordinates, floor=floor, generator=generator).again(coordinates, floor=floor)
 
     @classmethod
     def roughly(cls, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
         """The same, in a fraction of the time; the number of pieces is that of ``fitted``."""
         most = min(_MOST_PIECES, len(coordinates) // _ROWS_PER_PIECE, _MOST_NUMBERS // coordinates.shape[1])
-        numbers = [2**i for i in range(max(1, most).bit_length())]
-        shrinkages = (float(coordinates.shape[1]), _FEW_PSEUDO_COUNTS)
-        return _fit(coordinates, numbers, shrinkages, floor, _ROUGHLY, generator)
+        found = fit_pieces(
+            coordinates,
+            [2**i for i in range(max(1, most).bit_length())],
+            within=0.0,
+            pseudo_counts=(float(coordinates.shape[1]), _FEW_PSEUDO_COUNTS),
+            variance_floor=_share(floor, coordinates),
+            tolerance=_ROUGHLY,
+            generator=generator,
+        )
+        return cls(*found[:3], pseudo_counts=found.pseudo_counts)
 
-    def again(self, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
-        """As many pieces, shrunk as these, fitted to other coordinates, (n, K)."""
-        return _fit(coordinates, len(self.weights), self.pseudo_counts, floor, _TO_THE_END, generator)
+    def again(self, coordinates: Tensor, *, floor: float) -> Pieces:
+        """These pieces fitted to other coordinates, (n, K), from where they are, shrunk as much."""
+        found = expectation_maximization(
+            coordinates,
+            len(self.weights),
+            begun=self.responsibilities(coordinates),
+            pseudo_counts=self.pseudo_counts,
+            variance_floor=_share(floor, coordinates),
+            tolerance=_TO_THE_END,
+        )
+        return Pieces(*found[:3], pseudo_counts=found.pseudo_counts)
 
     @property
     def rank(self) -> int:
@@ -106,22 +119,6 @@ class Pieces:
         return sample_of_mixture(num_samples, self.weights, self.means, self.covariances, generator=generator)
 
 
-def _fit(
-    coordinates: Tensor,
-    pieces: int | Sequence[int],
-    pseudo_counts: float | Sequence[float] | None,
-    floor: float,
-    tolerance: float,
-    generator: torch.Generator | None,
-) -> Pieces:
-    share = floor**2 / float(coordinates.double().var(0, correction=0).mean())
-    found = fit_pieces(
-        coordinates,
-        pieces,
-        within=0.0,
-        pseudo_counts=pseudo_counts,
-        variance_floor=share,
-        tolerance=tolerance,
-        generator=generator,
-    )
-    return Pieces(*found[:3], pseudo_counts=found.pseudo_counts)
+def _share(floor: float, coordinates: Tensor) -> float:
+    """The square of a standard deviation over the mean variance of the coordinates."""
+    return floor**2 / float(coordinates.double().var(0, correction=0).mean())

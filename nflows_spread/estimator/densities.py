@@ -71,7 +71,7 @@ def stacked_density(
         both = torch.stack([log_prob(flow, held_out).double(), pieces.log_prob(held_out.double())], dim=1)
     share = _share_of_second(both)
     every_row = torch.cat([held_out, train])
-    return StackedDensity(flow, pieces.again(every_row, floor=min_noise, generator=generator), share)
+    return StackedDensity(flow, pieces.again(every_row, floor=min_noise), share)
 
 
 def _share_of_second(log_densities: Tensor) -> float:

@@ -9,6 +9,7 @@ photograph, would be widened by all others. A piece that is left with less than 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.distances import distances_between
 from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture
+from nflows_spread.linalg.quadratic_features import QuadraticFeatures
 
 _LLOYD_STEPS = 10
 """Steps of k-means after its start: a choice, as they only bring EM near its optimum."""
@@ -48,6 +50,7 @@ def expectation_maximization(
     iterations: int = 200,
     tolerance: float = 1e-4,
     starts: int = 1,
+    begun: Tensor | None = None,
     tied: bool = False,
     generator: torch.Generator | None = None,
 ) -> FittedPieces:
@@ -63,6 +66,7 @@ def expectation_maximization(
         iterations: the most that are made.
         tolerance: they end when the mean log-likelihood changes by less, in nats.
         starts: starts, of whose ends the likeliest is taken.
+        begun: responsibilities (n, M) to start from, in the place of k-means++.
         tied: all covariances have one shape, at scales of their own.
         generator: source of the starts.
 
@@ -85,15 +89,19 @@ def expectation_maximization(
         raise ValueError(f"rows must not all be equal, got {len(points)} of variance 0; pass rows that differ")
     shrinkage = float(points.shape[1]) if pseudo_counts is None else pseudo_counts
     best: FittedPieces | None = None
-    for _ in range(starts):
-        labels = k_means(points, pieces, generator=generator)
-        begun = torch.nn.functional.one_hot(labels, pieces).to(points.dtype)
-        found = _maximum(points, begun, shrinkage, floor, iterations, tolerance, tied=tied)
+    for _ in range(starts if begun is None else 1):
+        start = _of_k_means(points, pieces, generator) if begun is None else begun.double()
+        found = _maximum(points, start, shrinkage, floor, iterations, tolerance, tied=tied)
         if best is None or found.log_likelihood > best.log_likelihood:
             best = found
     if best is None:
         raise ValueError(f"starts must be at least 1, got {starts}")
     return best
+
+
+def _of_k_means(points: Tensor, pieces: int, generator: torch.Generator | None) -> Tensor:
+    """Responsibilities, (n, M), each 0 or 1."""
+    return torch.nn.functional.one_hot(k_means(points, pieces, generator=generator), pieces).to(points.dtype)
 
 
 def _maximum(
@@ -108,12 +116,15 @@ def _maximum(
 ) -> FittedPieces:
     """The fixed point of EM that responsibilities (n, M) lead to."""
     restarts, last = responsibilities.shape[1], -torch.inf
+    features = QuadraticFeatures.where_they_pay(points)
+    sums = partial(_sums_of_squares, points) if features is None else features.moments
+    log_joint = partial(log_joint_of_mixture, points) if features is None else features.log_joint
     for step in range(iterations + 1):
-        weights, means, covariances = weighted_moments(points, responsibilities, shrinkage, floor)
+        weights, means, covariances = _shrunk(*sums(responsibilities), shrinkage, floor)
         if tied:
             shape, squares = common_shape(weights, covariances, floor)
             covariances = _above(squares.view(-1, 1, 1) * shape, floor)
-        joint = log_joint_of_mixture(points, weights, means, covariances)
+        joint = log_joint(weights, means, covariances)
         log_likelihood = float(joint.logsumexp(1).mean())
         responsibilities = joint.softmax(1)
         dead = (responsibilities.sum(0) < _FEWEST_ROWS).nonzero().flatten().tolist()
@@ -147,6 +158,11 @@ def weighted_moments(
     the scale at which a piece has it, averaged with a thousandth of a row of scale 1. A piece without rows has
     weight 0, the mean of all rows and covariance C̄.
     """
+    return _shrunk(*_sums_of_squares(points, responsibilities), shrinkage, floor)
+
+
+def _sums_of_squares(points: Tensor, responsibilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """N_m (M,), the means (M, K) and N_m C_m (M, K, K); as ``QuadraticFeatures.moments``."""
     counts = responsibilities.sum(0)
     empty = (counts == 0.0).unsqueeze(1)
     means = torch.where(empty, points.mean(0), (responsibilities.mT @ points) / counts.unsqueeze(1))
@@ -154,6 +170,13 @@ def weighted_moments(
     for piece, mean in enumerate(means):  # one by one, for the memory
         centred = points - mean
         torch.mm((centred * responsibilities[:, piece : piece + 1]).mT, centred, out=scatter[piece])
+    return counts, means, scatter
+
+
+def _shrunk(
+    counts: Tensor, means: Tensor, scatter: Tensor, shrinkage: float, floor: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, means and covariances of ``weighted_moments``."""
     total = (counts + shrinkage).view(-1, 1, 1)
     shape, scales = _shape_and_scales(scatter, counts, floor)
     covariances = torch.where(total > 0.0, (scatter + shrinkage * scales.view(-1, 1, 1) * shape) / total, shape)

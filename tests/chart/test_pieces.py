@@ -107,4 +107,4 @@ def test_fitted_pieces_are_no_thinner_than_their_floor_and_as_many_as_the_cluste
     assert len(found.weights) == 2
     least = torch.linalg.eigvalsh(found.covariances)[:, 0].sqrt()
     torch.testing.assert_close(least, torch.full((2,), 0.01).double(), rtol=1e-3, atol=0)
-    assert len(found.again(c[:50], floor=0.01, generator=generator).weights) == 2
+    assert len(found.again(c[:50], floor=0.01).weights) == 2
