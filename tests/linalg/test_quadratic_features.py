@@ -22,7 +22,9 @@ def test_moments_are_those_of_each_piece(rows, features, pieces):
         mean = (r.unsqueeze(1) * z).sum(0) / r.sum()
         torch.testing.assert_close(counts[piece], r.sum(), rtol=1e-12, atol=0.0)
         torch.testing.assert_close(means[piece], mean, rtol=1e-12, atol=0.0)
-        torch.testing.assert_close(scatter[piece], ((z - mean) * r.unsqueeze(1)).mT @ (z - mean), rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(
+            scatter[piece], ((z - mean) * r.unsqueeze(1)).mT @ (z - mean), rtol=1e-11, atol=1e-11
+        )
 
 
 @pytest.mark.parametrize(("rows", "features", "pieces"), [(50, 1, 1), (200, 3, 4), (300, 20, 5)])
@@ -39,10 +41,12 @@ def test_a_piece_without_rows_has_the_mean_of_all_and_no_density():
     responsibilities[:, 1] = 0.0
     features = QuadraticFeatures(z)
     counts, means, scatter = features.moments(responsibilities)
-    assert counts[1] == 0.0 and bool((scatter[1] == 0.0).all())
+    assert counts[1] == 0.0
+    assert bool((scatter[1] == 0.0).all())
     torch.testing.assert_close(means[1], z.mean(0))
     log_joint = features.log_joint(counts / counts.sum(), means, scatter + torch.eye(2, dtype=torch.float64))
-    assert bool((log_joint[:, 1] == -torch.inf).all()) and bool(log_joint[:, [0, 2]].isfinite().all())
+    assert bool((log_joint[:, 1] == -torch.inf).all())
+    assert bool(log_joint[:, [0, 2]].isfinite().all())
 
 
 def test_a_row_far_from_all_others_costs_few_digits():
