@@ -19,7 +19,6 @@ from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.old_pickles import upgraded
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.sampling import ChartSampler
 from nflows_spread.estimator.sklearn_interface import Parameters
 from nflows_spread.hosts.placement import placement_of
 
@@ -58,7 +57,8 @@ class SpreadFlowEstimator(Parameters):
         reconstruction_errors_: the same of the first 1, 2, … of the coordinates of ``transform``, up to all of them.
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
-        samples_from_: ``"chart"`` or ``"flow"``, what ``sample`` draws from.
+        atlas_: where one chart is not enough, as on closed surfaces, the ``LocalAtlas``, in the units of ``chart_``.
+        samples_from_: ``"chart"``, ``"flow"`` or ``"atlas"``, what ``sample`` draws from.
         chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
             a ``share`` of the rows and a ``reason``; None where nothing says so. ``transform`` warns of it once.
         data_noise_: σ_x, the noise that the training added at its end, in units of the data. That found in the data is
@@ -154,8 +154,8 @@ class SpreadFlowEstimator(Parameters):
         self.reconstruction_error_ = float(found.errors[-1])
         self.unreconstructed_, self.chart_obstruction_ = found.beyond_noise, fitted.obstruction
         self._own_chart = fitted.own_chart
-        self._density, self._sampler = fitted.density, fitted.sampler
-        self.samples_from_ = "chart" if isinstance(fitted.sampler, ChartSampler) else "flow"
+        self._density, self._sampler, self.atlas_ = fitted.density, fitted.sampler, fitted.atlas
+        self.samples_from_ = fitted.sampler.source
         self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
         self._like, self._generator = X[:0], generator
@@ -209,7 +209,7 @@ class SpreadFlowEstimator(Parameters):
         by more than a twentieth of their range. ``chart_.sample`` draws on the chart alone, in units of the flow.
 
         Where samples of the chart are farther from the data than held-out rows, as on a torus, which no chart covers,
-        they are draws of ``flow_`` with the noise taken off; ``samples_from_`` says which.
+        they are of ``atlas_``, or draws of ``flow_`` with the noise taken off; ``samples_from_`` says which.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)

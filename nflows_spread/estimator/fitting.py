@@ -21,12 +21,14 @@ from nflows_spread.dimension import (
     estimates_of,
 )
 from nflows_spread.estimator.annealing import trained_by
+from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
 from nflows_spread.estimator.densities import StackedDensity, stacked_density
+from nflows_spread.estimator.local_atlas import LocalAtlas
 from nflows_spread.estimator.obstruction import ChartObstruction, obstruction_of
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, sampler_of
+from nflows_spread.estimator.sampler_choice import Sampler
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
 
@@ -50,6 +52,7 @@ class FittedFlow:
             density in pieces.
         own_chart: that of as many coordinates as the data has dimensions.
         density: of the noisy data.
+        atlas: of as many coordinates in each piece, where one chart is not enough; else None.
         sampler: of the clean data.
         estimates: of the dimension, in units of the data.
         dimension: their consensus.
@@ -63,7 +66,8 @@ class FittedFlow:
     reconstruction: ChartAtRank
     own_chart: Chart
     density: StackedDensity
-    sampler: ChartSampler | FlowSampler
+    atlas: LocalAtlas | None
+    sampler: Sampler
     estimates: Estimates
     dimension: IntrinsicDimension
     obstruction: ChartObstruction | None
@@ -133,7 +137,6 @@ def fit_rows(
     reconstruction = own if rank == own_rank else charted(rank)
     seeded = torch.Generator().manual_seed(generator.initial_seed())
     density = stacked_density(flow, rows.train, rows.validation, min_noise=recipe.min_noise, generator=seeded)
-    sampler = sampler_of(own.chart, chart, rows.train, rows.validation, noise=noise_of_rows, generator=seeded)
     if noise <= _ON_ITS_WAY * max(recipe.last_noise, found.ambient_noise):  # or the training has ended too soon
         rows.units.warn_of_thin_columns(noise, names)
     for reservation in estimates.reservations(dimension):
@@ -151,6 +154,16 @@ def fit_rows(
         )
     if obstruction is not None:
         validation.warn(f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}")
+    sampler, atlas = sampler_and_atlas(
+        own.chart,
+        chart,
+        density.pieces,
+        rows,
+        noise=noise_of_rows,
+        ambient_noise=found.ambient_noise,
+        needed=obstruction is not None,
+        generator=seeded,
+    )
     return FittedFlow(
         flow,
         noise,
@@ -159,6 +172,7 @@ def fit_rows(
         reconstruction,
         own.chart,
         density,
+        atlas,
         sampler,
         estimates,
         dimension,

@@ -31,4 +31,5 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
         new |= {"_own_chart": new["chart_"], "_density": StackedDensity(new["flow_"])}
         new |= {"_sampler": FlowSampler(chart, noise), "samples_from_": "flow"}
     new.setdefault("chart_obstruction_", None)
+    new.setdefault("atlas_", None)
     return new

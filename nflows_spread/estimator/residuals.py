@@ -13,6 +13,9 @@ _WIDEST = 2.0
 """Factor by which the residuals of a column are widened, at most, for the spread of the samples: a choice; where the
 chart leaves nothing out, much more would be made of little."""
 
+FOR_SPREAD = 5000
+"""Samples that set the spread of the columns: a choice; columns of a few large values need many."""
+
 
 @dataclass(frozen=True)
 class Residuals:

@@ -1,10 +1,9 @@
-"""Samples of the clean data: from the chart, with what it leaves out, or where it is none from the flow's density."""
+"""Samples of the clean data: from a chart, with what it leaves out, and from the flow's density, which needs none."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -12,61 +11,13 @@ from torch import Tensor
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.dimension import denoise
-from nflows_spread.estimator.residuals import Residuals
-from nflows_spread.linalg.distances import nearest_neighbours
+from nflows_spread.estimator.ranges import Ranges
+from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
 much longer, and a longer step would be an error of the flow's."""
-
-_BEYOND = 0.05
-"""Share of the range of the data by which samples may be beyond it: a choice."""
-
-_REDRAWN = 10
-"""Times that draws of coordinates beyond the range are drawn again, before they are cut to it: a choice."""
-
-_COMPARED = 1000
-"""Samples whose distances to the rows are compared: a choice, for time."""
-
-_FOR_SPREAD = 5000
-"""Samples that set the spread of the columns: a choice; columns of a few large values need many."""
-
-_AS_NEAR = 1.3
-"""Distance of samples to the nearest row over that of held-out rows, up to which they are taken as they are: a
-choice; 1 is as near as data."""
-
-_SPREAD = 0.15
-"""Share by which the deviation of a column of samples may be off that of the data's before the other samples are no
-farther off: a choice."""
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """The least and the largest value of each column, and a share beyond it.
-
-    Attributes:
-        low: (D,).
-        high: (D,).
-    """
-
-    low: Tensor
-    high: Tensor
-
-    @classmethod
-    def of(cls, x: Tensor) -> Ranges:
-        """Those of rows (n, D)."""
-        low, high = x.amin(0).double(), x.amax(0).double()
-        beyond = _BEYOND * (high - low)
-        return cls(low - beyond, high + beyond)
-
-    def hold(self, x: Tensor) -> Tensor:
-        """Which rows are within all of them, (n,)."""
-        return ((x >= self.low) & (x <= self.high)).all(1)
-
-    def cut(self, x: Tensor) -> Tensor:
-        """The rows with each value that is beyond them at their end."""
-        return torch.clamp(x, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -82,6 +33,8 @@ class ChartSampler:
         columns: the ranges of the columns.
         residuals: what the chart leaves out; None for nothing.
     """
+
+    source: ClassVar[str] = "chart"
 
     chart: Chart
     coordinates: Ranges
@@ -103,7 +56,7 @@ class ChartSampler:
         codes = chart.coordinates(x)
         pieces = cast(Pieces, chart.pieces)
         on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None)
-        draws = on_chart._draws(_FOR_SPREAD, generator)
+        draws = on_chart._draws(FOR_SPREAD, generator)
         missing = x.var(0) - noise**2 - on_chart.columns.cut(chart.points(draws)).var(0)
         residuals = Residuals.of(x - chart.points(codes), pieces.responsibilities(codes), noise=noise)
         residuals = residuals.with_variances(missing, pieces.responsibilities(draws), generator=generator)
@@ -122,14 +75,10 @@ class ChartSampler:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
         chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)
-        draws = sample_of_pieces(chosen, pieces.means, pieces.covariances, generator=generator)
-        for _ in range(_REDRAWN):
-            beyond = (~self.coordinates.hold(draws)).nonzero().flatten()
-            if len(beyond) == 0:
-                break
-            # of the same pieces: those at the ends of the range would lose their weight to the others
-            draws[beyond] = sample_of_pieces(chosen[beyond], pieces.means, pieces.covariances, generator=generator)
-        return self.coordinates.cut(draws)
+        # beyond the range drawn again of the same pieces: those at its ends would lose their weight to the others
+        return self.coordinates.draws(
+            lambda index: sample_of_pieces(chosen[index], pieces.means, pieces.covariances, generator=generator), count
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +93,8 @@ class FlowSampler:
         columns: the ranges of the columns, where they are known.
     """
 
+    source: ClassVar[str] = "flow"
+
     chart: Chart
     noise: float
     columns: Ranges | None = None
@@ -157,52 +108,3 @@ class FlowSampler:
         longest = _FARTHEST * self.noise * features**0.5
         clean = denoise(flow, noisy, variance=self.noise**2, longest=longest, at_once=count)
         return clean if self.columns is None else self.columns.cut(clean)
-
-
-def sampler_of(
-    chart: Chart,
-    flow_chart: Chart,
-    train: Tensor,
-    held_out: Tensor,
-    *,
-    noise: float,
-    generator: torch.Generator,
-) -> ChartSampler | FlowSampler:
-    """The chart's samples if they are as near to the data as held-out rows are, or nearer than those of the flow.
-
-    Samples that have collapsed are near the data too, and where rows are repeated no other ones are as near as held-out
-    rows: those of the flow must also have columns as wide as the data's, or at least no farther off than the chart's.
-
-    Args:
-        chart: with its coordinates' density in pieces, in units of the flow.
-        flow_chart: all D coordinates of the flow.
-        train: rows, (n, D), in units of the flow.
-        held_out: rows, (m, D).
-        noise: standard deviation of the noise in each column.
-        generator: source of the draws that are compared.
-    """
-    rows = torch.cat([held_out, train])
-    of_chart = ChartSampler.of(chart, rows, noise=noise, generator=generator)
-    of_flow = FlowSampler(flow_chart, noise, of_chart.columns)
-    far = _AS_NEAR * _distance(held_out, train)
-    on_chart = of_chart.sample(_COMPARED, generator)
-    from_chart = _distance(on_chart, train)
-    if from_chart <= far:
-        return of_chart
-    by_flow = of_flow.sample(_COMPARED, generator)
-    as_wide = _spread_off(by_flow, rows) <= max(_SPREAD, _spread_off(on_chart, rows))
-    return of_flow if as_wide and _distance(by_flow, train) < from_chart else of_chart
-
-
-def _spread_off(samples: Tensor, rows: Tensor) -> float:
-    """The largest |ratio − 1| of the deviation of a column of samples to that of rows; of columns that vary."""
-    deviations, widths = samples.double().std(0), rows.double().std(0)
-    vary = widths > torch.finfo(rows.dtype).eps
-    off = (deviations[vary] / widths[vary] - 1.0).abs()
-    return float(off.max()) if len(off) and bool(off.isfinite().all()) else math.inf
-
-
-def _distance(x: Tensor, rows: Tensor) -> float:
-    """The median distance of points to the nearest row; infinite where that is not finite."""
-    median = float(nearest_neighbours(x.double(), rows, 1).distances.median())
-    return median if math.isfinite(median) else math.inf

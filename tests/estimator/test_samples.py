@@ -15,7 +15,9 @@ from nflows_spread import DegenerateGaussian
 from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
-from nflows_spread.estimator.sampling import ChartSampler, FlowSampler, Ranges, sampler_of
+from nflows_spread.estimator.ranges import Ranges
+from nflows_spread.estimator.sampler_choice import sampler_of
+from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
 SIGNAL = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)

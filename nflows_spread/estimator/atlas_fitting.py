@@ -1,0 +1,60 @@
+"""When an atlas is made, and which sampler is taken: that of the chart, of the flow or of the atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+
+from nflows_spread.chart import Chart
+from nflows_spread.chart.pieces import Pieces
+from nflows_spread.estimator.atlas_sampling import AtlasSampler
+from nflows_spread.estimator.local_atlas import LocalAtlas, local_atlas, ranks_by_place
+from nflows_spread.estimator.preprocessing import Rows
+from nflows_spread.estimator.sampler_choice import Sampler, sampler_of
+from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
+
+
+def sampler_and_atlas(
+    chart: Chart,
+    flow_chart: Chart,
+    pieces: Pieces | None,
+    rows: Rows,
+    *,
+    noise: float,
+    ambient_noise: float,
+    needed: bool,
+    generator: torch.Generator,
+) -> tuple[Sampler, LocalAtlas | None]:
+    """What samples are drawn from, and the atlas, or None where one chart is enough or there are no pieces.
+
+    Args:
+        chart: of as many coordinates as the data has dimensions, with their density in pieces.
+        flow_chart: all D coordinates of the flow.
+        pieces: of the density of the data.
+        rows: the data.
+        noise: standard deviation of all noise in each column, of training and of the data.
+        ambient_noise: that of the data alone.
+        needed: whether the chart is known to be none of the whole data.
+        generator: source of the draws that are compared, and of those that set the spread of columns.
+    """
+    every_row = torch.cat([rows.validation, rows.train])
+
+    @cache
+    def atlas() -> LocalAtlas | None:
+        if pieces is None:
+            return None
+        ranks = ranks_by_place(pieces, every_row) if rows.parts else (chart.rank,) * len(pieces.weights)
+        return local_atlas(pieces, ranks, rows.train, rows.validation)
+
+    def others() -> Sequence[Sampler]:
+        of_flow, found = FlowSampler(flow_chart, noise, on_chart.columns), atlas()
+        if found is None:
+            return [of_flow]
+        return [of_flow, AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator)]
+
+    on_chart = ChartSampler.of(chart, every_row, noise=noise, generator=generator)
+    sampler = sampler_of(on_chart, others, rows.train, rows.validation, generator=generator)
+    is_made = needed or atlas.cache_info().currsize > 0
+    return sampler, atlas() if is_made else None
