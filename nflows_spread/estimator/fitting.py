@@ -152,8 +152,6 @@ def fit_rows(
             linear=reconstruction.kind == PCA,
             neighbours_alone=by_spectrum != int(dimension),
         )
-    if obstruction is not None:
-        validation.warn(f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}")
     sampler, atlas = sampler_and_atlas(
         own.chart,
         chart,
@@ -164,6 +162,9 @@ def fit_rows(
         needed=obstruction is not None,
         generator=seeded,
     )
+    if obstruction is not None:
+        charts = f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}"
+        validation.warn(charts if atlas is None else f"{charts}; atlas_ has charts of its pieces")
     return FittedFlow(
         flow,
         noise,

@@ -104,7 +104,8 @@ def test_fit_warns_of_a_circle_that_was_cut_and_transform_does_once():
     assert int(estimator.intrinsic_dimension_) == 1
     assert estimator.chart_obstruction_.share > 0.0
     (message,) = at_fit
-    assert message == f"the chart of 1 coordinate {estimator.chart_obstruction_.reason}"
+    reason = estimator.chart_obstruction_.reason
+    assert message == f"the chart of 1 coordinate {reason}; atlas_ has charts of its pieces"
     before = dict(vars(estimator))
     (again,), _ = warnings_of(lambda: estimator.transform(x))
     assert estimator.chart_obstruction_.reason in again

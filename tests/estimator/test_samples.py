@@ -6,51 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nflows.distributions import StandardNormal
 from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
-from nflows.transforms.base import Transform
 
+from linear_charts import identity_flow, linear_chart, normal
 from nflows_spread import DegenerateGaussian
-from nflows_spread.chart import Chart, LatentMaps
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
-from nflows_spread.estimator.ranges import Ranges
-from nflows_spread.estimator.sampler_choice import sampler_of
 from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
 
 SHORT = Recipe(steps=5, layers=2, hidden_features=8, bins=4)
 SIGNAL = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)
 """Variances of points without noise along three axes, in the flow's units."""
-
-
-GAP = 3.0
-
-
-class Gap(Transform):
-    """z = x − 3 sign x, of volume 1."""
-
-    def forward(self, x, context=None):
-        return x - GAP * x.sign(), x.new_zeros(len(x))
-
-    def inverse(self, z, context=None):
-        return z + GAP * z.sign(), z.new_zeros(len(z))
-
-
-def linear_chart(flow, features, rank, pieces=None):
-    eye = torch.eye(features, dtype=torch.float64)[:, :rank]
-    maps = LatentMaps(torch.zeros(features, dtype=torch.float64), eye, eye.mT)
-    return Chart(flow, maps, torch.ones(rank, dtype=torch.float64), 0.0, "variance", torch.Size([features]), pieces)
-
-
-def identity_flow(features):
-    return Flow(IdentityTransform(), StandardNormal([features])).double()
-
-
-def normal(rows, *deviations, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(rows, len(deviations), generator=generator, dtype=torch.float64)
-    return noise * torch.tensor(deviations, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("noise", [0.1, math.hypot(0.06, 0.18), math.hypot(0.01, 0.3)])
@@ -111,45 +78,6 @@ def test_pieces_at_the_ends_of_the_range_keep_their_weight():
     generator = torch.Generator().manual_seed(0)
     samples = ChartSampler.of(chart, x, noise=0.01, generator=generator).sample(5000, generator)
     assert float((samples > 8.0).all(1).double().mean()) == pytest.approx(0.1, abs=0.015)
-
-
-def test_ranges_keep_rows_and_cut_values():
-    ranges = Ranges.of(torch.tensor([[0.0, -1.0], [10.0, 1.0]]))
-    rows = torch.tensor([[5.0, 0.0], [20.0, 0.0], [5.0, -9.0]]).double()
-    assert ranges.hold(rows).tolist() == [True, False, False]
-    cut = ranges.cut(rows)
-    assert bool(ranges.hold(cut).all())
-    assert torch.equal(cut[0], rows[0])
-
-
-def test_where_the_samples_of_the_chart_are_far_from_the_data_they_are_of_the_flow():
-    """Four Gaussians apart, flattened to the first column: the chart fills what is between, the flow knows the gap."""
-    z = normal(400, 0.5, 0.5)
-    x = z + GAP * z.sign()
-    generator = torch.Generator().manual_seed(1)
-    base = DegenerateGaussian([2], spread_variance=1e-6)
-    base.factor.assign(0.5 * torch.eye(2), base.spread_variance)
-    whole = replace(linear_chart(Flow(Gap(), base), 2, 2), noisy_variances=torch.full((2,), 0.25).double())
-    flat = linear_chart(identity_flow(2), 2, 1, Pieces.fitted(x[:, :1], floor=0.003, generator=generator))
-    found = sampler_of(flat, whole, x[50:], x[:50], noise=1e-4, generator=generator)
-    assert isinstance(found, FlowSampler)
-    full = linear_chart(identity_flow(2), 2, 2, Pieces.fitted(x, floor=0.003, generator=generator))
-    assert isinstance(sampler_of(full, whole, x[50:], x[:50], noise=1e-4, generator=generator), ChartSampler)
-
-
-def test_a_flow_whose_samples_have_collapsed_is_not_taken_where_rows_are_repeated():
-    """Where held-out rows are rows of the training too, nothing drawn is as near; what has collapsed is nearest."""
-    x = torch.cat([normal(40, 1.0, 1.0).round()] * 10)
-    pieces = Pieces.fitted(x, floor=0.003, generator=torch.Generator().manual_seed(0))
-    chart = linear_chart(identity_flow(2), 2, 2, pieces)
-    base = DegenerateGaussian([2], spread_variance=1e-6)
-    base.factor.assign(1e-3 * torch.eye(2), base.spread_variance)
-    collapsed = replace(
-        linear_chart(Flow(IdentityTransform(), base), 2, 2), noisy_variances=torch.full((2,), 1e-6).double()
-    )
-    generator = torch.Generator().manual_seed(1)
-    found = sampler_of(chart, collapsed, x[40:], x[:40], noise=1e-4, generator=generator)
-    assert isinstance(found, ChartSampler)
 
 
 @pytest.mark.parametrize("standardize", [False, True])

@@ -1,0 +1,87 @@
+"""Atlas: closed surfaces and unions are covered; each piece has as many coordinates as it has dimensions."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread.chart.pieces import Pieces
+from nflows_spread.estimator import SpreadFlowEstimator
+from nflows_spread.estimator.local_atlas import LocalCoordinates, local_atlas, ranks_by_place
+
+
+def circle(rows, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    angle = 2.0 * math.pi * torch.rand(rows, generator=generator, dtype=torch.float64)
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def sphere(rows, seed=0):
+    x = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x / x.norm(dim=1, keepdim=True)
+
+
+def segment_and_disc(rows, seed=0):
+    """A segment along the third axis above a disc in the first two, as many rows of each."""
+    generator = torch.Generator().manual_seed(seed)
+    disc = circle(rows, seed + 100) * torch.rand(rows, 1, generator=generator, dtype=torch.float64).sqrt()
+    flat = torch.cat([disc, torch.zeros(rows, 1, dtype=torch.float64)], dim=1)
+    height = 1.0 + 2.0 * torch.rand(rows, generator=generator, dtype=torch.float64)
+    line = torch.stack([torch.zeros(rows), torch.zeros(rows), height], dim=1).double()
+    return torch.cat([flat, line])
+
+
+def atlas_of(x, rank):
+    generator = torch.Generator().manual_seed(1)
+    x = x[torch.randperm(len(x), generator=generator)]
+    pieces = Pieces.fitted(x, floor=0.01, generator=generator)
+    ranks = [rank] * len(pieces.weights) if isinstance(rank, int) else rank(pieces, x)
+    return local_atlas(pieces, ranks, x[len(x) // 5 :], x[: len(x) // 5])
+
+
+@pytest.mark.parametrize(("surface", "rank", "most"), [(circle, 1, 1e-3), (sphere, 2, 0.03)])
+def test_closed_surfaces_are_reconstructed(surface, rank, most):
+    atlas = atlas_of(surface(1000), rank)
+    x = surface(500, seed=2)
+    error = float((atlas.reconstruct(x) - x).square().sum(1).mean().sqrt())
+    assert error < most
+    assert atlas.error == pytest.approx(error, rel=1.0)
+    coordinates = atlas.coordinates(x)
+    assert coordinates.values.shape == (500, rank)
+    torch.testing.assert_close(atlas.points(coordinates), atlas.reconstruct(x), rtol=0.0, atol=0.0)
+    assert bool((coordinates.piece == atlas.piece_of(x)).all())
+
+
+def test_pieces_of_a_union_have_dimensions_of_their_own():
+    atlas = atlas_of(segment_and_disc(600), ranks_by_place)
+    x = segment_and_disc(200, seed=3)
+    ranks = torch.tensor(atlas.ranks)[atlas.piece_of(x)]
+    assert float((ranks[:200] == 2).double().mean()) > 0.97
+    assert float((ranks[200:] == 1).double().mean()) > 0.97
+    of_segment = atlas.coordinates(x).values[200:]
+    assert bool(of_segment[ranks[200:] == 1][:, 1:].isnan().all())
+
+
+@pytest.mark.parametrize(
+    ("piece", "value", "message"),
+    [(99, 0.0, "a piece must be a number from 0 to"), (0, math.nan, "must be 1 finite numbers")],
+)
+def test_coordinates_that_are_none_are_refused(piece, value, message):
+    atlas = atlas_of(circle(300), 1)
+    with pytest.raises(ValueError, match=message):
+        atlas.points(LocalCoordinates(torch.tensor([piece]), torch.tensor([[value]], dtype=torch.float64)))
+
+
+def test_the_estimator_has_one_for_a_circle_and_draws_from_it():
+    x = 5.0 + 3.0 * circle(1000)
+    with pytest.warns(UserWarning, match="closed curve"):
+        estimator = SpreadFlowEstimator(random_state=0).fit(x)
+    assert int(estimator.intrinsic_dimension_) == 1
+    assert estimator.samples_from_ == "atlas"
+    samples = estimator.sample(1000)
+    radii = (samples - 5.0).norm(dim=1)
+    assert float((radii / 3.0 - 1.0).abs().max()) < 0.02
+    angles = torch.atan2(*(samples - 5.0).unbind(1)).sort().values
+    assert float(angles.diff().max()) < 0.1  # all the way round
+    unit = (x - torch.as_tensor(estimator.center_)) / estimator.scale_
+    assert float((estimator.atlas_.reconstruct(unit) - unit).norm(dim=1).max()) < 0.02

@@ -1,0 +1,30 @@
+"""Ranges of columns: what holds, what is cut, and draws that are drawn again."""
+
+import torch
+
+from nflows_spread.estimator.ranges import Ranges
+
+
+def test_ranges_keep_rows_and_cut_values():
+    ranges = Ranges.of(torch.tensor([[0.0, -1.0], [10.0, 1.0]]))
+    rows = torch.tensor([[5.0, 0.0], [20.0, 0.0], [5.0, -9.0]]).double()
+    assert ranges.hold(rows).tolist() == [True, False, False]
+    cut = ranges.cut(rows)
+    assert bool(ranges.hold(cut).all())
+    assert torch.equal(cut[0], rows[0])
+
+
+def test_draws_beyond_are_drawn_again_and_only_those():
+    ranges, asked = Ranges(torch.zeros(1), torch.ones(1)), []
+
+    def draw(index):
+        asked.append(index.tolist())
+        return torch.full((len(index), 1), 0.5) if len(asked) > 1 else torch.tensor([[0.25], [7.0], [-3.0]])
+
+    assert ranges.draws(draw, 3).flatten().tolist() == [0.25, 0.5, 0.5]
+    assert asked == [[0, 1, 2], [1, 2]]
+
+
+def test_draws_that_stay_beyond_are_cut():
+    ranges = Ranges(torch.zeros(1), torch.ones(1))
+    assert ranges.draws(lambda index: torch.full((len(index), 1), 4.0), 2).flatten().tolist() == [1.0, 1.0]
