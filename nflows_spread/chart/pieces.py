@@ -16,10 +16,10 @@ from nflows_spread.linalg.gaussian_mixture import (
 )
 from nflows_spread.linalg.mixture_choice import fit_pieces
 
-_ROWS_PER_PIECE = 10
+ROWS_PER_PIECE = 10
 """Rows that a piece has on average, at least: a choice; held-out rows decide among fewer pieces."""
 
-_MOST_PIECES, _MOST_NUMBERS = 64, 1024
+MOST_PIECES, _MOST_NUMBERS = 64, 1024
 """Pieces, and pieces times coordinates, at most: choices, for time."""
 
 _ROUGHLY, _TO_THE_END = 1e-2, 1e-3
@@ -64,7 +64,7 @@ class Pieces:
     @classmethod
     def roughly(cls, coordinates: Tensor, *, floor: float, generator: torch.Generator | None = None) -> Pieces:
         """The same, in a fraction of the time; the number of pieces is that of ``fitted``."""
-        most = min(_MOST_PIECES, len(coordinates) // _ROWS_PER_PIECE, _MOST_NUMBERS // coordinates.shape[1])
+        most = min(MOST_PIECES, len(coordinates) // ROWS_PER_PIECE, _MOST_NUMBERS // coordinates.shape[1])
         found = fit_pieces(
             coordinates,
             [2**i for i in range(max(1, most).bit_length())],
@@ -72,6 +72,21 @@ class Pieces:
             pseudo_counts=(float(coordinates.shape[1]), _FEW_PSEUDO_COUNTS),
             variance_floor=_share(floor, coordinates),
             tolerance=_ROUGHLY,
+            generator=generator,
+        )
+        return cls(*found[:3], pseudo_counts=found.pseudo_counts)
+
+    @classmethod
+    def of_number(
+        cls, coordinates: Tensor, number: int, *, floor: float, generator: torch.Generator | None = None
+    ) -> Pieces:
+        """So many pieces, each of a shape of its own."""
+        found = expectation_maximization(
+            coordinates,
+            number,
+            pseudo_counts=_FEW_PSEUDO_COUNTS,
+            variance_floor=_share(floor, coordinates),
+            tolerance=_TO_THE_END,
             generator=generator,
         )
         return cls(*found[:3], pseudo_counts=found.pseudo_counts)

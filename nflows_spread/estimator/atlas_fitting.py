@@ -9,8 +9,9 @@ import torch
 
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
+from nflows_spread.dimension import pointwise_dimension
 from nflows_spread.estimator.atlas_sampling import AtlasSampler
-from nflows_spread.estimator.local_atlas import LocalAtlas, local_atlas, ranks_by_place
+from nflows_spread.estimator.local_atlas import LocalAtlas, local_atlas
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.sampler_choice import Sampler, sampler_of
 from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
@@ -24,6 +25,7 @@ def sampler_and_atlas(
     *,
     noise: float,
     ambient_noise: float,
+    min_noise: float,
     needed: bool,
     generator: torch.Generator,
 ) -> tuple[Sampler, LocalAtlas | None]:
@@ -36,6 +38,7 @@ def sampler_and_atlas(
         rows: the data.
         noise: standard deviation of all noise in each column, of training and of the data.
         ambient_noise: that of the data alone.
+        min_noise: the standard deviation that a piece has at least along each axis.
         needed: whether the chart is known to be none of the whole data.
         generator: source of the draws that are compared, and of those that set the spread of columns.
     """
@@ -45,8 +48,9 @@ def sampler_and_atlas(
     def atlas() -> LocalAtlas | None:
         if pieces is None:
             return None
-        ranks = ranks_by_place(pieces, every_row) if rows.parts else (chart.rank,) * len(pieces.weights)
-        return local_atlas(pieces, ranks, rows.train, rows.validation)
+        same = torch.full((len(every_row),), chart.rank)
+        dimensions = pointwise_dimension(every_row) if rows.parts else same
+        return local_atlas(pieces, dimensions, rows.train, rows.validation, floor=min_noise, generator=generator)
 
     def others() -> Sequence[Sampler]:
         of_flow, found = FlowSampler(flow_chart, noise, on_chart.columns), atlas()
@@ -55,6 +59,6 @@ def sampler_and_atlas(
         return [of_flow, AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator)]
 
     on_chart = ChartSampler.of(chart, every_row, noise=noise, generator=generator)
-    sampler = sampler_of(on_chart, others, rows.train, rows.validation, generator=generator)
+    sampler = sampler_of(on_chart, others, rows.train, rows.validation, covers=not needed, generator=generator)
     is_made = needed or atlas.cache_info().currsize > 0
     return sampler, atlas() if is_made else None

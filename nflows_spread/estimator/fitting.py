@@ -159,7 +159,8 @@ def fit_rows(
         rows,
         noise=noise_of_rows,
         ambient_noise=found.ambient_noise,
-        needed=obstruction is not None,
+        min_noise=recipe.min_noise,
+        needed=obstruction is not None or bool(rows.parts),
         generator=seeded,
     )
     if obstruction is not None:

@@ -14,12 +14,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nflows_spread.chart.pieces import Pieces
-from nflows_spread.dimension import pointwise_dimension
+from nflows_spread.chart.pieces import MOST_PIECES, ROWS_PER_PIECE, Pieces
 from nflows_spread.estimator.local_chart import PENALTIES, LocalChart, local_charts
+from nflows_spread.linalg.paired_comparison import above_by
 
 _BELONGS = 0.05
 """Probability of a piece given a row from which on the row belongs to it too, so that pieces overlap: a choice."""
+
+_CLEARLY = 2.0
+"""Standard errors by which the charts of more pieces must reconstruct better to be taken: a choice."""
 
 
 class LocalCoordinates(NamedTuple):
@@ -90,31 +93,52 @@ class LocalAtlas:
         return self.points(self.coordinates(x))
 
 
-def local_atlas(pieces: Pieces, ranks: Sequence[int], train: Tensor, held_out: Tensor) -> LocalAtlas:
-    """The atlas of the pieces of a density of all rows.
+def local_atlas(
+    pieces: Pieces, dimensions: Tensor, train: Tensor, held_out: Tensor, *, floor: float, generator: torch.Generator
+) -> LocalAtlas:
+    """The atlas of the pieces of a density, or of twice as many and again, as long as that reconstructs better.
+
+    Better is by two standard errors of the differences row by row, over the held-out rows. The likelihood may be
+    content with one piece for a whole sphere, which has no chart.
 
     Args:
-        pieces: M of them, of the density.
-        ranks: K of each, M numbers.
+        pieces: of the density of all rows.
+        dimensions: K around each row, the held-out ones first, (m + n,); a piece has that of most of its rows.
         train: rows, (n, D).
-        held_out: rows by which the penalty of the products is chosen, one for all pieces, (m, D).
+        held_out: rows by which the penalty of the products is chosen, one for all pieces, and the number, (m, D).
+        floor: the standard deviation that a piece has at least along each axis.
+        generator: source of the starts of further pieces.
     """
     train, held_out = train.double(), held_out.double()
-    by_penalty = zip(*_charts(pieces, ranks, train), strict=True)
-    found = [LocalAtlas(pieces, charts, math.nan) for charts in by_penalty]
-    squares = [float((each.reconstruct(held_out) - held_out).square().sum(1).mean()) for each in found]
-    best = min(range(len(PENALTIES)), key=squares.__getitem__)
     every_row = torch.cat([held_out, train])
+    best, squares = _of_pieces(pieces, dimensions, train, held_out)
+    most = min(MOST_PIECES, len(every_row) // ROWS_PER_PIECE)
+    while 2 * len(best.charts) <= most:
+        more = Pieces.of_number(every_row, 2 * len(best.charts), floor=floor, generator=generator)
+        found, squares_of_found = _of_pieces(more, dimensions, train, held_out)
+        if not above_by(_CLEARLY, squares, squares_of_found):
+            break
+        best, squares = found, squares_of_found
+    return best
+
+
+def _of_pieces(pieces: Pieces, dimensions: Tensor, train: Tensor, held_out: Tensor) -> tuple[LocalAtlas, Tensor]:
+    """The atlas of these pieces, and squared distances of held-out rows from their reconstructions, (m,)."""
+    every_row = torch.cat([held_out, train])
+    ranks = _ranks(pieces.responsibilities(every_row).argmax(1), dimensions, len(pieces.weights))
+    found = [LocalAtlas(pieces, charts, math.nan) for charts in zip(*_charts(pieces, ranks, train), strict=True)]
+    squares = [(each.reconstruct(held_out) - held_out).square().sum(1) for each in found]
+    best = min(range(len(PENALTIES)), key=lambda i: float(squares[i].mean()))
     charts = tuple(of_piece[best] for of_piece in _charts(pieces, ranks, every_row))
-    return LocalAtlas(pieces, charts, (squares[best] / float(every_row.var(0, correction=0).sum())) ** 0.5)
+    error = float(squares[best].mean() / every_row.var(0, correction=0).sum()) ** 0.5
+    return LocalAtlas(pieces, charts, error), squares[best]
 
 
-def ranks_by_place(pieces: Pieces, x: Tensor) -> tuple[int, ...]:
-    """K of each piece of data whose dimension varies: what distances to neighbours say at most of its rows (n, D)."""
-    dimensions, piece = pointwise_dimension(x), pieces.responsibilities(x.double()).argmax(1)
+def _ranks(piece: Tensor, dimensions: Tensor, count: int) -> list[int]:
+    """K of each piece: the dimension at most of its rows, or of all where it has none."""
     overall = int(dimensions.mode().values)
-    of_pieces = (dimensions[piece == number] for number in range(len(pieces.weights)))
-    return tuple(int(here.mode().values) if len(here) > 0 else overall for here in of_pieces)
+    of_pieces = (dimensions[piece == number] for number in range(count))
+    return [int(here.mode().values) if len(here) > 0 else overall for here in of_pieces]
 
 
 def _charts(pieces: Pieces, ranks: Sequence[int], x: Tensor) -> list[list[LocalChart]]:

@@ -14,6 +14,10 @@ from nflows_spread.linalg.distances import nearest_neighbours
 _COMPARED = 1000
 """Samples whose distances to the rows are compared: a choice, for time."""
 
+_QUANTILES = (0.5, 0.95)
+"""Of the distances to the nearest row, at which samples are compared with held-out rows: a choice; the half that are
+nearest say nothing of bridges between pieces, and the last few rows nothing at all."""
+
 _AS_NEAR = 1.3
 """Distance of samples to the nearest row over that of held-out rows, up to which they are taken as they are: a
 choice; 1 is as near as data."""
@@ -42,31 +46,46 @@ def sampler_of(
     train: Tensor,
     held_out: Tensor,
     *,
+    covers: bool,
     generator: torch.Generator,
 ) -> Sampler:
-    """The chart's if its samples are as near to the data as held-out rows are, or else the one whose are nearest.
+    """The chart's if it covers the data and its samples are as near as held-out rows, or else the one with the nearest.
 
-    Samples that have collapsed are near the data too, and where rows are repeated no other ones are as near as held-out
-    rows: those of another must also have columns as wide as the data's, or at least no farther off than the chart's.
+    How far samples are is the larger of two ratios: of the median distance to the nearest row, and of that which one in
+    twenty exceeds, to those of held-out rows. Samples that have collapsed are near the data too, and where rows are
+    repeated no other ones are as near as held-out rows: those of another must also have columns as wide as the data's,
+    or at least no farther off than the chart's.
 
     Args:
         on_chart: the sampler of the chart.
-        others: makes those that are compared with it where it is not near.
+        others: makes those that are compared with it where it does not cover the data or is not near.
         train: rows, (n, D), in units of the flow.
         held_out: rows, (m, D).
+        covers: whether nothing says that the chart is none of the whole data.
         generator: source of the draws that are compared.
     """
-    rows = torch.cat([held_out, train])
+    rows, near = torch.cat([held_out, train]), _quantiles(held_out, train)
+
+    def farness(points: Tensor) -> float:
+        ratio = float((_quantiles(points, train) / near.clamp_min(torch.finfo(near.dtype).eps)).max())
+        return ratio if math.isfinite(ratio) else math.inf
+
     points = on_chart.sample(_COMPARED, generator)
-    best, nearest = on_chart, _distance(points, train)
-    if nearest <= _AS_NEAR * _distance(held_out, train):
+    best, least = on_chart, farness(points)
+    if covers and least <= _AS_NEAR:
         return on_chart
     allowed = max(_SPREAD, _spread_off(points, rows))
     for other in others():
         points = other.sample(_COMPARED, generator)
-        if _spread_off(points, rows) <= allowed and (distance := _distance(points, train)) < nearest:
-            best, nearest = other, distance
+        if _spread_off(points, rows) <= allowed and (far := farness(points)) < least:
+            best, least = other, far
     return best
+
+
+def _quantiles(x: Tensor, rows: Tensor) -> Tensor:
+    """Of the distances of points to the nearest row."""
+    distances = nearest_neighbours(x.double(), rows, 1).distances.flatten()
+    return distances.quantile(distances.new_tensor(_QUANTILES))
 
 
 def _spread_off(samples: Tensor, rows: Tensor) -> float:
@@ -75,9 +94,3 @@ def _spread_off(samples: Tensor, rows: Tensor) -> float:
     vary = widths > torch.finfo(rows.dtype).eps
     off = (deviations[vary] / widths[vary] - 1.0).abs()
     return float(off.max()) if len(off) and bool(off.isfinite().all()) else math.inf
-
-
-def _distance(x: Tensor, rows: Tensor) -> float:
-    """The median distance of points to the nearest row; infinite where that is not finite."""
-    median = float(nearest_neighbours(x.double(), rows, 1).distances.median())
-    return median if math.isfinite(median) else math.inf

@@ -22,7 +22,8 @@ def two_lines(rows, noise=0.0):
 def sampler_of_lines(noise, floor):
     x = two_lines(2000, noise)
     pieces = Pieces.fitted(x, floor=floor, generator=torch.Generator().manual_seed(1))
-    atlas = local_atlas(pieces, [1] * len(pieces.weights), x[400:], x[:400])
+    ones, generator = torch.ones(len(x), dtype=torch.int64), torch.Generator().manual_seed(0)
+    atlas = local_atlas(pieces, ones, x[400:], x[:400], floor=floor, generator=generator)
     return AtlasSampler.of(atlas, x, noise=noise, generator=torch.Generator().manual_seed(2)), x
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from nflows_spread.chart.pieces import Pieces
+from nflows_spread.dimension import pointwise_dimension
 from nflows_spread.estimator import SpreadFlowEstimator
-from nflows_spread.estimator.local_atlas import LocalCoordinates, local_atlas, ranks_by_place
+from nflows_spread.estimator.local_atlas import LocalCoordinates, local_atlas
 
 
 def circle(rows, seed=0):
@@ -31,12 +32,14 @@ def segment_and_disc(rows, seed=0):
     return torch.cat([flat, line])
 
 
-def atlas_of(x, rank):
+def atlas_of(x, dimensions, pieces=None):
+    """The atlas of rows in random order, each with a dimension."""
     generator = torch.Generator().manual_seed(1)
-    x = x[torch.randperm(len(x), generator=generator)]
-    pieces = Pieces.fitted(x, floor=0.01, generator=generator)
-    ranks = [rank] * len(pieces.weights) if isinstance(rank, int) else rank(pieces, x)
-    return local_atlas(pieces, ranks, x[len(x) // 5 :], x[: len(x) // 5])
+    order = torch.randperm(len(x), generator=generator)
+    x, dimensions = x[order], torch.as_tensor(dimensions).expand(len(x))[order]
+    pieces = pieces or Pieces.fitted(x, floor=0.01, generator=generator)
+    held_out = len(x) // 5
+    return local_atlas(pieces, dimensions, x[held_out:], x[:held_out], floor=0.01, generator=generator)
 
 
 @pytest.mark.parametrize(("surface", "rank", "most"), [(circle, 1, 1e-3), (sphere, 2, 0.03)])
@@ -53,13 +56,32 @@ def test_closed_surfaces_are_reconstructed(surface, rank, most):
 
 
 def test_pieces_of_a_union_have_dimensions_of_their_own():
-    atlas = atlas_of(segment_and_disc(600), ranks_by_place)
+    x = segment_and_disc(600)
+    atlas = atlas_of(x, pointwise_dimension(x))
     x = segment_and_disc(200, seed=3)
     ranks = torch.tensor(atlas.ranks)[atlas.piece_of(x)]
     assert float((ranks[:200] == 2).double().mean()) > 0.97
     assert float((ranks[200:] == 1).double().mean()) > 0.97
     of_segment = atlas.coordinates(x).values[200:]
     assert bool(of_segment[ranks[200:] == 1][:, 1:].isnan().all())
+
+
+def test_more_pieces_are_made_where_one_has_no_chart():
+    x = sphere(1000)
+    one = Pieces(torch.ones(1), torch.zeros(1, 3), torch.eye(3).unsqueeze(0) / 3.0)
+    one = Pieces(*(part.double() for part in (one.weights, one.means, one.covariances)))
+    atlas = atlas_of(x, 2, one)
+    assert len(atlas.charts) >= 16
+    assert atlas.error < 0.05
+
+
+def test_no_more_pieces_are_made_where_they_are_no_better():
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.randn(1000, 2, generator=generator, dtype=torch.float64) @ torch.ones(2, 3).double().triu()
+    noisy = plane + 0.05 * torch.randn(1000, 3, generator=generator, dtype=torch.float64)
+    centred = noisy - noisy.mean(0)
+    one = Pieces(torch.ones(1).double(), noisy.mean(0, keepdim=True), (centred.mT @ centred / 1000).unsqueeze(0))
+    assert len(atlas_of(noisy, 2, one).charts) == 1
 
 
 @pytest.mark.parametrize(

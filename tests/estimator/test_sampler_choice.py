@@ -44,7 +44,7 @@ def chosen(chart, flow_chart, x, held_out):
     generator = torch.Generator().manual_seed(1)
     on_chart = ChartSampler.of(chart, x, noise=1e-4, generator=generator)
     others = [FlowSampler(flow_chart, 1e-4, on_chart.columns)]
-    return sampler_of(on_chart, lambda: others, x[held_out:], x[:held_out], generator=generator)
+    return sampler_of(on_chart, lambda: others, x[held_out:], x[:held_out], covers=True, generator=generator)
 
 
 def test_where_the_samples_of_the_chart_are_far_from_the_data_they_are_of_the_flow():
@@ -78,13 +78,33 @@ def test_of_several_others_that_are_as_wide_the_nearest_is_taken():
     x = normal(600, 1.0, 1.0)
     far, off, near = (Still(x[100:] + shift) for shift in (5.0, 0.3, 0.01))
     generator = torch.Generator().manual_seed(0)
-    assert sampler_of(far, lambda: [off, near], x[100:], x[:100], generator=generator) is near
-    assert sampler_of(far, lambda: [near, off], x[100:], x[:100], generator=generator) is near
+    assert sampler_of(far, lambda: [off, near], x[100:], x[:100], covers=True, generator=generator) is near
+    assert sampler_of(far, lambda: [near, off], x[100:], x[:100], covers=True, generator=generator) is near
 
 
 def test_others_are_not_made_where_the_chart_is_near():
     x = normal(600, 1.0, 1.0)
     with pytest.raises(ZeroDivisionError):
-        sampler_of(Still(x + 9.0), lambda: [1 / 0], x[100:], x[:100], generator=torch.Generator())
+        sampler_of(Still(x + 9.0), lambda: [1 / 0], x[100:], x[:100], covers=True, generator=torch.Generator())
     on_chart = Still(normal(600, 1.0, 1.0, seed=1))
-    assert sampler_of(on_chart, lambda: [1 / 0], x[100:], x[:100], generator=torch.Generator()) is on_chart
+    assert sampler_of(on_chart, lambda: [1 / 0], x[100:], x[:100], covers=True, generator=torch.Generator()) is on_chart
+
+
+def test_a_chart_that_covers_not_all_is_compared_however_near_it_is():
+    x = normal(600, 1.0, 1.0)
+    near, nearer = Still(normal(600, 1.0, 1.0, seed=1)), Still(x[100:] + 0.001)
+    generator = torch.Generator().manual_seed(0)
+    for covers, taken in ((True, near), (False, nearer)):
+        assert sampler_of(near, lambda: [nearer], x[100:], x[:100], covers=covers, generator=generator) is taken
+
+
+def test_bridges_between_pieces_are_far_though_most_samples_are_near():
+    x = torch.cat([normal(300, 0.1, 0.1) - 3.0, normal(300, 0.1, 0.1, seed=1) + 3.0])[
+        torch.randperm(600, generator=torch.Generator().manual_seed(4))
+    ]
+    fresh = torch.cat([normal(300, 0.1, 0.1, seed=2) - 3.0, normal(300, 0.1, 0.1, seed=3) + 3.0])
+    bridged = fresh.clone()
+    bridged[::10] *= 0.5
+    bridged, fresh = Still(bridged), Still(fresh)
+    generator = torch.Generator().manual_seed(0)
+    assert sampler_of(bridged, lambda: [fresh], x[100:], x[:100], covers=True, generator=generator) is fresh
