@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nflows_spread.chart.ranges import Ranges
 from nflows_spread.estimator.local_atlas import LocalAtlas, LocalCoordinates
-from nflows_spread.estimator.ranges import Ranges
 from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 
 
@@ -48,7 +48,7 @@ class AtlasSampler:
         on_atlas = cls(atlas, noise, Ranges.of(x), None)
         draws = on_atlas._draws(FOR_SPREAD, generator)
         missing = x.var(0) - noise**2 - on_atlas.columns.cut(atlas.points(draws)).var(0)
-        residuals = Residuals.of(x - atlas.reconstruct(x), on_atlas._membership(atlas.piece_of(x)), noise=noise)
+        residuals = Residuals.of(x - atlas.reconstruct(x), on_atlas._membership(atlas.assign(x)), noise=noise)
         residuals = residuals.with_variances(missing, on_atlas._membership(draws.piece), generator=generator)
         return replace(on_atlas, residuals=residuals)
 
@@ -73,8 +73,9 @@ class AtlasSampler:
             chart, rows = self.atlas.charts[number], piece == number
             widths = (1.0 - (self.noise / chart.deviations).square()).clamp_min(0.0).sqrt()
 
-            def draw(index: Tensor, widths: Tensor = widths) -> Tensor:
-                return widths * torch.empty(len(index), len(widths)).to(widths).normal_(generator=generator)
+            def drawn(size: int, widths: Tensor = widths) -> Tensor:
+                return widths * torch.empty(size, len(widths), dtype=widths.dtype).normal_(generator=generator)
 
-            values[rows, : chart.rank] = chart.ranges.draws(draw, int(rows.sum()))
+            draws = drawn(int(rows.sum()))
+            values[rows, : chart.rank] = chart.ranges.within(draws, lambda beyond, drawn=drawn: drawn(len(beyond)))
         return LocalCoordinates(piece, values)

@@ -54,13 +54,13 @@ class LocalAtlas:
         """The number of coordinates of each chart."""
         return tuple(chart.rank for chart in self.charts)
 
-    def piece_of(self, x: Tensor) -> Tensor:
+    def assign(self, x: Tensor) -> Tensor:
         """The number of the likeliest piece of each row (n, D), shape (n,)."""
         return self.pieces.responsibilities(x).argmax(1)
 
     def coordinates(self, x: Tensor) -> LocalCoordinates:
         """Of rows (n, D), each in its likeliest piece, where the data has variance 1 along each coordinate."""
-        piece = self.piece_of(x)
+        piece = self.assign(x)
         values = torch.full((len(x), max(self.ranks)), math.nan, dtype=torch.float64, device=piece.device)
         for number in piece.unique().tolist():
             chart, rows = self.charts[number], piece == number

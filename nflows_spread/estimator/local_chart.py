@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.estimator.ranges import Ranges
+from nflows_spread.chart.ranges import Ranges
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.ridge import AffineMap, ridge_regressions
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
+from nflows_spread.chart.ranges import Ranges
 from nflows_spread.dimension import denoise
-from nflows_spread.estimator.ranges import Ranges
 from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
@@ -75,10 +75,12 @@ class ChartSampler:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
         chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)
-        # beyond the range drawn again of the same pieces: those at its ends would lose their weight to the others
-        return self.coordinates.draws(
-            lambda index: sample_of_pieces(chosen[index], pieces.means, pieces.covariances, generator=generator), count
-        )
+
+        def drawn(of_pieces: Tensor) -> Tensor:
+            return sample_of_pieces(of_pieces, pieces.means, pieces.covariances, generator=generator)
+
+        # again of the same pieces: those at the ends of the range would lose their weight to the others
+        return self.coordinates.within(drawn(chosen), lambda beyond: drawn(chosen[beyond]))
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,14 @@ def test_closed_surfaces_are_reconstructed(surface, rank, most):
     coordinates = atlas.coordinates(x)
     assert coordinates.values.shape == (500, rank)
     torch.testing.assert_close(atlas.points(coordinates), atlas.reconstruct(x), rtol=0.0, atol=0.0)
-    assert bool((coordinates.piece == atlas.piece_of(x)).all())
+    assert bool((coordinates.piece == atlas.assign(x)).all())
 
 
 def test_pieces_of_a_union_have_dimensions_of_their_own():
     x = segment_and_disc(600)
     atlas = atlas_of(x, pointwise_dimension(x))
     x = segment_and_disc(200, seed=3)
-    ranks = torch.tensor(atlas.ranks)[atlas.piece_of(x)]
+    ranks = torch.tensor(atlas.ranks)[atlas.assign(x)]
     assert float((ranks[:200] == 2).double().mean()) > 0.97
     assert float((ranks[200:] == 1).double().mean()) > 0.97
     of_segment = atlas.coordinates(x).values[200:]

@@ -1,4 +1,4 @@
-"""Ranges: the least and the largest value of each column, beyond which no sample goes."""
+"""Ranges of coordinates or columns: truncated sampling, by rejection and then by clipping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BEYOND = 0.05
 """Share of the range of the data by which samples may be beyond it: a choice."""
 
 _REDRAWN = 10
-"""Times that draws beyond the ranges are drawn again, before they are cut: a choice."""
+"""Times that draws beyond the range are drawn again, before they are cut to it: a choice."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,6 @@ class Ranges:
         beyond = _BEYOND * (high - low)
         return cls(low - beyond, high + beyond)
 
-    def draws(self, draw: Callable[[Tensor], Tensor], count: int) -> Tensor:
-        """Draws within them, (count, D): those beyond are drawn again, ten times, and then cut.
-
-        Args:
-            draw: makes those at indices (m,), shape (m, D).
-            count: how many.
-        """
-        found = draw(torch.arange(count))
-        for _ in range(_REDRAWN):
-            beyond = (~self.hold(found)).nonzero().flatten()
-            if len(beyond) == 0:
-                break
-            found[beyond] = draw(beyond)
-        return self.cut(found)
-
     def hold(self, x: Tensor) -> Tensor:
         """Which rows are within all of them, (n,)."""
         return ((x >= self.low) & (x <= self.high)).all(1)
@@ -56,3 +41,17 @@ class Ranges:
     def cut(self, x: Tensor) -> Tensor:
         """The rows with each value that is beyond them at their end."""
         return torch.clamp(x, self.low, self.high)
+
+    def within(self, draws: Tensor, again: Callable[[Tensor], Tensor]) -> Tensor:
+        """Draws (n, D) within the ranges: those beyond are drawn again ten times, in place, and then cut.
+
+        Args:
+            draws: the first ones.
+            again: new ones for rows at some indices, (m,) to (m, D).
+        """
+        for _ in range(_REDRAWN):
+            beyond = (~self.hold(draws)).nonzero().flatten()
+            if len(beyond) == 0:
+                break
+            draws[beyond] = again(beyond)
+        return self.cut(draws)

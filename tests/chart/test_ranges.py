@@ -2,7 +2,7 @@
 
 import torch
 
-from nflows_spread.estimator.ranges import Ranges
+from nflows_spread.chart.ranges import Ranges
 
 
 def test_ranges_keep_rows_and_cut_values():
@@ -17,14 +17,15 @@ def test_ranges_keep_rows_and_cut_values():
 def test_draws_beyond_are_drawn_again_and_only_those():
     ranges, asked = Ranges(torch.zeros(1), torch.ones(1)), []
 
-    def draw(index):
+    def again(index):
         asked.append(index.tolist())
-        return torch.full((len(index), 1), 0.5) if len(asked) > 1 else torch.tensor([[0.25], [7.0], [-3.0]])
+        return torch.full((len(index), 1), 0.5)
 
-    assert ranges.draws(draw, 3).flatten().tolist() == [0.25, 0.5, 0.5]
-    assert asked == [[0, 1, 2], [1, 2]]
+    assert ranges.within(torch.tensor([[0.25], [7.0], [-3.0]]), again).flatten().tolist() == [0.25, 0.5, 0.5]
+    assert asked == [[1, 2]]
 
 
 def test_draws_that_stay_beyond_are_cut():
     ranges = Ranges(torch.zeros(1), torch.ones(1))
-    assert ranges.draws(lambda index: torch.full((len(index), 1), 4.0), 2).flatten().tolist() == [1.0, 1.0]
+    found = ranges.within(torch.full((2, 1), 4.0), lambda index: torch.full((len(index), 1), -4.0))
+    assert found.flatten().tolist() == [0.0, 0.0]
