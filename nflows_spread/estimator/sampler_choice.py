@@ -1,4 +1,4 @@
-"""Which samples are taken: those of the chart where they are near the data, or else the nearest that are as wide."""
+"""Which samples are taken: those of the chart where they are near the data and as wide, or else those least off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from nflows_spread.estimator.residuals import FOR_SPREAD
 from nflows_spread.linalg.distances import nearest_neighbours
 
 _COMPARED = 1000
@@ -23,8 +24,7 @@ _AS_NEAR = 1.3
 choice; 1 is as near as data."""
 
 _SPREAD = 0.15
-"""Share by which the deviation of a column of samples may be off that of the data's before the other samples are no
-farther off: a choice."""
+"""Share by which the deviation of a column of samples may be off that of the data's: a choice."""
 
 
 class Sampler(Protocol):
@@ -49,16 +49,17 @@ def sampler_of(
     covers: bool,
     generator: torch.Generator,
 ) -> Sampler:
-    """The chart's if it covers the data and its samples are as near as held-out rows, or else the one with the nearest.
+    """The chart's if it covers the data and its samples are hardly off, or else the one whose are least off.
 
-    How far samples are is the larger of two ratios: of the median distance to the nearest row, and of that which one in
-    twenty exceeds, to those of held-out rows. Samples that have collapsed are near the data too, and where rows are
-    repeated no other ones are as near as held-out rows: those of another must also have columns as wide as the data's,
-    or at least no farther off than the chart's.
+    How far off they are is the largest of three numbers, each over what is allowed: the median distance to the nearest
+    row, and that which one sample in twenty exceeds, over those of held-out rows; and the deviation of a column, by
+    which it is off the data's. Samples that have collapsed are near the data too, and where rows are repeated no other
+    ones are as near as held-out rows: the columns of another must also be off by no more than is allowed, or than the
+    chart's.
 
     Args:
         on_chart: the sampler of the chart.
-        others: makes those that are compared with it where it does not cover the data or is not near.
+        others: makes those that are compared with it where it does not cover the data or is off.
         train: rows, (n, D), in units of the flow.
         held_out: rows, (m, D).
         covers: whether nothing says that the chart is none of the whole data.
@@ -66,19 +67,21 @@ def sampler_of(
     """
     rows, near = torch.cat([held_out, train]), _quantiles(held_out, train)
 
-    def farness(points: Tensor) -> float:
-        ratio = float((_quantiles(points, train) / near.clamp_min(torch.finfo(near.dtype).eps)).max())
-        return ratio if math.isfinite(ratio) else math.inf
+    def off(sampler: Sampler) -> tuple[float, float]:
+        """How far the samples are off, over what is allowed, and the spread of their columns alone."""
+        points = sampler.sample(FOR_SPREAD, generator)
+        ratios = _quantiles(points[:_COMPARED], train) / near.clamp_min(torch.finfo(near.dtype).eps)
+        spread = _spread_off(points, rows) / _SPREAD
+        worst = max(float(ratios.max()) / _AS_NEAR, spread)
+        return worst if math.isfinite(worst) else math.inf, spread
 
-    points = on_chart.sample(_COMPARED, generator)
-    best, least = on_chart, farness(points)
-    if covers and least <= _AS_NEAR:
+    best, (least, of_chart) = on_chart, off(on_chart)
+    if covers and least <= 1.0:
         return on_chart
-    allowed = max(_SPREAD, _spread_off(points, rows))
     for other in others():
-        points = other.sample(_COMPARED, generator)
-        if _spread_off(points, rows) <= allowed and (far := farness(points)) < least:
-            best, least = other, far
+        found, spread = off(other)
+        if spread <= max(1.0, of_chart) and found < least:
+            best, least = other, found
     return best
 
 

@@ -108,3 +108,11 @@ def test_bridges_between_pieces_are_far_though_most_samples_are_near():
     bridged, fresh = Still(bridged), Still(fresh)
     generator = torch.Generator().manual_seed(0)
     assert sampler_of(bridged, lambda: [fresh], x[100:], x[:100], covers=True, generator=generator) is fresh
+
+
+def test_samples_that_are_near_and_too_narrow_are_not_taken_beside_others_that_are_as_wide():
+    x = normal(600, 1.0, 1.0)
+    narrow, wide = Still(normal(600, 1.0, 0.6, seed=1)), Still(normal(600, 1.0, 1.0, seed=2))
+    generator = torch.Generator().manual_seed(0)
+    assert sampler_of(narrow, lambda: [wide], x[100:], x[:100], covers=True, generator=generator) is wide
+    assert sampler_of(wide, lambda: [narrow], x[100:], x[:100], covers=False, generator=generator) is wide
