@@ -49,6 +49,7 @@ def expectation_maximization(
     tolerance: float = 1e-4,
     starts: int = 1,
     tied: bool = False,
+    begun: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> FittedPieces:
     """A mixture of M Gaussians for the points.
@@ -64,6 +65,7 @@ def expectation_maximization(
         tolerance: they end when the mean log-likelihood changes by less, in nats.
         starts: starts, of whose ends the likeliest is taken.
         tied: all covariances have one shape, at scales of their own.
+        begun: responsibilities (n, M) to begin with, in place of those starts.
         generator: source of the starts.
 
     Raises:
@@ -86,9 +88,11 @@ def expectation_maximization(
     shrinkage = float(points.shape[1]) if pseudo_counts is None else pseudo_counts
     best: FittedPieces | None = None
     for _ in range(starts):
-        labels = k_means(points, pieces, generator=generator)
-        begun = torch.nn.functional.one_hot(labels, pieces).to(points.dtype)
-        found = _maximum(points, begun, shrinkage, floor, iterations, tolerance, tied=tied)
+        first = begun
+        if first is None:
+            labels = k_means(points, pieces, generator=generator)
+            first = torch.nn.functional.one_hot(labels, pieces).to(points.dtype)
+        found = _maximum(points, first, shrinkage, floor, iterations, tolerance, tied=tied)
         if best is None or found.log_likelihood > best.log_likelihood:
             best = found
     if best is None:
