@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 _STEPS = 8
-"""A choice: of 784 features these find the largest eigenvalue of a flat spectrum to 5 %."""
+"""Of Lanczos' method: a choice, by which 192 features find the largest of evenly spaced eigenvalues to 2 %."""
 
 _NOTHING_LEFT = {torch.float32: 1e-5, torch.float64: 1e-13}
 """Share of a vector that is rounding after what is known was taken off: a choice, some hundred units of it."""

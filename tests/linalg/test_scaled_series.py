@@ -39,7 +39,7 @@ def oracle(z, means, factor, scales):
 
 @pytest.mark.parametrize(
     ("features", "least", "degree"),
-    [(20, 1.0, 3), (20, 0.3, 4), (20, 0.2, 5), (20, 0.1, 6), (150, 1.0, 3), (300, 0.3, 4)],
+    [(20, 1.0, 3), (20, 0.3, 4), (20, 0.15, 5), (20, 0.095, 6), (150, 1.0, 3), (300, 0.3, 4)],
 )
 def test_densities_and_all_gradients_are_those_of_torch_distributions_to_ten_digits(features, least, degree):
     inputs = inputs_of(features, least)
@@ -51,7 +51,7 @@ def test_densities_and_all_gradients_are_those_of_torch_distributions_to_ten_dig
         assert (mine - other).norm() <= 1e-10 * other.norm()
 
 
-@pytest.mark.parametrize(("least", "degree"), [(1.0, 1), (0.2, 2), (0.1, 3), (0.06, 4), (0.05, 5), (0.034, 6)])
+@pytest.mark.parametrize(("least", "degree"), [(1.0, 1), (0.2, 2), (0.1, 3), (0.055, 4), (0.038, 5), (0.029, 6)])
 def test_in_float32_value_and_gradient_have_an_error_below_a_millionth(least, degree):
     inputs = inputs_of(200, least, dtype=torch.float32)
     assert series_of(*(value.detach() for value in inputs), NOISE).resolvents.shape[1] == degree + 1
