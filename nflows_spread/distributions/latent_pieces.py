@@ -84,14 +84,15 @@ def pieces_of_latents(
     fit = fit_in_stages(coordinates, pieces, tied=tied, begun=begun, generator=generator)
     counts, sums, squares = _weighted_sums(latents, moments.mean, basis, fit)
     means = sums / counts.clamp_min(torch.finfo(sums.dtype).tiny).unsqueeze(1)
-    weights, features = counts / moments.rows, len(moments.mean)
-    within = moments.covariance - (means.mT * weights) @ means
-    roots = []
-    for piece, own in enumerate(squares):  # one by one, for the memory
-        own.addmm_(means[piece].unsqueeze(1), means[piece].unsqueeze(0), alpha=-float(counts[piece]))
-        shrunk = own.add_(within, alpha=features).div_(counts[piece] + features)
-        roots.append(torch.linalg.cholesky(add_to_diagonal(shrunk, spread_variance)))
-    return weights, means + moments.mean, roots
+    weights, features = counts / counts.sum(), len(moments.mean)
+    within = torch.zeros_like(moments.covariance)  # of these latents, whose noise may be another than before
+    for own, mean, count in zip(squares, means, counts, strict=True):
+        own.addmm_(mean.unsqueeze(1), mean.unsqueeze(0), alpha=-float(count))
+        within += own / moments.rows
+    for own, count in zip(squares, counts, strict=True):  # one by one and in place, for the memory
+        shrunk = own.add_(within, alpha=features).div_(count + features)
+        own.copy_(torch.linalg.cholesky(add_to_diagonal(shrunk, spread_variance)))
+    return weights, means + moments.mean, list(squares)
 
 
 def moments_of_latents(latents: Blocks) -> LatentMoments:

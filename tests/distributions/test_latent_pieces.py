@@ -11,7 +11,7 @@ from nflows_spread import DegenerateGaussianMixture, initialization, initialize_
 from nflows_spread.distributions import latent_pieces
 from nflows_spread.distributions.latent_pieces import blocks_of, moments_of_latents, pieces_of_latents
 from nflows_spread.models import coupling_flow
-from support import refused
+from support import randomize, refused
 
 
 def many_features(rows=900, features=80):
@@ -105,6 +105,16 @@ def test_latents_that_are_many_are_encoded_anew(monkeypatch):
         initialize_prior(flow, x, data_noise=0.1, generator=torch.Generator().manual_seed(0))
         weights.append(flow._distribution.weights.detach())
     torch.testing.assert_close(weights[0].sort().values, weights[1].sort().values, rtol=0, atol=0.02)
+
+
+def test_noise_that_is_another_each_time_leaves_covariances_positive(monkeypatch):
+    """Of pieces whose distances are thousands of standard deviations, in more features than they have rows."""
+    monkeypatch.setattr(initialization, "_HELD", 0)
+    generator = torch.Generator().manual_seed(0)
+    x = 1e3 * torch.randn(3, 100, generator=generator).repeat(40, 1) + 0.1 * torch.randn(120, 100, generator=generator)
+    flow = swap_base(randomize(coupling_flow(100, layers=1), 0.0), DegenerateGaussianMixture([100], 6))
+    initialize_prior(flow.double(), x.double(), data_noise=0.1, generator=torch.Generator().manual_seed(0))
+    assert torch.isfinite(flow.log_prob(x.double()).detach()).all()
 
 
 @pytest.mark.parametrize("tied", [False, True])
