@@ -12,6 +12,7 @@ from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMi
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize, initialize_prior
 from nflows_spread.losses import SpreadKLLoss
+from nflows_spread.piece_number import choose_pieces
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "SpreadKLLoss",
     "base_of",
     "chart_of",
+    "choose_pieces",
     "decode",
     "encode",
     "initialize",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -23,6 +23,9 @@ from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
 
 _ROWS = 512
 """Rows that are encoded together for the prior's covariance: a choice, for memory."""
+
+_HELD = 2**24
+"""Numbers in latents up to which they are held, 128 MB in float64, and not encoded three times: a choice."""
 
 
 @runtime_checkable
@@ -127,6 +130,7 @@ def initialize_prior(
     *,
     context: Tensor | None = None,
     data_noise: float = 0.0,
+    warm_start: bool = False,
     generator: torch.Generator | None = None,
 ) -> None:
     """Let the degenerate prior start where the latents are: its mean, if it has one, and AAᵀ = their covariance.
@@ -142,7 +146,8 @@ def initialize_prior(
         x: data, shape (n, ...), better more rows than there are latent features D.
         context: conditioning inputs, one row for each row of ``x``.
         data_noise: σ_x of the training that is to come, in data units.
-        generator: source of that noise.
+        warm_start: let the pieces of a mixture go on from where they are, after a training for example.
+        generator: source of that noise, and of the starts of pieces.
 
     Raises:
         TypeError: the base is of another kind, or ``x`` is not of a floating dtype.
@@ -153,10 +158,12 @@ def initialize_prior(
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     validation.two_points("x", x)
     validation.context_of(len(x), context)
-    latents = _noisy_latents(flow, x, context, validation.non_negative("data_noise", data_noise), generator)
+    noise = validation.non_negative("data_noise", data_noise)
     if isinstance(base, DegenerateGaussianMixture):
-        base.fit_pieces(torch.cat(list(latents)).unflatten(1, base.shape), generator=generator)
+        latents_of = noisy_latents(flow, x, context, noise, generator)
+        base.fit_pieces(latents_of, warm_start=warm_start, generator=generator)
         return
+    latents = _noisy_latents(flow, x, context, noise, generator)
     first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
     second = torch.zeros(base.features, base.features, dtype=torch.float64, device=x.device)
     for z in latents:
@@ -169,6 +176,16 @@ def initialize_prior(
         base.loc.copy_(first.view(base.shape))
     root = torch.linalg.cholesky(add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
     base.factor.assign(root, base.spread_variance)
+
+
+def noisy_latents(
+    flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
+) -> Callable[[], Iterable[Tensor]]:
+    """g(x + σ_x ε) as rows in blocks, anew at each call; those of few numbers are encoded once and held."""
+    if x.numel() > _HELD:
+        return lambda: _noisy_latents(flow, x, context, noise, generator)
+    held = list(_noisy_latents(flow, x, context, noise, generator))
+    return lambda: held
 
 
 def _noisy_latents(

@@ -14,7 +14,18 @@ from typing import Any
 
 import torch
 
-from performance import couplings, glow_step, markdown, picture, prior, table, toy_loop, training_steps, whole_fit
+from performance import (
+    couplings,
+    glow_step,
+    markdown,
+    picture,
+    pieces,
+    prior,
+    table,
+    toy_loop,
+    training_steps,
+    whole_fit,
+)
 from performance.record import check_growth, growth_of, run_race, run_trial
 from performance.timing import CLOCKS
 from shared import records
@@ -23,7 +34,7 @@ from shared.options import add_max_minutes
 
 NAME = "performance"
 SECTIONS = {
-    module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, toy_loop, whole_fit)
+    module.NAME: module.SECTION for module in (prior, couplings, glow_step, training_steps, pieces, toy_loop, whole_fit)
 }
 IN_ALL = [name for name in SECTIONS if name != whole_fit.NAME]
 """Those that are run where none is named; whole fits would take as long as all of them."""

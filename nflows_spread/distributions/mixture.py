@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.distributions.gaussian import DegenerateGaussian
-from nflows_spread.distributions.latent_pieces import pieces_of_latents
+from nflows_spread.distributions.latent_pieces import Blocks, blocks_of, pieces_of_latents
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
@@ -127,13 +128,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussianMixture:
         """A mixture of the same pieces and another kind of factor, as ``with_factor`` of ``DegenerateGaussian``.
 
-        Of tied pieces A is converted and the scales are kept.
-
-        Args:
-            factor: builds the new factors from the number of latent features D.
-
-        Returns:
-            A new distribution of the same dtype, on the same device; this one stays as it is.
+        Of tied pieces A is converted and the scales are kept. This one stays as it is.
         """
         converted = copy.deepcopy(self)
         converted.factors = converted._factors_of(factor).to(self._like()).train(self.training)
@@ -166,24 +161,31 @@ class DegenerateGaussianMixture(DegeneratePrior):
             given = [torch.cat([root, mean], 1) for root, mean in zip(given, rows, strict=True)]
         else:
             self.locs.copy_(means.view_as(self.locs))
-        shares = weights.double() / weights.double().sum()
-        self.logits.copy_(shares.log())
+        self.logits.copy_((shares := weights.double() / weights.double().sum()).log())
         self.factors.assign(shares, given, self.spread_variance)
 
     @torch.no_grad()
-    def fit_pieces(self, z: Tensor, *, generator: torch.Generator | None = None) -> None:
+    def fit_pieces(
+        self, z: Tensor | Blocks, warm_start: bool = False, generator: torch.Generator | None = None
+    ) -> None:
         """Fit the pieces to latents by expectation maximisation, see ``pieces_of_latents``: a start, or a last step.
 
         Args:
-            z: latents, shape (n, *shape), at least as many as there are pieces.
+            z: latents, shape (n, *shape), at least as many as there are pieces; or a function that gives them anew, in
+                blocks, where all together take too much memory.
+            warm_start: go on from the pieces as they are, ten iterations at most, and not from new ones.
             generator: source of its starts.
 
         Raises:
             ValueError: there are fewer latents than pieces, they are all equal, or not of this distribution's shape.
         """
-        self._check_shape(validation.points("z", z))
-        rows, variance = z.flatten(1), float(self.spread_variance)
-        self.assign(*pieces_of_latents(rows, self.pieces, variance, tied=self.tied, generator=generator))
+        if isinstance(z, Tensor):
+            self._check_shape(validation.points("z", z))
+        given, begun, dtype = blocks_of(z) if isinstance(z, Tensor) else z, None, self.logits.dtype
+        if validation.switch("warm_start", warm_start):
+            begun = torch.cat([self.responsibilities(rows.to(dtype).unflatten(1, self.shape)) for rows in given()])
+        fit = partial(pieces_of_latents, given, self.pieces, float(self.spread_variance), tied=self.tied)
+        self.assign(*fit(begun=begun, generator=generator))
 
     def _piece(self, piece: int) -> int:
         number = validation.non_negative_int("piece", piece)
@@ -247,11 +249,10 @@ class DegenerateGaussianMixture(DegeneratePrior):
         if rank is not None:
             validation.rank_within(rank, self.features)
         one, roots, like, means = None if piece is None else self._piece(piece), {}, self._like(), self._rows_of_means()
-        weights = self.weights.detach()
 
         def draw(size: int) -> Tensor:
             if one is None:
-                chosen = torch.multinomial(weights, size, replacement=True, generator=generator)
+                chosen = torch.multinomial(self.weights.detach(), size, replacement=True, generator=generator)
             else:
                 chosen = torch.full((size,), one, device=like.device)
             rows = means[chosen]
@@ -271,9 +272,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
         return next(chain(self.factors.parameters(), self.factors.buffers()))
 
     def _mean(self, context: Tensor | None) -> Tensor:
-        if self.locs is None:
-            mean = self._like().new_zeros(self.shape)
-        else:
+        mean = self._like().new_zeros(self.shape)
+        if self.locs is not None:
             mean = torch.tensordot(self.weights, self.locs.double(), dims=1).to(self.locs.dtype)
         return mean if context is None else mean.repeat(len(context), *[1] * len(self.shape))
 

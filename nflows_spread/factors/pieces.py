@@ -48,6 +48,10 @@ class PieceFactors(nn.Module, ABC):
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
         """Take on the covariances R_m R_mᵀ of roots of shape (D, r), or the nearest that can be represented."""
 
+    @abstractmethod
+    def assign_piece(self, piece: int, root: Tensor, spread_variance: Tensor) -> None:
+        """Take on the covariance RRᵀ for one piece, or the nearest that leaves the others as they are."""
+
     @property
     @abstractmethod
     def kind(self) -> Factor:

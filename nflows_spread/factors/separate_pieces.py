@@ -76,3 +76,6 @@ class SeparateFactors(PieceFactors):
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
         for m, root in enumerate(roots):
             self._factor(m).assign(root, spread_variance)
+
+    def assign_piece(self, piece: int, root: Tensor, spread_variance: Tensor) -> None:
+        self._factor(piece).assign(root, spread_variance)

@@ -18,6 +18,7 @@ from nflows_spread.linalg.cholesky_pieces import cholesky_log_probs_of_scales, s
 from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.eigen import positive_root
 from nflows_spread.linalg.scaled import log_probs_of_scales
+from nflows_spread.linalg.spread_covariance import spread_cholesky
 
 
 class TiedFactors(PieceFactors):
@@ -78,3 +79,12 @@ class TiedFactors(PieceFactors):
         shape, squares = common_shape(weights.double(), covariances, float(spread_variance))
         self.kind.assign(positive_root(shape), spread_variance)
         self.log_scales.copy_(0.5 * squares.log())
+
+    @torch.no_grad()
+    def assign_piece(self, piece: int, root: Tensor, spread_variance: Tensor) -> None:
+        """Take on the scale s_m² = tr(C⁻¹RRᵀ) / tr(C⁻¹AAᵀ), C = AAᵀ + σ_Z² I, at which A is left as it is."""
+        a = self.kind.matrix(spread_variance).double()
+        both = torch.cat([root.double(), a], 1)
+        whitened = torch.linalg.solve_triangular(spread_cholesky(a, spread_variance), both, upper=False)
+        own, common = whitened.square().sum(0).tensor_split([root.shape[1]])
+        self.log_scales[piece] = 0.5 * (own.sum() / common.sum()).log()

@@ -40,6 +40,14 @@ def plain_log_probs(z: Tensor, means: Tensor, factors: Tensor, spread_variance: 
     return torch.stack([plain_log_prob(rows - mean, a, spread_variance) for mean, a in pieces], 1)
 
 
+def plain_log_probs_of_scales(
+    z: Tensor, means: Tensor, factor: Tensor, scales: Tensor, spread_variance: Tensor, *, lower: bool = True
+) -> Tensor:
+    """log N(z; m_m, s_m² AAᵀ + σ_Z² I), (n, M), of plain operations, for one A (D, r) and scales (M,)."""
+    factors = factor.double() * scales.double().view(-1, 1, 1)
+    return plain_log_probs(z, means, factors, spread_variance, lower=lower)
+
+
 class _PiecesLogProb(torch.autograd.Function):
     """With Σ_m = A_m A_mᵀ + σ_Z² I = L_m L_mᵀ, u_nm = L_m⁻¹(z_n − m_m), y_nm = L_m⁻ᵀu_nm and weights w_nm from above:
 

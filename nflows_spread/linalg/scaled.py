@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.pieces import plain_log_probs
+from nflows_spread.linalg.pieces import plain_log_probs_of_scales
+from nflows_spread.linalg.scaled_series import series_log_probs
 from nflows_spread.linalg.spread_covariance import LOG_2PI
 from nflows_spread.linalg.squares import gradients_of_squares, squares_of
 from nflows_spread.linalg.torch_func import gradients_of_plain, under_transforms
+from nflows_spread.linalg.triangular import lower_gram, lower_product
 
 _LARGEST_RATIO, _LARGEST_RATIO_OF_FLOAT32 = 1e4, 1e10
 """The largest eigenvalue of AAᵀ over σ_Z² up to which AAᵀ is formed: of the 16 digits of σ_Z² it leaves 12, or 6."""
@@ -34,15 +36,21 @@ def log_probs_of_scales(
         Shape (n, M), float64. Gradients have a closed form (see ``_ScalesLogProb``) and can be differentiated again.
     """
     if under_transforms(z, means, factor, scales, spread_variance):
-        return _plain(z, means, factor, scales, spread_variance, lower=lower)
+        return plain_log_probs_of_scales(z, means, factor, scales, spread_variance, lower=lower)
+    if lower and len(factor) >= _MANY_FEATURES:
+        quickly = series_log_probs(z, means, factor, scales, spread_variance)
+        if quickly is not None:
+            return quickly
     found: Tensor = _ScalesLogProb.apply(z, means, factor, scales, spread_variance, lower)  # type: ignore[no-untyped-call]
     return found
 
 
-def _plain(z: Tensor, means: Tensor, factor: Tensor, scales: Tensor, spread_variance: Tensor, *, lower: bool) -> Tensor:
-    """The same of plain operations, one piece after the other."""
-    factors = factor.double() * scales.double().view(-1, 1, 1)
-    return plain_log_probs(z, means, factors, spread_variance, lower=lower)
+_LEAST_WEIGHT = 1e-20
+"""Points whose weight for a piece is below this share of the largest one are left out of its moments: they are lost in
+rounding, and in many features most points belong to one piece alone."""
+
+_MANY_FEATURES = 192
+"""Features from which on a polynomial of matrices is faster than an eigendecomposition, by measurement."""
 
 
 class _Range(NamedTuple):
@@ -52,13 +60,13 @@ class _Range(NamedTuple):
     values: Tensor
 
 
-def _range_of(a: Tensor, spread_variance: float, *, exact: bool) -> _Range:
+def _range_of(a: Tensor, spread_variance: float, *, exact: bool, lower: bool) -> _Range:
     """U and λ of A (D, r) in float64: of AAᵀ, if A is square and nothing is lost so, in a fifth of the time."""
     if a.shape[1] < a.shape[0]:
         basis, upper = torch.linalg.qr(a)
         left, singular, _ = torch.linalg.svd(upper)
         return _Range(basis @ left, singular.square())
-    values, vectors = torch.linalg.eigh(a @ a.mT)
+    values, vectors = torch.linalg.eigh(lower_gram(a) if lower else a @ a.mT)  # which reads the lower triangle
     limit = _LARGEST_RATIO if exact else _LARGEST_RATIO_OF_FLOAT32
     if not bool(values[-1] <= limit * spread_variance):
         vectors, singular, _ = torch.linalg.svd(a)
@@ -83,7 +91,7 @@ class _ScalesLogProb(torch.autograd.Function):
         ctx: Any, z: Tensor, means: Tensor, factor: Tensor, scales: Tensor, spread_variance: Tensor, lower: bool
     ) -> Tensor:
         a, variance = (factor.tril() if lower else factor).double(), float(spread_variance)
-        basis, values = _range_of(a, variance, exact=factor.dtype == torch.float64)
+        basis, values = _range_of(a, variance, exact=factor.dtype == torch.float64, lower=lower)
         origin = means.double().mean(0)  # so that an offset of all pieces costs no digits
         points, centres = z.double() - origin, means.double() - origin
         inside, inner_means = points @ basis, centres @ basis
@@ -107,7 +115,10 @@ class _ScalesLogProb(torch.autograd.Function):
         z, means, factor, scales, spread_variance, *parts = ctx.saved_tensors
         weights = grad_outputs[0].double()
         if torch.is_grad_enabled() or under_transforms(weights):  # differentiated again or mapped
-            inputs, function = (z, means, factor, scales, spread_variance), partial(_plain, lower=ctx.lower)
+            inputs, function = (
+                (z, means, factor, scales, spread_variance),
+                partial(plain_log_probs_of_scales, lower=ctx.lower),
+            )
             return *gradients_of_plain(function, inputs, ctx.needs_input_grad, weights), None
         a, basis, values, variances, inside, inner_means, outside, outer_means = parts
         variance, totals = spread_variance.double(), weights.sum(0)
@@ -123,15 +134,20 @@ class _ScalesLogProb(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             moment = -torch.diag((s.square() * totals) @ variances.reciprocal())
             sums, of_pieces = torch.zeros_like(inside), torch.empty_like(inner_means)
+            least = _LEAST_WEIGHT * weights.abs().max()
             for piece in range(len(s)):  # one by one, for the memory
-                t = (inside - inner_means[piece]) / variances[piece]
-                weighted = t * (weights[:, piece : piece + 1] * s[piece].square())
+                own = (weights[:, piece].abs() > least).nonzero().flatten()
+                t = (inside[own] - inner_means[piece]) / variances[piece]
+                weighted = t * (weights[own, piece].unsqueeze(1) * s[piece].square())
                 moment.addmm_(weighted.mT, t)
-                sums += weighted
+                sums.index_add_(0, own, weighted)
                 of_pieces[piece] = weighted.sum(0)
             found = basis @ moment
             if outside.shape[1]:
                 found += (outside.mT @ sums - outer_means.mT @ of_pieces) / variance
-            found = found @ (basis.mT @ a)
-            by_factor = (found.tril_() if ctx.lower else found).type_as(factor)
+            in_basis = a.mT @ basis
+            if ctx.lower:
+                by_factor = lower_product(found, in_basis, factor.dtype)
+            else:
+                by_factor = (found @ in_basis.mT).type_as(factor)
         return by_z.type_as(z), by_means.type_as(means), by_factor, by_scales.type_as(scales), None, None

@@ -106,6 +106,34 @@ def _divide(x: Tensor, triangle: Tensor, *, upper: bool) -> None:
     x.mT.copy_(torch.linalg.solve_triangular(triangle, x.mT, upper=upper, left=False))
 
 
+def invert_lower(a: Tensor) -> None:
+    """A ← A⁻¹ for a lower-triangular A, (D, D), in place: A₁⁻¹, −A₂⁻¹A₂₁A₁⁻¹ and A₂⁻¹."""
+    half = _half(a)
+    if half == 0:
+        a.copy_(torch.linalg.solve_triangular(a, torch.eye(len(a), dtype=a.dtype, device=a.device), upper=False))
+        return
+    invert_lower(a[:half, :half])
+    invert_lower(a[half:, half:])
+    torch.mm(a[half:, half:] @ a[half:, :half], a[:half, :half], out=a[half:, :half]).neg_()
+
+
+def lower_of_transposed(a: Tensor, matrix: Tensor) -> Tensor:
+    """tril(AᵀB) for a lower-triangular A, (D, D), and a B of which the lower triangle is read; zeros above it."""
+    out = torch.empty_like(matrix)
+    for rows in _blocks(out):  # A is read from these rows on
+        torch.mm(a[rows.start :, rows].mT, matrix[rows.start :, : rows.stop], out=out[rows, : rows.stop])
+    return out.tril_()
+
+
+def mirrored(matrix: Tensor) -> Tensor:
+    """The symmetric matrix, (D, D), of this lower triangle, in place."""
+    for rows in _blocks(matrix):
+        on_diagonal = matrix[rows, rows]
+        on_diagonal.copy_(on_diagonal.tril() + on_diagonal.tril(-1).mT)
+        matrix[: rows.start, rows] = matrix[rows, : rows.start].mT
+    return matrix
+
+
 def in_double(lower: Tensor, diagonal: Tensor) -> Tensor:
     """What the substitutions want of L, given its strict lower triangle and its diagonal in float64.
 
@@ -136,6 +164,11 @@ def solve_lower_transposed(lower: Tensor, diagonal: Tensor, rhs: Tensor) -> Tens
     """L⁻ᵀB in float64 for B (D, n) in float64, given L as ``in_double`` leaves it and its diagonal."""
     if not _by_blocks(lower):
         return torch.linalg.solve_triangular(lower.mT, rhs, upper=True)
+    return solve_transposed_by_blocks(lower, diagonal, rhs)
+
+
+def solve_transposed_by_blocks(lower: Tensor, diagonal: Tensor, rhs: Tensor) -> Tensor:
+    """L⁻ᵀB in float64 for B (D, n) in float64, given a lower triangle of any dtype and the diagonal in float64."""
     x = rhs.clone()
     blocks = _blocks(lower)
     for i, rows in reversed(list(enumerate(blocks))):

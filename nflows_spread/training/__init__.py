@@ -7,6 +7,7 @@ from nflows_spread.training.evaluation import Evaluation, current_dimension
 from nflows_spread.training.fitting import fit
 from nflows_spread.training.late_pieces import LatePieces
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
+from nflows_spread.training.restarted_pieces import RestartedPieces
 from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.saving import load_model, save_model
 from nflows_spread.training.schedules import (
@@ -40,6 +41,7 @@ __all__ = [
     "MovingAverage",
     "NoiseSchedule",
     "NotFiniteError",
+    "RestartedPieces",
     "SpreadVarianceSchedule",
     "Staircase",
     "StaircaseNoise",

@@ -60,3 +60,4 @@ class TrainingState:
 
 
 Callback = Callable[[TrainingState], object]
+"""Called after every step: in the first process, or in each where its attribute ``in_every_process`` is True."""

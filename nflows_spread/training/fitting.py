@@ -98,7 +98,8 @@ def fit(
         max_minutes: stop after so many minutes of this call.
         checkpoints: where to leave them; with it, Ctrl-C and SIGTERM leave one too.
         resume: continue from the last checkpoint in the folder, or start where there is none.
-        callbacks: functions of a ``TrainingState``, called after every step in the first process.
+        callbacks: functions of a ``TrainingState``, called after every step in the first process; those that change
+            the model in each.
         progress: show a progress bar; by default when the standard error is a terminal.
         generator: source of the order of the data. By default seeded from torch's global generator.
         device: where to train; by default where the objective is.

@@ -41,6 +41,8 @@ class LatePieces:
         True
     """
 
+    in_every_process = True
+
     def __init__(
         self,
         flow: nn.Module,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from nflows_spread.training.callbacks import TrainingState
+from nflows_spread.training.callbacks import Callback, TrainingState
 from nflows_spread.training.checkpoint_content import own_state, shared_state
 from nflows_spread.training.checkpoints import Checkpoints
 from nflows_spread.training.diagnosis import explained, likely_cause, one_number
@@ -100,7 +100,7 @@ class Run:
         """The reason for which it ended."""
         state, limits, sync_at = self.state, self.limits, self.state.step + 1
         every = self.checkpoints.every if self.checkpoints is not None else 0
-        callbacks = self.parts.callbacks if self.parts.processes.rank == 0 else ()
+        callbacks = [call for call in self.parts.callbacks if self.parts.processes.rank == 0 or _in_every_process(call)]
         first_step = state.step
         while state.step < limits.steps:
             self._train()
@@ -250,6 +250,11 @@ class Run:
         left = f"; the last good checkpoint is {self.checkpoint}" if self.checkpoint is not None else ""
         remedy = likely_cause(self.parts.objective, self.state.batch, first=not self.losses)
         return f"loss and parameters must stay finite, got a loss of {loss} at step {step}: {what}{left}; {remedy}"
+
+
+def _in_every_process(callback: Callback) -> bool:
+    """Whether it changes the model, and so in each of several processes."""
+    return bool(getattr(callback, "in_every_process", False))
 
 
 def _not_finite(objective: nn.Module) -> str | None:

@@ -55,3 +55,32 @@ def test_substitutions_are_those_of_the_whole(features, monkeypatch):
         given = triangular.in_double(lower, lower.diagonal())
         for solve, matrix in ((triangular.solve_lower, lower), (triangular.solve_lower_transposed, lower.mT)):
             torch.testing.assert_close(matrix @ solve(given, lower.diagonal(), rhs), rhs)
+
+
+@sizes
+def test_the_inverse_is_that_of_the_whole_and_takes_its_place(features):
+    a = triangle(features)
+    expected = torch.linalg.inv(a)
+    triangular.invert_lower(a)
+    torch.testing.assert_close(a, expected)
+    assert torch.equal(a, a.tril())
+
+
+@sizes
+def test_the_lower_triangle_of_a_transposed_product_reads_nothing_above_the_diagonal(features):
+    a, b = triangle(features), torch.randn(features, features)
+    symmetric = triangular.mirrored(b.clone())
+    torch.testing.assert_close(symmetric, b.tril() + b.tril(-1).mT)
+    found = triangular.lower_of_transposed(a, b)
+    torch.testing.assert_close(found, (a.mT @ symmetric).tril())
+    spoiled = b + torch.triu(torch.full_like(b, torch.nan), 1)
+    torch.testing.assert_close(triangular.lower_of_transposed(a, spoiled.nan_to_num(7.0)), found)
+
+
+@sizes
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_transposed_substitution_by_blocks_is_that_of_the_whole(features, dtype):
+    given, rhs = (triangle(features) + torch.randn(features, features).triu(1)).to(dtype), torch.randn(features, 3)
+    expected = torch.linalg.solve_triangular(given.double().tril().mT, rhs, upper=True)
+    found = triangular.solve_transposed_by_blocks(given, given.diagonal().double(), rhs)
+    torch.testing.assert_close(found, expected)

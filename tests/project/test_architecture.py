@@ -23,7 +23,7 @@ LAYERS = [
     {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
     {"losses", "initialization", "models", "datasets", "conversion"},
-    {"dimension"},
+    {"dimension", "piece_number"},
     {"chart"},
     {"training"},
     {"fitted_chart", "estimator", "plots"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from performance import command, couplings, glow_step, prior_precision, targets
 from performance.races import GrowthTarget, Target
 
-TABLES = [targets.PRIOR, targets.COUPLINGS, targets.GLOW]
+TABLES = [targets.PRIOR, targets.COUPLINGS, targets.GLOW, targets.PIECES]
 SINGLE = [targets.TRAINING, targets.TOY_LOOP]
 
 

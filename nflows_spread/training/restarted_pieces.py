@@ -1,0 +1,146 @@
+"""Dead components of a Gaussian mixture prior, started again in training: each takes half of the largest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.distributions import DegenerateGaussianMixture
+from nflows_spread.distributions.latent_pieces import blocks_of, pieces_of_latents
+from nflows_spread.hosts import base_of
+from nflows_spread.initialization import noisy_latents
+from nflows_spread.linalg.eigen import principal_axes
+from nflows_spread.training.callbacks import TrainingState
+
+_ROWS = 4000
+"""Rows that are asked whose they are: a choice, for time; half of them fit, and half decide."""
+
+_FEWEST_ROWS = 10
+"""Rows of a piece, in the half that fits, from which on it is parted: a choice."""
+
+
+class RestartedPieces:
+    """A callback of ``fit``: a piece that hardly any data belongs to is started again with half of the largest one.
+
+    At every so many steps the responsibilities of all pieces are averaged over the same rows of data, with fresh noise
+    at the present σ_x. A piece whose share is below a floor is dead: the largest piece is parted along its longest
+    axis, or where pieces have no means into an inner and an outer part, expectation maximisation goes on from there on
+    the rows of that piece, and the two parts take the places of both. It stays so if the likelihood of other rows does
+    not fall. Between checks it knows nothing, so that a resumed run goes on with the same bits.
+
+    Args:
+        flow: the flow that is trained, whose base is a ``DegenerateGaussianMixture``.
+        x: data, shape (n, ...), of which at most the first 4 000 rows are used; the same in every process.
+        every: steps between checks.
+        floor: the share below which a piece is dead, over that of pieces that are all of one weight, 1 / M.
+        context: conditioning inputs, one row for each row of ``x``.
+        seed: of the noise on ``x``; each check has its own.
+
+    Attributes:
+        restarted: steps and numbers of the pieces that were, in this run, as pairs.
+
+    Raises:
+        TypeError: the base is another, or ``every`` or ``seed`` is no integer.
+        ValueError: a number is out of range, or ``x`` has fewer than two rows.
+
+    Example:
+        >>> from nflows_spread.models import coupling_flow
+        >>> flow = coupling_flow(2, layers=2, base=DegenerateGaussianMixture([2], 3))
+        >>> RestartedPieces(flow, torch.randn(50, 2), every=100).restarted
+        []
+    """
+
+    in_every_process = True
+
+    def __init__(
+        self,
+        flow: nn.Module,
+        x: Tensor,
+        *,
+        every: int = 500,
+        floor: float = 0.05,
+        context: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        base = base_of(flow)
+        if not isinstance(base, DegenerateGaussianMixture):
+            raise TypeError(f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}")
+        validation.two_points("x", x)
+        validation.context_of(len(x), context)
+        self.every, self.floor = validation.positive_int("every", every), validation.positive("floor", floor)
+        if self.floor >= 1.0:
+            raise ValueError(f"floor must be below 1, the share of pieces of one weight, got {floor}")
+        self.seed = validation.non_negative_int("seed", seed)
+        self.flow, self.base = flow, base
+        self.x, self.context = x[:_ROWS], None if context is None else context[:_ROWS]
+        self.restarted: list[tuple[int, int]] = []
+
+    def __call__(self, state: TrainingState) -> None:
+        """Start the dead pieces again if this is the step of a check."""
+        if self.base.pieces == 1 or state.step % self.every:
+            return
+        noise, generator = state.data_noise or 0.0, torch.Generator(self.x.device).manual_seed(self.seed + state.step)
+        latents = noisy_latents(self.flow, self.x, self.context, noise, generator)
+        z = torch.cat(list(latents())).to(self.base.logits.dtype).unflatten(1, self.base.shape)
+        self.restarted += [(state.step, piece) for piece in restart_dead_pieces(self.base, z, self.floor)]
+
+
+@torch.no_grad()
+def restart_dead_pieces(base: DegenerateGaussianMixture, z: Tensor, floor: float) -> list[int]:
+    """Give each dead piece half of the largest one, as far as the likelihood does not fall; the numbers of those.
+
+    Args:
+        base: the prior.
+        z: latents, shape (n, *shape), of which every other one decides.
+        floor: as ``RestartedPieces`` has it.
+    """
+    fitted, held_out = z[::2], z[1::2]
+    shares = base.responsibilities(z).mean(0)
+    dead, alive = (shares < floor / base.pieces).nonzero().flatten().tolist(), []
+    for piece in dead:
+        given = base.responsibilities(fitted)
+        largest = int(given.sum(0).argmax())
+        rows = fitted[given[:, largest] > 0.5]
+        if len(rows) < _FEWEST_ROWS or largest in dead:
+            break
+        before = {name: value.clone() for name, value in base.state_dict().items() if torch.is_tensor(value)}
+        likelihood = float(base.log_prob(held_out).double().mean())
+        _part(base, rows, largest, piece)
+        if not float(base.log_prob(held_out).double().mean()) >= likelihood:
+            base.load_state_dict(before, strict=False)
+            break  # what is left of the largest one is what the next would be offered too
+        alive.append(piece)
+    return alive
+
+
+def _part(base: DegenerateGaussianMixture, rows: Tensor, largest: int, dead: int) -> None:
+    """The two parts of the largest piece, whose rows these are, in its place and in that of the dead one."""
+    sides = torch.nn.functional.one_hot(_one_side(base, rows, largest).long(), 2).double()
+    noise = base.spread_variance
+    weights, means, roots = pieces_of_latents(blocks_of(rows), 2, float(noise), begun=sides)
+    whole = base.logits[largest].double().clone()
+    for piece, weight, mean, root in _in_order(largest, dead, weights, means, roots):
+        base.logits[piece] = whole + weight.log()
+        if base.locs is None:
+            root = torch.cat([root, mean.unsqueeze(1)], 1)
+        else:
+            base.locs[piece] = mean.view(base.shape)
+        base.factors.assign_piece(piece, root, noise)
+
+
+def _in_order(
+    largest: int, dead: int, weights: Tensor, means: Tensor, roots: list[Tensor]
+) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+    return zip((largest, dead), weights, means, roots, strict=True)
+
+
+def _one_side(base: DegenerateGaussianMixture, rows: Tensor, piece: int) -> Tensor:
+    """Whether a row is on one side of the longest axis, or, where pieces have no means, in the outer half, (n,)."""
+    if base.locs is None:
+        log_prob = base.piece(piece).log_prob(rows)
+        return log_prob < log_prob.median()
+    centred = (rows - rows.mean(0)).flatten(1).double()
+    return (centred @ principal_axes(centred, 1)[0])[:, 0] > 0.0
