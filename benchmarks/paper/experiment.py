@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,6 +72,18 @@ class Experiment(Settings):
         if profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
         return replace(self, **self.profiles.get(profile, {}))
+
+    def with_flows(self, names: Sequence[str]) -> Experiment:
+        """The same experiment with those of its flows alone; with all where none is named.
+
+        Raises:
+            ValueError: there is no such flow.
+        """
+        declared = [variant.name for variant in self.variants]
+        for name in names:
+            if name not in declared:
+                raise ValueError(f"a flow must be one of {', '.join(declared)}, got {name!r}")
+        return replace(self, variants=tuple(v for v in self.variants if v.name in names)) if names else self
 
     def of(self, variant: Variant) -> Experiment:
         """The settings of one of the flows."""

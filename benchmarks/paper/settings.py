@@ -47,7 +47,7 @@ class Settings:
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
         pieces: how many Gaussians the prior is a mixture of, each with a mean; 1 for the paper's prior.
-        pieces_from: share of the steps after which they part.
+        pieces_from: share of the steps after which they part; 0 for pieces from the start.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.

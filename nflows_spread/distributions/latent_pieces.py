@@ -12,6 +12,13 @@ from nflows_spread.linalg.moments import add_to_diagonal, covariance_of
 _COORDINATES = 64
 """Principal coordinates in which latents are told apart, at most: a choice, for time and for few rows."""
 
+_ROWS = 20_000
+"""Latents that expectation maximisation sees, at most, drawn from all: a choice, for time. The moments are of all."""
+
+_NEGLIGIBLE = 1e-8
+"""The responsibility below which a latent is left out of the covariance of a piece: a choice, for time, as of many
+pieces far apart almost all latents are no piece's but one's; of a million latents it leaves out a hundredth of one."""
+
 _ITERATIONS = 3
 """Of the subspace iteration that finds them among more features: a choice, as any few near them tell as much."""
 
@@ -33,7 +40,10 @@ def pieces_of_latents(
     covariance, features = covariance_of(rows), rows.shape[1]
     centred = rows - rows.mean(0)
     coordinates = centred if features <= _COORDINATES else centred @ _leading(covariance, generator)
-    fit = expectation_maximization(coordinates, pieces, tied=tied, generator=generator)
+    some = coordinates
+    if len(rows) > max(_ROWS, pieces):
+        some = coordinates[torch.randperm(len(rows), generator=generator, device=rows.device)[: max(_ROWS, pieces)]]
+    fit = expectation_maximization(some, pieces, tied=tied, generator=generator)
     responsibilities = responsibilities_of_mixture(coordinates, *fit[:3])
     counts = responsibilities.sum(0)
     shares = responsibilities / counts.clamp_min(torch.finfo(rows.dtype).tiny)
@@ -42,8 +52,9 @@ def pieces_of_latents(
     within = covariance - (means.mT * weights) @ means
     roots = []
     for piece in range(pieces):  # one by one, for the memory
-        difference = centred - means[piece]
-        own = (difference * responsibilities[:, piece : piece + 1]).mT @ difference
+        own_rows = responsibilities[:, piece] > _NEGLIGIBLE
+        difference = centred[own_rows] - means[piece]
+        own = (difference * responsibilities[own_rows, piece : piece + 1]).mT @ difference
         shrunk = (own + features * within) / (counts[piece] + features)
         roots.append(torch.linalg.cholesky(add_to_diagonal(shrunk, spread_variance)))
     return weights, means + rows.mean(0), roots
