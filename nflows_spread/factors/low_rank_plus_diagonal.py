@@ -1,4 +1,4 @@
-"""A low-rank A with a diagonal beside it, AAᵀ = WWᵀ + diag(d²) (factor analysis), for many features with noise in all."""
+"""A low-rank A with a diagonal beside it, AAᵀ = WWᵀ + diag(d²): the covariance of factor analysis, for many features."""
 
 from __future__ import annotations
 
