@@ -25,7 +25,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work | None:
         return partial(_report, options.out / "report.html", report.page(options.results))
     chosen = SHORT_SUITE if options.experiment is None else (options.experiment,)
     for name in chosen:
-        experiments.load(name).at(options.profile).with_flows(options.only)
+        experiments.load(name).at(options.profile).with_rows(options.only)
     return partial(_run, [_run_of(name, seed, options) for name in chosen for seed in options.seed], options.out)
 
 
@@ -65,8 +65,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         default=[],
-        metavar="FLOW",
-        help="train this flow alone, in a record of its own; give it again for others (default: all in one record)",
+        metavar="ROW",
+        help="this row of the table alone, in a record of its own; repeat it for others (default: all in one record)",
     )
     add_seeds(parser, default=[0], of="one or more seeds, each a run (default 0)")
     parser.add_argument("--device", type=device, default="cpu", help="where to train (default cpu)")

@@ -13,9 +13,9 @@ from typing import Any
 
 from nflows_spread.training import NotFiniteError
 from paper import experiments, pictures
-from paper.data_sets import Folders
+from paper.data_sets import DataSet, Folders
 from paper.experiment import Experiment, Variant
-from paper.results import Result
+from paper.results import Result, plain
 from paper.settings import digest, settings_of
 from paper.training import train
 from shared import records
@@ -30,7 +30,7 @@ class Run:
     Attributes:
         name: of the experiment.
         out: folder for the results; what an unfinished run needs to go on is in a folder within it.
-        only: the flows to train, whose names the record then has in its own; empty for all.
+        only: rows of the table, whose names the record then has in its own; empty for all.
         profile: how long to train.
         seed: of data, weights and noise.
         device: where to train.
@@ -82,12 +82,12 @@ class Run:
             The record that the JSON file holds.
 
         Raises:
-            ValueError: there is no such experiment, profile or flow.
+            ValueError: there is no such experiment, profile or row.
             FileNotFoundError: real data is not where it was said to be.
             UnreadableDataError: it is there and not as it should be.
             KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
         """
-        declared = experiments.load(self.name).at(self.profile).with_flows(self.only)
+        declared = experiments.load(self.name).at(self.profile).with_rows(self.only)
         if self.fresh:
             shutil.rmtree(self.unfinished, ignore_errors=True)
         results: list[Result] = []
@@ -102,6 +102,10 @@ class Run:
                 continue
             results.append(result)
             numbers[variant.name] = result.numbers
+        for name, baseline in declared.baselines.items():
+            print(f"{self.stem}: {name}", file=sys.stderr, flush=True)
+            found = baseline(self._data(declared), self.seed)
+            numbers[name] = {key: plain(value) for key, value in found.items()}
         finished = all(result.trained.stopped == "steps" for result in results)
         if results:
             title = f"{self.name}, profile {self.profile}, seed {self.seed}{'' if finished else ', unfinished'}"
@@ -124,7 +128,7 @@ class Run:
         return record
 
     def _train(self, settings: Experiment, variant: Variant, minutes: float | None) -> Result:
-        data = settings.data(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
+        data = self._data(settings)
         trained = train(
             settings,
             data.train.x,
@@ -134,6 +138,9 @@ class Run:
             folder=self.unfinished / f"{_as_file_name(variant.name)}-{digest(settings)}",
         )
         return Result(variant.name, settings, data, trained, measures=settings.measures, seed=self.seed)
+
+    def _data(self, settings: Experiment) -> DataSet:
+        return settings.data(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
 
 
 def _as_file_name(flow: str) -> str:

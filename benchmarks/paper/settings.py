@@ -21,7 +21,7 @@ from paper.tracking import TrackedNumber
 _RATE = Cosine(2e-3, 4e-5)
 _NOISE = Geometric(0.3, 0.05, steps=0.7)
 
-_READ_OUT = {"samples", "rule", "rank", "track"}
+_READ_OUT = {"samples", "rule", "rank", "piece_rank", "track"}
 """Settings that say what to look at, and change no parameter."""
 
 _KEYS = {"data": "task"}
@@ -53,6 +53,8 @@ class Settings:
         gradient_clip: largest norm of the gradient, or None.
         rule: which rule decides the dimension that samples and representation are taken at.
         rank: at which samples and representation are taken, given the dimension; by default the dimension.
+        piece_rank: at which samples of each piece of a prior in pieces are taken, given the dimension; None for whole
+            samples, less their noise.
         samples: how many to draw.
         track: numbers to record during training, by name.
     """
@@ -77,6 +79,7 @@ class Settings:
     gradient_clip: float | None = 5.0
     rule: str = "signal_to_noise"
     rank: Callable[[IntrinsicDimension], int] = int
+    piece_rank: Callable[[IntrinsicDimension], int] | None = None
     samples: int = 20_000
     track: Mapping[str, TrackedNumber] = field(default_factory=dict)
 

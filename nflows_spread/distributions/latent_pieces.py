@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.expectation_maximization import expectation_maximization
+from nflows_spread.linalg.expectation_maximization import NEGLIGIBLE, expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import responsibilities_of_mixture
 from nflows_spread.linalg.moments import add_to_diagonal, covariance_of
 
@@ -15,9 +15,9 @@ _COORDINATES = 64
 _ROWS = 20_000
 """Latents that expectation maximisation sees, at most, drawn from all: a choice, for time. The moments are of all."""
 
-_NEGLIGIBLE = 1e-8
-"""The responsibility below which a latent is left out of the covariance of a piece: a choice, for time, as of many
-pieces far apart almost all latents are no piece's but one's; of a million latents it leaves out a hundredth of one."""
+_TOLERANCE = 1e-4
+"""The change of the mean log-likelihood, in nats per coordinate, at which it ends: a choice, that of
+``expectation_maximization`` for one."""
 
 _ITERATIONS = 3
 """Of the subspace iteration that finds them among more features: a choice, as any few near them tell as much."""
@@ -43,7 +43,8 @@ def pieces_of_latents(
     some = coordinates
     if len(rows) > max(_ROWS, pieces):
         some = coordinates[torch.randperm(len(rows), generator=generator, device=rows.device)[: max(_ROWS, pieces)]]
-    fit = expectation_maximization(some, pieces, tied=tied, generator=generator)
+    tolerance = _TOLERANCE * some.shape[1]
+    fit = expectation_maximization(some, pieces, tolerance=tolerance, tied=tied, generator=generator)
     responsibilities = responsibilities_of_mixture(coordinates, *fit[:3])
     counts = responsibilities.sum(0)
     shares = responsibilities / counts.clamp_min(torch.finfo(rows.dtype).tiny)
@@ -52,7 +53,7 @@ def pieces_of_latents(
     within = covariance - (means.mT * weights) @ means
     roots = []
     for piece in range(pieces):  # one by one, for the memory
-        own_rows = responsibilities[:, piece] > _NEGLIGIBLE
+        own_rows = responsibilities[:, piece] > NEGLIGIBLE
         difference = centred[own_rows] - means[piece]
         own = (difference * responsibilities[own_rows, piece : piece + 1]).mT @ difference
         shrunk = (own + features * within) / (counts[piece] + features)

@@ -1,4 +1,4 @@
-"""A low-rank A with a diagonal beside it, AAᵀ = WWᵀ + diag(d²): the covariance of factor analysis, for many features."""
+"""A low-rank A with a diagonal beside it, AAᵀ = WWᵀ + diag(d²), as in factor analysis, for many noisy features."""
 
 from __future__ import annotations
 
