@@ -87,7 +87,7 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     callbacks: list[Callback] = [recorder] if settings.track else []
     if settings.pieces > 1 and settings.pieces_from > 0.0:
         parting = max(1, int(settings.pieces_from * settings.steps))
-        generator = torch.Generator(device).manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(seed + 1)  # held-out points have the noise of the seed itself
         callbacks.append(LatePieces(objective.flow, x.to(device), step=parting, generator=generator))
     result = fit(
         objective,
