@@ -17,6 +17,8 @@ def mixture_samples(x: Tensor, count: int, *, components: int, pieces: int, seed
 
     rotation = PCA(components, random_state=seed).fit(x.numpy())
     mixture = GaussianMixture(pieces, reg_covar=_LEAST_VARIANCE, random_state=seed).fit(rotation.transform(x.numpy()))
+    covariances = mixture.covariances_.astype("float64")  # of rows in float32 they are symmetric up to rounding only
+    mixture.covariances_ = (covariances + covariances.swapaxes(1, 2)) / 2.0
     drawn = rotation.inverse_transform(mixture.sample(count)[0])
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))  # they come piece by piece
     return torch.from_numpy(drawn).to(x.dtype)[order]
