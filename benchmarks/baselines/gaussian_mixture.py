@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 _LEAST_VARIANCE = 1e-3
-"""What scikit-learn adds to the variances, in units of pixels squared: a choice, a tenth of the least of 64 components
-of digits."""
+"""What scikit-learn adds to the variances, in units of pixels squared: a choice, a hundredth of the least of 64
+components of MNIST."""
 
 
 def mixture_samples(x: Tensor, count: int, *, components: int, pieces: int, seed: int) -> Tensor:

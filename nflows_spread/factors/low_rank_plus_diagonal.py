@@ -79,4 +79,5 @@ class LowRankPlusDiagonalFactor(TrainedFactor):
 
     def options(self) -> dict[str, float]:
         reached, rank = self.entries.shape
-        return {"rank": rank} | ({} if reached == len(self.deviations) else {"leading": reached})
+        whole = reached == len(self.deviations)
+        return {"rank": rank} if whole else {"rank": rank, "leading": reached}
