@@ -56,7 +56,12 @@ _PIECES = Variant(
 )
 _PRINCIPAL_PIECES = Variant(
     "principal coordinates, prior in 8 pieces",
-    {**_PRINCIPAL_FLOW, "factor": LowRankPlusDiagonalFactor.of_rank(64, leading=128), "pieces": 8},
+    {
+        **_PRINCIPAL_FLOW,
+        "factor": LowRankPlusDiagonalFactor.of_rank(64, leading=128),
+        "pieces": 8,
+        "pieces_from": 0.8,  # the noise has come to its end at 0.7
+    },
 )
 _PRINCIPAL_FIXED = Variant("principal coordinates, fixed prior", {**_PRINCIPAL_FLOW, "fixed_prior": True})
 
