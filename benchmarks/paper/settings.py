@@ -47,6 +47,7 @@ class Settings:
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
         pieces: how many Gaussians the prior is a mixture of, each with a mean; 1 for the paper's prior.
+        start_prior: start the prior at the latents, also where no layer is set from data.
         pieces_from: share of the steps after which they part; 0 for pieces from the start.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
@@ -73,6 +74,7 @@ class Settings:
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor
     pieces: int = 1
+    start_prior: bool = False
     pieces_from: float = 0.5
     learn_mean: bool = False
     entropy: bool = False
@@ -97,7 +99,8 @@ def settings_of(settings: Settings) -> dict[str, object]:
 
 def _left_out(settings: Settings) -> set[str]:
     """What the first records do not have, where it is as they were made."""
-    return {"pieces", "pieces_from"} if settings.pieces == 1 else set()
+    pieces = {"pieces", "pieces_from"} if settings.pieces == 1 else set()
+    return pieces if settings.start_prior else pieces | {"start_prior"}
 
 
 def digest(settings: Settings) -> str:

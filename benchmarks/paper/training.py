@@ -169,8 +169,8 @@ def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float,
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
     noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
-    parted = settings.pieces > 1 and settings.pieces_from == 0.0
-    if (settings.start(flow, noisy) or parted) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
+    wished = settings.start_prior or (settings.pieces > 1 and settings.pieces_from == 0.0)
+    if (settings.start(flow, noisy) or wished) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

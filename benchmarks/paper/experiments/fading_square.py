@@ -30,7 +30,9 @@ _PAPER = PAPER.also(
         "l2_penalty": 0.1,
     }
 )
-_PIECES = PIECES.also({"factor": LowRankPlusDiagonalFactor.of_rank(8), "pieces_from": 0.8, "piece_rank": int})
+_PIECES = PIECES.also(
+    {"factor": LowRankPlusDiagonalFactor.of_rank(8), "start_prior": True, "pieces_from": 0.8, "piece_rank": int}
+)
 _PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES.also({"steps": 5_000}), FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(

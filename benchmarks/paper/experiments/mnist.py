@@ -60,6 +60,7 @@ _PRINCIPAL_PIECES = Variant(
         **_PRINCIPAL_FLOW,
         "factor": LowRankPlusDiagonalFactor.of_rank(64, leading=128),
         "pieces": 8,
+        "start_prior": True,
         "pieces_from": 0.8,  # the noise has come to its end at 0.7
     },
 )
