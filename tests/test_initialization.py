@@ -214,7 +214,7 @@ def test_what_is_asked_for_must_be_a_class(x):
 
 def flow_with(kind="LowerTriangularFactor", **options):
     factor = KINDS[kind]
-    extra = {"rank": 2} if kind == "LowRankFactor" else {}
+    extra = {"LowRankFactor": {"rank": 2}, "LowRankPlusDiagonalFactor": {"rank": FEATURES}}.get(kind, {})
     base = DegenerateGaussian([FEATURES], factor=lambda features: factor(features, **extra), **options)
     flow = coupling_flow(FEATURES, layers=2, base=base)
     for name, parameter in flow.named_parameters():

@@ -25,7 +25,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work | None:
         return partial(_report, options.out / "report.html", report.page(options.results))
     chosen = SHORT_SUITE if options.experiment is None else (options.experiment,)
     for name in chosen:
-        experiments.load(name)
+        experiments.load(name).at(options.profile).with_rows(options.only)
     return partial(_run, [_run_of(name, seed, options) for name in chosen for seed in options.seed], options.out)
 
 
@@ -44,6 +44,7 @@ def _run_of(name: str, seed: int, options: argparse.Namespace) -> Run:
     return Run(
         name=name,
         out=options.out,
+        only=tuple(options.only),
         profile=options.profile,
         seed=seed,
         device=options.device,
@@ -60,6 +61,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "experiment", nargs="?", help="'list', 'report', or the name of one; without it the short suite runs"
     )
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="how long to train (default quick)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="this row of the table alone, in a record of its own; repeat it for others (default: all in one record)",
+    )
     add_seeds(parser, default=[0], of="one or more seeds, each a run (default 0)")
     parser.add_argument("--device", type=device, default="cpu", help="where to train (default cpu)")
     add_max_minutes(parser, "stop the training of a run after so long")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nflows_spread.training.schedules import Constant
 from paper import measures as numbers
 from paper import pictures
+from paper.data_sets import DataSet
 from paper.pictures import Panel, Together
 from paper.results import Measure
 from paper.settings import Settings
+
+Baseline = Callable[[DataSet, int], Mapping[str, object]]
+"""A function of data and seed that gives the numbers of a model that is no flow."""
 
 PROFILES = ("quick", "full", "paper")
 
@@ -52,6 +56,7 @@ class Experiment(Settings):
     Attributes:
         variants: the flows that are compared, each with what it has otherwise.
         profiles: by name, what the other profiles have otherwise. A variant's changes come after these.
+        baselines: rows of the table that are no flows: by name, numbers from the data and the seed.
         measures: the numbers of a trained flow beyond those that every flow has.
         panels: the pictures of a flow, one row each.
         together: pictures of all flows in common, in a last row.
@@ -59,6 +64,7 @@ class Experiment(Settings):
 
     variants: tuple[Variant, ...] = (PAPER, OURS, FIXED_PRIOR)
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
     measures: tuple[Measure, ...] = numbers.ON_MANIFOLD
     panels: tuple[Panel, ...] = pictures.ON_MANIFOLD
     together: tuple[Together, ...] = ()
@@ -72,6 +78,21 @@ class Experiment(Settings):
         if profile not in PROFILES:
             raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
         return replace(self, **self.profiles.get(profile, {}))
+
+    def with_rows(self, names: Sequence[str]) -> Experiment:
+        """The same experiment with those of its flows and baselines alone; with all where none is named.
+
+        Raises:
+            ValueError: there is no such row.
+        """
+        declared = [*(variant.name for variant in self.variants), *self.baselines]
+        for name in names:
+            if name not in declared:
+                raise ValueError(f"--only must be one of {', '.join(map(repr, declared))}, got {name!r}")
+        if not names:
+            return self
+        baselines = {name: baseline for name, baseline in self.baselines.items() if name in names}
+        return replace(self, variants=tuple(v for v in self.variants if v.name in names), baselines=baselines)
 
     def of(self, variant: Variant) -> Experiment:
         """The settings of one of the flows."""

@@ -97,7 +97,8 @@ class Result:
         """So many flat samples (n, D) of a spread flow at rank K; a fixed prior has none to choose.
 
         Pieces that lie at an angle have no K directions in common: of a prior in pieces whole samples are drawn, and
-        moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula).
+        moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula). Or, where the settings
+        give it a rank, each piece is sampled in its own leading directions.
         """
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
@@ -108,7 +109,11 @@ class Result:
         flow = self.trained.flow
         base = base_of(flow)
         if isinstance(base, DegenerateGaussianMixture):
-            noisy = [decode(flow, base.sample(size, generator=generator)) for size in sizes]
+            own = self.settings.piece_rank and self.settings.piece_rank(self.dimension)
+            z = base.sample(count, batch_size=_CHUNK, rank=own, generator=generator)
+            noisy = [decode(flow, part) for part in z.split(_CHUNK)]
+            if own is not None:
+                return torch.cat(noisy).flatten(1)
             longest = _FARTHEST * self.trained.data_noise * base.features**0.5
             variance = self.trained.data_noise**2
             return torch.cat([denoise(flow, x, variance=variance, longest=longest).flatten(1) for x in noisy])

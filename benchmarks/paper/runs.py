@@ -13,9 +13,9 @@ from typing import Any
 
 from nflows_spread.training import NotFiniteError
 from paper import experiments, pictures
-from paper.data_sets import Folders
+from paper.data_sets import DataSet, Folders
 from paper.experiment import Experiment, Variant
-from paper.results import Result
+from paper.results import Result, plain
 from paper.settings import digest, settings_of
 from paper.training import train
 from shared import records
@@ -30,6 +30,7 @@ class Run:
     Attributes:
         name: of the experiment.
         out: folder for the results; what an unfinished run needs to go on is in a folder within it.
+        only: rows of the table, whose names the record then has in its own; empty for all.
         profile: how long to train.
         seed: of data, weights and noise.
         device: where to train.
@@ -42,6 +43,7 @@ class Run:
 
     name: str
     out: Path
+    only: tuple[str, ...] = ()
     profile: str = "quick"
     seed: int = 0
     device: str = "cpu"
@@ -54,7 +56,7 @@ class Run:
     @property
     def stem(self) -> str:
         """Of the names of its files."""
-        return f"{self.name}-{self.profile}-seed-{self.seed}"
+        return "-".join([self.name, self.profile, "seed", str(self.seed), *map(_as_file_name, self.only)])
 
     @property
     def unfinished(self) -> Path:
@@ -65,6 +67,8 @@ class Run:
     def command(self) -> str:
         """What makes this one result again."""
         said = [self.name, "--profile", self.profile, "--seed", str(self.seed)]
+        for flow in self.only:
+            said += ["--only", flow]
         if self.device != "cpu":
             said += ["--device", self.device]
         if self.max_minutes is not None:
@@ -78,12 +82,12 @@ class Run:
             The record that the JSON file holds.
 
         Raises:
-            ValueError: there is no such experiment or profile.
+            ValueError: there is no such experiment, profile or row.
             FileNotFoundError: real data is not where it was said to be.
             UnreadableDataError: it is there and not as it should be.
             KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
         """
-        declared = experiments.load(self.name).at(self.profile)
+        declared = experiments.load(self.name).at(self.profile).with_rows(self.only)
         if self.fresh:
             shutil.rmtree(self.unfinished, ignore_errors=True)
         results: list[Result] = []
@@ -98,6 +102,10 @@ class Run:
                 continue
             results.append(result)
             numbers[variant.name] = result.numbers
+        for name, baseline in declared.baselines.items():
+            print(f"{self.stem}: {name}", file=sys.stderr, flush=True)
+            found = baseline(self._data(declared), self.seed)
+            numbers[name] = {key: plain(value) for key, value in found.items()}
         finished = all(result.trained.stopped == "steps" for result in results)
         if results:
             title = f"{self.name}, profile {self.profile}, seed {self.seed}{'' if finished else ', unfinished'}"
@@ -120,17 +128,23 @@ class Run:
         return record
 
     def _train(self, settings: Experiment, variant: Variant, minutes: float | None) -> Result:
-        data = settings.data(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
-        folder = "".join(letter if letter.isalnum() else "-" for letter in variant.name)
+        data = self._data(settings)
         trained = train(
             settings,
             data.train.x,
             seed=self.seed,
             device=self.device,
             max_minutes=minutes,
-            folder=self.unfinished / f"{folder}-{digest(settings)}",
+            folder=self.unfinished / f"{_as_file_name(variant.name)}-{digest(settings)}",
         )
         return Result(variant.name, settings, data, trained, measures=settings.measures, seed=self.seed)
+
+    def _data(self, settings: Experiment) -> DataSet:
+        return settings.data(self.seed, Folders(self.data_dir, self.out / "cache", self.strict))
+
+
+def _as_file_name(flow: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in flow)
 
 
 class _Budget:
@@ -150,14 +164,16 @@ class _Budget:
 
 
 def _share_of_paper(name: str, results: Sequence[Result]) -> dict[str, float]:
-    """For each flow, the rows of data it saw as a share of the paper's; none where the paper has no schedule."""
+    """For each flow, the rows of data it saw as a share of the paper's; none where the paper has no schedule.
+
+    A flow that the profile of the paper has not is held against the schedule that its flows share.
+    """
     declared = experiments.load(name)
     if "paper" not in declared.profiles:
         return {}
     paper = declared.at("paper")
     rows = {variant.name: paper.of(variant).rows for variant in paper.variants}
     return {
-        result.name: round(result.trained.steps * result.settings.batch_size / rows[result.name], 4)
+        result.name: round(result.trained.steps * result.settings.batch_size / rows.get(result.name, paper.rows), 4)
         for result in results
-        if result.name in rows
     }

@@ -21,7 +21,7 @@ from paper.tracking import TrackedNumber
 _RATE = Cosine(2e-3, 4e-5)
 _NOISE = Geometric(0.3, 0.05, steps=0.7)
 
-_READ_OUT = {"samples", "rule", "rank", "track"}
+_READ_OUT = {"samples", "rule", "rank", "piece_rank", "track"}
 """Settings that say what to look at, and change no parameter."""
 
 _KEYS = {"data": "task"}
@@ -47,12 +47,15 @@ class Settings:
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
         pieces: how many Gaussians the prior is a mixture of, each with a mean; 1 for the paper's prior.
-        pieces_from: share of the steps after which they part.
+        start_prior: start the prior at the latents, also where no layer is set from data.
+        pieces_from: share of the steps after which they part; 0 for pieces from the start.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
         rule: which rule decides the dimension that samples and representation are taken at.
         rank: at which samples and representation are taken, given the dimension; by default the dimension.
+        piece_rank: at which samples of each piece of a prior in pieces are taken, given the dimension; None for whole
+            samples, less their noise.
         samples: how many to draw.
         track: numbers to record during training, by name.
     """
@@ -71,12 +74,14 @@ class Settings:
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor
     pieces: int = 1
+    start_prior: bool = False
     pieces_from: float = 0.5
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0
     rule: str = "signal_to_noise"
     rank: Callable[[IntrinsicDimension], int] = int
+    piece_rank: Callable[[IntrinsicDimension], int] | None = None
     samples: int = 20_000
     track: Mapping[str, TrackedNumber] = field(default_factory=dict)
 
@@ -94,7 +99,8 @@ def settings_of(settings: Settings) -> dict[str, object]:
 
 def _left_out(settings: Settings) -> set[str]:
     """What the first records do not have, where it is as they were made."""
-    return {"pieces", "pieces_from"} if settings.pieces == 1 else set()
+    pieces = {"pieces", "pieces_from"} if settings.pieces == 1 else set()
+    return pieces if settings.start_prior else pieces | {"start_prior"}
 
 
 def digest(settings: Settings) -> str:

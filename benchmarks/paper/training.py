@@ -85,9 +85,9 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
     _initialize(settings, objective.flow, x[:_POINTS_FOR_DIRECTIONS].to(device), data_noise=noise(0), seed=seed)
     recorder = Recorder(settings.track, folder / "watched.jsonl", every=max(1, settings.steps // 200))
     callbacks: list[Callback] = [recorder] if settings.track else []
-    if settings.pieces > 1:
+    if settings.pieces > 1 and settings.pieces_from > 0.0:
         parting = max(1, int(settings.pieces_from * settings.steps))
-        generator = torch.Generator(device).manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(seed + 1)  # held-out points have the noise of the seed itself
         callbacks.append(LatePieces(objective.flow, x.to(device), step=parting, generator=generator))
     result = fit(
         objective,
@@ -169,7 +169,8 @@ def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float,
     generator = torch.Generator(x.device).manual_seed(seed)
     some = x[:_POINTS_FOR_ACTNORMS]
     noisy = some + data_noise * torch.empty_like(some).normal_(generator=generator)
-    if settings.start(flow, noisy) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
+    wished = settings.start_prior or (settings.pieces > 1 and settings.pieces_from == 0.0)
+    if (settings.start(flow, noisy) or wished) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
 
 

@@ -7,12 +7,13 @@ are at most 64 coordinates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.expectation_maximization import FittedPieces, expectation_maximization
+from nflows_spread.linalg.expectation_maximization import NEGLIGIBLE, FittedPieces, expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import responsibilities_of_mixture
 from nflows_spread.linalg.moments import add_to_diagonal
 
@@ -34,8 +35,9 @@ _SAMPLE = 10_000
 _FURTHER_ITERATIONS = 10
 """Iterations on all rows: a choice, as they begin near the optimum."""
 
-_LEAST_RESPONSIBILITY = 1e-12
-"""Rows that are a piece's by less are left out of its moments: a choice, far below the rounding of float32."""
+_TOLERANCE = 1e-4
+"""The change of the mean log-likelihood, in nats per coordinate, at which it ends: a choice, that of
+``expectation_maximization`` for one."""
 
 
 class LatentMoments(NamedTuple):
@@ -149,13 +151,18 @@ def fit_in_stages(
         begun: responsibilities (n, M) to go on from, on all rows.
         generator: source of the starts, and of the choice of rows.
     """
+    fitted = partial(
+        expectation_maximization,
+        pieces=pieces,
+        tied=tied,
+        tolerance=_TOLERANCE * coordinates.shape[1],
+        generator=generator,
+    )
     if begun is None and len(coordinates) > _SAMPLE:
         order = torch.empty(len(coordinates), device=coordinates.device).uniform_(generator=generator).argsort()
-        some = expectation_maximization(coordinates[order[:_SAMPLE]], pieces, tied=tied, generator=generator)
+        some = fitted(coordinates[order[:_SAMPLE]])
         begun = responsibilities_of_mixture(coordinates, *some[:3])
-    if begun is None:
-        return expectation_maximization(coordinates, pieces, tied=tied, generator=generator)
-    return expectation_maximization(coordinates, pieces, tied=tied, begun=begun, iterations=_FURTHER_ITERATIONS)
+    return fitted(coordinates) if begun is None else fitted(coordinates, begun=begun, iterations=_FURTHER_ITERATIONS)
 
 
 def _weighted_sums(latents: Blocks, mean: Tensor, basis: Tensor, fit: FittedPieces) -> tuple[Tensor, Tensor, Tensor]:
@@ -168,7 +175,7 @@ def _weighted_sums(latents: Blocks, mean: Tensor, basis: Tensor, fit: FittedPiec
         counts += given.sum(0)
         sums += given.mT @ centred
         for piece in range(len(counts)):
-            chosen = given[:, piece] > _LEAST_RESPONSIBILITY
+            chosen = given[:, piece] > NEGLIGIBLE
             rows = centred[chosen]
             squares[piece].addmm_((rows * given[chosen, piece : piece + 1]).mT, rows)
     return counts, sums, squares

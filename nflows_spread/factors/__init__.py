@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nflows_spread.deprecation import moved_module
 from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.low_rank import LowRankFactor
+from nflows_spread.factors.low_rank_plus_diagonal import LowRankPlusDiagonalFactor
 from nflows_spread.factors.lower_triangular import LowerTriangularFactor
 from nflows_spread.factors.running_average import RunningAverageFactor
 from nflows_spread.factors.spread_cholesky import SpreadCholeskyFactor
@@ -16,6 +17,7 @@ __all__ = [
     "KINDS",
     "Factor",
     "LowRankFactor",
+    "LowRankPlusDiagonalFactor",
     "LowerTriangularFactor",
     "RunningAverageFactor",
     "SpreadCholeskyFactor",
@@ -25,7 +27,13 @@ KINDS: Registry[Callable[..., Factor]] = Registry(
     "a kind of factor",
     {
         kind.__name__: kind
-        for kind in (LowerTriangularFactor, SpreadCholeskyFactor, LowRankFactor, RunningAverageFactor)
+        for kind in (
+            LowerTriangularFactor,
+            SpreadCholeskyFactor,
+            LowRankFactor,
+            LowRankPlusDiagonalFactor,
+            RunningAverageFactor,
+        )
     },
 )
 """All kinds by name. ``KINDS[type(factor).__name__](features, **factor.options())`` is a new one of the same kind.

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.low_rank import LowRankFactor
+from nflows_spread.factors.low_rank_plus_diagonal import LowRankPlusDiagonalFactor
 from nflows_spread.factors.lower_triangular import LowerTriangularFactor
 from nflows_spread.factors.pieces import PieceFactors, first_log_scales
 from nflows_spread.factors.spread_cholesky import SpreadCholeskyFactor
 from nflows_spread.linalg.cholesky_pieces import cholesky_log_probs_of_pieces
 from nflows_spread.linalg.few_features import SMALL
+from nflows_spread.linalg.low_rank_plus_diagonal import low_rank_plus_diagonal_log_probs
 from nflows_spread.linalg.pieces import log_probs_of_pieces
 
 _MOST_FEATURES_TOGETHER = 512
@@ -25,7 +27,7 @@ class SeparateFactors(PieceFactors):
     """A factor for each piece. From 1 024 features on, M decompositions; up to 512 dense ones are one batched one.
 
     Args:
-        factors: M new factors of one kind. Where there are several, the covariances of those with ``entries`` are
+        factors: M new factors of one kind. Where there are several, the covariances of those with parameters are
             brought to different scales.
 
     """
@@ -54,6 +56,10 @@ class SeparateFactors(PieceFactors):
             return log_probs_of_pieces(z, means, self._entries(), spread_variance, lower=False)
         if kind is SpreadCholeskyFactor and together:
             return cholesky_log_probs_of_pieces(z, means, self._entries(), spread_variance)
+        if kind is LowRankPlusDiagonalFactor:
+            parts = cast(Sequence[LowRankPlusDiagonalFactor], list(self.parts))
+            variances = torch.stack([part.variances(spread_variance) for part in parts])
+            return low_rank_plus_diagonal_log_probs(z, means, self._entries(), variances)
         rows = z.double()
         found = [self._factor(m).log_prob(rows - mean, spread_variance) for m, mean in enumerate(means.double())]
         return torch.stack(found, dim=1).double()
@@ -62,9 +68,8 @@ class SeparateFactors(PieceFactors):
     def _spread_scales(self, scales: Tensor) -> None:
         """Bring the covariances of all pieces, which are the same, to different scales."""
         for part, scale in zip(self.parts, scales, strict=True):
-            entries = getattr(part, "entries", None)
-            if isinstance(entries, Tensor):
-                entries.mul_(scale)
+            for parameter in part.parameters():
+                parameter.mul_(scale)
 
     def _entries(self) -> Tensor:
         return torch.stack([cast(Tensor, part.entries) for part in self.parts])

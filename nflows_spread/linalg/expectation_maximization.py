@@ -27,6 +27,9 @@ _FEWEST_ROWS = 1.0
 _SCALE_ROWS = 1e-3
 """Rows of scale 1 that the scale of a piece is averaged with, for pieces without rows: a choice; one row is too many
 for pieces at a hundredth of the scale of others."""
+NEGLIGIBLE = 1e-8
+"""The responsibility below which a row is left out of the moments of a piece: a choice, for time, as of many pieces far
+apart almost all rows are no piece's but one's; of a million rows it leaves out a hundredth of one."""
 _SHAPE_STEPS = 3
 """Steps in which the shared shape and the scales are found, one from the other: a choice, near their fixed point."""
 
@@ -168,8 +171,9 @@ def _sums_of_squares(points: Tensor, responsibilities: Tensor) -> tuple[Tensor, 
     means = torch.where(empty, points.mean(0), (responsibilities.mT @ points) / counts.unsqueeze(1))
     scatter = points.new_empty(*means.shape, means.shape[1])
     for piece, mean in enumerate(means):  # one by one, for the memory
-        centred = points - mean
-        torch.mm((centred * responsibilities[:, piece : piece + 1]).mT, centred, out=scatter[piece])
+        own = responsibilities[:, piece] > NEGLIGIBLE
+        centred = points[own] - mean
+        torch.mm((centred * responsibilities[own, piece : piece + 1]).mT, centred, out=scatter[piece])
     return counts, means, scatter
 
 

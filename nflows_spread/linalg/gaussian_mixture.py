@@ -31,7 +31,8 @@ def log_joint_of_mixture(z: Tensor, weights: Tensor, means: Tensor, covariances:
     inverse = torch.linalg.solve_triangular(cholesky, torch.eye(z.shape[1]).to(cholesky), upper=False)
     moved = (inverse @ (means.double() - centre).unsqueeze(2)).flatten()
     rows = max(1, _ENTRIES // max(1, means.numel()))
-    squares = [_squares(block.double() - centre, inverse.flatten(0, 1), moved) for block in z.split(rows)]
+    flat = inverse.flatten(0, 1)  # a copy, as solves leave their results by columns
+    squares = [_squares(block.double() - centre, flat, moved) for block in z.split(rows)]
     return at_most - 0.5 * torch.cat(squares)
 
 

@@ -24,6 +24,7 @@ from nflows_spread.deprecation import replaced_by
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.initialization import initialize
 from nflows_spread.models.coupling import coupling_layers, dense_coupling
+from nflows_spread.models.nets import ScaleAndShiftNet
 from nflows_spread.transforms import ExplicitActNorm, Flatten, LeadingFeatures, PrincipalRotation
 
 
@@ -35,6 +36,7 @@ def principal_flow(
     layers: int = 8,
     hidden_features: Sequence[int] = (256, 256),
     core_hidden_features: Sequence[int] = (128, 128),
+    identity_start: bool = False,
     volume_preserving: bool = True,
     base: Distribution | None = None,
     generator: torch.Generator | None = None,
@@ -48,6 +50,8 @@ def principal_flow(
         layers: number of mixed couplings, with random permutations between them.
         hidden_features: widths of the hidden layers of the halving couplings' nets.
         core_hidden_features: widths of the hidden layers of the mixed couplings' nets.
+        identity_start: start with couplings that do nothing, for a prior in pieces that is fitted to the coordinates;
+            by default their nets have random weights.
         volume_preserving: centre the log-scales; False leaves them free, and adds an actnorm, without which a standard
             Gaussian could not hold coordinates that are noise alone.
         base: over the flat latent; a ``DegenerateGaussian`` if None.
@@ -87,6 +91,11 @@ def principal_flow(
     ]
     if not volume_preserving:
         transforms.append(ExplicitActNorm(features))
+    if identity_start:
+        for net in CompositeTransform(transforms).modules():
+            if isinstance(net, ScaleAndShiftNet):
+                nn.init.zeros_(net.weights[-1])
+                nn.init.zeros_(net.biases[-1])
     return Flow(CompositeTransform(transforms), DegenerateGaussian([features]) if base is None else base)
 
 

@@ -172,7 +172,7 @@ def test_the_compiled_loss_is_the_loss(kind):
 
 @every_kind
 def test_a_small_flow_with_each_kind_finds_the_dimension_of_the_sine_curve(kind):
-    factor = LowRankFactor.of_rank(1) if kind == "LowRankFactor" else FACTORS[kind]
+    factor = KINDS[kind].of_rank(1) if "LowRank" in kind else FACTORS[kind]
     flow = coupling_flow(2, layers=4, base=DegenerateGaussian([2], factor=factor))
     objective = SpreadKLLoss(flow, data_noise=0.3)
     optimizer = torch.optim.Adam(flow.parameters(), lr=5e-3)

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from nflows_spread import DegenerateGaussian
-from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
+from nflows_spread.factors import (
+    KINDS,
+    LowerTriangularFactor,
+    LowRankFactor,
+    LowRankPlusDiagonalFactor,
+    RunningAverageFactor,
+    SpreadCholeskyFactor,
+)
 
 FEATURES = 6
 RANK = 3
@@ -12,6 +19,7 @@ FACTORS = {
     "LowerTriangularFactor": LowerTriangularFactor,
     "SpreadCholeskyFactor": SpreadCholeskyFactor,
     "LowRankFactor": LowRankFactor.of_rank(RANK),
+    "LowRankPlusDiagonalFactor": LowRankPlusDiagonalFactor.of_rank(RANK),
     "RunningAverageFactor": RunningAverageFactor,
 }
 
@@ -27,7 +35,7 @@ def random_root(features=FEATURES, rank=RANK, largest=4.0, dtype=torch.float64):
 def base_of_kind(kind, root=None, dtype=torch.float64, **options):
     """A base of the kind with covariance RRᵀ."""
     root = random_root() if root is None else root
-    factor = FACTORS[kind] if kind != "LowRankFactor" else LowRankFactor.of_rank(root.shape[1])
+    factor = KINDS[kind].of_rank(root.shape[1]) if "LowRank" in kind else FACTORS[kind]
     base = DegenerateGaussian([len(root)], factor=factor, **options).to(dtype)
     base.factor.assign(root, base.spread_variance)
     return base

@@ -62,6 +62,17 @@ def test_the_flow_is_invertible_and_leaves_the_trailing_coordinates_alone(volume
     assert (abs(volume) < 1e-8) == volume_preserving
 
 
+def test_couplings_that_start_as_the_identity_leave_the_principal_coordinates_in_another_order() -> None:
+    flow = principal_flow(SHAPE, leading=6, core=6, layers=3, identity_start=True).double()
+    x = images()
+    initialize(flow, x, only=PrincipalRotation)
+    rotation = PrincipalRotation(16).double()
+    rotation.initialize(x.flatten(1))
+    found, expected = encode(flow, x), rotation(x.flatten(1))[0]
+    torch.testing.assert_close(found[:, 6:], expected[:, 6:])
+    torch.testing.assert_close(found[:, :6].sort(1).values, expected[:, :6].sort(1).values)
+
+
 @pytest.mark.parametrize("x", [torch.ones(1, *SHAPE), torch.full((5, *SHAPE), float("nan"))])
 def test_what_is_no_batch_of_data_changes_no_rotation(x: torch.Tensor) -> None:
     flow = small_flow().float()

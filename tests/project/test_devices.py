@@ -66,7 +66,7 @@ def test_large_rank_deficient_factors_do_not_fail(device):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_factor_trains_and_samples_where_the_flow_is(kind, device):
-    options = {"rank": 2} if kind == "LowRankFactor" else {}
+    options = {"rank": 2} if "LowRank" in kind else {}
     base = DegenerateGaussian([FEATURES], factor=lambda features: KINDS[kind](features, **options))
     flow = coupling_flow(FEATURES, layers=2, base=base).to(device)
     SpreadKLLoss(flow, data_noise=0.1)(curve(20).to(device)).backward()

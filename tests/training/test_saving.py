@@ -17,6 +17,7 @@ from nflows_spread.factors import (
     KINDS,
     LowerTriangularFactor,
     LowRankFactor,
+    LowRankPlusDiagonalFactor,
     RunningAverageFactor,
     SpreadCholeskyFactor,
 )
@@ -63,6 +64,7 @@ FACTORS = {
     "LowerTriangularFactor": LowerTriangularFactor,
     "SpreadCholeskyFactor": SpreadCholeskyFactor,
     "LowRankFactor": LowRankFactor.of_rank(2),
+    "LowRankPlusDiagonalFactor": LowRankPlusDiagonalFactor.of_rank(2, leading=3),
     "RunningAverageFactor": RunningAverageFactor.of_decay(0.9),
 }
 

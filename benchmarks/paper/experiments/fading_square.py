@@ -16,11 +16,11 @@ paper's A diverged without data noise.
 
 from functools import partial
 
-from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankPlusDiagonalFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_3, convolutional_flow
 from nflows_spread.training.schedules import Geometric, Staircase
 from paper import data_sets, measures, pictures
-from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
+from paper.experiment import FIXED_PRIOR, OURS, PAPER, PIECES, Experiment
 
 _PAPER = PAPER.also(
     {
@@ -30,7 +30,10 @@ _PAPER = PAPER.also(
         "l2_penalty": 0.1,
     }
 )
-_PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, FIXED_PRIOR)}
+_PIECES = PIECES.also(
+    {"factor": LowRankPlusDiagonalFactor.of_rank(8), "start_prior": True, "pieces_from": 0.8, "piece_rank": int}
+)
+_PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES.also({"steps": 5_000}), FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
     data=data_sets.fading_square,

@@ -18,7 +18,7 @@ real digits (164, recall 0.29).
 
 from functools import partial
 
-from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankPlusDiagonalFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow, principal_flow
 from nflows_spread.training.schedules import Cosine, Geometric, Staircase
 from paper import pictures
@@ -35,28 +35,68 @@ _PRINCIPAL_FLOW = {
     "data_noise": Geometric(0.5, 0.1, steps=0.7),
 }
 _PRINCIPAL = Variant("principal coordinates", {**_PRINCIPAL_FLOW, "factor": RunningAverageFactor.of_decay(0.995)})
+_RANK = 16
+_PIECES = Variant(
+    "prior in 100 pieces",
+    {
+        "flow": partial(
+            principal_flow,
+            TABLE_4["image_shape"],
+            core=128,
+            core_hidden_features=(256, 256),
+            identity_start=True,
+        ),
+        "learning_rate": Cosine(1e-3, 2e-5),
+        "data_noise": Geometric(0.3, 0.1, steps=0.7),
+        "factor": LowRankPlusDiagonalFactor.of_rank(_RANK, leading=128),
+        "pieces": 100,
+        "pieces_from": 0.0,
+        "piece_rank": lambda dimension: _RANK,
+    },
+)
+_PRINCIPAL_PIECES = Variant(
+    "principal coordinates, prior in 8 pieces",
+    {
+        **_PRINCIPAL_FLOW,
+        "factor": LowRankPlusDiagonalFactor.of_rank(64, leading=128),
+        "pieces": 8,
+        "start_prior": True,
+        "pieces_from": 0.8,  # the noise has come to its end at 0.7
+    },
+)
 _PRINCIPAL_FIXED = Variant("principal coordinates, fixed prior", {**_PRINCIPAL_FLOW, "fixed_prior": True})
 
 
-def table_4(steps: int, *, principal: int) -> dict[str, object]:
-    """Flows of table 4's network at so many steps, and one of principal coordinates, whose steps take half as long."""
-    return {"steps": steps, "variants": (_PAPER, OURS, _PRINCIPAL.also({"steps": principal}), FIXED_PRIOR)}
+def table_4(steps: int, *, principal: int, pieces: int) -> dict[str, object]:
+    """Flows of table 4's network at so many steps, and two of principal coordinates, whose steps take half as long."""
+    variants = (_PAPER, OURS, _PRINCIPAL.also({"steps": principal}), _PIECES.also({"steps": pieces}), FIXED_PRIOR)
+    return {"steps": steps, "variants": variants}
 
 
 def principal(steps: int, *, paper: int) -> dict[str, object]:
     """Flows of principal coordinates at so many steps, and the paper's setting at fewer, whose steps take longer."""
-    return {"steps": steps, "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, _PRINCIPAL_FIXED)}
+    return {
+        "steps": steps,
+        "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, _PRINCIPAL_PIECES, _PRINCIPAL_FIXED),
+    }
 
+
+_MIXTURES = {
+    f"GaussianMixture, {components} components, {pieces} pieces": partial(
+        digits.mixture_quality, components=components, pieces=pieces
+    )
+    for components, pieces in ((32, 20), (64, 100))
+}
 
 PAPER_SCHEDULE = {
     "learning_rate": Staircase(5e-4, factor=0.9, every=1 / 30, after=1 / 3),
-    **table_4(300_000, principal=300_000),
+    **table_4(300_000, principal=300_000, pieces=300_000),
 }
 
 EXPERIMENT = Experiment(
     data=digits.mnist,
     flow=partial(convolutional_flow, **TABLE_4),
-    **table_4(300, principal=1000),
+    **table_4(300, principal=1000, pieces=1000),
     batch_size=100,
     learning_rate=Cosine(2e-3, 4e-5),
     data_noise=Geometric(0.3, 0.05, steps=0.7),
@@ -72,5 +112,8 @@ EXPERIMENT = Experiment(
         partial(pictures.spectrum, first=60, marked=(11, 14)),
         pictures.representation,
     ),
-    profiles={"full": table_4(2_500, principal=5_000), "paper": PAPER_SCHEDULE},
+    profiles={
+        "full": table_4(2_500, principal=5_000, pieces=8_000) | {"baselines": _MIXTURES},
+        "paper": PAPER_SCHEDULE,
+    },
 )

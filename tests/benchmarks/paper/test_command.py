@@ -95,6 +95,40 @@ def test_the_same_seed_gives_the_same_numbers_interrupted_or_not(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("short")
+def test_a_row_alone_has_the_numbers_that_it_has_among_the_others(tmp_path: Path) -> None:
+    assert main(["line", "--out", str(tmp_path)]) == 0
+    assert main(["line", "--out", str(tmp_path), "--only", "our default"]) == 0
+    alone = json.loads((tmp_path / "line-quick-seed-0-our-default.json").read_text())
+    assert (tmp_path / "line-quick-seed-0-our-default.png").exists()
+    assert alone["command"] == "python benchmarks/run.py line --profile quick --seed 0 --only 'our default'"
+    among = json.loads((tmp_path / "line-quick-seed-0.json").read_text())
+    assert list(alone["results"]) == list(alone["settings"]) == ["our default"]
+    for record in (alone, among):
+        record["results"]["our default"]["seconds"] = None
+    assert alone["results"]["our default"] == among["results"]["our default"]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_row_that_is_no_flow_is_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = experiments.load
+    row = {"a mean": lambda data, seed: {"mean": float(data.train.x.mean()), "seed": seed}}
+    monkeypatch.setattr(experiments, "load", lambda name: replace(load(name), baselines=row))
+    assert main(["line", "--seed", "3", "--out", str(tmp_path), "--only", "a mean"]) == 0
+    written = json.loads((tmp_path / "line-quick-seed-3-a-mean.json").read_text())
+    assert list(written["results"]) == ["a mean"]
+    assert written["results"]["a mean"]["seed"] == 3
+    assert not (tmp_path / "line-quick-seed-3-a-mean.png").exists()
+
+
+def test_an_unknown_row_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["line", "--out", str(tmp_path / "out"), "--only", "a sphere"])
+    assert "--only must be one of" in (message := capsys.readouterr().err)
+    assert "'our default'" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("short")
 def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import torch
+from nflows.flows import Flow
+from nflows.transforms import IdentityTransform
 
-from nflows_spread import DegenerateGaussianMixture, base_of
+from nflows_spread import DegenerateGaussianMixture, base_of, encode
+from nflows_spread.training import Constant
 from paper import data_sets
 from paper.data_sets import Folders
 from paper.experiment import OURS, PIECES
@@ -26,6 +29,30 @@ def test_a_row_of_pieces_is_trained_and_sampled(tmp_path):
     drawn = result.draw(300, rank=1)
     assert drawn.shape == (300, 2)
     assert torch.isfinite(drawn).all()
+
+
+def test_pieces_from_the_start_are_those_of_the_latents_before_the_first_step(tmp_path):
+    settings = replace(sine.EXPERIMENT, steps=1, learning_rate=Constant(1e-9)).of(PIECES.also({"pieces_from": 0.0}))
+    data = data_sets.sine(0, Folders(None, tmp_path))
+    trained = train(settings, data.train.x, seed=0, device="cpu", max_minutes=None, folder=tmp_path / "run")
+    z = encode(trained.flow, data.train.x).detach()
+    one = torch.distributions.MultivariateNormal(z.mean(0), torch.cov(z.mT) + 0.09 * torch.eye(2))
+    assert base_of(trained.flow).log_prob(z).mean() > one.log_prob(z).mean() + 0.1
+
+
+def test_samples_of_a_given_rank_lie_on_the_axes_of_the_pieces(tmp_path):
+    short = replace(sine.EXPERIMENT, steps=2, samples=300, piece_rank=int, flow=linear)
+    settings, data = short.of(PIECES), data_sets.sine(0, Folders(None, tmp_path))
+    trained = train(settings, data.train.x, seed=0, device="cpu", max_minutes=None, folder=tmp_path / "run")
+    drawn = Result(PIECES.name, replace(settings, piece_rank=lambda dimension: 1), data, trained, measures=(), seed=0)
+    base = base_of(trained.flow)
+    off = torch.stack([(drawn.samples - base.locs[m]) @ base.piece(m).eigenvectors[:, 1].float() for m in range(8)])
+    assert off.abs().amin(0).max() < 1e-4
+
+
+def linear(*, volume_preserving, base, generator):
+    """A flow that does nothing."""
+    return Flow(IdentityTransform(), base)
 
 
 def test_the_record_of_one_gaussian_is_as_it_was():
