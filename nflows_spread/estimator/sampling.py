@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
+from nflows_spread.chart.ranges import Ranges
 from nflows_spread.dimension import denoise
 from nflows_spread.estimator.residuals import Residuals
 from nflows_spread.linalg.distances import nearest_neighbours
@@ -19,12 +20,6 @@ from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 _FARTHEST = 3.0
 """The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
 much longer, and a longer step would be an error of the flow's."""
-
-_BEYOND = 0.05
-"""Share of the range of the data by which samples may be beyond it: a choice."""
-
-_REDRAWN = 10
-"""Times that draws of coordinates beyond the range are drawn again, before they are cut to it: a choice."""
 
 _COMPARED = 1000
 """Samples whose distances to the rows are compared: a choice, for time."""
@@ -39,34 +34,6 @@ choice; 1 is as near as data."""
 _SPREAD = 0.15
 """Share by which the deviation of a column of samples may be off that of the data's before the other samples are no
 farther off: a choice."""
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """The least and the largest value of each column, and a share beyond it.
-
-    Attributes:
-        low: (D,).
-        high: (D,).
-    """
-
-    low: Tensor
-    high: Tensor
-
-    @classmethod
-    def of(cls, x: Tensor) -> Ranges:
-        """Those of rows (n, D)."""
-        low, high = x.amin(0).double(), x.amax(0).double()
-        beyond = _BEYOND * (high - low)
-        return cls(low - beyond, high + beyond)
-
-    def hold(self, x: Tensor) -> Tensor:
-        """Which rows are within all of them, (n,)."""
-        return ((x >= self.low) & (x <= self.high)).all(1)
-
-    def cut(self, x: Tensor) -> Tensor:
-        """The rows with each value that is beyond them at their end."""
-        return torch.clamp(x, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -122,14 +89,12 @@ class ChartSampler:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
         chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)
-        draws = sample_of_pieces(chosen, pieces.means, pieces.covariances, generator=generator)
-        for _ in range(_REDRAWN):
-            beyond = (~self.coordinates.hold(draws)).nonzero().flatten()
-            if len(beyond) == 0:
-                break
-            # of the same pieces: those at the ends of the range would lose their weight to the others
-            draws[beyond] = sample_of_pieces(chosen[beyond], pieces.means, pieces.covariances, generator=generator)
-        return self.coordinates.cut(draws)
+
+        def drawn(of_pieces: Tensor) -> Tensor:
+            return sample_of_pieces(of_pieces, pieces.means, pieces.covariances, generator=generator)
+
+        # again of the same pieces: those at the ends of the range would lose their weight to the others
+        return self.coordinates.within(drawn(chosen), lambda beyond: drawn(chosen[beyond]))
 
 
 @dataclass(frozen=True)

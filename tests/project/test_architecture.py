@@ -25,6 +25,7 @@ LAYERS = [
     {"losses", "initialization", "models", "datasets", "conversion"},
     {"dimension"},
     {"chart"},
+    {"atlas"},
     {"training"},
     {"fitted_chart", "estimator", "plots"},
     {"__init__"},  # the public names, from everywhere
