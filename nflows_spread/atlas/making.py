@@ -123,7 +123,7 @@ def _drawn(
         few = (counts < _FEWEST_ROWS) & (prior.weights > 0.0)
         if not bool(few.any()):
             return prior, labels
-        smallest = int(torch.where(few, counts, len(latents)).argmin())
+        smallest = int(torch.where(few, counts, len(latents) + 1).argmin())
         prior.logits[smallest] = -torch.inf
         if not bool((prior.logits > -torch.inf).any()):
             raise ValueError(
