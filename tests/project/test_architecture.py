@@ -75,7 +75,7 @@ OF_THE_PAPER = [
     {"settings", "images"},
     {"training"},
     {"results"},
-    {"balls", "dimensions", "entropy_estimate", "measures", "pictures"},
+    {"balls", "dimensions", "disconnected", "entropy_estimate", "measures", "pictures"},
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
