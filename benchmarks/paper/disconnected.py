@@ -86,7 +86,7 @@ def roll(rows: int, generator: torch.Generator) -> Tensor:
 
 def torus(rows: int, generator: torch.Generator) -> Tensor:
     """Of the radii 1.5 and 0.5."""
-    u, v = math.pi * _uniform(rows, 2, generator).unbind(1)
+    u, v = (math.pi * _uniform(rows, 2, generator)).unbind(1)
     wide = 1.5 + 0.5 * v.cos()
     return torch.stack([wide * u.cos(), wide * u.sin(), 0.5 * v.sin()], 1)
 

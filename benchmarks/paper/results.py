@@ -13,7 +13,6 @@ from nflows_spread import (
     DegenerateGaussianMixture,
     IntrinsicDimension,
     base_of,
-    decode,
     encode,
     project,
     sample,
@@ -21,7 +20,6 @@ from nflows_spread import (
 )
 from nflows_spread.chart import Directions, LatentMaps, directions_of
 from nflows_spread.chart.directions import BY_EIGENVALUE
-from nflows_spread.dimension import denoise
 from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.fitted_chart import fitted_maps
 from nflows_spread.linalg.eigen import eigh_descending
@@ -37,8 +35,6 @@ Measure = Callable[["Result"], Mapping[str, object]]
 _SPECTRUM_POINTS = 2000
 _FEW_FEATURES = 1024
 _CHUNK = 2000
-_FARTHEST = 3.0
-"""The longest step that takes noise off a sample, in standard deviations of noise times √D, as the estimator has it."""
 _EIGENVALUES = 20
 
 
@@ -106,12 +102,8 @@ class Result:
                 torch.manual_seed(self._seed)
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
         flow = self.trained.flow
-        base = base_of(flow)
-        if isinstance(base, DegenerateGaussianMixture):
-            noisy = [decode(flow, base.sample(size, generator=generator)) for size in sizes]
-            longest = _FARTHEST * self.trained.data_noise * base.features**0.5
-            variance = self.trained.data_noise**2
-            return torch.cat([denoise(flow, x, variance=variance, longest=longest).flatten(1) for x in noisy])
+        if isinstance(base_of(flow), DegenerateGaussianMixture):
+            return torch.cat([sample(flow, size, generator=generator).flatten(1) for size in sizes])
         return torch.cat(
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )
