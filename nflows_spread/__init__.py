@@ -4,6 +4,7 @@ Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss`
 intrinsic dimension, a representation, and samples on the manifold.
 """
 
+from nflows_spread.atlas import Atlas, atlas_of
 from nflows_spread.chart import Chart, ChartLoss, chart_of, manifold_log_prob, project, reconstruct, sample
 from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
@@ -17,6 +18,7 @@ from nflows_spread.piece_number import choose_pieces
 __version__ = "0.1.0"
 
 __all__ = [
+    "Atlas",
     "Chart",
     "ChartLoss",
     "DegenerateGaussian",
@@ -24,6 +26,7 @@ __all__ = [
     "IntrinsicDimension",
     "Spectrum",
     "SpreadKLLoss",
+    "atlas_of",
     "base_of",
     "chart_of",
     "choose_pieces",

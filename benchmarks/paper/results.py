@@ -21,7 +21,6 @@ from nflows_spread import (
 )
 from nflows_spread.chart import Directions, LatentMaps, directions_of
 from nflows_spread.chart.directions import BY_EIGENVALUE
-from nflows_spread.dimension import denoise
 from nflows_spread.dimension.rules import Spectrum, decide
 from nflows_spread.fitted_chart import fitted_maps
 from nflows_spread.linalg.eigen import eigh_descending
@@ -37,8 +36,6 @@ Measure = Callable[["Result"], Mapping[str, object]]
 _SPECTRUM_POINTS = 2000
 _FEW_FEATURES = 1024
 _CHUNK = 2000
-_FARTHEST = 3.0
-"""The longest step that takes noise off a sample, in standard deviations of noise times √D, as the estimator has it."""
 _EIGENVALUES = 20
 
 
@@ -110,13 +107,10 @@ class Result:
         base = base_of(flow)
         if isinstance(base, DegenerateGaussianMixture):
             own = self.settings.piece_rank and self.settings.piece_rank(self.dimension)
+            if own is None:
+                return torch.cat([sample(flow, size, generator=generator).flatten(1) for size in sizes])
             z = base.sample(count, batch_size=_CHUNK, rank=own, generator=generator)
-            noisy = [decode(flow, part) for part in z.split(_CHUNK)]
-            if own is not None:
-                return torch.cat(noisy).flatten(1)
-            longest = _FARTHEST * self.trained.data_noise * base.features**0.5
-            variance = self.trained.data_noise**2
-            return torch.cat([denoise(flow, x, variance=variance, longest=longest).flatten(1) for x in noisy])
+            return torch.cat([decode(flow, part).flatten(1) for part in z.split(_CHUNK)])
         return torch.cat(
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )

@@ -58,7 +58,7 @@ def prior_moments(flow: nn.Module, context: Tensor | None = None) -> PriorMoment
         TypeError: the base is not Gaussian.
         ValueError: the prior is not finite, or a point of it is decoded to something that is not.
     """
-    mean, covariance = _gaussian_of(flow)
+    mean, covariance = gaussian_of(flow)
     features, generator = len(mean), torch.Generator().manual_seed(0)
     directions, rotation = (_orthogonal(features, generator).to(mean.device) for _ in range(2))
     at_mean, pushed = _response(flow, mean.expand(features, -1), context, [directions])
@@ -131,7 +131,7 @@ def not_gaussian(base: nn.Module) -> NoReturn:
     )
 
 
-def _gaussian_of(flow: nn.Module) -> tuple[Tensor, Tensor]:
+def gaussian_of(flow: nn.Module) -> tuple[Tensor, Tensor]:
     """m, (D,), and AAᵀ, (D, D), of a flow's base, in float64."""
     base = base_of(flow)
     if isinstance(base, DegeneratePrior):

@@ -9,6 +9,7 @@ from nflows_spread import validation
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.inverse import explained
 from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE, chart_of
+from nflows_spread.chart.whole_samples import whole_samples
 from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode
 
@@ -72,18 +73,22 @@ def sample(
     flow: nn.Module,
     num_samples: int,
     *,
-    rank: int,
+    rank: int | None = None,
     context: Tensor | None = None,
     generator: torch.Generator | None = None,
     order: str = BY_SIGNAL_TO_NOISE,
     chart: Chart | None = None,
 ) -> Tensor:
-    """Samples on the manifold: points at coordinates c_k ~ N(0, μ_k − σ_x²).
+    """Samples on the manifold: points at coordinates c_k ~ N(0, μ_k − σ_x²), or without a rank, whole ones.
+
+    Whole samples of the prior are moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula).
+    Take them of a ``DegenerateGaussianMixture``: its pieces have no K coordinates in common, and K of the whole lead
+    over bridges from one to the next. ``atlas_of(flow, x).sample(n)`` has samples of each piece by its own chart.
 
     Args:
         flow: a flow of any host with a Gaussian base.
         num_samples: number of samples; with a context it must be the number of its rows.
-        rank: K, the dimension of the manifold.
+        rank: K, the dimension of the manifold; by default all of the chart, or whole samples where there is none.
         context: conditioning inputs, one row for each sample.
         generator: source of the randomness.
         order: as for ``project``; ``"eigenvalue"`` gives the paper's f(m + E_K √Λ_K ε), ε ~ N(0, I_K) (section 3).
@@ -91,7 +96,19 @@ def sample(
 
     Returns:
         Shape (num_samples, ...).
+
+    Raises:
+        ValueError: ``order`` is given, and neither rank nor chart, or as for ``project``.
+
+    Warns:
+        UserWarning: as for ``project``; or whole samples are asked for and nobody knows σ_x: then 0 is taken.
     """
+    if rank is None and chart is None:
+        if order != BY_SIGNAL_TO_NOISE:
+            raise ValueError(f"order {order!r} needs a rank, got none; whole samples have no order: leave it out")
+        return whole_samples(flow, num_samples, context, generator=generator)
+    if rank is None:
+        rank = chart.rank if isinstance(chart, Chart) else 1  # what is no chart is refused below
     return _chart(flow, rank, order, context, chart).sample(num_samples, context, generator=generator)
 
 

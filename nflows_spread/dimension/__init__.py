@@ -10,7 +10,7 @@
 """
 
 from nflows_spread.dimension.consensus import VOTES, Estimates, consensus_dimension, estimates_of, register_vote
-from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension
+from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension, posterior_mean
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.pointwise import pointwise_dimension
 from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
@@ -33,6 +33,7 @@ __all__ = [
     "neighbour_dimension",
     "pointwise_dimension",
     "pointwise_spectrum",
+    "posterior_mean",
     "register_rule",
     "register_vote",
     "spectrum",

@@ -17,6 +17,10 @@ _ROWS_AT_ONCE = 500
 _DENOISED_AT_ONCE = 1000
 """Rows that are denoised together where nobody says otherwise: a choice, for memory."""
 
+_FARTHEST = 3.0
+"""The longest step that takes noise off a point, in standard deviations of noise times √D. A choice: noise is never
+much longer, and a longer step would be an error of the flow's."""
+
 
 @dataclass(frozen=True)
 class DensityDimension:
@@ -103,6 +107,7 @@ def denoise(
     x: Tensor,
     *,
     variance: float,
+    context: Tensor | None = None,
     times: int = 1,
     longest: float = math.inf,
     at_once: int = _DENOISED_AT_ONCE,
@@ -113,6 +118,7 @@ def denoise(
         flow: a flow whose density has this noise.
         x: points, shape (n, ...), in units of the flow.
         variance: s², of all noise that the flow was trained on: σ_x² and that of the data.
+        context: conditioning inputs, one row for each point.
         times: how often; a point that is farther off than the noise needs more than one.
         longest: the length of a step, at most.
         at_once: rows that go through the flow together, for memory; the last digits depend on it.
@@ -124,13 +130,36 @@ def denoise(
         B. Efron, Tweedie's formula and selection bias, JASA 106, 2011.
     """
     a_row = (-1, *[1] * (x.dim() - 1))
+    parts = torch.arange(len(x), device=x.device).split(at_once)
     for _ in range(times):
-        step = torch.cat([variance * score_of(flow, part) for part in x.split(at_once)])
+        scores = [score_of(flow, x[part], None if context is None else context[part]) for part in parts]
+        step = variance * torch.cat(scores)
         if longest < math.inf:
             step = step * (longest / step.flatten(1).norm(dim=1).clamp_min(longest)).view(a_row)
         moved = x + step
         x = torch.where(moved.isfinite().flatten(1).all(1).view(a_row), moved, x)
     return x
+
+
+def posterior_mean(
+    flow: nn.Module,
+    x: Tensor,
+    *,
+    noise: float,
+    context: Tensor | None = None,
+    at_once: int = _DENOISED_AT_ONCE,
+) -> Tensor:
+    """E[clean | noisy] = x + s² ∇log p(x), a step of ``denoise`` of at most 3 s √D: whole samples without their noise.
+
+    Args:
+        flow: a flow whose density has this noise.
+        x: noisy points, shape (n, ...), such as samples of the flow.
+        noise: s, standard deviation of all noise in each feature.
+        context: conditioning inputs, one row for each point.
+        at_once: as for ``denoise``.
+    """
+    longest = _FARTHEST * noise * x[0].numel() ** 0.5
+    return denoise(flow, x, variance=noise**2, context=context, longest=longest, at_once=at_once)
 
 
 def _standard_error(values: Tensor) -> float:

@@ -87,7 +87,9 @@ class Encoder:
         if context is not None and context.is_floating_point() and x.dtype == torch.float64:
             context = context.double()
         z = encode(flow, x, context)
-        return self._base.flatten(z) if isinstance(self._base, DegeneratePrior) else z.flatten(1)
+        if isinstance(self._base, DegeneratePrior):
+            self._base.flatten(z[:1])  # refuses latents of another shape
+        return z.flatten(1)
 
 
 def _rounding(mine: Tensor, exact: Tensor) -> float:

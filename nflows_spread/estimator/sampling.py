@@ -11,13 +11,9 @@ from torch import Tensor
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.ranges import Ranges
-from nflows_spread.dimension import denoise
+from nflows_spread.dimension import posterior_mean
 from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
-
-_FARTHEST = 3.0
-"""The longest step that takes noise off a sample, in standard deviations of noise times √D. A choice: noise is never
-much longer, and a longer step would be an error of the flow's."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +103,5 @@ class FlowSampler:
         coordinates = torch.randn(count, features, dtype=torch.float32, generator=generator)
         with torch.no_grad():
             noisy = self.chart.points(coordinates * self.chart.noisy_variances.sqrt().float())
-        longest = _FARTHEST * self.noise * features**0.5
-        clean = denoise(flow, noisy, variance=self.noise**2, longest=longest, at_once=count)
+        clean = posterior_mean(flow, noisy, noise=self.noise, at_once=count)
         return clean if self.columns is None else self.columns.cut(clean)

@@ -236,3 +236,13 @@ def test_a_chart_that_an_older_version_pickled_has_its_coordinates():
     found = replace(old, flow=Flow(IdentityTransform(), DegenerateGaussian([4])))
     torch.testing.assert_close(found.first(2).coordinates(x), 2.0 * (x - 1.0)[:, :2])
     torch.testing.assert_close(found.reconstruct(x), x)
+
+
+def test_the_chart_of_data_is_about_the_mean_of_the_latents_whatever_the_mean_of_the_prior():
+    x = plane() + torch.tensor([5.0, 0.0, -3.0, 0.0])
+    flow = Flow(IdentityTransform(), DegenerateGaussian([4], learn_mean=True)).eval()
+    with torch.no_grad():
+        base_of(flow).loc.copy_(x.mean(0) + 0.5)
+    chart = chart_of(flow, x, rank=2, data_noise=NOISE, generator=seeded())
+    torch.testing.assert_close(chart.maps.mean, x.mean(0), rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(chart.reconstruct(x), x, rtol=0.0, atol=0.01)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform, IdentityTransform
+from nflows.transforms import IdentityTransform
 
+from gauges import Gauge, WholeFlow, same_up_to_signs
 from host_models import MODELS, inputs_for, spread_flow
-from nflows_spread import DegenerateGaussian, base_of, decode, encode
+from nflows_spread import DegenerateGaussian, base_of, encode
 from nflows_spread.chart import Chart, LatentMaps, chart_of, manifold_log_prob, project, reconstruct, sample
-from nflows_spread.hosts import encode_with_logabsdet
 from support import at_its_optimum
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -21,36 +21,6 @@ NOISE = 0.05
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-class Gauge(CompositeTransform):
-    """A transform, and a linear map of its latents."""
-
-    def __init__(self, transform, matrix):
-        super().__init__([transform])
-        self.matrix = matrix
-
-    def forward(self, inputs, context=None):
-        z, logabsdet = super().forward(inputs, context)
-        return (z.flatten(1) @ self.matrix.mT).view_as(z), logabsdet + torch.linalg.slogdet(self.matrix).logabsdet
-
-    def inverse(self, inputs, context=None):
-        rows = torch.linalg.solve(self.matrix, inputs.flatten(1).mT).mT
-        return super().inverse(rows.view_as(inputs), context)
-
-
-class WholeFlow(torch.nn.Module):
-    """The layers of any host's flow as a transform of nflows: data to latent."""
-
-    def __init__(self, flow):
-        super().__init__()
-        self.flow = flow
-
-    def forward(self, x, context=None):
-        return encode_with_logabsdet(self.flow, x, context)
-
-    def inverse(self, z, context=None):
-        return decode(self.flow, z, context), z.new_zeros(len(z))
 
 
 def regauged(flow, seed=5):
@@ -64,10 +34,6 @@ def regauged(flow, seed=5):
         twin.factor.assign(torch.linalg.cholesky(covariance), twin.spread_variance)
     twin.data_noise = base.data_noise
     return Flow(Gauge(WholeFlow(flow), matrix), twin).eval()
-
-
-def same_up_to_signs(found, expected, **tolerance):
-    torch.testing.assert_close(found * (found * expected).sum(0).sign(), expected, **tolerance)
 
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}

@@ -25,6 +25,7 @@ LAYERS = [
     {"losses", "initialization", "models", "datasets", "conversion"},
     {"dimension", "piece_number"},
     {"chart"},
+    {"atlas"},
     {"training"},
     {"fitted_chart", "estimator", "plots"},
     {"__init__"},  # the public names, from everywhere
@@ -74,7 +75,7 @@ OF_THE_PAPER = [
     {"settings", "images"},
     {"training"},
     {"results"},
-    {"balls", "dimensions", "entropy_estimate", "measures", "pictures"},
+    {"balls", "dimensions", "disconnected", "entropy_estimate", "measures", "pictures"},
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
