@@ -146,12 +146,19 @@ def _powers_of(t: Tensor, degree: int) -> Tensor:
 
 
 def polynomial_of(coefficients: Tensor, powers: Sequence[Tensor]) -> Tensor:
-    """Σ_k c_k N̂ᵏ, k from 1 on, (D, D), whose lower triangle alone is right."""
+    """Σ_k c_k N̂ᵏ, k from 1 on, (D, D), of which the lower triangle alone is right.
+
+    Of the powers N̂ʲ up to r, and beyond them by one product N̂ʳ (c_r I + c_{r+1} N̂ + …).
+    """
     c, known = coefficients.tolist()[1:], len(powers)
-    low = _sum_of(powers, c[:known])
     if len(c) == known:
-        return low
-    return low.add_(lower_product(powers[-1], _sum_of(powers, c[known:]), low.dtype))
+        return _sum_of(powers, c)
+    high = _sum_of(powers, c[known:])
+    high.diagonal().add_(c[known - 1])
+    found = lower_product(powers[-1], high, high.dtype)
+    for matrix, coefficient in zip(powers[:-1], c, strict=False):
+        found.add_(matrix, alpha=coefficient)
+    return found
 
 
 def _sum_of(matrices: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:

@@ -17,7 +17,7 @@ from nflows_spread.linalg.resolvent_series import Series, polynomial_of, series_
 from nflows_spread.linalg.spread_covariance import LOG_2PI
 from nflows_spread.linalg.squares import squares_of
 from nflows_spread.linalg.torch_func import gradients_of_plain, under_transforms
-from nflows_spread.linalg.triangular import lower_of_transposed, lower_product, solve_transposed_by_blocks
+from nflows_spread.linalg.triangular import add_lower_of_transposed, lower_product, solve_transposed_by_blocks
 
 
 def series_log_probs(
@@ -108,7 +108,7 @@ class _SeriesLogProb(torch.autograd.Function):
             by_factor.diagonal().sub_(((totals @ p[:, 0]) / diagonal).to(factor.dtype))
             one, other = (part[:, 1:].flatten(0, 1).to(factor.dtype).mT for part in (f, right))
             corrections = lower_product(one, other, factor.dtype, less=polynomial_of(totals @ p, series.powers))
-            by_factor += lower_of_transposed(series.inverse, corrections)
+            add_lower_of_transposed(by_factor, series.inverse, corrections)
         return by_z.type_as(z), by_means.type_as(means), by_factor, by_scales.type_as(scales), None, None
 
 
