@@ -73,12 +73,10 @@ def table_4(steps: int, *, principal: int, pieces: int) -> dict[str, object]:
     return {"steps": steps, "variants": variants}
 
 
-def principal(steps: int, *, paper: int) -> dict[str, object]:
+def principal(steps: int, *, paper: int, pieces: int) -> dict[str, object]:
     """Flows of principal coordinates at so many steps, and the paper's setting at fewer, whose steps take longer."""
-    return {
-        "steps": steps,
-        "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, _PRINCIPAL_PIECES, _PRINCIPAL_FIXED),
-    }
+    in_pieces = _PRINCIPAL_PIECES.also({"steps": pieces})
+    return {"steps": steps, "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, in_pieces, _PRINCIPAL_FIXED)}
 
 
 _MIXTURES = {
