@@ -30,7 +30,7 @@ def test_the_first_observations_count_alike_and_later_ones_fade():
 
 
 def test_its_sampling_error_costs_as_many_nats_as_that_of_a_covariance_of_the_latents_it_remembers():
-    """D (D + 1) / 4N with N = n (1 + decay) / (1 − decay), as docs/priors.md has it; the next term is of order D³ / N²."""
+    """D (D + 1) / 4N with N = n (1 + decay) / (1 − decay), and smaller terms."""
     features, batch, decay = 60, 100, 0.98
     base = DegenerateGaussian([features], factor=RunningAverageFactor.of_decay(decay), spread_variance=1e-12)
     for _ in range(250):
