@@ -29,6 +29,18 @@ def test_the_first_observations_count_alike_and_later_ones_fade():
     torch.testing.assert_close(factor.second_moment, expected)
 
 
+def test_its_sampling_error_costs_as_many_nats_as_that_of_a_covariance_of_the_latents_it_remembers():
+    """D (D + 1) / 4N with N = n (1 + decay) / (1 − decay), and smaller terms."""
+    features, batch, decay = 60, 100, 0.98
+    base = DegenerateGaussian([features], factor=RunningAverageFactor.of_decay(decay), spread_variance=1e-12)
+    for _ in range(250):
+        base.observe(torch.randn(batch, features))
+    moment = base.factor.second_moment
+    lost = 0.5 * (torch.linalg.inv(moment).trace() - features + torch.logdet(moment))
+    expected = features * (features + 1) / (4 * batch * (1 + decay) / (1 - decay))
+    assert abs(float(lost) / expected - 1.0) < 0.2
+
+
 def test_a_running_average_leaves_out_latents_that_are_not_finite():
     factor = RunningAverageFactor(3)
     factor.observe(torch.randn(5, 3), VARIANCE)

@@ -14,6 +14,14 @@ The 11th to 14th, the range that the paper names, are 1.3 to 0.65, six to three 
 them apart. With neighbours, which say 14.9, the consensus is 15, with 13 to 19 plausible, and the neighbours alone
 carry it. A flow over principal coordinates, which finds the dimension of the synthetic sets, makes worse samples of
 real digits (164, recall 0.29).
+
+With a prior in 100 pieces of 16 directions each, which start as expectation maximisation on 128 principal coordinates
+and couplings that do nothing, the Fréchet distance is 44, precision 0.91 and recall 0.55 after 8 000 steps (2.7 % of
+the paper's rows, ten minutes), and samples read as digits. Likelihood is 20 nats better than that of the flow over
+principal coordinates with one Gaussian, at the same noise of 0.1. Of each piece 16 directions are sampled. That was
+chosen on a run of 2 000 steps and other images than those that the table compares with: 24 directions had 58 there, 48
+had 67, and whole samples 132, or 105 with their noise taken off, where the 16 columns alone had 51. Of the 9 nats that
+our default is behind, 8.3 are the sampling error of its running average (docs/priors.md).
 """
 
 from functools import partial
@@ -73,12 +81,10 @@ def table_4(steps: int, *, principal: int, pieces: int) -> dict[str, object]:
     return {"steps": steps, "variants": variants}
 
 
-def principal(steps: int, *, paper: int) -> dict[str, object]:
+def principal(steps: int, *, paper: int, pieces: int) -> dict[str, object]:
     """Flows of principal coordinates at so many steps, and the paper's setting at fewer, whose steps take longer."""
-    return {
-        "steps": steps,
-        "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, _PRINCIPAL_PIECES, _PRINCIPAL_FIXED),
-    }
+    in_pieces = _PRINCIPAL_PIECES.also({"steps": pieces})
+    return {"steps": steps, "variants": (_PAPER.also({"steps": paper}), _PRINCIPAL, in_pieces, _PRINCIPAL_FIXED)}
 
 
 _MIXTURES = {

@@ -22,7 +22,7 @@ from paper.images import digits
 
 EXPERIMENT = replace(
     mnist.EXPERIMENT,
-    **mnist.principal(1500, paper=100),
+    **mnist.principal(1500, paper=100, pieces=1500),
     data=partial(digits.synthetic_mnist_5, steps=12_000, learning_rate=1e-3),
     panels=(
         pictures.data_images,
@@ -31,7 +31,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.principal(5000, paper=300),
+        "full": mnist.principal(5000, paper=300, pieces=5000),
         "paper": mnist.PAPER_SCHEDULE | {"data": partial(digits.synthetic_mnist_5, steps=60_000, learning_rate=1e-4)},
     },
 )
