@@ -30,10 +30,11 @@ Draw = Callable[[int, torch.Generator], Tensor]
 
 
 class Part(NamedTuple):
-    """One of the manifolds: its dimension, and n points of it from a generator."""
+    """One of the manifolds: its dimension, n points of it from a generator, and where need be the nearest ones to x."""
 
     dimension: int
     draw: Draw
+    nearest: Callable[[Tensor], Tensor] | None = None
 
 
 def _uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -103,6 +104,13 @@ def parabola(rows: int, generator: torch.Generator) -> Tensor:
     return torch.cat([t, t.square()], 1)
 
 
+def _nearest_of_the_cube(x: Tensor) -> Tensor:
+    """Of four dimensions about (0, −3, 0, 0) in eight, where points for reference are 0.2 and more apart."""
+    centre = torch.tensor([0.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    half = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    return centre + (x - centre).clamp(-half, half)
+
+
 SETS: dict[str, tuple[int, tuple[Part, ...]]] = {
     "segment and disc": (
         3,
@@ -170,7 +178,11 @@ SETS: dict[str, tuple[int, tuple[Part, ...]]] = {
         (
             Part(1, _in(8, [0, 7], partial(sphere, dimension=1))),
             Part(2, _in(8, [4, 5, 6], roll, [0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])),
-            Part(4, _in(8, [0, 1, 2, 3], partial(cube, dimension=4), [0.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])),
+            Part(
+                4,
+                _in(8, [0, 1, 2, 3], partial(cube, dimension=4), [0.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
+                _nearest_of_the_cube,
+            ),
         ),
     ),
 }
@@ -183,7 +195,11 @@ def union(name: str, seed: int, folders: Folders) -> DataSet:
     train, held_out = (_points(name, rows, generator) for rows in (_ROWS, _HELD_OUT))
 
     def distance(x: Tensor) -> Tensor:
-        return nearest_neighbours(x, _reference(name), 1).distances.squeeze(1)
+        found = nearest_neighbours(x, _reference(name), 1).distances.squeeze(1)
+        for part in SETS[name][1]:
+            if part.nearest is not None:
+                found = torch.minimum(found, (x - part.nearest(x)).double().norm(dim=1))
+        return found
 
     return DataSet(train=train, held_out=held_out, intrinsic_dimension=None, distance=distance)
 

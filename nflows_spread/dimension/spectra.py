@@ -162,6 +162,7 @@ def intrinsic_dimension(
 
     The result is an ``int`` with ``rule``, ``gap`` and ``spectrum`` to show how sure it is; its
     spectrum's ``estimates`` hold what the other rules say, of ``register_rule`` too. Arguments and errors are those of
-    ``spectrum``; an unknown rule is a ``ValueError``.
+    ``spectrum``; an unknown rule is a ``ValueError``. Of a ``DegenerateGaussianMixture`` it is that of the data as a
+    whole; ``nflows_spread.atlas_of`` has the dimension of each piece, and of each set of pieces that overlap.
     """
     return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)

@@ -30,8 +30,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
     """A mixture Σ_m w_m N(m_m, A_m A_mᵀ), each piece of its own rank; density Σ_m w_m N(m_m, A_m A_mᵀ + σ_Z² I).
 
     Takes the place of ``DegenerateGaussian`` in flows of every library, ``SpreadKLLoss``, ``fit`` and read-outs, which
-    see its mean and covariance as a whole. At the start the pieces are standard Gaussians of equal weight at slightly
-    different scales, as pieces that are the same would stay so; ``initialize_prior`` fits them to latents.
+    see its mean and covariance as a whole; ``atlas_of`` reads each piece. At the start they are standard Gaussians of
+    equal weight at slightly different scales, as equal ones would stay so; ``initialize_prior`` fits them to latents.
 
     Args:
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.

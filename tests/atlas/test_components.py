@@ -74,6 +74,15 @@ def test_one_small_piece_that_says_otherwise_makes_no_component(odd):
     assert found.pieces == tuple(range(10))
 
 
+def test_narrow_pieces_of_a_surface_are_not_a_line():
+    """They say 1, as the other direction is near the noise, and yet has three times as much."""
+    narrow = torch.tensor([60.0, 3.0, 1.0, 1.0], dtype=torch.float64) * NOISE**2
+    given = [decide(Spectrum(narrow, narrow, 1e-4, NOISE)), estimate(2), estimate(2)]
+    assert [int(each) for each in given] == [1, 2, 2]
+    (found,) = components_of(torch.ones(3, 3), torch.full((3,), 1 / 3), given)
+    assert found.dimension == 2
+
+
 def test_pieces_no_wider_than_the_noise_are_a_component_where_they_are_alone():
     found = components_of(chain(3, [(1, 2)]), torch.tensor([0.2, 0.4, 0.4]), [estimate(0), estimate(1), estimate(1)])
     assert {component.pieces: int(component.dimension) for component in found} == {(1, 2): 1, (0,): 0}

@@ -25,8 +25,7 @@ LAYERS = [
     {"losses", "initialization", "models", "datasets", "conversion"},
     {"dimension", "piece_number"},
     {"chart"},
-    {"atlas"},
-    {"training"},
+    {"atlas", "training"},
     {"fitted_chart", "estimator", "plots"},
     {"__init__"},  # the public names, from everywhere
 ]

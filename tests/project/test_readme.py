@@ -118,6 +118,17 @@ def test_the_code_of_the_page_on_priors_runs():
     torch.testing.assert_close(names["small"].covariance, names["base"].covariance)
 
 
+def test_the_code_of_the_page_on_atlases_runs():
+    pytest.importorskip("lightning_fabric")
+    page, names = DOCS / "atlas.md", {}
+    for code in snippets(page):
+        assert code.count("steps=1500") == 1
+        run(code.replace("steps=1500", "steps=20"), names, page)
+    assert sorted(component.dimension for component in names["atlas"].components)[0] >= 1
+    assert names["labels"].shape == (4000,)
+    assert names["samples"].shape == (1000, 3)
+
+
 def test_the_three_lines_leave_a_flow_that_trains():
     names = {"x": torch.randn(50, 2)}
     run(snippets(README)[1], names)

@@ -1,4 +1,4 @@
-"""Disconnected manifolds (no figure): ten sets of pieces of different dimension, a prior in 32 pieces, three with one.
+"""Disconnected manifolds of different dimension (no figure): ten sets, 32 pieces beside one Gaussian on three of them.
 
 The paper names a mixing prior as future work (section 7), for manifolds in several pieces: with one Gaussian a flow has
 one dimension for all, and samples on the bridges between them.
