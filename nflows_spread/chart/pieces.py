@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.expectation_maximization import expectation_maximization
+from nflows_spread.linalg.expectation_maximization import LEAST_FLOOR, expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import (
     log_prob_of_mixture,
     moments_of_mixture,
@@ -78,13 +78,19 @@ class Pieces:
 
     @classmethod
     def of_number(
-        cls, coordinates: Tensor, number: int, *, floor: float, generator: torch.Generator | None = None
+        cls,
+        coordinates: Tensor,
+        number: int,
+        *,
+        floor: float,
+        pseudo_counts: float | None = _FEW_PSEUDO_COUNTS,
+        generator: torch.Generator | None = None,
     ) -> Pieces:
-        """So many pieces, each of a shape of its own."""
+        """So many pieces, by default each of a shape of its own."""
         found = expectation_maximization(
             coordinates,
             number,
-            pseudo_counts=_FEW_PSEUDO_COUNTS,
+            pseudo_counts=pseudo_counts,
             variance_floor=_share(floor, coordinates),
             tolerance=_TO_THE_END,
             generator=generator,
@@ -136,4 +142,4 @@ class Pieces:
 
 def _share(floor: float, coordinates: Tensor) -> float:
     """The square of a standard deviation over the mean variance of the coordinates."""
-    return floor**2 / float(coordinates.double().var(0, correction=0).mean())
+    return max(LEAST_FLOOR, floor**2 / float(coordinates.double().var(0, correction=0).mean()))

@@ -28,11 +28,11 @@ class Ranges:
     high: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> Ranges:
-        """Those of rows (n, D)."""
+    def of(cls, x: Tensor, *, beyond: float = _BEYOND) -> Ranges:
+        """Those of rows (n, D), and a share of them beyond."""
         low, high = x.amin(0).double(), x.amax(0).double()
-        beyond = _BEYOND * (high - low)
-        return cls(low - beyond, high + beyond)
+        further = beyond * (high - low)
+        return cls(low - further, high + further)
 
     def hold(self, x: Tensor) -> Tensor:
         """Which rows are within all of them, (n,)."""

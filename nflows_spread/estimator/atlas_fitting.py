@@ -26,10 +26,11 @@ def sampler_and_atlas(
     noise: float,
     ambient_noise: float,
     min_noise: float,
-    needed: bool,
+    covers: bool,
+    error: float,
     generator: torch.Generator,
 ) -> tuple[Sampler, LocalAtlas | None]:
-    """What samples are drawn from, and the atlas, or None where one chart is enough or there are no pieces.
+    """What samples are drawn from, and the atlas, or None where one chart is enough, or the atlas is no better.
 
     Args:
         chart: of as many coordinates as the data has dimensions, with their density in pieces.
@@ -39,7 +40,8 @@ def sampler_and_atlas(
         noise: standard deviation of all noise in each column, of training and of the data.
         ambient_noise: that of the data alone.
         min_noise: the standard deviation that a piece has at least along each axis.
-        needed: whether the chart is known to be none of the whole data.
+        covers: whether nothing says that the chart is none of the whole data.
+        error: of the chart's reconstructions of held-out rows, over the root of the total variance.
         generator: source of the draws that are compared, and of those that set the spread of columns.
     """
     every_row = torch.cat([rows.validation, rows.train])
@@ -59,6 +61,9 @@ def sampler_and_atlas(
         return [of_flow, AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator)]
 
     on_chart = ChartSampler.of(chart, every_row, noise=noise, generator=generator)
-    sampler = sampler_of(on_chart, others, rows.train, rows.validation, covers=not needed, generator=generator)
-    is_made = needed or atlas.cache_info().currsize > 0
-    return sampler, atlas() if is_made else None
+    sampler = sampler_of(on_chart, others, rows.train, rows.validation, covers=covers, generator=generator)
+    if covers and sampler is on_chart:
+        return sampler, None
+    found = atlas()
+    better = found is not None and (found.error < error or isinstance(sampler, AtlasSampler))
+    return sampler, found if better else None

@@ -111,8 +111,7 @@ class SpreadFlowEstimator(Parameters):
         """Train on points and read the dimension off.
 
         Args:
-            X: NumPy array, tensor or data frame of numbers, shape (n, D), n at least 50 and D at least 2; at least 50
-                rows are distinct.
+            X: NumPy array, tensor or data frame of numbers, (n, D), n and its distinct rows at least 50, D at least 2.
             y: ignored, for pipelines.
 
         Raises:
@@ -158,7 +157,7 @@ class SpreadFlowEstimator(Parameters):
         self.samples_from_ = fitted.sampler.source
         self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
-        self._like, self._generator = X[:0], generator
+        self._like, self._generator = X[:0].detach() if isinstance(X, Tensor) else X[:0], generator
         if labels is not None and all(isinstance(label, str) for label in labels):
             self.feature_names_in_ = np.array(labels, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -208,8 +207,8 @@ class SpreadFlowEstimator(Parameters):
         that columns are about as wide as the data's less the noise, and no value is below or above those of its column
         by more than a twentieth of their range. ``chart_.sample`` draws on the chart alone, in units of the flow.
 
-        Where samples of the chart are farther from the data than held-out rows, as on a torus, which no chart covers,
-        they are of ``atlas_``, or draws of ``flow_`` with the noise taken off; ``samples_from_`` says which.
+        Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with the
+        noise taken off; ``samples_from_`` says which.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
@@ -230,12 +229,13 @@ class SpreadFlowEstimator(Parameters):
         """The mean of ``score_samples``, by which scikit-learn's ``cross_val_score`` and searches compare settings."""
         return float(self.score_samples(X).mean())
 
+    @torch.inference_mode(False)
     def manifold_score_samples(self, X: Array) -> Array:
         """log p of the data without noise on the manifold, at the reconstructions of X, shape (n,), in nats.
 
-        How far a row is from its reconstruction does not count; to find outliers take ``score_samples``.
-        By K-dimensional area of a chart of ``intrinsic_dimension_`` coordinates, ``chart_`` unless ``n_components``
-        asks for others, in units of the data or, with ``standardize``, in standard deviations of the columns.
+        How far a row is from its reconstruction does not count: for outliers take ``score_samples``. By area of a chart
+        of ``intrinsic_dimension_`` coordinates, ``chart_`` unless ``n_components`` asks for others, in units of the
+        data or, with ``standardize``, in standard deviations of the columns.
 
         Raises:
             ValueError: points of the chart do not move with each coordinate.

@@ -160,7 +160,8 @@ def fit_rows(
         noise=noise_of_rows,
         ambient_noise=found.ambient_noise,
         min_noise=recipe.min_noise,
-        needed=obstruction is not None or bool(rows.parts),
+        covers=obstruction is None and not rows.parts,
+        error=float(own.errors[-1]),
         generator=seeded,
     )
     if obstruction is not None:

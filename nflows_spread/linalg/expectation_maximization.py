@@ -19,7 +19,11 @@ from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.distances import distances_between
 from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture
 from nflows_spread.linalg.quadratic_features import QuadraticFeatures
+from nflows_spread.validation import non_negative
 
+LEAST_FLOOR = 1e-12
+"""The least eigenvalue of a covariance over the mean variance of a feature, at least: a choice; at a ten-thousandth of
+it float64 cannot tell a covariance from a singular one."""
 _LLOYD_STEPS = 10
 """Steps of k-means after its start: a choice, as they only bring EM near its optimum."""
 _FEWEST_ROWS = 1.0
@@ -75,22 +79,28 @@ def expectation_maximization(
 
     Raises:
         ValueError: ``z`` is no matrix, there are more pieces than rows, all rows are equal or have no finite variance,
-            or ``variance_floor`` is not above 0.
+            ``variance_floor`` is below 1e-12, ``pseudo_counts`` is negative, or ``begun`` is not of these rows and
+            pieces.
     """
     points = z.double()
     if z.dim() != 2:
         raise ValueError(f"z must be a matrix (n, K), got shape {tuple(z.shape)}")
     if not 1 <= pieces <= len(points):
         raise ValueError(f"pieces must be between 1 and {len(points)}, the number of rows, got {pieces}")
-    if not variance_floor > 0.0:
-        raise ValueError(f"variance_floor must be above 0, got {variance_floor}")
+    if not variance_floor >= LEAST_FLOOR:
+        raise ValueError(f"variance_floor must be at least {LEAST_FLOOR:g}, got {variance_floor}")
+    if begun is not None and (begun.shape != (len(points), pieces) or not bool((begun.sum(0) > 0.0).any())):
+        raise ValueError(
+            f"begun must be responsibilities of shape ({len(points)}, {pieces}), not all 0, got {tuple(begun.shape)} "
+            f"with a sum of {float(begun.sum()):.3g}"
+        )
     variance = float(points.var(0, correction=0).mean())
     if not math.isfinite(variance):
         raise ValueError(f"rows must be finite, and their squares too, got a variance of {variance}; rescale them")
     floor = variance_floor * variance
     if floor <= 0.0:
         raise ValueError(f"rows must not all be equal, got {len(points)} of variance 0; pass rows that differ")
-    shrinkage = float(points.shape[1]) if pseudo_counts is None else pseudo_counts
+    shrinkage = float(points.shape[1]) if pseudo_counts is None else non_negative("pseudo_counts", pseudo_counts)
     best: FittedPieces | None = None
     for _ in range(starts if begun is None else 1):
         start = _of_k_means(points, pieces, generator) if begun is None else begun.double()
@@ -119,7 +129,7 @@ def _maximum(
 ) -> FittedPieces:
     """The fixed point of EM that responsibilities (n, M) lead to."""
     restarts, last = responsibilities.shape[1], -torch.inf
-    features = QuadraticFeatures.where_they_pay(points)
+    features = QuadraticFeatures.where_they_pay(points, floor)
     sums = partial(_sums_of_squares, points) if features is None else features.moments
     log_joint = partial(log_joint_of_mixture, points) if features is None else features.log_joint
     for step in range(iterations + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -38,6 +39,9 @@ def fit_pieces(
     tried with the number that was found, and where it is better by two of them with ever fewer, as long as that helps:
     pieces of different shapes, planes in several directions, need a small ν, few rows in many features a large one.
 
+    The more pieces there are, the less density is left for a row far from all others, and a few of these would decide:
+    mixtures are compared with that of the fewest pieces added to each, at the weight of one row.
+
     Args:
         z: points, shape (n, K).
         pieces: M, or the numbers to choose from; those above the rows of a training fold are left out.
@@ -59,7 +63,12 @@ def fit_pieces(
         starts=starts,
         generator=generator,
     )
-    first, *others = pseudo_counts if isinstance(pseudo_counts, Sequence) else [pseudo_counts]
+    shrinkages = list(pseudo_counts) if isinstance(pseudo_counts, Sequence) else [pseudo_counts]
+    if not shrinkages:
+        raise ValueError("pseudo_counts must hold a number to choose, got none")
+    if folds < 2:
+        raise ValueError(f"folds must be at least 2, got {folds}")
+    first, *others = shrinkages
     most = len(z) - -(-len(z) // folds)
     asked = [pieces] if isinstance(pieces, int) else list(pieces)
     numbers = asked if isinstance(pieces, int) else sorted({number for number in asked if number <= most})
@@ -72,9 +81,14 @@ def fit_pieces(
     def held_out(number: int, shrinkage: float | None) -> Tensor:
         return _held_out(shuffled, folds, partial(fitted, pieces=number, pseudo_counts=shrinkage))
 
-    tried: list[Tensor] = []
-    for number in numbers:
-        tried.append(held_out(number, first))
+    broad, share = held_out(numbers[0], first), 1.0 / len(z)
+
+    def beside_broad(log_density: Tensor) -> Tensor:
+        return torch.logaddexp(log_density + math.log1p(-share), broad + math.log(share))
+
+    tried = [broad]
+    for number in numbers[1:]:
+        tried.append(beside_broad(held_out(number, first)))
         if above_by(_CLEARLY, _best(tried), tried[-1]):
             break
     best = _best(tried)
@@ -82,11 +96,14 @@ def fit_pieces(
     place, chosen = good.index(True), first
     reached = tried[place]
     for other in others:
-        found = held_out(numbers[place], other)
+        found = beside_broad(held_out(numbers[place], other))
         if not above_by(_CLEARLY, found, reached):
             continue
         chosen, reached = other, found
-        while place > 0 and float((fewer := held_out(numbers[place - 1], other)).mean()) > float(reached.mean()):
+        while place > 0:
+            fewer = beside_broad(held_out(numbers[place - 1], other))
+            if not float(fewer.mean()) > float(reached.mean()):
+                break
             place, reached = place - 1, fewer
     return fitted(z, numbers[place], pseudo_counts=chosen)
 

@@ -1,8 +1,7 @@
 """Quadratic features 1, x, x xᵀ of rows, by which all pieces of a Gaussian mixture have log-densities and moments.
 
-Either is one product of matrices for all rows and pieces, of half the operations of going through them one by one.
-Of rows within √(nK) deviations of their mean, and all are, it loses at most that squared over the ratio of the least
-to the mean variance, in roundings: digits that the steps of expectation maximisation do not need.
+Either is one product of matrices for all rows and pieces, of half the operations of going through them one by one. It
+loses the digits by which the square of a row's distance from the mean of all exceeds the least variance of a piece.
 """
 
 from __future__ import annotations
@@ -15,6 +14,9 @@ from nflows_spread.linalg.spread_covariance import LOG_2PI
 _MOST_FEATURES, _MOST_ENTRIES = 32, 2**22
 """K, and entries of all features, 32 MB in float64, up to which they pay. From measurements with 1 to 64 pieces: they
 take a fifth to nine tenths of the time one by one, and twice as long at K = 64 or where they must be made anew."""
+
+_LOST = 1e-6
+"""Error of a log-density, in nats, up to which digits may be lost: a choice; expectation maximisation ends at more."""
 
 
 class QuadraticFeatures:
@@ -31,11 +33,18 @@ class QuadraticFeatures:
         self._values = torch.cat([torch.ones_like(x[:, :1]), x, x[:, self._first] * x[:, self._second]], dim=1)
 
     @classmethod
-    def where_they_pay(cls, points: Tensor) -> QuadraticFeatures | None:
-        """Those of points (n, K), or None where one by one is faster, or needs much less memory."""
+    def where_they_pay(cls, points: Tensor, floor: float) -> QuadraticFeatures | None:
+        """Those of points (n, K), or None where one by one is faster, needs much less memory, or is exact.
+
+        Args:
+            points: x.
+            floor: the least variance of a piece.
+        """
         rows, features = points.shape
-        pay = features <= _MOST_FEATURES and rows * (features + 1) * (features + 2) // 2 <= _MOST_ENTRIES
-        return cls(points) if pay else None
+        if features > _MOST_FEATURES or rows * (features + 1) * (features + 2) // 2 > _MOST_ENTRIES:
+            return None
+        largest = float((points - points.mean(0)).square().sum(1).max())
+        return cls(points) if largest * torch.finfo(points.dtype).eps <= _LOST * floor else None
 
     def log_joint(self, weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
         """log w_m N(x; m_m, S_m), shape (n, M); arguments as ``gaussian_mixture.log_joint_of_mixture``, float64."""

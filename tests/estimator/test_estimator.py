@@ -1,5 +1,6 @@
 """The estimator: from an array to a dimension, a representation, a density and samples."""
 
+import copy
 import math
 import warnings
 
@@ -172,7 +173,14 @@ def test_it_works_where_gradients_are_off(fitted, mode):
     with mode():
         found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
         assert found.sample(3).shape == (3, 3)
+        assert np.isfinite(found.manifold_score_samples(arc(3))).all()
     np.testing.assert_array_equal(found.transform(arc(5)), fitted.transform(arc(5)))
+
+
+def test_it_is_copied_though_the_tensor_that_it_was_fitted_to_asks_for_gradients():
+    x = torch.as_tensor(arc()).requires_grad_()
+    found = copy.deepcopy(SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x))
+    assert isinstance(found.sample(2), torch.Tensor)
 
 
 @pytest.mark.usefixtures("float64")

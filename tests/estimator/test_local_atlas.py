@@ -48,7 +48,7 @@ def test_closed_surfaces_are_reconstructed(surface, rank, most):
     x = surface(500, seed=2)
     error = float((atlas.reconstruct(x) - x).square().sum(1).mean().sqrt())
     assert error < most
-    assert atlas.error == pytest.approx(error, rel=1.0)
+    assert 0.3 * error < atlas.error < 3.0 * error
     coordinates = atlas.coordinates(x)
     assert coordinates.values.shape == (500, rank)
     torch.testing.assert_close(atlas.points(coordinates), atlas.reconstruct(x), rtol=0.0, atol=0.0)
@@ -75,6 +75,15 @@ def test_more_pieces_are_made_where_one_has_no_chart():
     assert atlas.error < 0.05
 
 
+def test_a_few_far_rows_do_not_leave_a_sphere_in_one_piece():
+    for seed in range(4):
+        x = torch.cat([sphere(500, seed), torch.tensor([[10.0, 10.0, 10.0], [11.0, 10.0, 10.0]], dtype=torch.float64)])
+        atlas = atlas_of(x, 2)
+        assert len(atlas.charts) >= 8
+        fresh = sphere(500, seed + 10)
+        assert float((atlas.reconstruct(fresh) - fresh).square().sum(1).mean().sqrt()) < 0.1
+
+
 def test_no_more_pieces_are_made_where_they_are_no_better():
     generator = torch.Generator().manual_seed(0)
     plane = torch.randn(1000, 2, generator=generator, dtype=torch.float64) @ torch.ones(2, 3).double().triu()
@@ -86,12 +95,27 @@ def test_no_more_pieces_are_made_where_they_are_no_better():
 
 @pytest.mark.parametrize(
     ("piece", "value", "message"),
-    [(99, 0.0, "a piece must be a number from 0 to"), (0, math.nan, "must be 1 finite numbers")],
+    [
+        (99, 0.0, "a piece must be a number from 0 to"),
+        (0, math.nan, "must be 1 finite numbers"),
+        (0.5, 0.0, "coordinates must be whole numbers"),
+    ],
 )
 def test_coordinates_that_are_none_are_refused(piece, value, message):
     atlas = atlas_of(circle(300), 1)
     with pytest.raises(ValueError, match=message):
         atlas.points(LocalCoordinates(torch.tensor([piece]), torch.tensor([[value]], dtype=torch.float64)))
+
+
+def test_rows_that_are_none_are_refused():
+    atlas = atlas_of(circle(300), 1)
+    with pytest.raises(TypeError, match="x must be a"):
+        atlas.coordinates(circle(5).numpy())
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 2\), got \(5, 3\)"):
+        atlas.reconstruct(sphere(5))
+    with pytest.raises(ValueError, match="x must be finite"):
+        atlas.assign(torch.full((2, 2), math.nan))
+    assert atlas.reconstruct(circle(5).float()).dtype == torch.float64
 
 
 def test_the_estimator_has_one_for_a_circle_and_draws_from_it():

@@ -160,7 +160,26 @@ def test_what_cannot_be_fitted_is_refused():
     for bad in (math.nan, math.inf, 1e200):
         with refused(ValueError, "rows must be finite, and their squares too", "got a variance of", "rescale them"):
             expectation_maximization(torch.cat([z.double(), torch.full_like(z[:1], bad, dtype=torch.float64)]), 2)
-    with refused(ValueError, "variance_floor must be above 0", "got 0.0"):
+    with refused(ValueError, "variance_floor must be at least 1e-12", "got 0.0"):
         expectation_maximization(z, 2, variance_floor=0.0)
+    with refused(ValueError, "pseudo_counts must be a finite number of at least 0", "got -5.0"):
+        expectation_maximization(z, 2, pseudo_counts=-5.0)
+    for begun in (torch.ones(len(z), 3), torch.zeros(len(z), 2)):
+        with refused(ValueError, "begun must be responsibilities of shape", "not all 0"):
+            expectation_maximization(z, 2, begun=begun)
     with refused(ValueError, "starts must be at least 1", "got 0"):
         expectation_maximization(z, 2, starts=0)
+
+
+def test_clusters_as_far_apart_as_a_million_of_their_widths_have_their_own_covariances():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(900, 2, generator=generator, dtype=torch.float64)
+    z[300:600, 0] += 1e4
+    z[600:, 0] += 1e6
+    found = expectation_maximization(
+        z, 3, variance_floor=1e-12, pseudo_counts=0.1, generator=torch.Generator().manual_seed(0)
+    )
+    order = found.means[:, 0].argsort()
+    for piece, rows in zip(order.tolist(), z.split(300)):
+        torch.testing.assert_close(found.covariances[piece], rows.mT.cov(correction=0), rtol=0.05, atol=0.05)
+    assert found.log_likelihood == pytest.approx(float(log_prob_of_mixture(z, *found[:3]).mean()), rel=1e-10)
