@@ -207,8 +207,8 @@ class SpreadFlowEstimator(Parameters):
         that columns are about as wide as the data's less the noise, and no value is below or above those of its column
         by more than a twentieth of their range. ``chart_.sample`` draws on the chart alone, in units of the flow.
 
-        Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with the
-        noise taken off; ``samples_from_`` says which.
+        Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with
+        the noise taken off; ``samples_from_`` says which.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
