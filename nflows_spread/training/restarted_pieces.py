@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ _ROWS = 4000
 _FEWEST_ROWS = 10
 """Rows of a piece, in the half that fits, from which on it is parted: a choice."""
 
+_STEP = 0.5
+"""Standard deviations by which two parts of one covariance are apart from its mean: a choice, at which two Gaussians of
+half the weight are nearly the one."""
+
 
 class RestartedPieces:
     """A callback of ``fit``: a piece that hardly any data belongs to is started again with half of the largest one.
@@ -28,8 +33,9 @@ class RestartedPieces:
     At every so many steps the responsibilities of all pieces are averaged over the same rows of data, with fresh noise
     at the present σ_x. A piece whose share is below a floor is dead: the largest piece is parted along its longest
     axis, or where pieces have no means into an inner and an outer part, expectation maximisation goes on from there on
-    the rows of that piece, and the two parts take the places of both. It stays so if the likelihood of other rows does
-    not fall. Between checks it knows nothing, so that a resumed run goes on with the same bits.
+    the rows of that piece, and the two parts take the places of both; or, if that is likelier on other rows, two parts
+    that together have its mean and covariance. It stays so if the likelihood of other rows does not fall. Between
+    checks it knows nothing, so that a resumed run goes on with the same bits.
 
     Args:
         flow: the flow that is trained, whose base is a ``DegenerateGaussianMixture``.
@@ -106,23 +112,35 @@ def restart_dead_pieces(base: DegenerateGaussianMixture, z: Tensor, floor: float
         rows = fitted[given[:, largest] > 0.5]
         if len(rows) < _FEWEST_ROWS or largest in dead:
             break
-        before = {name: value.clone() for name, value in base.state_dict().items() if torch.is_tensor(value)}
-        likelihood = float(base.log_prob(held_out).double().mean())
-        _part(base, rows, largest, piece)
-        if not float(base.log_prob(held_out).double().mean()) >= likelihood:
+        likelihood, before = _likelihood(base, held_out), _state_of(base)
+        found = []
+        for part in (partial(_part, rows=rows), _part_by_its_own_covariance):
+            part(base, largest=largest, dead=piece)
+            found.append((_likelihood(base, held_out), _state_of(base)))
             base.load_state_dict(before, strict=False)
+        best, parted = max(found, key=lambda each: each[0])
+        if not best >= likelihood:
             break  # what is left of the largest one is what the next would be offered too
+        base.load_state_dict(parted, strict=False)
         alive.append(piece)
     return alive
 
 
-def _part(base: DegenerateGaussianMixture, rows: Tensor, largest: int, dead: int) -> None:
-    """The two parts of the largest piece, whose rows these are, in its place and in that of the dead one."""
+def _likelihood(base: DegenerateGaussianMixture, z: Tensor) -> float:
+    return float(base.log_prob(z).double().mean())
+
+
+def _state_of(base: DegenerateGaussianMixture) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in base.state_dict().items() if torch.is_tensor(value)}
+
+
+def _part(base: DegenerateGaussianMixture, *, rows: Tensor, largest: int, dead: int) -> None:
+    """The two parts of the rows of the largest piece, in its place and in that of the dead one."""
     sides = torch.nn.functional.one_hot(_one_side(base, rows, largest).long(), 2).double()
     noise = base.spread_variance
     weights, means, roots = pieces_of_latents(blocks_of(rows), 2, float(noise), begun=sides)
     whole = base.logits[largest].double().clone()
-    for piece, weight, mean, root in _in_order(largest, dead, weights, means, roots):
+    for piece, weight, mean, root in zip((largest, dead), weights, means, roots, strict=True):
         base.logits[piece] = whole + weight.log()
         if base.locs is None:
             root = torch.cat([root, mean.unsqueeze(1)], 1)
@@ -131,10 +149,25 @@ def _part(base: DegenerateGaussianMixture, rows: Tensor, largest: int, dead: int
         base.factors.assign_piece(piece, root, noise)
 
 
-def _in_order(
-    largest: int, dead: int, weights: Tensor, means: Tensor, roots: list[Tensor]
-) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    return zip((largest, dead), weights, means, roots, strict=True)
+def _part_by_its_own_covariance(base: DegenerateGaussianMixture, *, largest: int, dead: int) -> None:
+    """Both at half a standard deviation along the longest axis, or at other scales, together with about its moments.
+
+    Where the rows of a piece are few for a covariance of their own in many features.
+    """
+    noise = base.spread_variance
+    values, vectors = base.factors.factor_of(largest, noise).eigh(noise)
+    narrowed = values.clone()
+    narrowed[0] *= 1.0 - _STEP**2
+    step = (_STEP * values[0].sqrt() * vectors[:, 0]).view(base.shape)
+    whole, mean = base.logits[largest].double().clone(), None if base.locs is None else base.locs[largest].clone()
+    for piece, side in ((largest, -1.0), (dead, 1.0)):
+        base.logits[piece] = whole - math.log(2.0)
+        if mean is None or base.locs is None:
+            root = vectors * (values * math.exp(side * _STEP)).sqrt()
+        else:
+            base.locs[piece] = mean + side * step
+            root = vectors * narrowed.sqrt()
+        base.factors.assign_piece(piece, root, noise)
 
 
 def _one_side(base: DegenerateGaussianMixture, rows: Tensor, piece: int) -> Tensor:

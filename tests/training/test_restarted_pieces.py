@@ -71,17 +71,37 @@ def test_one_piece_takes_on_a_covariance_and_the_others_keep_theirs(kind, tied):
     torch.testing.assert_close(after[1], 4.0 * before[1], rtol=1e-2 if near else 1e-7, atol=1e-2 if near else 1e-7)
 
 
-def test_what_would_cost_likelihood_is_left_as_it_was():
-    """Of one Gaussian in many features a part of few rows is no better than the whole."""
-    generator = torch.Generator().manual_seed(0)
-    base = DegenerateGaussianMixture([20], 2).double()
-    far = torch.zeros(2, 20)
+def one_long_axis(spread):
+    """A piece whose first axis is the longest of 20, another that is dead, and 60 rows of this spread there."""
+    base, far = DegenerateGaussianMixture([20], 2).double(), torch.zeros(2, 20)
     far[1] = 1e3
-    base.assign(torch.tensor([0.99, 0.01]), far, torch.eye(20).double().expand(2, 20, 20))
+    root = torch.eye(20).double()
+    root[0, 0] = 1.2
+    base.assign(torch.tensor([1.0, 1e-6]), far, root.expand(2, 20, 20))
+    z = torch.randn(60, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z[:, 0] *= spread
+    return base, z
+
+
+@torch.no_grad()
+def test_what_would_cost_likelihood_is_left_as_it_was():
+    """Too few rows for covariances of two parts, and nearer to the mean than two parts of the one that is there."""
+    base, z = one_long_axis(0.5)
     before = {name: value.clone() for name, value in base.state_dict().items() if torch.is_tensor(value)}
-    z = torch.randn(60, 20, generator=generator, dtype=torch.float64)
     assert restart_dead_pieces(base, z, 0.05) == []
     assert_same_state({name: base.state_dict()[name] for name in before}, before)
+
+
+@torch.no_grad()
+def test_where_rows_are_few_the_parts_have_the_covariance_of_the_whole():
+    """Of points in two groups along the longest axis."""
+    base, z = one_long_axis(0.1)
+    z[:, 0] += torch.where(torch.arange(60) % 4 < 2, 1.0, -1.0)
+    before, covariance = float(base.log_prob(z[1::2]).mean()), base.piece(0).covariance
+    assert restart_dead_pieces(base, z, 0.05) == [1]
+    assert float(base.log_prob(z[1::2]).mean()) > before
+    torch.testing.assert_close(base.weights, torch.full((2,), 0.5, dtype=torch.float64))
+    torch.testing.assert_close(base.covariance, covariance)
 
 
 def trained(steps, *, every=10, folder=None, stop=None):
