@@ -8,15 +8,15 @@ import torch
 
 from factor_kinds import FACTORS, FEATURES, RANK, base_of_kind, every_kind, points_of, random_root
 from nflows_spread import DegenerateGaussian
-from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankPlusDiagonalFactor, SpreadCholeskyFactor
 from support import log_prob_by_autograd, scipy_log_prob
 
 both_ways = pytest.mark.usefixtures("size_of_small_priors")
 
 
 def square(root):
-    """R with columns of zeros, (D, D)."""
-    return torch.nn.functional.pad(root, (0, len(root) - root.shape[1]))
+    """R with columns of zeros, (D, D), or as it is where it has more."""
+    return torch.nn.functional.pad(root, (0, max(0, len(root) - root.shape[1])))
 
 
 @both_ways
@@ -80,6 +80,8 @@ def plain_log_prob(base, z, entries):
         cholesky = entries.tril(-1) + (entries.diagonal().square() + spread**2).sqrt().diag()
     else:
         a = entries.tril() if isinstance(base.factor, LowerTriangularFactor) else entries
+        if isinstance(base.factor, LowRankPlusDiagonalFactor):
+            a = torch.cat([entries, base.factor.deviations.diag()], 1)
         upper = torch.linalg.qr(torch.cat([a, spread * torch.eye(len(a), dtype=a.dtype)], 1).mT).R
         cholesky = upper.mT
     return log_prob_by_autograd(z, cholesky)

@@ -8,9 +8,9 @@ from torch.autograd import forward_ad
 from torch.distributions import MultivariateNormal
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vmap
 
-from factor_kinds import FACTORS, RANK, base_of_kind, every_kind, points_of, random_root
+from factor_kinds import FACTORS, base_of_kind, every_kind, points_of, random_root
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
-from nflows_spread.factors import LowRankFactor, RunningAverageFactor
+from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.models import coupling_flow
 from support import assert_same_state, randomize
 
@@ -134,7 +134,7 @@ def test_a_running_average_with_a_lag_answers_without_one_and_stays_as_it_is():
 
 @every_kind
 def test_whole_flows_can_be_transformed(kind):
-    factor = LowRankFactor.of_rank(RANK) if kind == "LowRankFactor" else FACTORS[kind]
+    factor = FACTORS[kind]
     flow = randomize(coupling_flow(6, layers=3), 0.3)
     flow._distribution = DegenerateGaussian([6], factor=factor, spread_variance=0.1)
     x = torch.randn(5, 6)
