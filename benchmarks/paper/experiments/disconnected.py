@@ -1,4 +1,4 @@
-"""Disconnected manifolds of different dimension (no figure): ten sets, 32 pieces beside one Gaussian on three of them.
+"""Disconnected manifolds of different dimension (no figure): ten sets, 64 pieces beside one Gaussian on three of them.
 
 The paper names a mixing prior as future work (section 7), for manifolds in several pieces: with one Gaussian a flow has
 one dimension for all, and samples on the bridges between them.
@@ -11,7 +11,7 @@ from nflows_spread.training.schedules import Cosine, Geometric
 from paper import disconnected
 from paper.experiment import OURS, Experiment, Variant
 
-_PIECES = Variant("prior in 32 pieces", {"pieces": 32, "pieces_from": 0.0})
+_PIECES = Variant("prior in 64 pieces", {"pieces": 64, "pieces_from": 0.0})
 
 
 _BESIDE = ("segment and disc", "circle and sphere", "three clusters")

@@ -68,7 +68,7 @@ def test_a_prior_that_is_right_is_measured_to_be_right():
 
 def test_each_set_has_a_row_with_pieces():
     names = {variant.name for variant in EXPERIMENT.variants}
-    assert {f"{name}, prior in 32 pieces" for name in disconnected.SETS} <= names
+    assert {f"{name}, prior in 64 pieces" for name in disconnected.SETS} <= names
     assert len(names) == len(EXPERIMENT.variants) == len(disconnected.SETS) + 3
 
 
@@ -76,7 +76,7 @@ def test_each_set_has_a_row_with_pieces():
 @every_set
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_each_part_has_its_dimension_and_samples_have_no_bridges(name, seed, tmp_path):
-    variant = next(each for each in EXPERIMENT.variants if each.name == f"{name}, prior in 32 pieces")
+    variant = next(each for each in EXPERIMENT.variants if each.name == f"{name}, prior in 64 pieces")
     settings, data = EXPERIMENT.of(variant), disconnected.union(name, seed, Folders(None, None))
     trained = train(settings, data.train.x, seed=seed, device="cpu", max_minutes=None, folder=tmp_path / "run")
     measure = partial(disconnected.read_out, name)
