@@ -101,7 +101,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
             return
         given = self.responsibilities(z), self.weights, self._rows_of_means(), self.spread_variance
         weights, means = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
-        self.logits.copy_(weights.log())
+        self.logits.copy_(self.logits if weights is given[1] else weights.log())  # what has seen nothing stays as it is
         if self.locs is not None:
             self.locs.copy_(means.view_as(self.locs))
 

@@ -12,6 +12,12 @@ takes directions too, and A is far from its optimum when the learning rate has f
 the second moment of its coordinate is 5. So samples leave the square. With A at its optimum throughout, a running
 average, 2000 steps gave two eigenvalues, one of them for the offset. ``SpreadCholeskyFactor`` in the place of the
 paper's A diverged without data noise.
+
+Of the 14 nats that our default is behind, 13.6 are the sampling error of its running average (docs/priors.md). With a
+prior in eight pieces whose factors are trained, and that part when the noise has been annealed, 2 500 steps have a
+likelihood 13 nats better than our default's 20 000 and 0.5 nats behind the fixed prior's, and the density of grey
+levels is better than both (total variation 0.056). Samples have 0.04 % of their energy off the square. Pieces that are
+there from the start had 1 to 2 % of the weight each but for one, and so the density of one Gaussian (0.17).
 """
 
 from functools import partial
@@ -33,7 +39,8 @@ _PAPER = PAPER.also(
 _PIECES = PIECES.also(
     {"factor": LowRankPlusDiagonalFactor.of_rank(8), "start_prior": True, "pieces_from": 0.8, "piece_rank": int}
 )
-_PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES.also({"steps": 2_500}), FIXED_PRIOR)}
+_PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES, FIXED_PRIOR)}
+_FULL = _PAPER_STEPS | {"variants": (_PAPER, OURS, _PIECES.also({"steps": 2_500}), FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
     data=data_sets.fading_square,
@@ -52,5 +59,5 @@ EXPERIMENT = Experiment(
         pictures.representation,
         pictures.images_along_representation,
     ),
-    profiles={"full": _PAPER_STEPS, "paper": _PAPER_STEPS},
+    profiles={"full": _FULL, "paper": _PAPER_STEPS},
 )
