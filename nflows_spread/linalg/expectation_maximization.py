@@ -19,7 +19,6 @@ from nflows_spread.linalg.common_shape import common_shape
 from nflows_spread.linalg.distances import distances_between
 from nflows_spread.linalg.gaussian_mixture import log_joint_of_mixture
 from nflows_spread.linalg.quadratic_features import QuadraticFeatures
-from nflows_spread.validation import non_negative
 
 LEAST_FLOOR = 1e-12
 """The least eigenvalue of a covariance over the mean variance of a feature, at least: a choice; at a ten-thousandth of
@@ -100,7 +99,9 @@ def expectation_maximization(
     floor = variance_floor * variance
     if floor <= 0.0:
         raise ValueError(f"rows must not all be equal, got {len(points)} of variance 0; pass rows that differ")
-    shrinkage = float(points.shape[1]) if pseudo_counts is None else non_negative("pseudo_counts", pseudo_counts)
+    shrinkage = float(points.shape[1]) if pseudo_counts is None else pseudo_counts
+    if not 0.0 <= shrinkage < math.inf:
+        raise ValueError(f"pseudo_counts must be a finite number of at least 0, got {pseudo_counts}")
     best: FittedPieces | None = None
     for _ in range(starts if begun is None else 1):
         start = _of_k_means(points, pieces, generator) if begun is None else begun.double()
