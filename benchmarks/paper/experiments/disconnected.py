@@ -2,6 +2,10 @@
 
 The paper names a mixing prior as future work (section 7), for manifolds in several pieces: with one Gaussian a flow has
 one dimension for all, and samples on the bridges between them.
+
+Found (``quick``, seeds 0, 1, 2): each part has its dimension on all ten sets; 0 to 0.3 % of the atlas's samples are
+farther than 4 σ_x, but 0.5 and 0.6 % once each for the cube and the torus; of whole samples 0.06 to 1.9 %. One Gaussian
+says 1, once 2, and 2 to 64 % of its samples are far.
 """
 
 from functools import partial
