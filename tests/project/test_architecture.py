@@ -49,10 +49,11 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals"},
-    {"coordinate_order", "paired_comparison", "obstruction"},
-    {"annealing", "preprocessing", "chart_training", "nested_chart", "densities", "sampling"},
-    {"chart_fitting", "old_pickles"},
+    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals", "local_chart"},
+    {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
+    {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
+    {"sampling", "atlas_sampling", "sampler_choice"},
+    {"chart_fitting", "old_pickles", "atlas_fitting"},
     {"fitting"},
     {"estimator"},
     {"__init__"},
