@@ -130,14 +130,14 @@ def local_atlas(
     number, shrinkage = len(like.weights), like.pseudo_counts
     pieces = Pieces.of_number(train, number, floor=floor, pseudo_counts=shrinkage, generator=generator)
     penalty, squares = _left_by(pieces, dimensions_of_train, train, held_out)
-    most = min(MOST_PIECES, len(train) // ROWS_PER_PIECE)
+    every_row = torch.cat([held_out, train])
+    most = min(MOST_PIECES, len(every_row) // ROWS_PER_PIECE)
     while 2 * len(pieces.weights) <= most:
         more = Pieces.of_number(train, 2 * len(pieces.weights), floor=floor, generator=generator)
         penalty_of_more, squares_of_more = _left_by(more, dimensions_of_train, train, held_out)
         if not above_by(_CLEARLY, squares, squares_of_more):
             break
         pieces, penalty, squares = more, penalty_of_more, squares_of_more
-    every_row = torch.cat([held_out, train])
     pieces = pieces.again(every_row, floor=floor)
     charts = tuple(of_piece[penalty] for of_piece in _charts(pieces, dimensions, every_row))
     error = float(squares.mean() / every_row.var(0, correction=0).sum()) ** 0.5

@@ -116,3 +116,12 @@ def test_samples_that_are_near_and_too_narrow_are_not_taken_beside_others_that_a
     generator = torch.Generator().manual_seed(0)
     assert sampler_of(narrow, lambda: [wide], x[100:], x[:100], covers=True, generator=generator) is wide
     assert sampler_of(wide, lambda: [narrow], x[100:], x[:100], covers=False, generator=generator) is wide
+
+
+def test_a_column_of_a_few_large_values_is_as_wide_as_its_draws_can_tell():
+    """The same law drawn again: off by up to a third in its deviation, and no reason to ask others."""
+    for seed in range(5):
+        x = normal(4000, 1.0, 1.0, seed=seed)
+        x[:, 1] = x[:, 1] * (1.0 + 40.0 * (normal(4000, 1.0, seed=seed + 50)[:, 0] > 3.0))
+        again = Still(x[torch.randint(len(x), (5000,), generator=torch.Generator().manual_seed(seed))])
+        assert sampler_of(again, lambda: [1 / 0], x[400:], x[:400], covers=True, generator=torch.Generator()) is again
