@@ -26,6 +26,9 @@ _ROWS, _HELD_OUT, _REFERENCE = 2000, 500, 20_000
 _FAR = 4.0
 """σ_x beyond which a sample is far from the data."""
 
+_TICKS = (0.0, 0.1, 1.0, 10.0, 100.0)
+"""Of the share of samples, in per cent."""
+
 Draw = Callable[[int, torch.Generator], Tensor]
 
 
@@ -258,9 +261,14 @@ def by_set(figure: Figure, place: SubplotSpec, results: Sequence[Result]) -> Non
         axes.plot(*zip(*points), marker, ms=5, label=kind)
     axes.axvline(0.5, color="k", ls=":", lw=1.0)
     axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_xlim(-0.02, 100.0)
+    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    axes.minorticks_off()
     axes.set_yticks(list(places.values()), list(places), fontsize=7)
     axes.set_xlabel("samples farther than 4 σ_x, %")
-    axes.legend(fontsize=7)
+    axes.legend(
+        fontsize=6, ncols=3, loc="lower center", bbox_to_anchor=(0.4, 1.0), handletextpad=0.1, columnspacing=0.8
+    )
 
 
 def _far(result: Result, samples: Tensor) -> float:
