@@ -58,7 +58,7 @@ def sampler_and_atlas(
         of_flow, found = FlowSampler(flow_chart, noise, on_chart.columns), atlas()
         if found is None:
             return [of_flow]
-        return [of_flow, AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator)]
+        return [AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator), of_flow]
 
     on_chart = ChartSampler.of(chart, every_row, noise=noise, generator=generator)
     sampler = sampler_of(on_chart, others, rows.train, rows.validation, covers=covers, generator=generator)

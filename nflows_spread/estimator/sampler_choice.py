@@ -72,19 +72,21 @@ def sampler_of(
     """
     rows, near = torch.cat([held_out, train]), _quantiles(held_out, train)
 
-    def off(sampler: Sampler) -> tuple[float, float]:
-        """How far the samples are off, over what is allowed, and the spread of their columns alone."""
-        points = sampler.sample(FOR_SPREAD, generator)
-        ratios = _quantiles(points[:_COMPARED], train) / near.clamp_min(torch.finfo(near.dtype).eps)
-        spread = _spread_off(points, rows) / _SPREAD
-        worst = max(float(ratios.max()) / _AS_NEAR, spread)
-        return worst if math.isfinite(worst) else math.inf, spread
+    def off(sampler: Sampler, least: float) -> tuple[float, float]:
+        """How far the samples are off, over what is allowed, and their columns alone; infinite where not below."""
+        first = sampler.sample(_COMPARED, generator)
+        ratios = _quantiles(first, train) / near.clamp_min(torch.finfo(near.dtype).eps)
+        far = float(ratios.max()) / _AS_NEAR
+        if not far < least:
+            return math.inf, math.inf
+        spread = _spread_off(torch.cat([first, sampler.sample(FOR_SPREAD - _COMPARED, generator)]), rows) / _SPREAD
+        return max(far, spread), spread
 
-    best, (least, of_chart) = on_chart, off(on_chart)
+    best, (least, of_chart) = on_chart, off(on_chart, math.inf)
     if covers and least <= 1.0:
         return on_chart
     for other in others():
-        found, spread = off(other)
+        found, spread = off(other, least)
         if spread <= max(1.0, of_chart) and found < least:
             best, least = other, found
     return best
