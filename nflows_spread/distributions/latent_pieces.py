@@ -172,10 +172,11 @@ def _weighted_sums(latents: Blocks, mean: Tensor, basis: Tensor, fit: FittedPiec
     for block in _doubled(latents):
         centred = block - mean
         given = responsibilities_of_mixture(centred @ basis, *fit[:3])
+        given = torch.where(given > NEGLIGIBLE, given, 0.0)  # for all three sums, or the covariance may be none
         counts += given.sum(0)
         sums += given.mT @ centred
         for piece in range(len(counts)):
-            chosen = given[:, piece] > NEGLIGIBLE
+            chosen = given[:, piece] > 0.0
             rows = centred[chosen]
             squares[piece].addmm_((rows * given[chosen, piece : piece + 1]).mT, rows)
     return counts, sums, squares
