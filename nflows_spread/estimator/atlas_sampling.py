@@ -46,10 +46,16 @@ class AtlasSampler:
         """
         x = x.double()
         on_atlas = cls(atlas, noise, Ranges.of(x), None)
-        draws = on_atlas._draws(FOR_SPREAD, generator)
-        missing = x.var(0) - noise**2 - on_atlas.columns.cut(atlas.points(draws)).var(0)
-        residuals = Residuals.of(x - atlas.reconstruct(x), on_atlas._membership(atlas.assign(x)), noise=noise)
-        residuals = residuals.with_variances(missing, on_atlas._membership(draws.piece), generator=generator)
+        draws, coordinates = on_atlas._draws(FOR_SPREAD, generator), atlas.coordinates(x)
+        residuals = Residuals.beside(
+            x,
+            atlas.points(coordinates),
+            on_atlas._membership(coordinates.piece),
+            drawn=on_atlas.columns.cut(atlas.points(draws)),
+            drawn_responsibilities=on_atlas._membership(draws.piece),
+            noise=noise,
+            generator=generator,
+        )
         return replace(on_atlas, residuals=residuals)
 
     @torch.no_grad()

@@ -57,6 +57,33 @@ class Residuals:
         axes, deviations = principal_axes(shape, min(shape.shape))
         return cls(means, scales, axes, deviations.square(), noise, torch.ones_like(means[0]))
 
+    @classmethod
+    def beside(
+        cls,
+        x: Tensor,
+        reconstructed: Tensor,
+        responsibilities: Tensor,
+        *,
+        drawn: Tensor,
+        drawn_responsibilities: Tensor,
+        noise: float,
+        generator: torch.Generator,
+    ) -> Residuals:
+        """Those of rows, each column as wide as brings drawn points to the variance of the data less the noise.
+
+        Args:
+            x: the rows, (n, D), float64.
+            reconstructed: their reconstructions, (n, D).
+            responsibilities: of the pieces for each row, (n, M).
+            drawn: points without residuals, (m, D).
+            drawn_responsibilities: of the pieces for each of these, (m, M).
+            noise: σ, standard deviation of the noise in each column.
+            generator: source of the draws by which the widths are found.
+        """
+        missing = x.var(0) - noise**2 - drawn.var(0)
+        residuals = cls.of(x - reconstructed, responsibilities, noise=noise)
+        return residuals.with_variances(missing, drawn_responsibilities, generator=generator)
+
     def with_variances(self, variances: Tensor, responsibilities: Tensor, *, generator: torch.Generator) -> Residuals:
         """The same, each column made as wide or narrow as gives it a variance, at most twice as wide.
 

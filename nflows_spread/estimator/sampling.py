@@ -53,9 +53,15 @@ class ChartSampler:
         pieces = cast(Pieces, chart.pieces)
         on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None)
         draws = on_chart._draws(FOR_SPREAD, generator)
-        missing = x.var(0) - noise**2 - on_chart.columns.cut(chart.points(draws)).var(0)
-        residuals = Residuals.of(x - chart.points(codes), pieces.responsibilities(codes), noise=noise)
-        residuals = residuals.with_variances(missing, pieces.responsibilities(draws), generator=generator)
+        residuals = Residuals.beside(
+            x,
+            chart.points(codes),
+            pieces.responsibilities(codes),
+            drawn=on_chart.columns.cut(chart.points(draws)),
+            drawn_responsibilities=pieces.responsibilities(draws),
+            noise=noise,
+            generator=generator,
+        )
         return cls(chart, on_chart.coordinates, on_chart.columns, residuals)
 
     @torch.no_grad()
