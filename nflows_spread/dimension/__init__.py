@@ -6,7 +6,8 @@
 - of distances between points, without a flow: ``neighbours`` and ``pointwise``, by ``maximum_likelihood`` and
   ``calibration_curve``; ``distinct_points``, ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what
   points they are;
-- of both: ``consensus``.
+- of local principal axes, without a flow: ``tangent_spaces``;
+- of all: ``consensus``.
 """
 
 from nflows_spread.dimension.consensus import VOTES, Estimates, consensus_dimension, estimates_of, register_vote
@@ -15,6 +16,7 @@ from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dim
 from nflows_spread.dimension.pointwise import pointwise_dimension
 from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
 from nflows_spread.dimension.spectra import intrinsic_dimension, pointwise_spectrum, spectrum
+from nflows_spread.dimension.tangent_spaces import StableSubspace, TangentSpaces, tangent_spaces
 
 __all__ = [
     "RULES",
@@ -24,6 +26,8 @@ __all__ = [
     "IntrinsicDimension",
     "NeighbourDimension",
     "Spectrum",
+    "StableSubspace",
+    "TangentSpaces",
     "consensus_dimension",
     "decide",
     "denoise",
@@ -37,4 +41,5 @@ __all__ = [
     "register_rule",
     "register_vote",
     "spectrum",
+    "tangent_spaces",
 ]

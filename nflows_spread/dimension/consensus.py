@@ -26,6 +26,7 @@ from nflows_spread.dimension.rules import (
     signal_to_noise_gaps,
 )
 from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.variation import Part
 from nflows_spread.registry import Registration, Registry
 
@@ -34,6 +35,10 @@ _POINTS = 1000
 
 _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
+
+_MOST_OF_NEIGHBOURS, _MOST_OF_NOISY = 8.0, 4.0
+"""What neighbours hold against a dimension at the most, in nats, of clean points and of those of which noise was taken
+off, which leaves some. By trials on random manifolds that are not the benchmark's, 3 to 8."""
 
 _NO_VOTE = OF_DENSITY[0]
 """The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
@@ -56,6 +61,8 @@ class Estimates:
         parts: the two parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
+        tangents: what local principal axes say. Sure where two halves of a neighbourhood share a subspace, also under
+            noise; blind to a surface whose faces the points do not show. None where nobody asked.
     """
 
     spectrum: Spectrum
@@ -65,6 +72,7 @@ class Estimates:
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
+    tangents: TangentSpaces | None = None
 
     thickness = RenamedAttribute("ambient_noise")
     verdicts = RenamedAttribute("by_name")
@@ -83,7 +91,7 @@ class Estimates:
         found["neighbours"] = self.neighbours.value
         if self.density is not None:
             found |= dict(zip(OF_DENSITY, (self.density.denoising, self.density.score), strict=True))
-        others = {name: self._nats(name) for name in VOTES if name not in found}
+        others = {name: nats for name, nats in self._votes().items() if name not in found}
         return found | {name: 1.0 + nats.index(max(nats)) for name, nats in others.items()}
 
     @property
@@ -98,15 +106,16 @@ class Estimates:
         Raises:
             ValueError: a vote is not finite or has not one number for each K.
         """
-        total = [0.0] * len(self.spectrum.signal_to_noise)
-        for name in VOTES:
-            nats = self._nats(name)
-            total = [sum_of_others + own for sum_of_others, own in zip(total, nats, strict=True)]
-        return total
+        return [math.fsum(nats) for nats in zip(*self._votes().values(), strict=True)]
 
-    def _nats(self, name: str) -> list[float]:
-        """Those of one vote, checked."""
-        said, features = VOTES[name](self), len(self.spectrum.signal_to_noise)
+    def _votes(self) -> dict[str, list[float]]:
+        """The nats of each vote that says something, by its name."""
+        said = {name: vote(self) for name, vote in VOTES.items()}
+        return {name: self._checked(name, nats) for name, nats in said.items() if nats is not None}
+
+    def _checked(self, name: str, said: Sequence[float]) -> list[float]:
+        """Those of one vote as numbers, if they are what a vote must give."""
+        features = len(self.spectrum.signal_to_noise)
         try:
             nats = [float(own) for own in said]
         except (TypeError, ValueError) as error:
@@ -129,6 +138,7 @@ class Estimates:
             neighbours=self.neighbours.in_units_of(scale),
             density=None if self.density is None else self.density.in_units_of(scale),
             ambient_noise=self.ambient_noise * scale,
+            tangents=None if self.tangents is None else self.tangents.in_units_of(scale),
         )
 
     def disagreeing_with(self, dimension: int) -> dict[str, float]:
@@ -158,8 +168,9 @@ class Estimates:
         return found
 
 
-Vote = Callable[[Estimates], Sequence[float]]
-"""Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers."""
+Vote = Callable[[Estimates], Sequence[float] | None]
+"""Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers, or
+None where it has nothing to say."""
 
 
 def _vote_of_gaps(estimates: Estimates) -> list[float]:
@@ -167,11 +178,23 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
-    return [estimates.neighbours.log_plausibility(k) for k in range(1, len(estimates.spectrum.signal_to_noise) + 1)]
+    least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -_MOST_OF_NEIGHBOURS
+    dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
+    return [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
+
+
+def _vote_of_tangent_spaces(estimates: Estimates) -> list[float] | None:
+    return None if estimates.tangents is None else estimates.tangents.log_evidence
 
 
 VOTES: Registry[Vote] = Registry(
-    "a vote", {"signal_to_noise": _vote_of_gaps, "neighbours": _vote_of_neighbours}, reserved=OF_DENSITY
+    "a vote",
+    {
+        "signal_to_noise": _vote_of_gaps,
+        "neighbours": _vote_of_neighbours,
+        "tangent_spaces": _vote_of_tangent_spaces,
+    },
+    reserved=OF_DENSITY,
 )
 """Votes by the names of their estimates, in the order in which they are summed; ``register_vote`` adds one."""
 
@@ -201,15 +224,17 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
 
     The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide,
     or that stand out. That of the neighbours is the logarithm of a normal density of log K around
-    theirs. So a clear gap overrules neighbours that are unsure, and sharp neighbours choose between several
-    gaps, as a closed surface has them at K and at K + 1. The density is reported and not counted.
+    theirs, down to −8 nats, or −4 where noise was taken off the points. That of the tangent spaces is the probability
+    that two halves of a neighbourhood share the subspaces that they seem to share, up to 4 nats. So a clear gap
+    overrules neighbours that are unsure, and sharp neighbours choose between several
+    gaps and subspaces, as a closed surface has them at K and at K + 1. The density is reported and not counted.
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
         whose log-evidence is within 2 nats of the best. It covers what every estimate says where none says K, the
         dimensions of the parts where the dimension varies from place to place, what the spectrum says of
-        evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions and the
-        neighbours allow it.
+        evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions: where they look like
+        one and the neighbours allow it, or the neighbours find K - 1 more plausible than K.
 
     Raises:
         ValueError: a vote is not finite or has not one number for each K.
@@ -224,8 +249,9 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     if estimates.neighbours.even:  # which see a mesh's lines where it is much finer along them
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility
-    if best in estimates.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
-        covered.append(best - 1)  # the gap tells the span alone
+    allowed = PLAUSIBLE if best in estimates.shells else 0.0
+    if best > 1 and plausibility(best) - plausibility(best - 1) <= allowed:
+        covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     highest = len(gaps) - 1
     interval = (max(1, min(covered)), min(highest, max(covered)))
     return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, interval)

@@ -110,7 +110,7 @@ def fit_rows(
         rows.train,
         nearest=rows.neighbours.nearest,
         generator=generator,
-        stop=StableDimension(rows.in_order, rows.neighbours, patience=recipe.patience),
+        stop=StableDimension(rows.in_order, rows.neighbours, rows.tangents, patience=recipe.patience),
         max_minutes=max_minutes,
         progress=progress,
     )
@@ -199,4 +199,5 @@ def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: tor
         parts=rows.parts,
         path=rows.path,
         shells=rows.shells,
+        tangents=rows.tangents,
     )

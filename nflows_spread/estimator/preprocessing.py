@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.time_order import along_a_path
 from nflows_spread.dimension.variation import Part, parts_of
 from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
@@ -26,6 +27,7 @@ class Rows:
         validation: those kept for the density's estimate.
         units: what takes data to these units and back.
         neighbours: what distances between all rows say of their dimension.
+        tangents: what local principal axes of all rows say of it.
     """
 
     in_order: Tensor
@@ -33,6 +35,7 @@ class Rows:
     validation: Tensor
     units: Units
     neighbours: NeighbourDimension
+    tangents: TangentSpaces
 
     @classmethod
     def of(
@@ -69,7 +72,8 @@ class Rows:
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         kept, train = shuffled.tensor_split([max(1, int(validation_fraction * len(unit)))])
-        return cls(unit, train, kept, units, neighbours)
+        seeded = torch.Generator().manual_seed(generator.initial_seed())  # the order of the rows is as without them
+        return cls(unit, train, kept, units, neighbours, tangent_spaces(unit, generator=seeded))
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -9,6 +9,7 @@ from nflows_spread.dimension.ambient_noise import ambient_noise_of
 from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training import StopOnStableDimension
@@ -32,6 +33,7 @@ class StableDimension:
     Args:
         x: the data in units of the flow, shape (n, D).
         neighbours: what they say of it.
+        tangents: what local principal axes say of it.
         patience: how many equal dimensions it takes.
 
     Attributes:
@@ -39,8 +41,11 @@ class StableDimension:
         ambient_noise: the standard deviation of the data's noise in the last check, or 0.
     """
 
-    def __init__(self, x: Tensor, neighbours: NeighbourDimension, *, patience: int) -> None:
-        self._x, self._neighbours, self._rule = x, neighbours, StopOnStableDimension(patience)
+    def __init__(
+        self, x: Tensor, neighbours: NeighbourDimension, tangents: TangentSpaces | None = None, *, patience: int
+    ) -> None:
+        self._x, self._neighbours, self._tangents = x, neighbours, tangents
+        self._rule = StopOnStableDimension(patience)
         self._jacobians = max(_FEWEST_JACOBIANS, _ROWS_OF_JACOBIANS // x.shape[1]) if x.shape[1] <= _WIDE else 0
         self.dimensions: list[int | None] = []
         self.ambient_noise = 0.0
@@ -61,7 +66,8 @@ class StableDimension:
                     generator=torch.Generator().manual_seed(len(self.dimensions)),
                 )
             ambient = ambient_noise_of(found, self._neighbours)
-            dimension = int(consensus_dimension(Estimates(found, self._neighbours))) if ambient == 0.0 else None
+            estimates = Estimates(found, self._neighbours, tangents=self._tangents)
+            dimension = int(consensus_dimension(estimates)) if ambient == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
             return None
         self.ambient_noise = ambient

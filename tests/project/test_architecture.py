@@ -42,8 +42,8 @@ WITHIN_A_LAYER = {
 WITHIN_DIMENSION = [
     {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
-    {"spectra", "chart", "neighbours", "pointwise"},
-    {"ambient_noise", "variation", "quick_spectrum"},
+    {"spectra", "chart", "neighbours", "pointwise", "tangent_spaces"},
+    {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum"},
     {"consensus"},
     {"__init__"},
 ]

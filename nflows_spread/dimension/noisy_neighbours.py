@@ -1,0 +1,61 @@
+"""What distances between noisy points say of each dimension, with the noise that local PCA leaves across it.
+
+Noise of variance t² in the D − K directions across a manifold adds c = 2 (D − K) t² to squared distances r², so that K
+dimensions look like K r²/(r² − c). Local principal axes give t² for each K: the mean variance beyond the first K.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.tangent_spaces import TangentSpaces
+
+_MATTERS = 0.1
+"""The noise's share of a squared distance, a ratio, from which on it matters: that of ``ambient_noise``."""
+
+_SEEN = 0.5
+"""The agreement of a stable subspace from which on the noise across it explains that the dimension falls with the
+number of neighbours. By trials on random manifolds that are not the benchmark's, 0.4 to 0.7."""
+
+_MOST = 0.9
+"""The share of a squared distance that is taken for noise at the most: a bound; neighbours are nearer than others."""
+
+_LEAST_ERROR, _OF_NOISE = 0.08, 1.5
+"""The relative standard error of the dimension by the farthest neighbours, and how much of the noise's share of their
+squared distances adds to it. By trials on the same manifolds, 0.7 to 1.5."""
+
+
+def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[float]:
+    """For K = 1 … D, in nats, how well a dimension fits what distances say, if all that is across it is noise.
+
+    Where that noise matters at the nearest neighbours the farthest ones are asked, and are the less sure the more of
+    their distance it is. Where it matters across a stable subspace, but not across K, that the dimension falls with the
+    number of neighbours is no reason to take a larger one for plausible.
+    """
+    farthest = [math.log(values[-1]) for values in neighbours.profile.values()]
+    seen, spread = sum(farthest) / len(farthest), 0.5 * (max(farthest) - min(farthest))
+    place = min(neighbours.neighbours[-1], len(tangents.squares)) - 1
+
+    largest = max((stable.dimension for stable in tangents.stable if stable.agreement > _SEEN), default=0)
+
+    def of_noise(dimension: int) -> float:
+        """c, with the noise beyond the largest stable subspace: what is stable is none."""
+        variance = tangents.residual_variance(max(dimension, largest))
+        return 2.0 * (tangents.features - dimension) * variance
+
+    def matters(dimension: int) -> bool:
+        return of_noise(dimension) > _MATTERS * neighbours.nearest**2
+
+    noisy = any(matters(stable.dimension) for stable in tangents.stable if stable.agreement > _SEEN)
+
+    def nats(dimension: int) -> float:
+        if not matters(dimension):
+            below = neighbours.below if noisy else math.inf
+            error = min(neighbours.above if dimension > neighbours.value else neighbours.below, below)
+            return -0.5 * (math.log(dimension / neighbours.value) / error) ** 2
+        share = min(of_noise(dimension) / tangents.squares[place], _MOST)
+        error = math.hypot(_LEAST_ERROR + spread, _OF_NOISE * share)
+        return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2
+
+    return [nats(dimension) for dimension in range(1, tangents.features + 1)]
