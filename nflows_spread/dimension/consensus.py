@@ -110,8 +110,8 @@ class Estimates:
 
     def _votes(self) -> dict[str, list[float]]:
         """The nats of each vote that says something, by its name."""
-        said = {name: vote(self) for name, vote in VOTES.items()}
-        return {name: self._checked(name, nats) for name, nats in said.items() if nats is not None}
+        found = {name: self._checked(name, vote(self)) for name, vote in VOTES.items()}
+        return {name: nats for name, nats in found.items() if nats}
 
     def _checked(self, name: str, said: Sequence[float]) -> list[float]:
         """Those of one vote as numbers, if they are what a vote must give."""
@@ -122,7 +122,7 @@ class Estimates:
             raise TypeError(
                 f"a vote must be {features} finite numbers, one for each K = 1 … D, got {said!r} from {name!r}"
             ) from error
-        if len(nats) != features or not all(map(math.isfinite, nats)):
+        if len(nats) not in (0, features) or not all(map(math.isfinite, nats)):
             raise ValueError(
                 f"a vote must be {features} finite numbers, one for each K = 1 … D, got {nats} from {name!r}, of "
                 f"μ = {self.spectrum.signal_to_noise.tolist()} and a dimension by neighbours of "
@@ -168,9 +168,9 @@ class Estimates:
         return found
 
 
-Vote = Callable[[Estimates], Sequence[float] | None]
+Vote = Callable[[Estimates], Sequence[float]]
 """Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers, or
-None where it has nothing to say."""
+none at all where it has nothing to say."""
 
 
 def _vote_of_gaps(estimates: Estimates) -> list[float]:
@@ -183,8 +183,8 @@ def _vote_of_neighbours(estimates: Estimates) -> list[float]:
     return [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
 
 
-def _vote_of_tangent_spaces(estimates: Estimates) -> list[float] | None:
-    return None if estimates.tangents is None else estimates.tangents.log_evidence
+def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
+    return [] if estimates.tangents is None else estimates.tangents.log_evidence
 
 
 VOTES: Registry[Vote] = Registry(

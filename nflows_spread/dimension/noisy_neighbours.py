@@ -29,25 +29,28 @@ squared distances adds to it. By trials on the same manifolds, 0.7 to 1.5."""
 def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[float]:
     """For K = 1 … D, in nats, how well a dimension fits what distances say, if all that is across it is noise.
 
-    Where that noise matters at the nearest neighbours the farthest ones are asked, and are the less sure the more of
-    their distance it is. Where it matters across a stable subspace, but not across K, that the dimension falls with the
-    number of neighbours is no reason to take a larger one for plausible.
+    Where nothing across the manifold is stable, nothing is known to be noise, and distances are taken as they are.
+    Elsewhere, where noise matters at the nearest neighbours the farthest ones are asked, and are the less sure the more
+    of their distance it is. Where it matters across a stable subspace, but not across K, that the dimension falls with
+    the number of neighbours is no reason to take a larger one for plausible.
     """
     farthest = [math.log(values[-1]) for values in neighbours.profile.values()]
     seen, spread = sum(farthest) / len(farthest), 0.5 * (max(farthest) - min(farthest))
     place = min(neighbours.neighbours[-1], len(tangents.squares)) - 1
 
-    largest = max((stable.dimension for stable in tangents.stable if stable.agreement > _SEEN), default=0)
+    seen_dimensions = [stable.dimension for stable in tangents.stable if stable.agreement > _SEEN]
+    if not seen_dimensions:
+        return [neighbours.log_plausibility(dimension) for dimension in range(1, tangents.features + 1)]
 
     def of_noise(dimension: int) -> float:
         """c, with the noise beyond the largest stable subspace: what is stable is none."""
-        variance = tangents.residual_variance(max(dimension, largest))
+        variance = tangents.residual_variance(max(dimension, *seen_dimensions))
         return 2.0 * (tangents.features - dimension) * variance
 
     def matters(dimension: int) -> bool:
         return of_noise(dimension) > _MATTERS * neighbours.nearest**2
 
-    noisy = any(matters(stable.dimension) for stable in tangents.stable if stable.agreement > _SEEN)
+    noisy = any(map(matters, seen_dimensions))
 
     def nats(dimension: int) -> float:
         if not matters(dimension):

@@ -109,20 +109,20 @@ class TangentSpaces:
     def log_evidence(self) -> list[float]:
         """For K = 1 … D, in nats, 0 for the best: the log-probability that each step down to K is real and no other is.
 
-        A step is one from a stable dimension, D among them, to the next smaller. Of a surface of one dimension less
-        than a stable one, which few points do not show, as the faces of a cube, the log-odds are 2 nats less, and of
-        all other dimensions 4.
+        A step is one from a stable dimension, D among them, to the next smaller. Below the smallest stable dimension,
+        and of a surface of one dimension less than any, which few points do not show, as the faces of a cube, the
+        log-odds are 2 nats less, and of all others 4.
         """
         steps = self.stable
         dimensions = [self.features, *(step.dimension for step in steps)]
         nats = [-math.inf] * self.features
         so_far = 0.0
         for dimension, below in zip(dimensions, [*steps, None], strict=True):
-            odds = -math.inf if below is None else _SLOPE * (below.agreement - _STABLE)
-            odds = odds if below is None else min(max(odds, -_UNSURE), _SURE)
+            odds = -math.inf if below is None else min(max(_SLOPE * (below.agreement - _STABLE), -_UNSURE), _SURE)
             nats[dimension - 1] = max(nats[dimension - 1], so_far + _log_sigmoid(-odds))
-            if dimension > 1 and dimension - 1 not in dimensions:
-                nats[dimension - 2] = so_far - _UNSURE
+            unseen = range(1, dimension) if below is None else {dimension - 1} - {0, below.dimension}
+            for smaller in unseen:
+                nats[smaller - 1] = max(nats[smaller - 1], so_far - _UNSURE)
             so_far += _log_sigmoid(odds)
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
