@@ -12,14 +12,16 @@ from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 
 _MATTERS = 0.1
-"""The noise's share of a squared distance, a ratio, from which on it matters: that of ``ambient_noise``."""
+"""The noise's share of a squared distance, a ratio, from which on it matters: that of ``ambient_noise``,
+worked out on the same sets."""
 
 _SEEN = 0.5
 """The agreement of a stable subspace from which on the noise across it explains that the dimension falls with the
 number of neighbours. By trials on random manifolds that are not the benchmark's, 0.4 to 0.7."""
 
 _MOST = 0.9
-"""The share of a squared distance that is taken for noise at the most: a bound; neighbours are nearer than others."""
+"""The share of a squared distance that is taken for noise at the most. A choice: neighbours are nearer than others, so
+that all of their distance may be noise."""
 
 _LEAST_ERROR, _OF_NOISE = 0.08, 1.5
 """The relative standard error of the dimension by the farthest neighbours, and how much of the noise's share of their

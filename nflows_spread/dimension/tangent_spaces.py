@@ -54,7 +54,8 @@ _SEEN = 0.4
 is as likely as not."""
 
 _ROUNDING = 1e-13
-"""A variance over the largest one, a ratio, below which an axis is rounding alone: that of products in float64."""
+"""A variance over the largest one, a ratio, below which an axis is rounding alone. A choice, above what products leave
+in float64."""
 
 _LEAST = 0.2
 """The least agreement that is followed at all. A choice: less is hardly more than that of random subspaces."""
@@ -109,9 +110,10 @@ class TangentSpaces:
     def log_evidence(self) -> list[float]:
         """For K = 1 … D, in nats, 0 for the best: the log-probability that each step down to K is real and no other is.
 
-        A step is one from a stable dimension, D among them, to the next smaller. Below the smallest stable dimension,
+        A step is one from a stable dimension, D among them, to the next smaller. Below the last step that is likely,
         and of a surface of one dimension less than any, which few points do not show, as the faces of a cube, the
-        log-odds are 2 nats less, and of all others 4.
+        log-odds are 2 nats less, and of all others 4. What has more dimensions than half the neighbours is as likely
+        as D.
         """
         steps = self.stable
         dimensions = [self.features, *(step.dimension for step in steps)]
@@ -119,11 +121,13 @@ class TangentSpaces:
         so_far = 0.0
         for dimension, below in zip(dimensions, [*steps, None], strict=True):
             odds = -math.inf if below is None else min(max(_SLOPE * (below.agreement - _STABLE), -_UNSURE), _SURE)
-            nats[dimension - 1] = max(nats[dimension - 1], so_far + _log_sigmoid(-odds))
-            unseen = range(1, dimension) if below is None else {dimension - 1} - {0, below.dimension}
-            for smaller in unseen:
+            smallest = 1 if odds < 0.0 else dimension - 1
+            for smaller in range(max(smallest, 1), dimension):
                 nats[smaller - 1] = max(nats[smaller - 1], so_far - _UNSURE)
+            nats[dimension - 1] = max(nats[dimension - 1], so_far + _log_sigmoid(-odds))
             so_far += _log_sigmoid(odds)
+        shown = len(self.agreement[-1])
+        nats[shown:-1] = [nats[-1]] * len(nats[shown:-1])
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from nflows_spread import Spectrum
-from nflows_spread.dimension import RULES, VOTES, DensityDimension, Estimates, NeighbourDimension, consensus_dimension
+from nflows_spread.dimension import (
+    RULES,
+    VOTES,
+    DensityDimension,
+    Estimates,
+    NeighbourDimension,
+    TangentSpaces,
+    consensus_dimension,
+)
 from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
 from support import refused
@@ -48,6 +56,34 @@ def test_the_interval_shows_disagreement():
     )
     assert sure.interval == (2, 2)
     assert unsure.interval == (2, 3)
+
+
+def agreeing_on(dimension, features):
+    """Local principal axes whose halves share the leading K axes and no others."""
+    shared = tuple(1.0 if k == dimension else k / features for k in range(1, features + 1))
+    return TangentSpaces(features, (60,), (shared,), ((1.0,) * features,), (1.0,))
+
+
+def test_tangent_spaces_vote_where_they_were_asked():
+    without = estimates([0.1, 0.1, 0.1, 0.1], 2.2, below=0.3, above=0.3)
+    asked = replace(without, tangents=agreeing_on(3, 4))
+    assert "tangent_spaces" not in without.by_name
+    assert asked.compared["tangent_spaces"] == 3.0
+    assert (int(consensus_dimension(without)), int(consensus_dimension(asked))) == (2, 3)
+    assert asked.in_units_of(10.0).tangents == asked.tangents.in_units_of(10.0)
+
+
+def test_neighbours_hold_no_more_than_so_much_against_a_dimension_and_less_where_noise_was_taken_off():
+    clean = estimates([0.1, 0.1, 0.1, 0.1], 1.0, above=0.01)
+    noisy = replace(clean, ambient_noise=0.1)
+    assert [min(VOTES["neighbours"](said)) for said in (clean, noisy)] == [-8.0, -4.0]
+
+
+@pytest.mark.parametrize(("value", "interval"), [(3.4, (3, 4)), (3.6, (4, 4))])
+def test_the_interval_covers_a_surface_in_the_span_where_neighbours_say_so(value, interval):
+    """Gap and tangent spaces see the span alone, with six nats between them."""
+    said = estimates([0.1, 0.1, 0.1, 6.0, 0.1], value, below=0.1, above=0.1)
+    assert consensus_dimension(replace(said, tangents=agreeing_on(4, 5))).interval == interval
 
 
 @pytest.mark.parametrize(("nats", "interval"), [(0.95, (2, 3)), (1.05, (2, 2))])

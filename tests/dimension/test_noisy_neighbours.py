@@ -1,0 +1,59 @@
+"""Distances between noisy points: what they say once the noise across the manifold is taken off them."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread.dimension import NeighbourDimension, TangentSpaces, neighbour_dimension, tangent_spaces
+from nflows_spread.dimension.noisy_neighbours import log_plausibilities
+
+
+def neighbours(value, *, nearest=1.0, far=None, above=0.1):
+    profile = dict.fromkeys(("normal", "cube"), (value, value if far is None else far))
+    return NeighbourDimension(value, 0.1, above, nearest, (3, 5), profile)
+
+
+def tangents(features, stable, residual, *, squares=(1.0,) * 5):
+    """One perfectly stable subspace with variance 1 along it and ``residual`` across."""
+    agreement = tuple(1.0 if k == stable else k / features for k in range(1, features + 1))
+    variances = (1.0,) * stable + (residual,) * (features - stable)
+    return TangentSpaces(features, (60,), (agreement,), (variances,), squares)
+
+
+def test_noise_that_is_small_beside_the_nearest_distance_changes_nothing():
+    said = neighbours(2.0)
+    expected = [said.log_plausibility(k) for k in range(1, 6)]
+    assert log_plausibilities(said, tangents(5, 2, 1e-4)) == pytest.approx(expected)
+
+
+def test_where_nothing_is_stable_nothing_is_noise():
+    said = neighbours(2.0)
+    isotropic = TangentSpaces(5, (60,), (tuple(k / 5 for k in range(1, 6)),), ((1.0,) * 5,), (1.0,) * 5)
+    assert log_plausibilities(said, isotropic) == pytest.approx([said.log_plausibility(k) for k in range(1, 6)])
+
+
+def test_the_noise_across_a_stable_subspace_is_taken_off_the_squared_distances():
+    """c = 2 (D − K) t² = 0.3 of r² = 1: eight dimensions seen are 8 (1 − c) of the manifold at K = 2."""
+    found = log_plausibilities(neighbours(9.0, nearest=0.5, far=8.0), tangents(5, 2, 0.05))
+    error = math.hypot(0.08, 1.5 * 0.3)
+    assert found[1] == pytest.approx(-0.5 * (math.log(2.0 / (8.0 * 0.7)) / error) ** 2)
+
+
+def test_noise_explains_that_the_dimension_falls_with_the_number_of_neighbours():
+    """Beyond the stable subspace the wide error of a falling dimension is not believed."""
+    said = neighbours(3.0, nearest=0.5, far=2.0, above=2.0)
+    assert log_plausibilities(said, tangents(5, 2, 0.05))[4] == pytest.approx(-0.5 * (math.log(5 / 3) / 0.1) ** 2)
+
+
+@pytest.mark.parametrize("features", [6, 20])
+def test_a_noisy_surface_has_two_dimensions(features):
+    generator = torch.Generator().manual_seed(0)
+    u = 2.0 * torch.rand(2000, 2, generator=generator, dtype=torch.float64) - 1.0
+    surface = torch.cat([u, u[:, :1] ** 2 - u[:, 1:] ** 2, torch.zeros(2000, features - 3)], dim=1)
+    x = surface + 0.04 * torch.randn(surface.shape, generator=generator, dtype=torch.float64)
+    distances, local = neighbour_dimension(x, generator=generator), tangent_spaces(x, generator=generator)
+    by_distances = [distances.log_plausibility(k) for k in range(1, features + 1)]
+    assert by_distances.index(max(by_distances)) + 1 > 2
+    total = [a + b for a, b in zip(log_plausibilities(distances, local), local.log_evidence, strict=True)]
+    assert total.index(max(total)) + 1 == 2
