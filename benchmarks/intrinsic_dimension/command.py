@@ -1,4 +1,4 @@
-"""Intrinsic dimension: all estimators on the 24 manifolds of scikit-dimension, or on 30 held-out ones."""
+"""Intrinsic dimension: estimators on manifolds of scikit-dimension, of GeoMLE, of a survey, and on 30 held-out ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from intrinsic_dimension import picture, summary
 from intrinsic_dimension.estimators import CLASSICAL, ESTIMATORS, OURS, estimate
-from intrinsic_dimension.manifold_sets import SETS, Problem, problems
+from intrinsic_dimension.manifold_sets import MANY_POINTS, POINTS, SETS, Problem, problems
 from intrinsic_dimension.store import Setting, Store
 from shared import records
 from shared.cells import Cell
@@ -58,7 +58,8 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
     """Refuse unknown manifolds, and files that hold something else."""
     known = problems(options.set)
     cells = _cells(options, known)
-    store = Store.open(options.out, Setting(options.set, options.points, options.noise), known)
+    points = options.points or POINTS.get(options.set, MANY_POINTS)
+    store = Store.open(options.out, Setting(options.set, points, options.noise), known)
     return partial(_fill, store, cells, options, command_line)
 
 
@@ -138,7 +139,9 @@ def _cells(options: argparse.Namespace, known: dict[str, Problem]) -> list[Cell]
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="six manifolds, or all (default quick)")
     parser.add_argument("--set", choices=SETS, default="benchmark", help="which manifolds (default benchmark)")
-    parser.add_argument("--points", type=positive_int, default=2000, help="points of each manifold (default 2000)")
+    parser.add_argument(
+        "--points", type=positive_int, help="points of each manifold (default 2000; geomle as published, 1000)"
+    )
     parser.add_argument(
         "--noise",
         type=non_negative,

@@ -1,4 +1,4 @@
-"""Sets of manifolds of known dimension: the list of scikit-dimension's 24 manifolds, 30 held out, and random ones."""
+"""Sets of data of known dimension: scikit-dimension's 24 manifolds, 30 held out, random ones, and those of others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from intrinsic_dimension import bi_lafaye
 from intrinsic_dimension.embedded_manifold import EmbeddedManifold
+from intrinsic_dimension.geomle import GEOMLE
 from intrinsic_dimension.held_out import HELD_OUT
 from intrinsic_dimension.random_manifolds import random_manifold
 
@@ -89,11 +91,44 @@ def random() -> list[Problem]:
     return [_problem(random_manifold(seed)) for seed in range(_RANDOM_MANIFOLDS)]
 
 
-SETS: dict[str, Callable[[], list[Problem]]] = {"benchmark": benchmark, "held-out": held_out, "random": random}
+def geomle() -> list[Problem]:
+    """The 45 of ``intrinsic_dimension.geomle``."""
+    return [_problem(manifold) for manifold in GEOMLE]
 
 
-def _problem(manifold: EmbeddedManifold) -> Problem:
-    return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold))
+def bi_lafaye_even() -> list[Problem]:
+    """The 18 of ``intrinsic_dimension.bi_lafaye``, evenly sampled."""
+    return [_problem(manifold) for manifold in bi_lafaye.EVEN]
+
+
+def bi_lafaye_skewed() -> list[Problem]:
+    """The 18, with Beta densities."""
+    return [_problem(manifold) for manifold in bi_lafaye.SKEWED]
+
+
+def bi_lafaye_noisy() -> list[Problem]:
+    """The 18, evenly sampled, with noise in every direction."""
+    return [_problem(manifold, noise=bi_lafaye.NOISE) for manifold in bi_lafaye.EVEN]
+
+
+SETS: dict[str, Callable[[], list[Problem]]] = {
+    "benchmark": benchmark,
+    "held-out": held_out,
+    "random": random,
+    "geomle": geomle,
+    "bi-lafaye": bi_lafaye_even,
+    "bi-lafaye-skewed": bi_lafaye_skewed,
+    "bi-lafaye-noisy": bi_lafaye_noisy,
+}
+
+POINTS = {"geomle": 1000}
+"""How many points a set has where nothing is said, by those who made it; ``MANY_POINTS`` for the others."""
+
+MANY_POINTS = 2000
+
+
+def _problem(manifold: EmbeddedManifold, *, noise: float = 0.0) -> Problem:
+    return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold, noise))
 
 
 @dataclass(frozen=True)
@@ -106,10 +141,17 @@ class _BenchmarkDraw:
 
 @dataclass(frozen=True)
 class _EmbeddedDraw:
+    """Points of a manifold with noise of its own, in units of the data, which belongs to the problem."""
+
     manifold: EmbeddedManifold
+    noise: float
 
     def __call__(self, n: int, seed: int) -> Array:
-        x: Array = self.manifold.sample(n, generator=torch.Generator().manual_seed(seed)).numpy()
+        generator = torch.Generator().manual_seed(seed)
+        points = self.manifold.sample(n, generator=generator)
+        if self.noise:
+            points = points + self.noise * torch.randn(points.shape, generator=generator, dtype=points.dtype)
+        x: Array = points.numpy()
         return x
 
 
