@@ -1,4 +1,4 @@
-"""Intrinsic dimension: estimators on manifolds of scikit-dimension, of GeoMLE, of a survey, and on 30 held-out ones."""
+"""Intrinsic dimension: estimators on manifolds of others and of ours, and on real systems, of known dimension."""
 
 from __future__ import annotations
 

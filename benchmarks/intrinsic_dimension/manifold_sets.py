@@ -15,6 +15,7 @@ from intrinsic_dimension.embedded_manifold import EmbeddedManifold
 from intrinsic_dimension.geomle import GEOMLE
 from intrinsic_dimension.held_out import HELD_OUT
 from intrinsic_dimension.random_manifolds import random_manifold
+from intrinsic_dimension.systems import SYSTEMS
 
 Array = NDArray[np.float64]
 
@@ -111,6 +112,11 @@ def bi_lafaye_noisy() -> list[Problem]:
     return [_problem(manifold, noise=bi_lafaye.NOISE) for manifold in bi_lafaye.EVEN]
 
 
+def systems() -> list[Problem]:
+    """The real systems of ``intrinsic_dimension.systems``; to draw from one takes the package that models it."""
+    return [Problem(system.name, system.features, system.dimension, _SystemDraw(system.name)) for system in SYSTEMS]
+
+
 SETS: dict[str, Callable[[], list[Problem]]] = {
     "benchmark": benchmark,
     "held-out": held_out,
@@ -119,6 +125,7 @@ SETS: dict[str, Callable[[], list[Problem]]] = {
     "bi-lafaye": bi_lafaye_even,
     "bi-lafaye-skewed": bi_lafaye_skewed,
     "bi-lafaye-noisy": bi_lafaye_noisy,
+    "systems": systems,
 }
 
 POINTS = {"geomle": 1000}
@@ -153,6 +160,20 @@ class _EmbeddedDraw:
             points = points + self.noise * torch.randn(points.shape, generator=generator, dtype=points.dtype)
         x: Array = points.numpy()
         return x
+
+
+@dataclass(frozen=True)
+class _SystemDraw:
+    name: str
+
+    def __call__(self, n: int, seed: int) -> Array:
+        return _system_points(self.name, n, seed)
+
+
+@lru_cache(maxsize=1)
+def _system_points(name: str, n: int, seed: int) -> Array:
+    """Measurements of a system, some of which take seconds."""
+    return next(system for system in SYSTEMS if system.name == name).sample(n, seed)
 
 
 @lru_cache(maxsize=1)
