@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from intrinsic_dimension import estimators
-from intrinsic_dimension.estimators import CLASSICAL, OURS, RANK_RULES, Answer, estimate
+from intrinsic_dimension import classical
+from intrinsic_dimension.answer import Answer
+from intrinsic_dimension.classical import CLASSICAL, NEWER
+from intrinsic_dimension.estimators import ESTIMATORS, OURS, RANK_RULES, estimate
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")
@@ -28,9 +30,11 @@ def test_principal_components_find_a_plane_exactly(name: str, plane: np.ndarray)
     assert estimate(name, plane, seed=0) == Answer(2.0)
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSICAL if name not in ("lPCA", "local lPCA", "KNN")])
+@pytest.mark.parametrize(
+    "name", [name for name in (*CLASSICAL, *NEWER, "CA-PCA") if name not in ("lPCA", "local lPCA", "KNN")]
+)
 def test_a_competitor_finds_a_plane(name: str, plane: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(estimators, "_ESS_POINTS", 3)
+    monkeypatch.setattr(classical, "_ESS_POINTS", 3)
     assert estimate(name, plane, seed=0).estimate == pytest.approx(2.0, abs=0.5)
 
 
@@ -63,7 +67,44 @@ def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):
     assert estimate("TwoNN", plane, seed=0).estimate == pytest.approx(x @ y / (x @ x), rel=1e-6)
 
 
+def test_the_likelihood_of_two_neighbours_is_pareto_with_its_tail_cut(plane: np.ndarray):
+    """Facco et al.'s law, Denti et al.'s likelihood: k − 1 over the sum of log μ, the largest tenth at the k-th."""
+    distances = np.sort(np.linalg.norm(plane[:, None] - plane[None], axis=2), axis=1)
+    logs = np.sort(np.log(distances[:, 2] / distances[:, 1]))
+    kept = int(0.9 * len(logs))
+    expected = (kept - 1) / (logs[:kept].sum() + (len(logs) - kept) * logs[kept - 1])
+    assert estimate("TwoNN by likelihood", plane, seed=0).estimate == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_ratios_of_farther_neighbours_follow_dentis_density(plane: np.ndarray):
+    """The estimate at each scale is where its log-likelihood is largest, by a grid."""
+    found = estimate("GRIDE", plane, seed=0)
+    distances = np.sort(np.linalg.norm(plane[:, None] - plane[None], axis=2), axis=1)
+    logs = np.log(distances[:, 8] / distances[:, 4])
+    grid = np.linspace(1.0, 4.0, 3001)[:, None]
+    likelihood = ((len(logs) - 1) * np.log(grid[:, 0])) + (
+        3 * np.log(np.expm1(grid * logs)) - (7 * grid + 1) * logs
+    ).sum(1)
+    assert found.others["neighbours 4 and 8"] == pytest.approx(grid[likelihood.argmax(), 0], abs=2e-3)
+
+
+def test_minimum_neighbour_distance_goes_up_to_d():
+    """Rozza et al. 2012; scikit-dimension stops at ten where nothing is said."""
+    x = np.random.default_rng(0).uniform(size=(600, 14))
+    assert 10.5 < estimate("MiND_ML", x, seed=0).estimate < 14.0
+
+
+def test_the_adaptive_binomial_estimate_finds_a_plane():
+    pytest.importorskip("dadapy", reason="ABIDE is DADApy's, which needs NumPy 1: pip install dadapy")
+    x = np.random.default_rng(0).uniform(size=(1000, 2)) @ np.random.default_rng(1).normal(size=(2, 5))
+    assert estimate("ABIDE", x, seed=0).estimate == pytest.approx(2.0, abs=0.2)
+
+
+def test_every_estimator_has_one_name():
+    assert len(ESTIMATORS) == 1 + len(CLASSICAL) + len(NEWER) + 5
+
+
 def test_calibration_changes_nothing_but_time(plane: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(estimators, "_CALIBRATIONS", {})
+    monkeypatch.setattr(classical, "_CALIBRATIONS", {})
     first = estimate("DANCo", plane, seed=0)
     assert estimate("DANCo", plane, seed=0) == first
