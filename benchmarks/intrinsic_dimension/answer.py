@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,14 @@ class Answer:
     Attributes:
         estimate: of the intrinsic dimension; NaN for none.
         others: further estimates of the same fit, by the name of the rule or read-out.
+        interval: smallest and largest dimension that it finds plausible, where it says so.
+        kept: what a rule could be judged by again, plain values.
     """
 
     estimate: float
     others: Mapping[str, float] = field(default_factory=dict)
+    interval: tuple[int, int] | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 Estimator = Callable[[Array, int], Answer]

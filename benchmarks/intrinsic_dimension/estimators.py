@@ -11,8 +11,11 @@ import numpy as np
 
 from intrinsic_dimension.answer import Answer, Estimator
 from intrinsic_dimension.classical import CLASSICAL, NEWER
+from intrinsic_dimension.kept_estimates import as_plain
 from intrinsic_dimension.local_spectra import curvature_adjusted, largest_gap
 from intrinsic_dimension.manifold_sets import Array
+from nflows_spread.dimension.consensus import Estimates, consensus_dimension
+from nflows_spread.dimension.rules import IntrinsicDimension
 
 
 def spread_flow(x: Array, seed: int) -> Answer:
@@ -23,10 +26,17 @@ def spread_flow(x: Array, seed: int) -> Answer:
     from nflows_spread.estimator import SpreadFlowEstimator
 
     fitted = SpreadFlowEstimator(random_state=seed).fit(x)
-    others = dict(fitted.estimates_.by_name)
-    return Answer(
-        float(fitted.intrinsic_dimension_), others | rank_rules(fitted.spectrum_.signal_to_noise.numpy(), len(x))
-    )
+    return _answer(fitted.intrinsic_dimension_, fitted.estimates_, len(x))
+
+
+def judged_again(estimates: Estimates, points: int) -> Answer:
+    """What today's consensus and rules say of the estimates of an earlier fit to so many points."""
+    return _answer(consensus_dimension(estimates), estimates, points)
+
+
+def _answer(dimension: IntrinsicDimension, estimates: Estimates, points: int) -> Answer:
+    rules = rank_rules(estimates.spectrum.signal_to_noise.numpy(), points)
+    return Answer(float(dimension), estimates.by_name | rules, dimension.interval, as_plain(estimates))
 
 
 def rank_rules(eigenvalues: Array, points: int) -> dict[str, float]:
@@ -80,6 +90,8 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "LIDL": lidl,
     NOISE_CONDITIONAL: noise_conditional,
 }
+WITH_NUMPY_1 = ("ABIDE",)
+"""What has an environment of its own: ``pip install dadapy`` takes NumPy back to 1."""
 
 
 def estimate(name: str, x: Array, *, seed: int) -> Answer:

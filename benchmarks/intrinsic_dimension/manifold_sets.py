@@ -134,6 +134,12 @@ POINTS = {"geomle": 1000}
 MANY_POINTS = 2000
 
 
+PACKAGES = {
+    "systems": ("pin", "example-robot-data", "rdkit", "sgp4", "cantera", "CoolProp", "scikit-image"),
+}
+"""What a set is made with beside scikit-dimension, by the names in registries; their versions matter."""
+
+
 def _problem(manifold: EmbeddedManifold, *, noise: float = 0.0) -> Problem:
     return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold, noise))
 

@@ -25,6 +25,8 @@ class Line:
         mean_relative_error: the mean over the answered manifolds of |median − K| / K, the median not rounded.
         median_seconds: of the processor, of one estimate, over manifolds and seeds; other programs do not add to it.
         largest_seconds: likewise.
+        covered: share of the answers with an interval whose interval holds K, or None.
+        single: share of them whose interval is one number.
     """
 
     exact: int
@@ -33,6 +35,8 @@ class Line:
     mean_relative_error: float | None
     median_seconds: float | None
     largest_seconds: float | None
+    covered: float | None = None
+    single: float | None = None
 
 
 def rows(cells: Mapping[Cell, Mapping[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
@@ -58,9 +62,15 @@ def medians(by_manifold: Mapping[str, Iterable[float | None]]) -> dict[str, floa
 def summarise(store: Store) -> dict[str, Line]:
     """The table of a store."""
     seconds: dict[str, list[float]] = {}
+    covered: dict[str, list[bool]] = {}
+    single: dict[str, list[bool]] = {}
     for cell, result in store.cells.items():
         if "processor_seconds" in result:
             seconds.setdefault(cell.method, []).append(result["processor_seconds"])
+        if "interval" in result:
+            lowest, highest = result["interval"]
+            covered.setdefault(cell.method, []).append(lowest <= store.problems[cell.problem].dimension <= highest)
+            single.setdefault(cell.method, []).append(lowest == highest)
     lines = {}
     for row, by_manifold in rows(store.cells).items():
         found = {name: value for name, value in medians(by_manifold).items() if value is not None}
@@ -74,6 +84,8 @@ def summarise(store: Store) -> dict[str, Line]:
             mean_relative_error=statistics.fmean(errors) if errors else None,
             median_seconds=statistics.median(times) if times else None,
             largest_seconds=max(times, default=None),
+            covered=statistics.fmean(covered[row]) if row in covered else None,
+            single=statistics.fmean(single[row]) if row in single else None,
         )
     return lines
 
@@ -108,6 +120,9 @@ def table(store: Store) -> str:
     body.append(["answered", "", "", *(str(line.answered) for line in lines.values())])
     body.append(["mean relative error", "", "", *(_percent(line.mean_relative_error) for line in lines.values())])
     body.append(["median processor s", "", "", *(_seconds(line.median_seconds) for line in lines.values())])
+    if any(line.covered is not None for line in lines.values()):
+        body.append(["interval holds K", "", "", *(_percent(line.covered) for line in lines.values())])
+        body.append(["interval is one number", "", "", *(_percent(line.single) for line in lines.values())])
     return aligned(body)
 
 

@@ -12,7 +12,11 @@ import torch
 from intrinsic_dimension import classical
 from intrinsic_dimension.answer import Answer
 from intrinsic_dimension.classical import CLASSICAL, NEWER
-from intrinsic_dimension.estimators import ESTIMATORS, OURS, RANK_RULES, estimate
+from intrinsic_dimension.estimators import ESTIMATORS, OURS, RANK_RULES, estimate, judged_again
+from intrinsic_dimension.kept_estimates import from_plain
+from nflows_spread.dimension.consensus import Estimates
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")
@@ -39,23 +43,26 @@ def test_a_competitor_finds_a_plane(name: str, plane: np.ndarray, monkeypatch: p
 
 
 def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(monkeypatch: pytest.MonkeyPatch, plane: np.ndarray):
+    spectrum = Spectrum(torch.ones(5).double(), torch.tensor([2.0, 1.0, 1e-4, 1e-4, 1e-4]).double(), 1e-4, 0.01)
+    neighbours = NeighbourDimension(2.1, 0.1, 0.1, 0.05, (3, 5), {"cube": (2.0, 2.2)})
+
     class Estimator:
         def __init__(self, *, random_state: int) -> None:
-            self.intrinsic_dimension_ = random_state
+            self.seed = random_state
 
         def fit(self, x: np.ndarray) -> SimpleNamespace:
-            estimates = SimpleNamespace(by_name={"rank": float(x.shape[1])})
-            spectrum = SimpleNamespace(signal_to_noise=torch.tensor([2.0, 1.0, 1e-4, 1e-4, 1e-4], dtype=torch.float64))
-            return SimpleNamespace(
-                intrinsic_dimension_=self.intrinsic_dimension_, estimates_=estimates, spectrum_=spectrum
-            )
+            dimension = IntrinsicDimension(self.seed, "consensus", 1.0, spectrum, (2, self.seed))
+            return SimpleNamespace(intrinsic_dimension_=dimension, estimates_=Estimates(spectrum, neighbours))
 
     monkeypatch.setitem(sys.modules, "nflows_spread.estimator", SimpleNamespace(SpreadFlowEstimator=Estimator))
     found = estimate(OURS, plane, seed=7)
-    assert found.estimate == 7.0
+    assert (found.estimate, found.interval) == (7.0, (2, 7))
     assert found.others["rank"] == 5.0
     assert found.others["lPCA maxgap"] == found.others["lPCA FO"] == 2.0
-    assert set(found.others) == {"rank", *(f"lPCA {rule}" for rule in RANK_RULES)}
+    assert set(found.others) >= {"neighbours", *(f"lPCA {rule}" for rule in RANK_RULES)}
+    again = judged_again(from_plain(found.kept), len(plane))
+    assert again.estimate == 2.0
+    assert again.others == pytest.approx(found.others)
 
 
 def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):
