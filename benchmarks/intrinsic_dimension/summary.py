@@ -139,6 +139,6 @@ def _percent(share: float | None) -> str:
 
 
 def _place(row: str) -> tuple[int, str]:
-    """Rows stand in the order of ``ESTIMATORS``, an estimator's other rules after it; what is unknown is last."""
+    """Rows in the order of ``ESTIMATORS``, then an estimator's other rules as it lists them; unknown ones last."""
     order, estimator = list(ESTIMATORS), row.partition(": ")[0]
-    return order.index(estimator) if estimator in order else len(order), row
+    return order.index(estimator) if estimator in order else len(order), estimator
