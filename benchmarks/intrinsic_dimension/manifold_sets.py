@@ -34,12 +34,15 @@ class Problem:
         features: D.
         dimension: K, the declared truth.
         draw: (n, seed) to n points without noise, (n, D).
+        thick: in how many of the K directions the data is wider than a tenth of its scale, where that is known to be
+            fewer. At that scale, which is that of neighbours in many dimensions, this is the dimension.
     """
 
     name: str
     features: int
     dimension: int
     draw: Callable[[int, int], Array]
+    thick: int | None = None
 
     def sample(self, n: int, *, seed: int, noise: float = 0.0) -> Array:
         """Points of the manifold with Gaussian noise in all D directions, (n, D).
@@ -114,7 +117,16 @@ def bi_lafaye_noisy() -> list[Problem]:
 
 def systems() -> list[Problem]:
     """The real systems of ``intrinsic_dimension.systems``; to draw from one takes the package that models it."""
-    return [Problem(system.name, system.features, system.dimension, _SystemDraw(system.name)) for system in SYSTEMS]
+    return [
+        Problem(
+            system.name,
+            system.features,
+            system.dimension,
+            _SystemDraw(system.name),
+            None if system.above is None else system.above[-1],
+        )
+        for system in SYSTEMS
+    ]
 
 
 SETS: dict[str, Callable[[], list[Problem]]] = {

@@ -104,7 +104,10 @@ def as_json(lines: Mapping[str, Line]) -> dict[str, dict[str, Any]]:
 
 
 def table(store: Store) -> str:
-    """The median estimate of each row on each manifold, and below it exact hits, error and time, as text."""
+    """The median estimate of each row on each manifold, and below it exact hits, error and time, as text.
+
+    Beside K, in brackets, stands the dimension above a tenth of the data's scale where it is known to be smaller.
+    """
     lines = summarise(store)
     by_row = {row: medians(values) for row, values in rows(store.cells).items()}
     tried = [name for name in store.problems if any(name in found for found in by_row.values())]
@@ -115,7 +118,8 @@ def table(store: Store) -> str:
     for name in tried:
         problem = store.problems[name]
         estimates = [_shown(found.get(name)) for found in by_row.values()]
-        body.append([name, str(problem.features), str(problem.dimension), *estimates])
+        thick = "" if problem.thick is None else f" ({problem.thick})"
+        body.append([name, str(problem.features), f"{problem.dimension}{thick}", *estimates])
     body.append(["exact", "", "", *(f"{line.exact} of {line.tried}" for line in lines.values())])
     body.append(["answered", "", "", *(str(line.answered) for line in lines.values())])
     body.append(["mean relative error", "", "", *(_percent(line.mean_relative_error) for line in lines.values())])
