@@ -3,7 +3,7 @@
 log p(x | σ) is trained for all σ of a range at once, log σ being the context of every coupling. So the slope of the
 log-likelihood in log σ, K − D at points of a K-manifold, can be had at any σ and without the error
 that two flows trained apart do not share. The same flow's denoiser gives E‖ε + σ ∇log p(x̃ | σ)‖², which is K
-for the true density.
+for the true density, and its score and Hessian give FLIPD, which is the slope by the heat equation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.models.density import marginal_layers
 
 DENOISER_NOISE = 0.05
+FLIPD_NOISE = 0.17
+"""σ of the variance-preserving diffusion with β from 0.1 to 20, over its factor, at FLIPD's t = 0.05."""
+
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.5
+_FLIPD_POINTS, _FLIPD_PROBES = 500, 8
 
 
 class NoiseConditionalLikelihood(nn.Module):
@@ -76,8 +80,26 @@ def slope_dimensions(flow: Flow, x: Tensor, noise_levels: Sequence[float] = NOIS
     return x.shape[1] + slopes(levels.log(), torch.stack(densities))
 
 
+def flipd_dimensions(flow: nn.Module, x: Tensor, noise: float, *, probes: int, generator: torch.Generator) -> Tensor:
+    """D + σ² (tr ∇² log p(x | σ) + ‖∇ log p(x | σ)‖²) at each of the points (n, D), (n,).
+
+    Kamkari et al., "A Geometric View of Data Complexity: Efficient Local Intrinsic Dimension Estimation with Diffusion
+    Models", 2024, for noise that is added: by the heat equation it is D + ∂ log p(x | σ) / ∂ log σ. The trace is
+    Hutchinson's, from random signs.
+    """
+    points = x.detach().requires_grad_()
+    density = flow.log_prob(points, context_of(torch.full((len(x), 1), noise, dtype=x.dtype)))
+    (score,) = torch.autograd.grad(density.sum(), points, create_graph=True)
+    trace = torch.zeros(len(x), dtype=x.dtype)
+    for _ in range(probes):
+        signs = torch.randint(2, x.shape, generator=generator).to(x.dtype) * 2.0 - 1.0
+        (product,) = torch.autograd.grad((score * signs).sum(), points, retain_graph=True)
+        trace += (product * signs).sum(1) / probes
+    return (x.shape[1] + noise**2 * (trace + score.square().sum(1))).detach().double()
+
+
 def dimensions(x: Tensor, *, seed: int, steps: int = STEPS) -> dict[str, float]:
-    """The mean slope over the points, and the denoiser's dimension on held-out points, of data (n, D)."""
+    """The mean slope over the points, of data (n, D), and what the denoiser and FLIPD say of held-out points."""
     unit = Units.of(x, standardize=False).to_flow(x)
     held_out, kept = held_out_and_kept(unit, seed=seed)
     flow = trained(kept, seed=seed, steps=steps)
@@ -88,7 +110,15 @@ def dimensions(x: Tensor, *, seed: int, steps: int = STEPS) -> dict[str, float]:
         context=context_of(torch.full((len(held_out), 1), DENOISER_NOISE)),
         generator=torch.Generator().manual_seed(seed),
     )
-    return {"slope": float(slope_dimensions(flow, unit).mean()), "denoising": density.denoising}
+    flipd = flipd_dimensions(
+        flow,
+        held_out[:_FLIPD_POINTS],
+        FLIPD_NOISE,
+        probes=_FLIPD_PROBES,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    slope = float(slope_dimensions(flow, unit).mean())
+    return {"slope": slope, "denoising": density.denoising, "FLIPD": float(flipd.mean())}
 
 
 def _new_flow(x: Tensor, generator: torch.Generator) -> Flow:

@@ -36,10 +36,23 @@ class EmbeddedManifold:
         """Draw n points (n, D) in float64."""
         return self.embed(self.parameters(n, generator))
 
+    def jacobians(self, parameters: Tensor) -> Tensor:
+        """Those of the map at each of the parameters (n, P), (n, D, P)."""
+        return torch.vmap(torch.func.jacfwd(lambda p: self.embed(p.unsqueeze(0)).squeeze(0)))(parameters)
+
     def singular_values(self, parameters: Tensor) -> Tensor:
         """Those of the map's Jacobian at each of the parameters (n, P), in descending order, (n, min(P, D))."""
-        jacobians = torch.vmap(torch.func.jacrev(lambda p: self.embed(p.unsqueeze(0)).squeeze(0)))(parameters)
-        return torch.linalg.svdvals(jacobians)
+        return torch.linalg.svdvals(self.jacobians(parameters))
+
+    def dimension_above(self, share: float, parameters: Tensor) -> int:
+        """The dimension that is left where what is thinner than a share of the data's scale does not count.
+
+        The median over the parameters (n, P) of the number of directions in which a standard deviation of the
+        parameters moves a point by more than that; the scale is the root of the mean variance of a feature.
+        """
+        moves = torch.linalg.svdvals(self.jacobians(parameters) * parameters.std(dim=0))
+        scale = self.embed(parameters).var(dim=0).mean().sqrt()
+        return int((moves > share * scale).sum(dim=1).median())
 
 
 def uniform(dimension: int) -> Draw:

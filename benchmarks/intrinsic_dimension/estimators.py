@@ -1,37 +1,21 @@
-"""Estimators of the benchmark: the spread flow, LIDL, and scikit-dimension's as their documentation uses them."""
+"""Estimators of the benchmark by name: the spread flow, scikit-dimension's, local spectra, LIDL, FLIPD and ABIDE."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
-import torch
 
+from intrinsic_dimension.answer import Answer, Estimator
+from intrinsic_dimension.classical import CLASSICAL, NEWER
+from intrinsic_dimension.kept_estimates import as_plain
+from intrinsic_dimension.local_spectra import curvature_adjusted, largest_gap
 from intrinsic_dimension.manifold_sets import Array
-from nflows_spread.linalg.distances import nearest_neighbours
-
-_NEIGHBOURS = 100
-_LPCA_POINTS = 200
-_ESS_POINTS = 50
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an estimator says of one data set.
-
-    Attributes:
-        estimate: of the intrinsic dimension; NaN for none.
-        others: further estimates of the same fit, by the name of the rule or read-out.
-    """
-
-    estimate: float
-    others: Mapping[str, float] = field(default_factory=dict)
-
-
-Estimator = Callable[[Array, int], Answer]
-"""Points (n, D) and a seed to an answer."""
+from nflows_spread.dimension.consensus import Estimates, consensus_dimension
+from nflows_spread.dimension.rules import IntrinsicDimension
 
 
 def spread_flow(x: Array, seed: int) -> Answer:
@@ -42,10 +26,17 @@ def spread_flow(x: Array, seed: int) -> Answer:
     from nflows_spread.estimator import SpreadFlowEstimator
 
     fitted = SpreadFlowEstimator(random_state=seed).fit(x)
-    others = dict(fitted.estimates_.by_name)
-    return Answer(
-        float(fitted.intrinsic_dimension_), others | rank_rules(fitted.spectrum_.signal_to_noise.numpy(), len(x))
-    )
+    return _answer(fitted.intrinsic_dimension_, fitted.estimates_, len(x))
+
+
+def judged_again(estimates: Estimates, points: int) -> Answer:
+    """What today's consensus and rules say of the estimates of an earlier fit to so many points."""
+    return _answer(consensus_dimension(estimates), estimates, points)
+
+
+def _answer(dimension: IntrinsicDimension, estimates: Estimates, points: int) -> Answer:
+    rules = rank_rules(estimates.spectrum.signal_to_noise.numpy(), points)
+    return Answer(float(dimension), estimates.by_name | rules, dimension.interval, as_plain(estimates))
 
 
 def rank_rules(eigenvalues: Array, points: int) -> dict[str, float]:
@@ -77,104 +68,30 @@ def noise_conditional(x: Array, seed: int) -> Answer:
     return Answer(found.pop("slope"), found)
 
 
-def principal_components(x: Array, seed: int) -> Answer:
-    """``lPCA().fit``: principal components of all points at once, counted by the rule of Fukunaga and Olsen."""
-    from skdim.id import lPCA
+def adaptive_binomial(x: Array, seed: int) -> Answer:
+    """ABIDE of DADApy, which needs NumPy 1: each point's neighbourhood is as large as the density is even in it."""
+    from dadapy import Data
 
-    return Answer(float(lPCA().fit(x).dimension_))
-
-
-def local_principal_components(x: Array, seed: int) -> Answer:
-    """``lPCA`` on the 100 nearest neighbours of a point: the median over 200 of the points."""
-    from skdim.id import lPCA
-
-    patches = _patches(x, seed, _LPCA_POINTS)
-    return Answer(float(np.median([lPCA().fit(patch).dimension_ for patch in patches])))
-
-
-def maximum_likelihood(x: Array, seed: int) -> Answer:
-    """``MLE``: Levina and Bickel's, with Haro's correction, from 20 neighbours."""
-    from skdim.id import MLE
-
-    return Answer(float(MLE().fit(x).dimension_))
-
-
-def two_nearest_neighbours(x: Array, seed: int) -> Answer:
-    """``TwoNN``."""
-    from skdim.id import TwoNN
-
-    return Answer(float(TwoNN().fit(x).dimension_))
-
-
-def danco(x: Array, seed: int) -> Answer:
-    """``DANCo``; its calibration depends on the number of points alone, and is kept for the next data set of a process.
-
-    So its time is that of the calibration only on the first sets of a size.
-    """
-    from skdim.id import DANCo
-
-    fitted = DANCo(calibration_data=_CALIBRATIONS.get(len(x)), random_state=0).fit(x)
-    _CALIBRATIONS[len(x)] = fitted.calibration_data_
-    return Answer(float(fitted.dimension_))
-
-
-def simplex_skewness(x: Array, seed: int) -> Answer:
-    """``ESS`` on the 100 nearest neighbours of a point: the mean over 50 of the points, as all take minutes a set."""
-    from skdim.id import ESS
-
-    patches = _patches(x, seed, _ESS_POINTS)
-    return Answer(float(np.nanmean([ESS(random_state=seed).fit_once(patch).dimension_ for patch in patches])))
-
-
-def fisher_separability(x: Array, seed: int) -> Answer:
-    """``FisherS``."""
-    from skdim.id import FisherS
-
-    return Answer(float(FisherS().fit(x).dimension_))
-
-
-def moments(x: Array, seed: int) -> Answer:
-    """``MOM``, from 100 neighbours."""
-    from skdim.id import MOM
-
-    return Answer(float(MOM().fit(x).dimension_))
-
-
-def correlation_integral(x: Array, seed: int) -> Answer:
-    """``CorrInt``."""
-    from skdim.id import CorrInt
-
-    return Answer(float(CorrInt().fit(x).dimension_))
-
-
-def neighbour_graph(x: Array, seed: int) -> Answer:
-    """``KNN``: growth of the length of the nearest-neighbour graph."""
-    from skdim.id import KNN
-
-    return Answer(float(KNN(random_state=seed).fit(x).dimension_))
+    with contextlib.redirect_stdout(io.StringIO()):
+        estimates, *_ = Data(x).return_ids_kstar_binomial()
+    return Answer(float(estimates[-1]))
 
 
 OURS = "spread flow"
 RANK_RULES = ("FO", "Fan", "maxgap", "ratio", "participation_ratio", "Kaiser", "broken_stick", "Minka", "KN")
 NOISE_CONDITIONAL = "noise-conditional"
-CLASSICAL: Mapping[str, Estimator] = {
-    "TwoNN": two_nearest_neighbours,
-    "MLE": maximum_likelihood,
-    "lPCA": principal_components,
-    "local lPCA": local_principal_components,
-    "DANCo": danco,
-    "ESS": simplex_skewness,
-    "FisherS": fisher_separability,
-    "MOM": moments,
-    "CorrInt": correlation_integral,
-    "KNN": neighbour_graph,
-}
 ESTIMATORS: Mapping[str, Estimator] = {
     OURS: spread_flow,
     **CLASSICAL,
+    **NEWER,
+    "largest gap": largest_gap,
+    "CA-PCA": curvature_adjusted,
+    "ABIDE": adaptive_binomial,
     "LIDL": lidl,
     NOISE_CONDITIONAL: noise_conditional,
 }
+WITH_NUMPY_1 = ("ABIDE",)
+"""What has an environment of its own: ``pip install dadapy`` takes NumPy back to 1."""
 
 
 def estimate(name: str, x: Array, *, seed: int) -> Answer:
@@ -182,15 +99,3 @@ def estimate(name: str, x: Array, *, seed: int) -> Answer:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return ESTIMATORS[name](x, seed)
-
-
-_CALIBRATIONS: dict[int, object] = {}
-
-
-def _patches(x: Array, seed: int, number: int) -> Array:
-    """The nearest neighbours of so many of the points, (points, neighbours, D)."""
-    points = np.random.default_rng(seed).permutation(len(x))[:number]
-    neighbours = min(_NEIGHBOURS, len(x) - 1)
-    nearest = nearest_neighbours(torch.from_numpy(x[points]), torch.from_numpy(x), neighbours + 1)
-    patches: Array = x[nearest.indices[:, 1:].numpy()]
-    return patches

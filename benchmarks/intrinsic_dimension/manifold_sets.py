@@ -1,4 +1,4 @@
-"""Sets of manifolds of known dimension: the list of scikit-dimension's 24 manifolds, 30 held out, and random ones."""
+"""Sets of data of known dimension: scikit-dimension's 24 manifolds, 30 held out, random ones, and those of others."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from intrinsic_dimension import bi_lafaye
 from intrinsic_dimension.embedded_manifold import EmbeddedManifold
+from intrinsic_dimension.geomle import GEOMLE
 from intrinsic_dimension.held_out import HELD_OUT
 from intrinsic_dimension.random_manifolds import random_manifold
+from intrinsic_dimension.systems import SYSTEMS
 
 Array = NDArray[np.float64]
 
@@ -31,12 +34,15 @@ class Problem:
         features: D.
         dimension: K, the declared truth.
         draw: (n, seed) to n points without noise, (n, D).
+        thick: in how many of the K directions the data is wider than a tenth of its scale, where that is known to be
+            fewer. At that scale, which is that of neighbours in many dimensions, this is the dimension.
     """
 
     name: str
     features: int
     dimension: int
     draw: Callable[[int, int], Array]
+    thick: int | None = None
 
     def sample(self, n: int, *, seed: int, noise: float = 0.0) -> Array:
         """Points of the manifold with Gaussian noise in all D directions, (n, D).
@@ -89,11 +95,65 @@ def random() -> list[Problem]:
     return [_problem(random_manifold(seed)) for seed in range(_RANDOM_MANIFOLDS)]
 
 
-SETS: dict[str, Callable[[], list[Problem]]] = {"benchmark": benchmark, "held-out": held_out, "random": random}
+def geomle() -> list[Problem]:
+    """The 45 of ``intrinsic_dimension.geomle``."""
+    return [_problem(manifold) for manifold in GEOMLE]
 
 
-def _problem(manifold: EmbeddedManifold) -> Problem:
-    return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold))
+def bi_lafaye_even() -> list[Problem]:
+    """The 18 of ``intrinsic_dimension.bi_lafaye``, evenly sampled."""
+    return [_problem(manifold) for manifold in bi_lafaye.EVEN]
+
+
+def bi_lafaye_skewed() -> list[Problem]:
+    """The 18, with Beta densities."""
+    return [_problem(manifold) for manifold in bi_lafaye.SKEWED]
+
+
+def bi_lafaye_noisy() -> list[Problem]:
+    """The 18, evenly sampled, with noise in every direction."""
+    return [_problem(manifold, noise=bi_lafaye.NOISE) for manifold in bi_lafaye.EVEN]
+
+
+def systems() -> list[Problem]:
+    """The real systems of ``intrinsic_dimension.systems``; to draw from one takes the package that models it."""
+    return [
+        Problem(
+            system.name,
+            system.features,
+            system.dimension,
+            _SystemDraw(system.name),
+            None if system.above is None else system.above[-1],
+        )
+        for system in SYSTEMS
+    ]
+
+
+SETS: dict[str, Callable[[], list[Problem]]] = {
+    "benchmark": benchmark,
+    "held-out": held_out,
+    "random": random,
+    "geomle": geomle,
+    "bi-lafaye": bi_lafaye_even,
+    "bi-lafaye-skewed": bi_lafaye_skewed,
+    "bi-lafaye-noisy": bi_lafaye_noisy,
+    "systems": systems,
+}
+
+POINTS = {"geomle": 1000}
+"""How many points a set has where nothing is said, by those who made it; ``MANY_POINTS`` for the others."""
+
+MANY_POINTS = 2000
+
+
+PACKAGES = {
+    "systems": ("pin", "example-robot-data", "rdkit", "sgp4", "cantera", "CoolProp", "scikit-image"),
+}
+"""What a set is made with beside scikit-dimension, by the names in registries; their versions matter."""
+
+
+def _problem(manifold: EmbeddedManifold, *, noise: float = 0.0) -> Problem:
+    return Problem(manifold.name, manifold.features, manifold.dimension, _EmbeddedDraw(manifold, noise))
 
 
 @dataclass(frozen=True)
@@ -106,11 +166,32 @@ class _BenchmarkDraw:
 
 @dataclass(frozen=True)
 class _EmbeddedDraw:
+    """Points of a manifold with noise of its own, in units of the data, which belongs to the problem."""
+
     manifold: EmbeddedManifold
+    noise: float
 
     def __call__(self, n: int, seed: int) -> Array:
-        x: Array = self.manifold.sample(n, generator=torch.Generator().manual_seed(seed)).numpy()
+        generator = torch.Generator().manual_seed(seed)
+        points = self.manifold.sample(n, generator=generator)
+        if self.noise:
+            points = points + self.noise * torch.randn(points.shape, generator=generator, dtype=points.dtype)
+        x: Array = points.numpy()
         return x
+
+
+@dataclass(frozen=True)
+class _SystemDraw:
+    name: str
+
+    def __call__(self, n: int, seed: int) -> Array:
+        return _system_points(self.name, n, seed)
+
+
+@lru_cache(maxsize=1)
+def _system_points(name: str, n: int, seed: int) -> Array:
+    """Measurements of a system, some of which take seconds."""
+    return next(system for system in SYSTEMS if system.name == name).sample(n, seed)
 
 
 @lru_cache(maxsize=1)

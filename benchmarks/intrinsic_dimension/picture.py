@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from intrinsic_dimension.summary import is_exact, medians, rows, summarise
 
 _LARGEST_ERROR = 0.5
 _MISSING = "0.85"
-_BREAK = ":\n"
+_LETTERS = 15
 
 
 def draw(path: Path, store: Store) -> None:
@@ -57,7 +58,7 @@ def draw(path: Path, store: Store) -> None:
     axes.set_xticks(
         range(len(lines)),
         [
-            f"{row.replace(': ', _BREAK)}\n{line.exact} of {line.tried}\n{_percent(line.mean_relative_error)}"
+            f"{_narrow(row)}\n{line.exact} of {line.tried}\n{_percent(line.mean_relative_error)}"
             for row, line in lines.items()
         ],
         fontsize=8,
@@ -67,12 +68,17 @@ def draw(path: Path, store: Store) -> None:
     setting = store.setting
     noise = f", ambient noise {setting.noise:g} of the scale" if setting.noise else ""
     figure.suptitle(
-        f"Intrinsic dimension, {setting.which} manifolds, {setting.points} points{noise}: median estimate;\n"
+        f"Intrinsic dimension, the set {setting.which}, {setting.points} points{noise}: median estimate;\n"
         "above, exact hits and mean relative error; bold is exact",
         fontsize=10,
     )
     figure.colorbar(image, ax=axes, extend="both", label="(estimate − truth) / truth", aspect=40, pad=0.01)
     figure.savefig(path, dpi=110)
+
+
+def _narrow(row: str) -> str:
+    """An estimator and its rule, in lines as wide as a column."""
+    return "\n".join(line for part in row.split(": ") for line in textwrap.wrap(part, _LETTERS))
 
 
 def _percent(share: float | None) -> str:

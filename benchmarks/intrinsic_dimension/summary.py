@@ -25,6 +25,8 @@ class Line:
         mean_relative_error: the mean over the answered manifolds of |median − K| / K, the median not rounded.
         median_seconds: of the processor, of one estimate, over manifolds and seeds; other programs do not add to it.
         largest_seconds: likewise.
+        covered: share of the answers with an interval whose interval holds K, or None.
+        single: share of them whose interval is one number.
     """
 
     exact: int
@@ -33,6 +35,8 @@ class Line:
     mean_relative_error: float | None
     median_seconds: float | None
     largest_seconds: float | None
+    covered: float | None = None
+    single: float | None = None
 
 
 def rows(cells: Mapping[Cell, Mapping[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
@@ -58,9 +62,15 @@ def medians(by_manifold: Mapping[str, Iterable[float | None]]) -> dict[str, floa
 def summarise(store: Store) -> dict[str, Line]:
     """The table of a store."""
     seconds: dict[str, list[float]] = {}
+    covered: dict[str, list[bool]] = {}
+    single: dict[str, list[bool]] = {}
     for cell, result in store.cells.items():
         if "processor_seconds" in result:
             seconds.setdefault(cell.method, []).append(result["processor_seconds"])
+        if "interval" in result:
+            lowest, highest = result["interval"]
+            covered.setdefault(cell.method, []).append(lowest <= store.problems[cell.problem].dimension <= highest)
+            single.setdefault(cell.method, []).append(lowest == highest)
     lines = {}
     for row, by_manifold in rows(store.cells).items():
         found = {name: value for name, value in medians(by_manifold).items() if value is not None}
@@ -74,6 +84,8 @@ def summarise(store: Store) -> dict[str, Line]:
             mean_relative_error=statistics.fmean(errors) if errors else None,
             median_seconds=statistics.median(times) if times else None,
             largest_seconds=max(times, default=None),
+            covered=statistics.fmean(covered[row]) if row in covered else None,
+            single=statistics.fmean(single[row]) if row in single else None,
         )
     return lines
 
@@ -92,7 +104,10 @@ def as_json(lines: Mapping[str, Line]) -> dict[str, dict[str, Any]]:
 
 
 def table(store: Store) -> str:
-    """The median estimate of each row on each manifold, and below it exact hits, error and time, as text."""
+    """The median estimate of each row on each manifold, and below it exact hits, error and time, as text.
+
+    Beside K, in brackets, stands the dimension above a tenth of the data's scale where it is known to be smaller.
+    """
     lines = summarise(store)
     by_row = {row: medians(values) for row, values in rows(store.cells).items()}
     tried = [name for name in store.problems if any(name in found for found in by_row.values())]
@@ -103,11 +118,15 @@ def table(store: Store) -> str:
     for name in tried:
         problem = store.problems[name]
         estimates = [_shown(found.get(name)) for found in by_row.values()]
-        body.append([name, str(problem.features), str(problem.dimension), *estimates])
+        thick = "" if problem.thick is None else f" ({problem.thick})"
+        body.append([name, str(problem.features), f"{problem.dimension}{thick}", *estimates])
     body.append(["exact", "", "", *(f"{line.exact} of {line.tried}" for line in lines.values())])
     body.append(["answered", "", "", *(str(line.answered) for line in lines.values())])
     body.append(["mean relative error", "", "", *(_percent(line.mean_relative_error) for line in lines.values())])
     body.append(["median processor s", "", "", *(_seconds(line.median_seconds) for line in lines.values())])
+    if any(line.covered is not None for line in lines.values()):
+        body.append(["interval holds K", "", "", *(_percent(line.covered) for line in lines.values())])
+        body.append(["interval is one number", "", "", *(_percent(line.single) for line in lines.values())])
     return aligned(body)
 
 
@@ -124,6 +143,6 @@ def _percent(share: float | None) -> str:
 
 
 def _place(row: str) -> tuple[int, str]:
-    """Rows stand in the order of ``ESTIMATORS``, an estimator's other rules after it; what is unknown is last."""
+    """Rows in the order of ``ESTIMATORS``, then an estimator's other rules as it lists them; unknown ones last."""
     order, estimator = list(ESTIMATORS), row.partition(": ")[0]
-    return order.index(estimator) if estimator in order else len(order), row
+    return order.index(estimator) if estimator in order else len(order), estimator

@@ -36,8 +36,24 @@ def test_the_slope_of_the_true_density_is_the_dimension(dimension):
     assert float(found.mean()) == pytest.approx(dimension, abs=0.05)
 
 
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_flipd_of_the_true_density_is_its_slope_in_the_noise(dimension):
+    """By the heat equation, at each point; and so the dimension, the less σ the closer."""
+    x = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0)).double() * (torch.arange(5) < dimension)
+    density, noise = FlatGaussian(dimension), 0.17
+    found = noise_conditional.flipd_dimensions(density, x, noise, probes=4, generator=torch.Generator().manual_seed(1))
+    step = 1e-5
+    contexts = [
+        noise_conditional.context_of(torch.full((len(x), 1), noise).double() * math.exp(e)) for e in (step, -step)
+    ]
+    slope = (density.log_prob(x, contexts[0]) - density.log_prob(x, contexts[1])) / (2 * step)
+    torch.testing.assert_close(found, 5 + slope, rtol=1e-4, atol=1e-4)
+    assert float(found.mean()) == pytest.approx(dimension, abs=0.05)
+
+
 def test_a_flow_that_was_trained_for_all_levels_finds_a_line():
     t = torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
     found = noise_conditional.dimensions(torch.cat([t, -t, 0.5 * t], dim=1), seed=0, steps=150)
-    assert set(found) == {"slope", "denoising"}
+    assert set(found) == {"slope", "denoising", "FLIPD"}
     assert found["slope"] == pytest.approx(1.0, abs=0.5)
+    assert found["FLIPD"] == pytest.approx(1.0, abs=0.5)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from intrinsic_dimension.manifold_sets import Problem, problems
+from intrinsic_dimension.manifold_sets import POINTS, SETS, Problem, problems
 from intrinsic_dimension.random_manifolds import random_manifold
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")
 
 BENCHMARK, HELD = problems("benchmark"), problems("held-out")
-EVERY = [*BENCHMARK.values(), *HELD.values()]
+OF_OTHERS = ("geomle", "bi-lafaye", "bi-lafaye-skewed", "bi-lafaye-noisy")
+EVERY = [*BENCHMARK.values(), *HELD.values(), *(problem for name in OF_OTHERS for problem in problems(name).values())]
 every_problem = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.name)
 
 
@@ -58,6 +59,19 @@ def test_ambient_noise_is_a_share_of_the_scale(problem: Problem):
     assert abs(np.corrcoef(noise[:, 0], x[:, 0])[0, 1]) < 0.1
 
 
+def test_there_are_45_of_geomle_and_18_of_bi_and_lafaye_in_three_variants():
+    assert len(problems("geomle")) == 45
+    assert set(POINTS) <= set(SETS)
+    even, skewed, noisy = (problems(name) for name in OF_OTHERS[1:])
+    assert len(even) == 18
+    assert list(even) == list(skewed) == list(noisy)
+
+
+def test_the_noise_of_the_noisy_variant_is_the_authors():
+    for even, noisy in zip(problems("bi-lafaye").values(), problems("bi-lafaye-noisy").values()):
+        assert (noisy.sample(500, seed=1) - even.sample(500, seed=1)).std() == pytest.approx(0.1, rel=0.1)
+
+
 def test_random_manifolds_are_of_all_sizes_and_the_same_again():
     manifolds = [random_manifold(seed) for seed in range(100)]
     assert [(m.name, m.features, m.dimension) for m in manifolds[:9]] == [
@@ -72,5 +86,5 @@ def test_random_manifolds_are_of_all_sizes_and_the_same_again():
 
 
 def test_an_unknown_set_is_refused():
-    with pytest.raises(ValueError, match="must be one of benchmark, held-out, random, got 'other'"):
+    with pytest.raises(ValueError, match=r"must be one of benchmark, held-out, random, .*, got 'other'"):
         problems("other")

@@ -53,6 +53,29 @@ def test_the_summary_is_what_one_computes_by_hand(tmp_path: Path):
     assert (lines[f"{OURS}: rank"].exact, lines[f"{OURS}: rank"].mean_relative_error) == (0, pytest.approx(0.6))
 
 
+def test_intervals_are_counted_answer_by_answer(tmp_path: Path):
+    store = Store.open(tmp_path, Setting("benchmark", 50, 0.0), BENCHMARK)
+    store.begin({})
+    for seed, interval in enumerate(([2, 2], [2, 4], [3, 3], [1, 2])):
+        store.put(Cell(seed, "M7_Roll", OURS), {"estimate": 2.0, "interval": interval})
+    line = summary.summarise(store)[OURS]
+    assert (line.covered, line.single) == (0.75, 0.5)
+    assert "interval holds K" in summary.table(store)
+    store.put(Cell(0, "M7_Roll", "TwoNN"), {"estimate": 2.0})
+    assert summary.summarise(store)["TwoNN"].covered is None
+
+
+def test_the_table_says_where_less_is_left_at_the_scale_of_neighbours(tmp_path: Path):
+    systems = problems("systems")
+    store = Store.open(tmp_path, Setting("systems", 50, 0.0), systems)
+    store.begin({})
+    for name in ("triplet", "hexane"):
+        store.put(Cell(0, name, "TwoNN"), {"estimate": 3.0})
+    lines = {line.split("  ")[0]: line.split() for line in summary.table(store).splitlines()}
+    assert lines["triplet"][1:] == ["24", "8", "(3)", "3.0"]
+    assert lines["hexane"][1:] == ["60", "3", "3.0"]
+
+
 def test_halves_round_upwards_and_no_answer_is_no_hit(tmp_path: Path):
     assert summary.is_exact(1.5, 2)
     assert not summary.is_exact(2.5, 2)

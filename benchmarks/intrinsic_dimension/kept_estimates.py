@@ -1,0 +1,87 @@
+"""Whole spectra and profiles of neighbours of a fit, kept so that a rule is judged without training again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nflows_spread.dimension.consensus import Estimates
+from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import Spectrum
+from nflows_spread.dimension.variation import Part
+from shared.cells import Cell
+
+_DIGITS = 7
+"""Significant ones that are kept of a number: what float32 has, in which flows are trained."""
+
+
+def as_plain(estimates: Estimates) -> dict[str, Any]:
+    """Estimates as numbers, lists and mappings, with their log-evidence for K = 1 … D."""
+    return {**_plain(vars(estimates)), "log_evidence": _plain(estimates.log_evidence)}
+
+
+def from_plain(kept: Mapping[str, Any]) -> Estimates:
+    """What ``as_plain`` was made of, up to rounding; the log-evidence is counted anew from what they say."""
+    spectrum, neighbours, density = dict(kept["spectrum"]), dict(kept["neighbours"]), kept["density"]
+    for name in ("eigenvalues", "signal_to_noise", "errors"):
+        if spectrum[name] is not None:
+            spectrum[name] = torch.tensor(spectrum[name], dtype=torch.float64)
+    neighbours["neighbours"] = tuple(neighbours["neighbours"])
+    neighbours["profile"] = {shape: tuple(values) for shape, values in neighbours["profile"].items()}
+    return Estimates(
+        Spectrum(**spectrum),
+        NeighbourDimension(**neighbours),
+        density=None if density is None else DensityDimension(**density),
+        ambient_noise=kept["ambient_noise"],
+        parts=tuple(Part(**part) for part in kept["parts"]),
+        path=kept["path"],
+        shells=tuple(kept["shells"]),
+    )
+
+
+class KeptEstimates:
+    """A gzipped JSON file of them by cell, beside the file of results, whose endings ``-estimates.json.gz`` replaces.
+
+    Raises:
+        ValueError: the file there is not one of these.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self.path = results.with_name(f"{results.stem}-estimates.json.gz")
+        self.cells: dict[Cell, dict[str, Any]] = {}
+        if not self.path.exists():
+            return
+        try:
+            rows = json.loads(gzip.decompress(self.path.read_bytes()))
+            self.cells = {Cell(seed, problem, method): kept for seed, problem, method, kept in rows}
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} must hold estimates of this benchmark; move it away, or change --out"
+            ) from error
+
+    def put(self, cell: Cell, kept: Mapping[str, Any]) -> None:
+        """Add those of a cell and write the file, whole or not at all."""
+        self.cells[cell] = dict(kept)
+        rows = [[cell.seed, cell.problem, cell.method, self.cells[cell]] for cell in sorted(self.cells)]
+        aside = self.path.with_suffix(".tmp")
+        aside.write_bytes(gzip.compress(json.dumps(rows).encode(), mtime=0))
+        aside.replace(self.path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    return _plain(vars(value)) if hasattr(value, "__dataclass_fields__") else value
