@@ -121,10 +121,10 @@ class TangentSpaces:
         so_far = 0.0
         for dimension, below in zip(dimensions, [*steps, None], strict=True):
             odds = -math.inf if below is None else min(max(_SLOPE * (below.agreement - _STABLE), -_UNSURE), _SURE)
-            smallest = 1 if odds < 0.0 else dimension - 1
-            for smaller in range(max(smallest, 1), dimension):
-                nats[smaller - 1] = max(nats[smaller - 1], so_far - _UNSURE)
-            nats[dimension - 1] = max(nats[dimension - 1], so_far + _log_sigmoid(-odds))
+            here = so_far + _log_sigmoid(-odds)
+            nats[dimension - 1] = max(nats[dimension - 1], here)
+            for smaller in range(1 if odds < 0.0 else max(1, dimension - 1), dimension):
+                nats[smaller - 1] = max(nats[smaller - 1], here - _UNSURE)
             so_far += _log_sigmoid(odds)
         shown = len(self.agreement[-1])
         nats[shown:-1] = [nats[-1]] * len(nats[shown:-1])
@@ -133,9 +133,9 @@ class TangentSpaces:
 
     @property
     def dimension(self) -> int:
-        """The K with the most ``log_evidence``."""
+        """The K with the most ``log_evidence``, the largest of several."""
         nats = self.log_evidence
-        return nats.index(max(nats)) + 1
+        return self.features - nats[::-1].index(max(nats))
 
     def residual_variance(self, dimension: int) -> float:
         """The mean variance along each axis beyond the first K, by the fewest neighbours, in units of the data squared.
@@ -180,7 +180,8 @@ def _largest_peak(values: Sequence[float]) -> int:
 def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> TangentSpaces:
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
-    More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few.
+    More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
+    and the most where none is seen and half of them show fewer than D.
 
     Args:
         x: points, shape (n, ...). Repeated points count once.
@@ -198,18 +199,25 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     asked = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
     sizes = [k for k in SIZES if k <= _SHARE * len(points)] or [max(_FEWEST, int(_SHARE * len(points)))]
     distances, near = (found[:, 1:] for found in nearest_neighbours(points[asked], points, sizes[-1] + 1))
-    features, agreement, variances = points.shape[1], [], []
+    features = points.shape[1]
+    seen: list[int] = []
+    numbers: list[int] = []
+    agreement: list[tuple[float, ...]] = []
+    variances: list[tuple[float, ...]] = []
     for k in sizes:
+        if agreement and not seen and k < sizes[-1]:
+            continue
         order = torch.rand(len(asked), k, generator=generator).argsort(1).to(points.device)
         one, other = (points[half] for half in near[:, :k].gather(1, order).split(k // 2, dim=1)[:2])
         shared, along = _agreement_of(one, other)
+        numbers.append(k)
         agreement.append(tuple(shared.mean(0).tolist()))
         variances.append(tuple(along.mean(0).tolist()))
         seen = [stable.dimension for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
-        if not seen or _PER_DIMENSION * seen[-1] <= k // 2:
+        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features < k // 2:
             break
     squares = tuple(distances.square().mean(0).tolist())
-    return TangentSpaces(features, tuple(sizes[: len(agreement)]), tuple(agreement), tuple(variances), squares)
+    return TangentSpaces(features, tuple(numbers), tuple(agreement), tuple(variances), squares)
 
 
 def _agreement_of(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,13 +232,16 @@ def _agreement_of(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         (variances, axes), (variances_of_other, axes_of_other) = (
             _descending(patch.mT @ patch / degrees, one.shape[2]) for patch in (one, other)
         )
-        cosines = axes.mT @ axes_of_other
+        cosines = (axes * _varies(variances)).mT @ (axes_of_other * _varies(variances_of_other))
     else:
         (variances, rows), (variances_of_other, rows_of_other) = (
             _descending(patch @ patch.mT / degrees, degrees) for patch in (one, other)
         )
-        scaled = rows.mT @ (one @ other.mT / degrees) @ rows_of_other
-        cosines = scaled * _inverse_root(variances).unsqueeze(2) * _inverse_root(variances_of_other).unsqueeze(1)
+        unit, unit_of_other = (
+            rows_of * _varies(along) * along.clamp_min(torch.finfo(along.dtype).tiny).rsqrt().unsqueeze(1)
+            for rows_of, along in ((rows, variances), (rows_of_other, variances_of_other))
+        )
+        cosines = unit.mT @ (one @ other.mT / degrees) @ unit_of_other
     shared = cosines.square().cumsum(1).cumsum(2).diagonal(dim1=1, dim2=2)
     dimensions = torch.arange(1, shared.shape[1] + 1, device=shared.device)
     return shared / dimensions, 0.5 * (variances + variances_of_other)
@@ -242,9 +253,9 @@ def _descending(products: Tensor, number: int) -> tuple[Tensor, Tensor]:
     return values.flip(1)[:, :number].clamp_min(0.0), vectors.flip(2)[:, :, :number]
 
 
-def _inverse_root(variances: Tensor) -> Tensor:
-    """λ^−½, 0 for an axis that is rounding alone, so that it agrees with none."""
-    return torch.where(variances > _ROUNDING * variances[:, :1], variances.rsqrt(), torch.zeros_like(variances))
+def _varies(variances: Tensor) -> Tensor:
+    """1 or, for an axis that is rounding alone and so agrees with none, 0, (m, 1, r), from variances (m, r)."""
+    return (variances > _ROUNDING * variances[:, :1]).unsqueeze(1).to(variances.dtype)
 
 
 def _log_sigmoid(nats: float) -> float:

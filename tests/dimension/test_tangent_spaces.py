@@ -78,6 +78,19 @@ def test_many_dimensions_are_asked_with_more_neighbours():
     assert (few.neighbours, many.neighbours[-1]) == ((60,), 240)
 
 
+def test_columns_that_do_not_vary_are_no_subspace_that_halves_share():
+    said = found(torch.cat([normal(500, 4), torch.zeros(500, 3)], dim=1))
+    assert [stable.dimension for stable in said.stable if stable.agreement > 0.9] == [4]
+
+
+def test_of_more_dimensions_than_half_the_neighbours_show_nothing_is_said():
+    said = found(normal(1000, 150))
+    assert said.neighbours == (60, 240)
+    assert said.log_evidence[119:] == [0.0] * 31
+    assert max(said.log_evidence[:100]) < -1.9
+    assert said.dimension == 150
+
+
 def test_it_is_the_same_in_any_order_and_unit_and_for_repeated_rows():
     x = rotated(sphere(500, 2), 6)
     said = found(x)
@@ -118,8 +131,7 @@ def test_the_evidence_is_the_probability_that_a_step_is_real_and_the_next_is_not
     real = 1.0 / (1.0 + math.exp(-1.2))
     nats = spaces(5, 0.0, 0.0, agreement, 0.0).log_evidence
     of_all, of_three = math.log(1.0 - real), math.log(real)
-    unseen = of_three - 2.0
-    expected = [unseen, unseen, of_three, max(0.0 - 2.0, of_three - 4.0), of_all]
+    expected = [of_three - 2.0, of_three - 2.0, of_three, of_all - 2.0, of_all]
     assert nats == pytest.approx([max(value - of_three, -4.0) for value in expected])
 
 
