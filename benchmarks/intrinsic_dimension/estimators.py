@@ -48,6 +48,15 @@ def spread_flow(x: Array, seed: int) -> Answer:
     )
 
 
+def without_flow(x: Array, seed: int) -> Answer:
+    """``dimension_of``, the same whatever the seed, with its interval and the unrounded estimate by neighbours."""
+    from nflows_spread import dimension_of
+
+    found = dimension_of(x)
+    lowest, highest = map(float, found.interval)
+    return Answer(float(found), {"neighbours": found.value, "lowest": lowest, "highest": highest})
+
+
 def rank_rules(eigenvalues: Array, points: int) -> dict[str, float]:
     """What scikit-dimension's rank rules say of eigenvalues (D,) in descending order, of so many points."""
     from skdim.id import lPCA
@@ -154,7 +163,7 @@ def neighbour_graph(x: Array, seed: int) -> Answer:
     return Answer(float(KNN(random_state=seed).fit(x).dimension_))
 
 
-OURS = "spread flow"
+OURS, WITHOUT_FLOW = "spread flow", "dimension_of"
 RANK_RULES = ("FO", "Fan", "maxgap", "ratio", "participation_ratio", "Kaiser", "broken_stick", "Minka", "KN")
 NOISE_CONDITIONAL = "noise-conditional"
 CLASSICAL: Mapping[str, Estimator] = {
@@ -171,6 +180,7 @@ CLASSICAL: Mapping[str, Estimator] = {
 }
 ESTIMATORS: Mapping[str, Estimator] = {
     OURS: spread_flow,
+    WITHOUT_FLOW: without_flow,
     **CLASSICAL,
     "LIDL": lidl,
     NOISE_CONDITIONAL: noise_conditional,

@@ -26,7 +26,8 @@ from nflows_spread.dimension.rules import (
     signal_to_noise_gaps,
 )
 from nflows_spread.dimension.spectra import spectrum
-from nflows_spread.dimension.variation import Part
+from nflows_spread.dimension.time_order import SAID_OF_A_PATH
+from nflows_spread.dimension.variation import Part, said_of_parts
 from nflows_spread.registry import Registration, Registry
 
 _POINTS = 1000
@@ -139,16 +140,9 @@ class Estimates:
         """What speaks against taking one number for the dimension of the data, a sentence each."""
         found = []
         if self.parts:
-            lower, upper = self.parts
-            found.append(
-                f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
-                f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
-            )
+            found.append(said_of_parts(self.parts))
         if self.path and self.spectrum.estimates["signal_to_noise"] > 1:  # or the path is all there is
-            found.append(
-                "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
-                "space are those in order and tell the path's dimension; take rows farther apart, and more of them"
-            )
+            found.append(SAID_OF_A_PATH)
         otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())

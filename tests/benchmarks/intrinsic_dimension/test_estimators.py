@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intrinsic_dimension import estimators
-from intrinsic_dimension.estimators import CLASSICAL, OURS, RANK_RULES, Answer, estimate
+from intrinsic_dimension.estimators import CLASSICAL, OURS, RANK_RULES, WITHOUT_FLOW, Answer, estimate
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")
@@ -52,6 +52,12 @@ def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(monkeypatch: 
     assert found.others["rank"] == 5.0
     assert found.others["lPCA maxgap"] == found.others["lPCA FO"] == 2.0
     assert set(found.others) == {"rank", *(f"lPCA {rule}" for rule in RANK_RULES)}
+
+
+def test_the_estimate_without_a_flow_has_its_interval(plane: np.ndarray):
+    found = estimate(WITHOUT_FLOW, plane, seed=0)
+    assert found.estimate == 2.0
+    assert found.others == {"neighbours": pytest.approx(2.0, rel=0.1), "lowest": 2.0, "highest": 2.0}
 
 
 def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):
