@@ -12,6 +12,8 @@ from paper.command import COMMAND as EXPERIMENTS
 COMMANDS = {
     "intrinsic-dimension": "intrinsic_dimension.command",
     "pointwise-dimension": "intrinsic_dimension.pointwise_dimension",
+    "calibration-table": "intrinsic_dimension.calibration_table",
+    "dimension-cost": "intrinsic_dimension.cost",
     "charts": "charts.command",
     "performance": "performance.command",
 }

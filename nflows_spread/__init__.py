@@ -9,6 +9,7 @@ from nflows_spread.chart import Chart, ChartLoss, chart_of, manifold_log_prob, p
 from nflows_spread.conversion import to_volume_preserving, volume_error
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
+from nflows_spread.dimension.without_flow import dimension_of
 from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, decode, encode, swap_base
 from nflows_spread.initialization import initialize, initialize_prior
@@ -31,6 +32,7 @@ __all__ = [
     "chart_of",
     "choose_pieces",
     "decode",
+    "dimension_of",
     "encode",
     "initialize",
     "initialize_prior",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
+from nflows_spread.dimension.scales import DimensionAgainstScale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,6 +114,33 @@ def plot_dimensions(axes: Axes, points: Tensor, dimensions: Tensor) -> None:
         chosen = _columns(points[dimensions == dimension], space)
         scatter(*chosen, s=_POINT_SIZE, linewidths=0, label=f"dimension {dimension}")
     axes.legend(loc="upper left", fontsize=7, markerscale=3, framealpha=0.7)
+
+
+def plot_dimension_against_scale(
+    axes: Axes, scales: DimensionAgainstScale, *, interval: tuple[int, int] | None = None, label: str = "neighbours"
+) -> None:
+    """The dimension at growing distances between neighbours, with bands of one and of two standard errors.
+
+    Args:
+        axes: where to draw.
+        scales: what ``dimension_of(X).scales`` has.
+        interval: the dimensions that are plausible, a grey band.
+        label: what a legend calls the curve.
+    """
+    distances, dimensions = np.array(scales.scales), np.array(scales.dimensions)
+    errors = np.array(scales.standard_errors)
+    if interval is not None:
+        axes.axhspan(interval[0] - 0.5, interval[1] + 0.5, color=REFERENCE_COLOUR, alpha=0.15, lw=0, label="interval")
+    for width in (2.0, 1.0):
+        axes.fill_between(
+            distances, dimensions - width * errors, dimensions + width * errors, color=DATA_COLOUR, alpha=0.2, lw=0
+        )
+    axes.plot(distances, dimensions, "o-", c=DATA_COLOUR, ms=3, lw=1.2, label=label)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("mean distance to the k-th neighbour (units of the data)")
+    axes.set_ylabel("dimension")
+    axes.legend(fontsize=7, framealpha=0.7)
 
 
 def plot_density(axes: Axes, position: Tensor, densities: dict[str, Tensor], truth: Tensor, *, label: str) -> None:

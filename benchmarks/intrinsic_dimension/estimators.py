@@ -39,6 +39,17 @@ def _answer(dimension: IntrinsicDimension, estimates: Estimates, points: int) ->
     return Answer(float(dimension), estimates.by_name | rules, dimension.interval, as_plain(estimates))
 
 
+def without_flow(x: Array, seed: int) -> Answer:
+    """``dimension_of``, the same whatever the seed, with its interval and the unrounded estimate by neighbours."""
+    from nflows_spread import dimension_of
+
+    found = dimension_of(x)
+    others = {"neighbours": found.value}
+    if found.estimates.tangents is not None:
+        others["tangent_spaces"] = float(found.estimates.tangents.dimension)
+    return Answer(float(found), others, found.interval)
+
+
 def rank_rules(eigenvalues: Array, points: int) -> dict[str, float]:
     """What scikit-dimension's rank rules say of eigenvalues (D,) in descending order, of so many points."""
     from skdim.id import lPCA
@@ -77,11 +88,12 @@ def adaptive_binomial(x: Array, seed: int) -> Answer:
     return Answer(float(estimates[-1]))
 
 
-OURS = "spread flow"
+OURS, WITHOUT_FLOW = "spread flow", "dimension_of"
 RANK_RULES = ("FO", "Fan", "maxgap", "ratio", "participation_ratio", "Kaiser", "broken_stick", "Minka", "KN")
 NOISE_CONDITIONAL = "noise-conditional"
 ESTIMATORS: Mapping[str, Estimator] = {
     OURS: spread_flow,
+    WITHOUT_FLOW: without_flow,
     **CLASSICAL,
     **NEWER,
     "largest gap": largest_gap,

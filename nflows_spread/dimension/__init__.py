@@ -3,9 +3,10 @@
 - of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ),
   ``quick_spectrum`` (a fast μ), ``rules`` (what a spectrum says), ``density`` (its score and denoiser),
   ``ambient_noise`` (noise in the data), ``encoder`` (float32 or float64);
-- of distances between points, without a flow: ``neighbours`` and ``pointwise``, by ``maximum_likelihood`` and
-  ``calibration_curve``; ``distinct_points``, ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what
-  points they are;
+- of distances between points, without a flow: ``without_flow`` (of an array), ``neighbours``, ``scales`` (dimension
+  against scale) and ``pointwise``, by ``maximum_likelihood`` and ``calibration_curve``; ``distinct_points``,
+  ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what points they are; ``neighbour_search``,
+  ``precomputed`` and ``row_sample`` bring them;
 - of local principal axes, without a flow: ``tangent_spaces``;
 - of all: ``consensus``.
 """
@@ -13,18 +14,23 @@
 from nflows_spread.dimension.consensus import VOTES, Estimates, consensus_dimension, estimates_of, register_vote
 from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension, posterior_mean
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
-from nflows_spread.dimension.pointwise import pointwise_dimension
+from nflows_spread.dimension.pointwise import LocalDimensions, local_dimensions, pointwise_dimension
 from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
+from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.spectra import intrinsic_dimension, pointwise_spectrum, spectrum
 from nflows_spread.dimension.tangent_spaces import StableSubspace, TangentSpaces, tangent_spaces
+from nflows_spread.dimension.without_flow import PointDimension, dimension_of
 
 __all__ = [
     "RULES",
     "VOTES",
     "DensityDimension",
+    "DimensionAgainstScale",
     "Estimates",
     "IntrinsicDimension",
+    "LocalDimensions",
     "NeighbourDimension",
+    "PointDimension",
     "Spectrum",
     "StableSubspace",
     "TangentSpaces",
@@ -32,8 +38,10 @@ __all__ = [
     "decide",
     "denoise",
     "density_dimension",
+    "dimension_of",
     "estimates_of",
     "intrinsic_dimension",
+    "local_dimensions",
     "neighbour_dimension",
     "pointwise_dimension",
     "pointwise_spectrum",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_neighbours
 from nflows_spread.dimension.density import DensityDimension, denoise
-from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.rules import (
     OF_DENSITY,
     PLAUSIBLE,
@@ -27,7 +27,8 @@ from nflows_spread.dimension.rules import (
 )
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
-from nflows_spread.dimension.variation import Part
+from nflows_spread.dimension.time_order import SAID_OF_A_PATH
+from nflows_spread.dimension.variation import Part, said_of_parts
 from nflows_spread.registry import Registration, Registry
 
 _POINTS = 1000
@@ -36,9 +37,9 @@ _POINTS = 1000
 _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
 
-_MOST_OF_NEIGHBOURS, _MOST_OF_NOISY = 8.0, 4.0
-"""What neighbours hold against a dimension at the most, in nats, of clean points and of those of which noise was taken
-off, which leaves some. By trials on random manifolds that are not the benchmark's, 3 to 8."""
+_MOST_OF_NOISY = 4.0
+"""What neighbours hold against a dimension at the most, in nats, where noise was taken off the points, which leaves
+some of it. By trials on random manifolds that are not the benchmark's, 3 to 8."""
 
 _NO_VOTE = OF_DENSITY[0]
 """The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
@@ -149,16 +150,9 @@ class Estimates:
         """What speaks against taking one number for the dimension of the data, a sentence each."""
         found = []
         if self.parts:
-            lower, upper = self.parts
-            found.append(
-                f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
-                f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
-            )
+            found.append(said_of_parts(self.parts))
         if self.path and self.spectrum.estimates["signal_to_noise"] > 1:  # or the path is all there is
-            found.append(
-                "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
-                "space are those in order and tell the path's dimension; take rows farther apart, and more of them"
-            )
+            found.append(SAID_OF_A_PATH)
         otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
@@ -178,7 +172,7 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
-    least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -_MOST_OF_NEIGHBOURS
+    least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -MOST_OF_NEIGHBOURS
     dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
     return [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
 

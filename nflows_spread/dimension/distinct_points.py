@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, inverse_dimensions
-from nflows_spread.linalg.distances import nearest_neighbours
+from nflows_spread.dimension.neighbour_search import neighbours_among
 
 FEWEST_POINTS = 50
 """Distinct points, at the least: a choice, a few more than the 40 neighbours that are asked about."""
@@ -34,10 +34,15 @@ _FOLD, _CHANCE, _RARE = 2.5, 1e-6, 0.12
 below one in a million. Nothing is found on the random sets of the benchmark; the ratios of meshes begin at 16 %."""
 
 
-def without_repeats(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
-    """``distinct_points`` and without those that are repeated up to a small difference; arguments are the same."""
+def without_repeats(
+    x: Tensor, *, name: str = "x", remedy: str = "", n_jobs: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """``distinct_points`` and without those that are repeated up to a small difference; arguments are the same.
+
+    ``n_jobs`` are the threads of the search for neighbours, which change no digit.
+    """
     points, which = distinct_points(x, name=name, remedy=remedy)
-    kept, group = without_near_repeats(points)
+    kept, group = without_near_repeats(points, n_jobs=n_jobs)
     check_enough(kept, len(x), name=name, remedy=remedy)
     return kept, group[which]
 
@@ -68,13 +73,14 @@ def check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = ""
         )
 
 
-def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
+def without_near_repeats(points: Tensor, *, n_jobs: int | None = None) -> tuple[Tensor, Tensor]:
     """The points with those merged that are repeated up to a small difference, and which of them each row is.
 
     Groups of up to five: more points than that in a row are a curve.
 
     Args:
         points: distinct points, (n, D), at least 21.
+        n_jobs: threads of the search for neighbours, which change no digit.
 
     Returns:
         The first of each group, (m, D), in order, and for each row the index of its group, (n,).
@@ -82,8 +88,8 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
     group = torch.arange(len(points), device=points.device)
     kept = points
     while len(kept) > LOCAL_NEIGHBOURS:
-        pairs = _near_repeats(kept[:: max(1, len(kept) // _SAMPLE)], kept)
-        pairs = _near_repeats(kept, kept) if pairs.numel() else pairs
+        pairs = _near_repeats(kept[:: max(1, len(kept) // _SAMPLE)], kept, n_jobs)
+        pairs = _near_repeats(kept, kept, n_jobs) if pairs.numel() else pairs
         which = _small_groups(len(kept), pairs)
         first, which = which.unique(return_inverse=True)
         if len(first) == len(kept):
@@ -92,9 +98,9 @@ def without_near_repeats(points: Tensor) -> tuple[Tensor, Tensor]:
     return kept, group
 
 
-def _near_repeats(queries: Tensor, points: Tensor) -> Tensor:
+def _near_repeats(queries: Tensor, points: Tensor, n_jobs: int | None) -> Tensor:
     """Pairs of a query and a point that nearly repeats it, (2, m): of the smallest groups that there are."""
-    distances, neighbours = nearest_neighbours(queries, points, LOCAL_NEIGHBOURS, skip_equal=True)
+    distances, neighbours = neighbours_among(queries, points, LOCAL_NEIGHBOURS, n_jobs=n_jobs)
     logs = distances.log()
     for j in range(1, _COMPARED):
         near = _improbably_near(logs, j).nonzero().squeeze(1)

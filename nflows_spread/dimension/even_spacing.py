@@ -38,7 +38,7 @@ dimensions the estimate is right to 5 % from 0.35 on, and a larger step leaves a
 
 def evenly_spaced(logs: Tensor) -> bool:
     """Whether distances vary less than those of independent draws, or are tied, from ``log_distances``."""
-    if float(1.0 / inverse_dimensions(logs, LOCAL_NEIGHBOURS).mean()) > _HIGHEST:
+    if float(1.0 / inverse_dimensions(logs, min(LOCAL_NEIGHBOURS, logs.shape[1])).mean()) > _HIGHEST:
         return False
     steps = logs[:, 1:_EVEN_NEIGHBOURS] - logs[:, : _EVEN_NEIGHBOURS - 1]
     inverse = inverse_dimensions(logs, _EVEN_NEIGHBOURS)

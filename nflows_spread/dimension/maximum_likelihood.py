@@ -11,11 +11,14 @@ from nflows_spread.linalg.distances import nearest_neighbours
 NEIGHBOURS = (3, 5, 10, 20, 40)
 """The numbers of neighbours k for which there is an estimate each: about doubling, a choice; not measured."""
 
+TRIMMED = (len(NEIGHBOURS), len(NEIGHBOURS) + 1)
+"""The places of ``trimmed_estimates`` after those by ``NEIGHBOURS``, where both are in one list: by convention."""
+
 LOCAL_NEIGHBOURS = 20
 """The neighbours of the estimate at a point, one of ``NEIGHBOURS``. A choice, with which two unions of pieces came out
 right at 99.7 and 99.9 % of their points (docs/intrinsic_dimension.md)."""
 
-_QUERIES = 2_000
+QUERIES = 2_000
 """Points whose neighbours are sought, at most: a choice, for time; the size of the sets of the benchmark."""
 
 _OVERLAP = 1.3
@@ -32,7 +35,12 @@ near to each other in the tests."""
 
 def log_distances(points: Tensor) -> Tensor:
     """Logarithms of the distances of up to 2 000 points to their nearest neighbours among all, (m, 40), from (n, D)."""
-    return nearest_neighbours(points[:_QUERIES], points, max(NEIGHBOURS), skip_equal=True).distances.log()
+    return nearest_neighbours(points[:QUERIES], points, max(NEIGHBOURS), skip_equal=True).distances.log()
+
+
+def neighbour_numbers(logs: Tensor) -> tuple[int, ...]:
+    """Those of ``NEIGHBOURS`` whose distances are known, from logarithms of the distances to the nearest, (m, k)."""
+    return tuple(k for k in NEIGHBOURS if k <= logs.shape[1])
 
 
 def inverse_dimensions(logs: Tensor, k: int) -> Tensor:
@@ -47,12 +55,12 @@ def inverse_dimensions(logs: Tensor, k: int) -> Tensor:
 
 
 def maximum_likelihood(logs: Tensor) -> tuple[list[float], list[float]]:
-    """The estimate and its relative standard error for each number of neighbours, from ``log_distances``.
+    """The estimate and its relative standard error for each of ``neighbour_numbers``, from ``log_distances``.
 
     One over the mean inverse estimate, as MacKay and Ghahramani average them.
     """
     estimates, errors = [], []
-    for k in NEIGHBOURS:
+    for k in neighbour_numbers(logs):
         inverse = inverse_dimensions(logs, k)
         estimates.append(float(1.0 / inverse.mean()))
         errors.append(_OVERLAP * float(inverse.std() / inverse.mean()) / math.sqrt(len(inverse)))

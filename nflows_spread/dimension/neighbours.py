@@ -21,9 +21,10 @@ from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calib
 from nflows_spread.dimension.distinct_points import check_enough, distinct_points, without_near_repeats
 from nflows_spread.dimension.even_spacing import evenly_spaced, jittered
 from nflows_spread.dimension.maximum_likelihood import (
-    NEIGHBOURS,
+    TRIMMED,
     log_distances,
     maximum_likelihood,
+    neighbour_numbers,
     trimmed_estimates,
 )
 
@@ -37,9 +38,14 @@ _LEAST_ERROR, _LEAST_ERROR_FAR, _LEAST_ERROR_EVEN = 0.05, 0.08, 0.08
 """The relative standard error, at the least, of the nearest neighbours, the far ones, and evenly spaced points. That of
 the nearest by trials on seed 0 of the 24 benchmark manifolds; the others are a choice, as less sure."""
 
-_REPEATED = 0.16
+MOST_OF_NEIGHBOURS = 8.0
+"""What neighbours hold against a dimension at the most, in nats, beside other estimates. A choice: four standard
+errors, beyond which their errors are not normal."""
+
+_REPEATED = 0.13
 """How much, in nats, the trimmed estimate by three neighbours must exceed the other for a share of the points to be too
-near to each other: twice the largest on the random sets of the benchmark."""
+near to each other: above the largest on 150 random sets of the benchmark, 0.11 of noisy knots of 500 points and 0.03 of
+2 000 points."""
 
 _JITTERED_COPIES = 4
 """How often evenly spaced points are moved, to average over the steps: a choice; not measured."""
@@ -97,6 +103,11 @@ class NeighbourDimension:
         """The dimension by the most neighbours over that by the fewest, the largest over shapes; 1 where one rises."""
         return min(1.0, max(values[-1] / values[0] for values in self.profile.values()))
 
+    @property
+    def fall_across_scales(self) -> float:
+        """By how much, in nats, the dimension falls from the fewest to the most neighbours on every shape, or 0."""
+        return -math.log(self.ratio_across_scales)
+
     def log_plausibility(self, dimension: int) -> float:
         """How well a dimension fits, in nats: 0 for the best, −½ at one standard error."""
         distance = math.log(dimension / self.value)
@@ -132,14 +143,55 @@ def neighbour_dimension(
         E. Levina, P. Bickel, Maximum likelihood estimation of intrinsic dimension, NeurIPS 2004.
         C. Ceruti et al., DANCo: an intrinsic dimensionality estimator, Pattern Recognition 47, 2014.
     """
-    points, _ = distinct_points(x)
-    order = torch.randperm(len(points), generator=generator)[:MOST_POINTS].to(points.device)
-    points, _ = without_near_repeats(points[order])
-    check_enough(points, len(x))
-    logs = log_distances(points)
-    profile, error = _profile(logs, len(points), points.shape[1])
+    points = independent_points(x, most=MOST_POINTS, generator=generator)
+    size, features = points.shape
+    return of_log_distances(log_distances(points), size, features, points=points, noisy=noisy, generator=generator)
+
+
+def independent_points(
+    x: Tensor,
+    *,
+    most: int,
+    generator: torch.Generator | None = None,
+    n_jobs: int | None = None,
+    name: str = "x",
+) -> Tensor:
+    """Up to so many of the points of ``x``, (m, D) in float64, in random order, those that are repeated once.
+
+    Raises:
+        TypeError: ``x`` is not of a floating dtype.
+        ValueError: ``x`` is not finite, or has fewer than 50 distinct points.
+    """
+    points, _ = distinct_points(x, name=name)
+    order = torch.randperm(len(points), generator=generator)[:most].to(points.device)
+    points, _ = without_near_repeats(points[order], n_jobs=n_jobs)
+    check_enough(points, len(x), name=name)
+    return points
+
+
+def of_log_distances(
+    logs: Tensor,
+    size: int,
+    features: int,
+    *,
+    points: Tensor | None = None,
+    noisy: bool = False,
+    generator: torch.Generator | None = None,
+) -> NeighbourDimension:
+    """``neighbour_dimension`` from logarithms of the distances to the nearest neighbours.
+
+    Args:
+        logs: of some points, (m, k), nearest first, k at least 5.
+        size: the number of points among which the neighbours were sought.
+        features: D.
+        points: these points, (size, D), which are moved where they are evenly spaced; without them the estimate is
+            that of the points as they are.
+        noisy: see ``neighbour_dimension``.
+        generator: source of the moves.
+    """
+    profile, error = _profile(logs, size, features)
     even = evenly_spaced(logs)
-    if even:
+    if even and points is not None:
         profile, error = _profile_of_draws(points, profile, generator)
     deciding = torch.tensor([values[_FAR if noisy else _NEAR] for values in profile.values()]).log()
     trends = [0.0] if noisy else [math.log(values[-1] / values[0]) for values in profile.values()]
@@ -154,9 +206,9 @@ def neighbour_dimension(
         # a mesh that is finer along one axis is a bundle of curves at the scale of its nearest points
         above=error + max(_TREND * falling, max(0.0, min(trends)) if even else 0.0),
         nearest=float(logs[:, 0].median().exp()),
-        neighbours=NEIGHBOURS,
+        neighbours=neighbour_numbers(logs),
         profile=profile,
-        ambient_noise=_explaining(profile, logs, points.shape[1]) if max(trends) < 0.0 and not even else 0.0,
+        ambient_noise=_explaining(profile, logs, features) if max(trends) < 0.0 and not even else 0.0,
         even=even,
     )
 
@@ -169,8 +221,9 @@ def _profile(logs: Tensor, points: int, features: int) -> tuple[dict[str, tuple[
     """
     estimates, errors = maximum_likelihood(logs)
     all_of_them = [*estimates, *trimmed_estimates(logs)]
-    found = {shape: calibrated(calibration_curve(shape, points), all_of_them, features) for shape in SHAPES}
-    count = len(NEIGHBOURS)
+    count = len(estimates)
+    places = [*range(count), *TRIMMED]
+    found = {shape: calibrated(calibration_curve(shape, points), all_of_them, features, places) for shape in SHAPES}
     rise = sum(math.log(values[count] / values[0]) for values in found.values()) / len(found)
     if rise > _REPEATED:
         return {shape: (*values[count:], *values[2:count]) for shape, values in found.items()}, errors[0] + 0.5 * rise
@@ -198,7 +251,7 @@ def _explaining(profile: Mapping[str, tuple[float, ...]], logs: Tensor, features
     Noise in the D − K directions across the manifold adds c = 2 (D − K) t² to squared distances r², so that what looks
     like K r²/(r² − c) dimensions at distance r is K.
     """
-    squares = torch.stack([(2.0 * logs[:, k - 1]).exp().mean() for k in NEIGHBOURS])
+    squares = torch.stack([(2.0 * logs[:, k - 1]).exp().mean() for k in neighbour_numbers(logs)])
     seen = torch.tensor(list(profile.values()), dtype=torch.float64).log().mean(0)
     shares = torch.linspace(0.0, 1.0, _SHARES + 1, dtype=torch.float64)[:-1, None]  # of c in the smallest r²
     without = seen + (1.0 - shares * squares[0] / squares).log()

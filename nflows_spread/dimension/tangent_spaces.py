@@ -29,6 +29,10 @@ _FEWEST = 20
 _SHARE = 0.3
 """The share of the points that are asked about as neighbours of one of them, at the most. A choice."""
 
+_LOCAL = 0.03
+"""The share of the points up to which all numbers of neighbours are asked about where none shows a subspace: among many
+points the nearest are nearer than noise. A choice, 60 of 2 000; of larger shares full-dimensional sets show edges."""
+
 _POINTS = 200
 """Points whose neighbourhoods are split, at most. A choice, for time: the mean agreement is known to a few per cent."""
 
@@ -181,7 +185,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
     More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
-    and the most where none is seen and half of them show fewer than D.
+    or none is seen by 3 % of the points; the most where none is seen and half of them show fewer than D.
 
     Args:
         x: points, shape (n, ...). Repeated points count once.
@@ -205,7 +209,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     agreement: list[tuple[float, ...]] = []
     variances: list[tuple[float, ...]] = []
     for k in sizes:
-        if agreement and not seen and k < sizes[-1]:
+        if agreement and not seen and features >= numbers[-1] // 2 and k < sizes[-1]:
             continue
         order = torch.rand(len(asked), k, generator=generator).argsort(1).to(points.device)
         one, other = (points[half] for half in near[:, :k].gather(1, order).split(k // 2, dim=1)[:2])
@@ -214,7 +218,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         agreement.append(tuple(shared.mean(0).tolist()))
         variances.append(tuple(along.mean(0).tolist()))
         seen = [stable.dimension for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
-        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features < k // 2:
+        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features < k // 2 and k >= _LOCAL * len(points):
             break
     squares = tuple(distances.square().mean(0).tolist())
     return TangentSpaces(features, tuple(numbers), tuple(agreement), tuple(variances), squares)

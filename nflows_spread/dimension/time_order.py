@@ -35,6 +35,12 @@ _JUMP, _JUMPS, _STEPS_BESIDE = 5.0, 0.01, 5
 """A step of so many median steps, of a smooth path of those up to five before and after, is a jump, and a path has
 fewer than one in a hundred of them. A choice, with which tests tell paths whose speed varies from lines of a mesh."""
 
+SAID_OF_A_PATH = (
+    "the rows follow each other along a path, as those of a time series do, so that their neighbours in "
+    "space are those in order and tell the path's dimension; take rows farther apart, and more of them"
+)
+"""A sentence about such rows, for warnings."""
+
 
 def along_a_path(x: Tensor) -> bool:
     """Whether rows follow each other along a path, as those of a time series do, and so are no independent draws.

@@ -38,6 +38,15 @@ class Part:
     share: float
 
 
+def said_of_parts(parts: tuple[Part, ...]) -> str:
+    """A sentence about data in two parts."""
+    lower, upper = parts
+    return (
+        f"the dimension varies from place to place: about {lower.dimension} at {lower.share:.0%} of the points "
+        f"and {upper.dimension} at {upper.share:.0%}; see pointwise_dimension, or fit the parts by themselves"
+    )
+
+
 def parts_of(x: Tensor) -> tuple[Part, ...]:
     """The two parts of a data set whose dimension varies, the lower dimension first; none where it does not.
 
@@ -63,6 +72,6 @@ def parts_of(x: Tensor) -> tuple[Part, ...]:
     within = float(logs[:cut].var(correction=0) + logs[cut:].var(correction=0))
     if distance < max(_APART * math.sqrt(within), math.log(_RATIO)):
         return ()
-    whole = whole_dimensions(estimates, points)[order]
+    whole = whole_dimensions(estimates, *points.shape)[order]
     found = (Part(int(whole[:cut].median()), cut / n), Part(int(whole[cut:].median()), 1.0 - cut / n))
     return found if found[0].dimension < found[1].dimension else ()

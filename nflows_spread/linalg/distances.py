@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.neighbour_candidates import candidates_among
+
 _DIFFERENCES, _PRODUCTS = "donot_use_mm_for_euclid_dist", "use_mm_for_euclid_dist"
 """The two ways of ``torch.cdist``, by its own names."""
 
@@ -28,6 +30,12 @@ _MANY = 16
 
 _FOR_CENTER = 1000
 """Rows, about, whose mean is the centre, which decides what is fast and not what is right."""
+
+_FEW_POINTS, _MEASURING = 4000, 0.25
+"""Points of a set, and points for each number of the candidates of a point, from which on candidates pay, measured."""
+
+_SPARE = 8
+"""Candidates beyond half as many again as are asked for: with fewer more bounds are too near, by measurement."""
 
 _ENTRIES, _ROWS = 2**21, 2**16
 """Numbers of a block, 16 MB in float64, and rows of the set at a time."""
@@ -47,10 +55,11 @@ def distances_between(x: Tensor, others: Tensor) -> Tensor:
     return _distances(x.double(), others, center, others - center)
 
 
-def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = False) -> Neighbours:
+def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = False, threads: int = 1) -> Neighbours:
     """The k points of a set that are nearest to each of the given points.
 
-    Beyond the points themselves and the result it takes about 100 MB, whatever n and m.
+    Beyond the points themselves and the result it takes about 100 MB, whatever n and m. Where there are many pairs
+    candidates are sought in float32, measured again, and taken where their bound says that none was missed.
 
     Args:
         x: points, shape (n, D).
@@ -58,7 +67,36 @@ def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = 
         k: how many.
         skip_equal: leave out those at distance 0, as a point's own entry in the set; the last distances are
             infinite where fewer than k are left.
+        threads: that seek candidates, on a CPU; they change no digit.
     """
+    count = k + k // 2 + _SPARE
+    on_cpu = x.device.type == others.device.type == "cpu"
+    if not on_cpu or len(others) < max(_FEW_POINTS, _MEASURING * count * x.shape[1]):
+        return _by_blocks(x, others, k, skip_equal)
+    found = candidates_among(x, others, count, center=_center_of(others), threads=threads)
+    nearest = _measured(x, others, found.indices, k, skip_equal)
+    unsure = ~(nearest.distances[:, -1] < found.bounds)
+    if bool(unsure.any()):
+        again = _by_blocks(x[unsure], others, k, skip_equal)
+        nearest.distances[unsure], nearest.indices[unsure] = again
+    return nearest
+
+
+def _measured(x: Tensor, others: Tensor, candidates: Tensor, k: int, skip_equal: bool) -> Neighbours:
+    """The k nearest of the candidates (n, c) to each point, by differences; of equally near ones the first in order."""
+    candidates = candidates.sort(dim=1).values
+    distances = x.new_empty(candidates.shape, dtype=torch.float64)
+    rows = max(1, _ENTRIES // (x.shape[1] * candidates.shape[1]))
+    for part, places, out in zip(x.split(rows), candidates.split(rows), distances.split(rows), strict=True):
+        torch.linalg.vector_norm(others[places].double() - part.double().unsqueeze(1), dim=2, out=out)
+    if skip_equal:
+        distances.masked_fill_(distances == 0.0, math.inf)
+    values, order = distances.sort(dim=1, stable=True)
+    return Neighbours(values[:, :k].contiguous(), candidates.gather(1, order[:, :k]))
+
+
+def _by_blocks(x: Tensor, others: Tensor, k: int, skip_equal: bool) -> Neighbours:
+    """``nearest_neighbours`` by all distances, in float64, of a block of pairs after the other."""
     center = _center_of(others)
     # made once and filled: small results between large blocks would leave holes in the heap
     best = x.new_zeros(len(x), k, dtype=torch.float64)

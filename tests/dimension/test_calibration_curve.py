@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from nflows_spread.dimension.calibration_curve import SHAPES, calibrated, calibration_curve
+from nflows_spread.dimension.calibration_curve import (
+    GRID,
+    SHAPES,
+    SIZES,
+    calibrated,
+    calibration_curve,
+    simulated_estimates,
+)
 from nflows_spread.dimension.maximum_likelihood import log_distances, maximum_likelihood, trimmed_estimates
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -59,3 +66,22 @@ def test_a_curve_has_the_estimates_of_a_sample_of_the_shape_and_the_same_each_ti
     samples = [log_distances(torch.rand(300, 2, generator=seeded(seed))) for seed in range(20)]
     others = [[*maximum_likelihood(logs)[0], *trimmed_estimates(logs)] for logs in samples]
     np.testing.assert_allclose(found, np.mean(others, axis=0), rtol=0.2)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("points", "dimension"), [(60, 3), (330, 7), (1100, 2), (2000, 12)])
+def test_between_the_sizes_and_dimensions_of_the_table_a_curve_is_what_samples_give(shape, points, dimension):
+    """To within the error of 8 000 points, of which the estimate by three neighbours is the least sure."""
+    found = calibration_curve(shape, points)(dimension)
+    expected = simulated_estimates(shape, points, dimension, queries=8000)
+    np.testing.assert_allclose(found, expected, rtol=0.04)
+    np.testing.assert_allclose(found[2:5], expected[2:5], rtol=0.025)
+
+
+def test_sets_larger_than_those_of_the_table_have_the_curve_of_the_largest():
+    assert calibration_curve("cube", 10**7)(3) == calibration_curve("cube", SIZES[-1])(3)
+
+
+def test_a_curve_goes_on_beyond_the_table_and_rises_with_the_dimension():
+    found = np.array([calibration_curve("normal", 2000)(dimension) for dimension in (*GRID, 500, 2000)])
+    assert bool((np.diff(found, axis=0) > 0.0).all())

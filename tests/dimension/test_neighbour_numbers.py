@@ -34,8 +34,8 @@ def folded(points=500):
 
 
 def cube(points=500):
-    """Eight features: by the shapes' different edges the dimension falls for some of them and rises for another."""
-    return torch.rand(points, 8, generator=seeded())
+    """Ten features: by the shapes' different edges the dimension falls for some of them and rises for another."""
+    return torch.rand(points, 10, generator=seeded())
 
 
 DATA = {"uneven": uneven, "folded": folded, "cube": cube}

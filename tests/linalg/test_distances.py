@@ -5,7 +5,7 @@ import pytest
 import scipy.spatial
 import torch
 
-from nflows_spread.linalg import distances
+from nflows_spread.linalg import distances, neighbour_candidates
 from nflows_spread.linalg.distances import distances_between, nearest_neighbours
 from support import LargestResult
 
@@ -103,6 +103,7 @@ def test_no_matrix_of_all_distances_is_ever_made(features):
 def test_the_set_is_not_converted_all_at_once(monkeypatch):
     x = torch.randn(10_000, 50, generator=seeded()).float()
     monkeypatch.setattr(distances, "_ENTRIES", 2**14)
+    monkeypatch.setattr(neighbour_candidates, "_PART", 2**14)
     with LargestResult() as largest:
         nearest_neighbours(x[:50], x, 5)
     assert largest.bytes <= x.nbytes  # in float64 it is twice as large

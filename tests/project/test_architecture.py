@@ -40,11 +40,12 @@ WITHIN_A_LAYER = {
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells"},
+    {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"},
+    {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
-    {"spectra", "chart", "neighbours", "pointwise", "tangent_spaces"},
+    {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
     {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum"},
-    {"consensus"},
+    {"consensus", "without_flow"},
     {"__init__"},
 ]
 

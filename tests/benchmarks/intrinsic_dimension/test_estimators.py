@@ -12,7 +12,7 @@ import torch
 from intrinsic_dimension import classical
 from intrinsic_dimension.answer import Answer
 from intrinsic_dimension.classical import CLASSICAL, NEWER
-from intrinsic_dimension.estimators import ESTIMATORS, OURS, RANK_RULES, estimate, judged_again
+from intrinsic_dimension.estimators import ESTIMATORS, OURS, RANK_RULES, WITHOUT_FLOW, estimate, judged_again
 from intrinsic_dimension.kept_estimates import from_plain
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.neighbours import NeighbourDimension
@@ -63,6 +63,12 @@ def test_ours_is_asked_for_its_dimension_and_for_all_its_estimates(monkeypatch: 
     again = judged_again(from_plain(found.kept), len(plane))
     assert again.estimate == 2.0
     assert again.others == pytest.approx(found.others)
+
+
+def test_the_estimate_without_a_flow_has_its_interval(plane: np.ndarray):
+    found = estimate(WITHOUT_FLOW, plane, seed=0)
+    assert (found.estimate, found.interval) == (2.0, (2, 2))
+    assert found.others == {"neighbours": pytest.approx(2.0, rel=0.1), "tangent_spaces": 2.0}
 
 
 def test_two_nearest_neighbours_are_its_published_regression(plane: np.ndarray):

@@ -1,0 +1,87 @@
+"""Random sample of the rows of a large array, memory-mapped files included, which is never read as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nflows_spread.arrays import rows_of
+
+FIRST_ROWS = 5_000
+"""Rows of the beginning that are looked at in their order, at most: a choice, as many as tell a path."""
+
+_READ = 4_096
+"""Rows that are read from a file before its pages are let go: a choice, for memory."""
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """Which rows were looked at.
+
+    Attributes:
+        rows: their number.
+        of: the number of all rows.
+        distinct: the number of those that are left without repetitions.
+    """
+
+    rows: int
+    of: int
+    distinct: int
+
+    def __str__(self) -> str:
+        drawn = f"{self.rows} of {self.of} rows, drawn at random" if self.rows < self.of else f"all {self.of} rows"
+        return drawn if self.distinct == self.rows else f"{drawn}, {self.distinct} of them distinct"
+
+
+def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor, int]:
+    """Up to so many of the rows, drawn without replacement, the first rows in order, and the number of all.
+
+    Args:
+        name: of the argument, for messages.
+        value: a tensor, a NumPy array, one of a file (``numpy.load(path, mmap_mode="r")``) too, a data frame, or what
+            ``numpy.asarray`` takes.
+        most: rows of the sample; all where there are no more.
+        generator: source of the choice.
+
+    Raises:
+        TypeError, ValueError: it is no matrix of finite real numbers.
+    """
+    large = isinstance(value, (np.ndarray, Tensor)) and value.ndim == 2 and len(value) > most
+    everything = value if large else rows_of(name, value)
+    count = len(everything)
+    if count <= most:
+        return everything, everything[:FIRST_ROWS], count
+    chosen = torch.randperm(count, generator=generator)[:most].sort().values
+    if isinstance(everything, Tensor):
+        return rows_of(name, everything[chosen]), rows_of(name, everything[:FIRST_ROWS]), count
+    rows = _taken(everything, chosen.numpy())
+    if rows.dtype.kind == "f" and not (finite := np.isfinite(rows).all(1)).all():
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {int((~finite).sum())} of the {most} rows that were drawn, "
+            f"the first at index {int(chosen[int((~finite).argmax())])}; drop or repair these rows"
+        )
+    return rows_of(name, rows), rows_of(name, everything[:FIRST_ROWS]), count
+
+
+def _taken(array: Any, chosen: Any) -> Any:
+    """These rows. Of a file they are read through maps that are let go again, as its pages count as memory used."""
+    if not isinstance(array, np.memmap) or array.mode != "r" or not array.flags["C_CONTIGUOUS"]:
+        return array[chosen]
+    whole: Any = array
+    while isinstance(whole.base, np.memmap):
+        whole = whole.base
+    begin = whole.offset + array.ctypes.data - whole.ctypes.data  # a slice has the offset of the whole
+    name: Any = array.filename
+    rows = np.empty((len(chosen), array.shape[1]), dtype=array.dtype)
+    for start in range(0, len(chosen), _READ):
+        part = chosen[start : start + _READ]
+        first, last = int(part[0]), int(part[-1]) + 1
+        shape, offset = (last - first, array.shape[1]), begin + first * array.strides[0]
+        mapped: Any = np.memmap(name, dtype=array.dtype, mode="r", offset=offset, shape=shape)
+        rows[start : start + len(part)] = mapped[part - first]
+        del mapped
+    return rows
