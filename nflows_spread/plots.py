@@ -127,6 +127,8 @@ def plot_dimension_against_scale(
         interval: the dimensions that are plausible, a grey band.
         label: what a legend calls the curve.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     distances, dimensions = np.array(scales.scales), np.array(scales.dimensions)
     errors = np.array(scales.standard_errors)
     if interval is not None:
@@ -137,8 +139,11 @@ def plot_dimension_against_scale(
         )
     axes.plot(distances, dimensions, "o-", c=DATA_COLOUR, ms=3, lw=1.2, label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(bottom=0.0)
-    axes.set_xlabel("mean distance to the k-th neighbour (units of the data)")
+    axes.set_xlabel("mean distance to the k-th neighbour\n(units of the data)")
     axes.set_ylabel("dimension")
     axes.legend(fontsize=7, framealpha=0.7)
 

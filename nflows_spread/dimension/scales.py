@@ -49,10 +49,10 @@ class DimensionAgainstScale:
         """The same for data that is ``scale`` times larger."""
         return replace(self, scales=tuple(scale * each for each in self.scales))
 
-    @property
-    def lowest(self) -> int:
-        """The place of the lowest dimension."""
-        return min(range(len(self.dimensions)), key=self.dimensions.__getitem__)
+    def lowest(self, share: float = 1.0) -> int:
+        """The place of the lowest dimension by neighbours that are up to this share of the points."""
+        local = [place for place, k in enumerate(self.neighbours) if k <= share * self.points[place]] or [0]
+        return min(local, key=self.dimensions.__getitem__)
 
     def at(self, scale: float) -> float:
         """The dimension at a scale, on the straight line between neighbours in its logarithm; at the ends theirs."""

@@ -200,3 +200,33 @@ def test_arguments_that_do_not_go_together_are_refused():
         dimension_of(plane(), n_jobs=0)
     with refused(ValueError, "distances must have 5 above 0 in at least 50 rows, got 0 of 100"):
         dimension_of(distances=np.zeros((100, 6)))
+
+
+def noisy_circle(rows, noise, features=20):
+    draws = np.random.default_rng(0)
+    t = draws.uniform(0.0, 2.0 * np.pi, rows)
+    x = np.concatenate([np.stack([np.cos(t), np.sin(t)], axis=1), np.zeros((rows, features - 2))], axis=1)
+    return x + noise * draws.standard_normal(x.shape)
+
+
+@pytest.mark.parametrize(("rows", "noise"), [(2000, 0.02), (5000, 0.01)])
+def test_noise_is_said_and_what_is_above_it_is_in_the_interval(rows, noise):
+    found = dimension_of(noisy_circle(rows, noise))
+    assert found > 2
+    assert found.interval[0] == 1
+    assert any("the dimension falls from" in said and "see scales" in said for said in found.reservations)
+    assert found.scales.at(1.0) < 2.0
+
+
+def test_a_fall_that_the_nearest_neighbours_do_not_see_is_covered():
+    """A curve in the plane, wider by noise than the distances between 5 000 points and their 40th neighbours."""
+    found = dimension_of(noisy_circle(5000, 0.05, features=2))
+    assert found.estimates.neighbours.fall_across_scales < 0.1
+    assert found.interval == (1, 2)
+
+
+def test_separate_pieces_are_no_fall():
+    x = np.concatenate([plane(300, seed=0), 1000.0 + plane(300, seed=1), plane(300, seed=2) - 1000.0])
+    found = dimension_of(x)
+    assert min(found.scales.dimensions) < 1.5  # pieces are points at the scale of their distances
+    assert found.interval == (2, 2)

@@ -114,7 +114,7 @@ def test_the_adaptive_binomial_estimate_finds_a_plane():
 
 
 def test_every_estimator_has_one_name():
-    assert len(ESTIMATORS) == 1 + len(CLASSICAL) + len(NEWER) + 5
+    assert len(ESTIMATORS) == 2 + len(CLASSICAL) + len(NEWER) + 5
 
 
 def test_calibration_changes_nothing_but_time(plane: np.ndarray, monkeypatch: pytest.MonkeyPatch):
