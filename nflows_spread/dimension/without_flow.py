@@ -22,7 +22,6 @@ from nflows_spread.dimension.neighbour_search import neighbours_among, threads_o
 from nflows_spread.dimension.neighbours import NeighbourDimension, independent_points, of_log_distances
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, sampled_rows
-from nflows_spread.dimension.rules import PLAUSIBLE
 from nflows_spread.dimension.scales import DimensionAgainstScale, dimension_against_scale, of_neighbours_alone
 from nflows_spread.dimension.shells import shells_of
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH, along_a_path
@@ -36,6 +35,11 @@ _HIGHEST = GRID[-1]
 
 _MORE_THAN_A_PATH = 1.5
 """The dimension at some scale from which on a path winds through more than itself: a choice, what rounds to 2."""
+
+_PLAUSIBLE = 2.5
+"""The log-evidence below the best, in nats, up to which a dimension is in the interval. By trials on seeds 2000 to 2199
+of the random sets at 500 and 2 000 points: the interval has the truth at 398 of 400 and 1 of 181 single numbers is
+wrong; at 2 nats it has it at 394, and 3 of 195 are wrong."""
 
 _FALLS, _FALLS_LATER, _LOCAL = 0.1, 0.2, 0.1
 """The fall of the dimension from the 3rd to the 40th neighbour, in nats, from which on it depends on the scale, and the
@@ -263,12 +267,12 @@ def _concluded(estimates: PointEstimates) -> PointDimension:
     """The K with the most log-evidence and those that are plausible beside it."""
     evidence = estimates.log_evidence
     best = 1 + max(range(len(evidence)), key=evidence.__getitem__)
-    covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - PLAUSIBLE]
+    covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - _PLAUSIBLE]
     covered += (part.dimension for part in estimates.parts)
     if (lowest := estimates.falls_to) is not None:
         covered.append(math.floor(estimates.scales.dimensions[lowest] + 0.5))
     plausibility = estimates.neighbours.log_plausibility
-    if best in estimates.shells and plausibility(best) - plausibility(best - 1) <= PLAUSIBLE:
+    if best in estimates.shells and plausibility(best) - plausibility(best - 1) <= _PLAUSIBLE:
         covered.append(best - 1)
     highest = estimates.features
     return PointDimension(best, (max(1, min(covered)), min(highest, max(covered))), estimates)
