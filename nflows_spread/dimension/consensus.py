@@ -17,6 +17,7 @@ from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arg
 from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_neighbours
 from nflows_spread.dimension.density import DensityDimension, denoise
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import (
     OF_DENSITY,
     PLAUSIBLE,
@@ -62,6 +63,7 @@ class Estimates:
         parts: the two parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
+        noisy_neighbours: those of the points as they are, where ``neighbours`` are those of the denoised points.
         tangents: what local principal axes say. Sure where two halves of a neighbourhood share a subspace, also under
             noise; blind to a surface whose faces the points do not show. None where nobody asked.
     """
@@ -73,6 +75,7 @@ class Estimates:
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
+    noisy_neighbours: NeighbourDimension | None = None
     tangents: TangentSpaces | None = None
 
     thickness = RenamedAttribute("ambient_noise")
@@ -139,6 +142,7 @@ class Estimates:
             neighbours=self.neighbours.in_units_of(scale),
             density=None if self.density is None else self.density.in_units_of(scale),
             ambient_noise=self.ambient_noise * scale,
+            noisy_neighbours=None if self.noisy_neighbours is None else self.noisy_neighbours.in_units_of(scale),
             tangents=None if self.tangents is None else self.tangents.in_units_of(scale),
         )
 
@@ -174,7 +178,10 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
     least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -MOST_OF_NEIGHBOURS
     dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
-    return [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
+    nats = [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
+    if estimates.noisy_neighbours is None or estimates.tangents is None:
+        return nats
+    return list(map(max, nats, log_plausibilities(estimates.noisy_neighbours, estimates.tangents)))
 
 
 def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
@@ -216,12 +223,13 @@ def register_vote(name: str, vote: Vote) -> Registration:
 def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     """The dimension K with the most log-evidence, from the spectrum, the neighbours and other ``VOTES`` together.
 
-    The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide,
-    or that stand out. That of the neighbours is the logarithm of a normal density of log K around
-    theirs, down to −8 nats, or −4 where noise was taken off the points. That of the tangent spaces is the probability
-    that two halves of a neighbourhood share the subspaces that they seem to share, up to 4 nats. So a clear gap
-    overrules neighbours that are unsure, and sharp neighbours choose between several
-    gaps and subspaces, as a closed surface has them at K and at K + 1. The density is reported and not counted.
+    The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide, or that
+    stand out. That of the neighbours is the logarithm of a normal density of log K around theirs, down to −8 nats, or
+    −4 where noise was taken off the points; there it may also be taken off the distances, by what tangent spaces leave
+    of it, and what finds a dimension more plausible counts. That of the tangent spaces is the probability that two
+    halves of a neighbourhood share the subspaces that they seem to share, up to 4 nats. So a clear gap overrules
+    neighbours that are unsure, and sharp neighbours choose between several gaps and subspaces, as a closed surface has
+    them at K and at K + 1. The density is reported and not counted.
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
@@ -272,7 +280,8 @@ def estimates_of(
     ambient_noise = ambient_noise_of(found, neighbours)
     if matters_to_neighbours(neighbours, ambient_noise, x.shape[1]):
         clean = denoise(flow, x, variance=data_noise**2 + ambient_noise**2, times=_DENOISED)
-        neighbours = neighbour_dimension(clean, noisy=True, generator=generator)
+        denoised = neighbour_dimension(clean, noisy=True, generator=generator)
+        return Estimates(found, denoised, ambient_noise=ambient_noise, noisy_neighbours=neighbours)
     return Estimates(found, neighbours, ambient_noise=ambient_noise)
 
 

@@ -28,7 +28,6 @@ from nflows_spread.dimension.neighbours import (
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, sampled_rows
-from nflows_spread.dimension.rules import PLAUSIBLE
 from nflows_spread.dimension.scales import DimensionAgainstScale, dimension_against_scale, of_neighbours_alone
 from nflows_spread.dimension.shells import shells_of
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
@@ -43,6 +42,11 @@ _HIGHEST = GRID[-1]
 
 _MORE_THAN_A_PATH = 1.5
 """The dimension at some scale from which on a path winds through more than itself: a choice, what rounds to 2."""
+
+_PLAUSIBLE = 2.5
+"""The log-evidence below the best, in nats, up to which a dimension is in the interval. By trials on seeds 2000 to 2199
+of the random sets at 500 and 2 000 points: the interval has the truth at 398 of 400 and 1 of 181 single numbers is
+wrong; at 2 nats it has it at 394, and 3 of 195 are wrong."""
 
 _FALLS, _FALLS_LATER, _LOCAL = 0.1, 0.2, 0.1
 """The fall of the dimension from the 3rd to the 40th neighbour, in nats, from which on it depends on the scale, and the
@@ -284,14 +288,14 @@ def _concluded(estimates: PointEstimates) -> PointDimension:
     """The K with the most log-evidence and those that are plausible beside it."""
     evidence = estimates.log_evidence
     best = 1 + max(range(len(evidence)), key=evidence.__getitem__)
-    covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - PLAUSIBLE]
+    covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - _PLAUSIBLE]
     covered += (part.dimension for part in estimates.parts)
     shared = () if estimates.tangents is None else estimates.tangents.stable
     lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
     if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
         covered.append(math.floor(estimates.scales.dimensions[lowest] + 0.5))
     plausible = estimates.plausibilities
-    allowed = PLAUSIBLE if best in estimates.shells else 0.0
+    allowed = _PLAUSIBLE if best in estimates.shells else 0.0
     if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     highest = estimates.features

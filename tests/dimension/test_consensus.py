@@ -16,6 +16,7 @@ from nflows_spread.dimension import (
     TangentSpaces,
     consensus_dimension,
 )
+from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
 from support import refused
@@ -77,6 +78,20 @@ def test_neighbours_hold_no_more_than_so_much_against_a_dimension_and_less_where
     clean = estimates([0.1, 0.1, 0.1, 0.1], 1.0, above=0.01)
     noisy = replace(clean, ambient_noise=0.1)
     assert [min(VOTES["neighbours"](said)) for said in (clean, noisy)] == [-8.0, -4.0]
+
+
+def test_of_two_ways_to_take_noise_off_neighbours_the_more_plausible_counts():
+    """Denoised points say 4 of 5; distances say 5, and with the noise across a stable plane taken off them, about 2."""
+    denoised = replace(estimates([0.1] * 5, 4.0), ambient_noise=0.1)
+    raw = NeighbourDimension(5.0, 0.1, 0.1, 0.5, (3, 5), {"cube": (5.0, 4.0)})
+    plane = TangentSpaces(5, (60,), agreeing_on(2, 5).agreement, ((1.0, 1.0, 0.1, 0.1, 0.1),), (1.0,) * 5)
+    both = replace(denoised, noisy_neighbours=raw, tangents=plane)
+    said, of_distances = VOTES["neighbours"](both), log_plausibilities(raw, plane)
+    assert said[1] == pytest.approx(of_distances[1])
+    assert said[3] == 0.0
+    assert VOTES["neighbours"](replace(both, tangents=None)) == VOTES["neighbours"](denoised)
+    larger = both.in_units_of(10.0)
+    assert VOTES["neighbours"](larger) == pytest.approx(said)
 
 
 @pytest.mark.parametrize(("value", "interval"), [(3.4, (3, 4)), (3.6, (4, 4))])

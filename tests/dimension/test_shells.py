@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.shells import _principal, shells_of
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -35,3 +35,14 @@ def test_cubes_and_gaussians_are_no_shells(dimension):
 
 def test_the_span_of_fewer_points_than_it_takes_to_tell_is_no_shell():
     assert shells_of(torch.randn(60, 200, generator=seeded())) == ()
+
+
+@pytest.mark.parametrize("shape", [(300, 20), (60, 100)])
+def test_principal_coordinates_are_those_of_a_singular_value_decomposition(shape):
+    x = torch.randn(shape, generator=seeded())
+    x = x - x.mean(0)
+    left, deviations = _principal(x)
+    expected, values, _ = torch.linalg.svd(x, full_matrices=False)
+    kept = min(shape[1], shape[0] - 1)  # the mean takes one
+    torch.testing.assert_close(deviations[:kept], values[:kept])
+    torch.testing.assert_close(left[:, :kept].square(), expected[:, :kept].square())
