@@ -122,7 +122,10 @@ def _judge_again(
 
 
 def _begin(store: Store, options: argparse.Namespace, command: str) -> None:
-    provenance = records.provenance(command, packages=["scikit-dimension", *PACKAGES.get(options.set, ())])
+    packages = ["scikit-dimension", *PACKAGES.get(options.set, ())]
+    if set(options.estimators or ()) & set(WITH_NUMPY_1):
+        packages += ["dadapy", "numpy"]
+    provenance = records.provenance(command, packages=packages)
     provenance["machine"] |= {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": options.jobs}
     store.begin(provenance)
 
