@@ -97,7 +97,12 @@ class PointEstimates:
 
     @property
     def falls_to(self) -> int | None:
-        """Where the dimension is a matter of scale, the place among ``scales`` of what it falls to; or None."""
+        """Where the dimension is a matter of scale, the place among ``scales`` of what it falls to; or None.
+
+        Of evenly spaced points it says nothing, as a spacing makes neighbours look like many dimensions.
+        """
+        if self.neighbours.even:
+            return None
         if self.neighbours.fall_across_scales > _FALLS:
             return self.scales.lowest()
         lowest = self.scales.lowest(_LOCAL)

@@ -143,7 +143,7 @@ def test_rows_along_a_path_are_said():
 def test_whole_numbers_on_a_mesh_are_said():
     found = dimension_of(np.stack(np.meshgrid(np.arange(40), np.arange(40)), axis=-1).reshape(-1, 2))
     assert found == 2
-    assert any("spaced more evenly" in said for said in found.reservations)
+    assert ["spaced more evenly" in said for said in found.reservations] == [True]
 
 
 def test_repeated_rows_count_once_and_are_said():
