@@ -16,7 +16,7 @@ from intrinsic_dimension import picture, summary
 from intrinsic_dimension.answer import Answer
 from intrinsic_dimension.classical import CLASSICAL
 from intrinsic_dimension.estimators import ESTIMATORS, OURS, WITH_NUMPY_1, estimate, judged_again
-from intrinsic_dimension.kept_estimates import KeptEstimates, from_plain
+from intrinsic_dimension.kept_estimates import KeptEstimates, from_plain, with_what_points_say
 from intrinsic_dimension.manifold_sets import MANY_POINTS, PACKAGES, POINTS, SETS, Problem, problems
 from intrinsic_dimension.store import Setting, Store
 from shared import records
@@ -117,7 +117,10 @@ def _judge_again(
     """Replace what was said of kept estimates by what today's rules say of them."""
     _begin(store, options, command)
     for cell in cells:
-        answer = judged_again(from_plain(kept.cells[cell]), store.setting.points)
+        setting = store.setting
+        x = store.problems[cell.problem].sample(setting.points, seed=cell.seed, noise=setting.noise)
+        estimates = with_what_points_say(from_plain(kept.cells[cell]), x, seed=cell.seed)
+        answer = judged_again(estimates, setting.points)
         store.put(cell, {**store.cells.get(cell, {}), **_said(answer)})
 
 

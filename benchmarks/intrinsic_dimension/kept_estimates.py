@@ -5,16 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from intrinsic_dimension.manifold_sets import Array
+from nflows_spread.dimension.ambient_noise import matters_to_neighbours
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.density import DensityDimension
-from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.rules import Spectrum
+from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.variation import Part
 from shared.cells import Cell
 
@@ -29,21 +33,54 @@ def as_plain(estimates: Estimates) -> dict[str, Any]:
 
 def from_plain(kept: Mapping[str, Any]) -> Estimates:
     """What ``as_plain`` was made of, up to rounding; the log-evidence is counted anew from what they say."""
-    spectrum, neighbours, density = dict(kept["spectrum"]), dict(kept["neighbours"]), kept["density"]
+    spectrum, density = dict(kept["spectrum"]), kept["density"]
+    noisy, tangents = kept.get("noisy_neighbours"), kept.get("tangents")
     for name in ("eigenvalues", "signal_to_noise", "errors"):
         if spectrum[name] is not None:
             spectrum[name] = torch.tensor(spectrum[name], dtype=torch.float64)
-    neighbours["neighbours"] = tuple(neighbours["neighbours"])
-    neighbours["profile"] = {shape: tuple(values) for shape, values in neighbours["profile"].items()}
     return Estimates(
         Spectrum(**spectrum),
-        NeighbourDimension(**neighbours),
+        _neighbours_of(kept["neighbours"]),
         density=None if density is None else DensityDimension(**density),
         ambient_noise=kept["ambient_noise"],
         parts=tuple(Part(**part) for part in kept["parts"]),
         path=kept["path"],
         shells=tuple(kept["shells"]),
+        noisy_neighbours=None if noisy is None else _neighbours_of(noisy),
+        tangents=None
+        if tangents is None
+        else TangentSpaces(**{name: _tuples(part) for name, part in tangents.items()}),
     )
+
+
+def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estimates:
+    """Estimates of an earlier fit with what needs no fit and was not kept: tangent spaces and noisy neighbours.
+
+    Args:
+        estimates: in units of the data.
+        x: the points, (n, D).
+        seed: of the fit.
+    """
+    if estimates.tangents is not None:
+        return estimates
+    points = torch.from_numpy(x)
+    tangents = tangent_spaces(points, generator=torch.Generator().manual_seed(seed))
+    noisy = None
+    if estimates.ambient_noise > 0.0:
+        found = neighbour_dimension(points, generator=torch.Generator().manual_seed(seed))
+        noisy = found if matters_to_neighbours(found, estimates.ambient_noise, x.shape[1]) else None
+    return replace(estimates, tangents=tangents, noisy_neighbours=noisy)
+
+
+def _neighbours_of(kept: Mapping[str, Any]) -> NeighbourDimension:
+    profile = {shape: tuple(values) for shape, values in kept["profile"].items()}
+    return NeighbourDimension(**{**kept, "neighbours": tuple(kept["neighbours"]), "profile": profile})
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _tuples(part) for name, part in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 class KeptEstimates:

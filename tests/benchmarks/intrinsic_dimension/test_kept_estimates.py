@@ -11,11 +11,12 @@ import torch
 
 from intrinsic_dimension import command
 from intrinsic_dimension.estimators import OURS
-from intrinsic_dimension.kept_estimates import KeptEstimates, as_plain, from_plain
+from intrinsic_dimension.kept_estimates import KeptEstimates, as_plain, from_plain, with_what_points_say
 from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.rules import Spectrum
+from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.variation import Part
 from shared.cells import Cell
 
@@ -35,6 +36,8 @@ FULL = Estimates(
     parts=(Part(1, 0.25), Part(2, 0.75)),
     path=True,
     shells=(2,),
+    noisy_neighbours=replace(NEIGHBOURS, value=2.6),
+    tangents=TangentSpaces(3, (60, 80), ((0.9, 1.0, 1.0),) * 2, ((0.5, 0.25, 0.125),) * 2, (0.25, 0.5)),
 )
 
 
@@ -48,6 +51,18 @@ def test_what_is_kept_comes_back(estimates: Estimates):
     assert replace(back, spectrum=estimates.spectrum) == estimates
     assert kept["log_evidence"] == pytest.approx(back.log_evidence, rel=1e-5)
     assert kept["neighbours"]["profile"] == {"cube": [2.1, 2.2, 2.0], "sphere": [2.0, 2.0, 1.9]}
+
+
+def test_what_needs_no_fit_is_added_to_estimates_of_an_earlier_one():
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    earlier = replace(FULL, noisy_neighbours=None, tangents=None, ambient_noise=0.0)
+    said = with_what_points_say(earlier, x.numpy(), seed=0)
+    assert said.tangents == tangent_spaces(x, generator=torch.Generator().manual_seed(0))
+    assert said.noisy_neighbours is None
+    noisy = with_what_points_say(replace(earlier, ambient_noise=1.0), x.numpy(), seed=0).noisy_neighbours
+    assert noisy is not None
+    assert noisy.value == pytest.approx(3.0, rel=0.2)
+    assert with_what_points_say(FULL, x.numpy(), seed=0) is FULL
 
 
 def test_the_file_goes_on_where_it_stopped_and_is_the_same_for_the_same_estimates(tmp_path: Path):
