@@ -67,7 +67,8 @@ def _single(parameters: Array) -> Array:
 
 
 def _around(values: Sequence[float], share: float) -> tuple[tuple[float, float], ...]:
-    return tuple(sorted((value * (1.0 - share), value * (1.0 + share))) for value in values)  # type: ignore[misc]
+    """Each value, more or less by a share of it."""
+    return tuple((value - share * abs(value), value + share * abs(value)) for value in values)
 
 
 LENSES = (

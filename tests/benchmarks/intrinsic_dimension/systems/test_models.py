@@ -24,9 +24,9 @@ def test_rays_near_the_axis_follow_the_matrices_of_gaussian_optics():
     first, second, thick, index, screen = 0.3, -0.2, 0.5, 1.6, 2.0
     into = np.array([[1.0, 0.0], [-(index - 1.0) * first / index, 1.0 / index]])
     out = np.array([[1.0, 0.0], [-(1.0 - index) * second, index]])
-    move = lambda distance: np.array([[1.0, distance], [0.0, 1.0]])  # noqa: E731
+    through, onwards = (np.array([[1.0, distance], [0.0, 1.0]]) for distance in (thick, screen))
     rays = 1e-4 * np.array([[1.0, -0.5, 2.0], [0.3, 1.0, -1.0]])
-    expected = (move(screen) @ out @ move(thick) @ into @ rays)[0]
+    expected = (onwards @ out @ through @ into @ rays)[0]
     surfaces = [(column(first), column(thick), index), (column(second), column(screen), 1.0)]
     np.testing.assert_allclose(trace(rays[:1], rays[1:], surfaces)[0], expected, rtol=1e-6)
 
