@@ -14,6 +14,7 @@ COMMANDS = {
     "pointwise-dimension": "intrinsic_dimension.pointwise_dimension",
     "calibration-table": "intrinsic_dimension.calibration_table",
     "dimension-cost": "intrinsic_dimension.cost",
+    "dimension-against-scale": "intrinsic_dimension.against_scale",
     "charts": "charts.command",
     "performance": "performance.command",
 }

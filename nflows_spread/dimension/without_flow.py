@@ -234,8 +234,8 @@ def dimension_of(
         >>> generator = torch.Generator().manual_seed(0)
         >>> plane = torch.randn(1000, 2, generator=generator) @ torch.randn(2, 10, generator=generator)
         >>> found = dimension_of(plane)
-        >>> found, found.interval
-        (PointDimension(2, value=2.00, interval=(2, 2), all 1000 rows), (2, 2))
+        >>> int(found), round(found.value, 1), found.interval
+        (2, 2.0, (2, 2))
     """
     threads_of(n_jobs)
     source = torch.Generator().manual_seed(0) if generator is None else generator

@@ -19,7 +19,7 @@ def found_of(seed: int, points: int, noise: float) -> tuple[int, PointDimension]
     return manifold.dimension, dimension_of(x)
 
 
-def check(seeds: range, points: int, noise: float, *, least: float) -> None:
+def check(seeds: range, points: int, noise: float, *, least: float, least_right: float = 0.9) -> None:
     """The share of intervals that cover the truth, of single ones too, and what there is to see with ``pytest -s``."""
     found = [found_of(seed, points, noise) for seed in seeds]
     covered = np.mean([each.interval[0] <= truth <= each.interval[1] for truth, each in found])
@@ -32,7 +32,7 @@ def check(seeds: range, points: int, noise: float, *, least: float) -> None:
         f"a single number {len(single)} of {len(found)}, of which right {right}, mean width {width:.1f}"
     )
     assert covered >= least
-    assert right >= 0.8 * len(single)
+    assert right >= least_right * len(single)
 
 
 def test_intervals_have_the_truth():
@@ -43,4 +43,4 @@ def test_intervals_have_the_truth():
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
 @pytest.mark.parametrize("points", [500, 2000])
 def test_intervals_have_the_truth_nineteen_times_in_twenty(points: int, noise: float):
-    check(range(2400, 2500), points, noise, least=0.95)
+    check(range(2400, 2500), points, noise, least=0.95, least_right=0.7 if noise == 0.05 else 0.9)
