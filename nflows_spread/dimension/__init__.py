@@ -11,15 +11,17 @@
 - of all: ``consensus``.
 """
 
-from nflows_spread.dimension.consensus import VOTES, Estimates, consensus_dimension, estimates_of, register_vote
+from nflows_spread.dimension.consensus import consensus_dimension, estimates_of
 from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension, posterior_mean
+from nflows_spread.dimension.estimates import VOTES, Estimates, register_vote
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.point_dimension import PointDimension
 from nflows_spread.dimension.pointwise import LocalDimensions, local_dimensions, pointwise_dimension
 from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.spectra import intrinsic_dimension, pointwise_spectrum, spectrum
 from nflows_spread.dimension.tangent_spaces import StableSubspace, TangentSpaces, tangent_spaces
-from nflows_spread.dimension.without_flow import PointDimension, dimension_of
+from nflows_spread.dimension.without_flow import dimension_of
 
 __all__ = [
     "RULES",

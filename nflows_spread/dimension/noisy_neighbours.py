@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.rules import PLAUSIBLE
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 
 _MATTERS = 0.1
@@ -22,6 +23,10 @@ number of neighbours. By trials on random manifolds that are not the benchmark's
 _MOST = 0.9
 """The share of a squared distance that is taken for noise at the most. A choice: neighbours are nearer than others, so
 that all of their distance may be noise."""
+
+_SURE = 0.9
+"""The agreement of a subspace from which on noise explains what neighbours see beyond it. A choice: in a curve or a
+surface with noise it is above, in the brightness of patches of a photograph below."""
 
 _LEAST_ERROR, _OF_NOISE = 0.08, 1.5
 """The relative standard error of the dimension by the farthest neighbours, and how much of the noise's share of their
@@ -64,3 +69,23 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
         return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2
 
     return [nats(dimension) for dimension in range(1, tangents.features + 1)]
+
+
+def seen_by_neighbours(dimension: int, neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[int]:
+    """What else an interval has to cover: the dimension at the scale of neighbours, where only noise explains it.
+
+    That is where they rule out the dimension of a stable subspace whose agreement leaves a doubt: a few directions that
+    are wide beside all others look like a manifold in noise.
+
+    Args:
+        dimension: the K with the most evidence.
+        neighbours: what distances between the points as they are say.
+        tangents: what local principal axes say.
+
+    Returns:
+        One whole number or none.
+    """
+    doubtful = any(step.dimension == dimension and step.agreement < _SURE for step in tangents.stable)
+    if doubtful and neighbours.log_plausibility(dimension) < -PLAUSIBLE:
+        return [max(1, math.floor(neighbours.value + 0.5))]
+    return []

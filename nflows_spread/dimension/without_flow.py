@@ -1,14 +1,11 @@
 """Intrinsic dimension of an array without a flow and without training: ``dimension_of``, in about a second.
 
 What distances between neighbours say, calibrated on sets of known dimension, and what local principal axes do, with an
-interval, the dimension against scale, and what speaks against one number. ``VOTES_OF_POINTS`` has what is summed.
+interval, the dimension against scale, and what speaks against one number.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,183 +17,23 @@ from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
-    MOST_OF_NEIGHBOURS,
-    NeighbourDimension,
     independent_points,
     of_log_distances,
 )
-from nflows_spread.dimension.noisy_neighbours import log_plausibilities
+from nflows_spread.dimension.point_dimension import PointDimension, PointEstimates, concluded
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, sampled_rows
-from nflows_spread.dimension.scales import DimensionAgainstScale, dimension_against_scale, of_neighbours_alone
+from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
 from nflows_spread.dimension.shells import shells_of
-from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
-from nflows_spread.dimension.time_order import SAID_OF_A_PATH, along_a_path
-from nflows_spread.dimension.variation import Part, parts_of, said_of_parts
+from nflows_spread.dimension.tangent_spaces import tangent_spaces
+from nflows_spread.dimension.time_order import along_a_path
+from nflows_spread.dimension.variation import parts_of
 
 MAX_POINTS = 100_000
 """Rows that are looked at by default, at most: a choice, with which a million rows of 50 take half a minute."""
 
 _HIGHEST = GRID[-1]
 """The highest answer where there are distances alone: the dimension of the calibration's largest sets, a choice."""
-
-_MORE_THAN_A_PATH = 1.5
-"""The dimension at some scale from which on a path winds through more than itself: a choice, what rounds to 2."""
-
-_PLAUSIBLE = 2.5
-"""The log-evidence below the best, in nats, up to which a dimension is in the interval. By trials on seeds 2000 to 2199
-of the random sets at 500 and 2 000 points: the interval has the truth at 398 of 400 and 1 of 181 single numbers is
-wrong; at 2 nats it has it at 394, and 3 of 195 are wrong."""
-
-_FALLS, _FALLS_LATER, _LOCAL = 0.1, 0.2, 0.1
-"""The fall of the dimension from the 3rd to the 40th neighbour, in nats, from which on it depends on the scale, and the
-interval covers what it falls to; the same for a fall at larger scales, by neighbours that are up to a tenth of the
-points, as farther ones see other pieces. By trials on seeds 2000 to 2099 of the random sets: with 5 % of noise the
-interval of 500 points has the truth at 97 of 100, without this at 70; on clean ones it grows by 4 %."""
-
-_MOSTLY = 0.9
-"""The share of distinct rows below which repetitions are worth a word: a choice."""
-
-
-@dataclass(frozen=True)
-class PointEstimates:
-    """What distances between points say of their dimension.
-
-    Attributes:
-        features: D.
-        neighbours: by the nearest neighbours, calibrated.
-        scales: the dimension against scale.
-        sample: which rows were looked at.
-        parts: the two parts of data whose dimension varies from place to place, or none.
-        path: whether the rows, in their order, follow a path and so are no independent draws.
-        shells: dimensions of linear spans in which the points may fill a closed surface alone.
-        tangents: what local principal axes say; None where there are distances and no points.
-    """
-
-    features: int
-    neighbours: NeighbourDimension
-    scales: DimensionAgainstScale
-    sample: RowSample
-    parts: tuple[Part, ...] = ()
-    path: bool = False
-    shells: tuple[int, ...] = ()
-    tangents: TangentSpaces | None = None
-
-    @property
-    def log_evidence(self) -> list[float]:
-        """That of all ``VOTES_OF_POINTS`` together for K = 1 … D, in nats."""
-        votes = [vote(self) for vote in VOTES_OF_POINTS.values()]
-        return [math.fsum(nats) for nats in zip(*votes, strict=True)]
-
-    @property
-    def plausibilities(self) -> list[float]:
-        """What the neighbours say of K = 1 … D, in nats, with the noise across stable subspaces taken off."""
-        if self.tangents is None:
-            return [self.neighbours.log_plausibility(k) for k in range(1, self.features + 1)]
-        return log_plausibilities(self.neighbours, self.tangents)
-
-    @property
-    def falls_to(self) -> int | None:
-        """Where the dimension is a matter of scale, the place among ``scales`` of what it falls to; or None.
-
-        Of evenly spaced points it says nothing, as a spacing makes neighbours look like many dimensions.
-        """
-        if self.neighbours.even:
-            return None
-        if self.neighbours.fall_across_scales > _FALLS:
-            return self.scales.lowest()
-        lowest = self.scales.lowest(_LOCAL)
-        later = math.log(self.scales.dimensions[0] / self.scales.dimensions[lowest]) > _FALLS_LATER
-        return lowest if later else None
-
-    @property
-    def reservations(self) -> tuple[str, ...]:
-        """What speaks against taking one number for the dimension of the data, a sentence each."""
-        found = []
-        if self.parts:
-            found.append(said_of_parts(self.parts))
-        if self.path and max(self.scales.dimensions) > _MORE_THAN_A_PATH:  # or the path is all there is
-            found.append(SAID_OF_A_PATH)
-        if (lowest := self.falls_to) is not None:
-            scales = self.scales
-            found.append(
-                f"the dimension falls from {scales.dimensions[0]:.1f} at distances of {scales.scales[0]:.2g} to "
-                f"{scales.dimensions[lowest]:.1f} at {scales.scales[lowest]:.2g}, as it does where noise fills all "
-                "directions at small scales, or where the density varies; see scales"
-            )
-        if self.neighbours.even:
-            found.append(
-                "the points are spaced more evenly than independent draws, as on a mesh, or are rounded; the dimension "
-                "is that of points moved along the manifold by about a spacing"
-            )
-        if self.sample.distinct < _MOSTLY * self.sample.rows:
-            found.append(
-                f"only {self.sample.distinct} of {self.sample.rows} rows are distinct, and repeated rows count once"
-            )
-        return tuple(found)
-
-
-class PointDimension(int):
-    """The dimension of points without a flow, that remembers where it comes from. It is an ``int`` otherwise.
-
-    Attributes:
-        estimates: what it was made of.
-        interval: the smallest and the largest dimension that are plausible.
-    """
-
-    estimates: PointEstimates
-    interval: tuple[int, int]
-
-    def __new__(cls, value: int, interval: tuple[int, int], estimates: PointEstimates) -> PointDimension:
-        dimension = super().__new__(cls, value)
-        dimension.__dict__.update(interval=interval, estimates=estimates)
-        return dimension
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a PointDimension cannot be changed, got {name} = {value!r}; make another")
-
-    def __reduce__(self) -> tuple[type[PointDimension], tuple[int, tuple[int, int], PointEstimates]]:
-        return PointDimension, (int(self), self.interval, self.estimates)
-
-    @property
-    def value(self) -> float:
-        """K by the neighbours, not rounded."""
-        return self.estimates.neighbours.value
-
-    @property
-    def scales(self) -> DimensionAgainstScale:
-        """The dimension against scale, which ``nflows_spread.plots.plot_dimension_against_scale`` draws."""
-        return self.estimates.scales
-
-    @property
-    def sample(self) -> RowSample:
-        """Which rows were looked at."""
-        return self.estimates.sample
-
-    @property
-    def reservations(self) -> tuple[str, ...]:
-        """What speaks against taking one number for the dimension of the data, a sentence each."""
-        return self.estimates.reservations
-
-    def __repr__(self) -> str:
-        said = "".join(f"; {reservation}" for reservation in self.reservations)
-        return f"PointDimension({int(self)}, value={self.value:.2f}, interval={self.interval}, {self.sample}{said})"
-
-
-Vote = Callable[[PointEstimates], Sequence[float]]
-"""Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers."""
-
-
-def _vote_of_neighbours(estimates: PointEstimates) -> list[float]:
-    return [max(nats, -MOST_OF_NEIGHBOURS) for nats in estimates.plausibilities]
-
-
-def _vote_of_tangent_spaces(estimates: PointEstimates) -> list[float]:
-    return [0.0] * estimates.features if estimates.tangents is None else estimates.tangents.log_evidence
-
-
-VOTES_OF_POINTS: dict[str, Vote] = {"neighbours": _vote_of_neighbours, "tangent_spaces": _vote_of_tangent_spaces}
-"""What is summed, by name."""
 
 
 def dimension_of(
@@ -242,13 +79,13 @@ def dimension_of(
     if (X is None) == (distances is None):
         raise TypeError("dimension_of takes either X or distances, got " + ("neither" if X is None else "both"))
     if X is None:
-        return _concluded(_of_distances(distances, indices, features))
+        return concluded(_of_distances(distances, indices, features))
     if indices is not None or features is not None:
         raise TypeError("indices and features go with distances, got them with X; leave them out")
     most = validation.positive_int("max_points", max_points)
     if most < FEWEST_POINTS:
         raise ValueError(f"max_points must be at least {FEWEST_POINTS}, got {most}")
-    return _concluded(_of_rows(*sampled_rows("X", X, most, source), source, n_jobs))
+    return concluded(_of_rows(*sampled_rows("X", X, most, source), source, n_jobs))
 
 
 def _of_rows(rows: Tensor, first: Tensor, count: int, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:
@@ -287,21 +124,3 @@ def _of_distances(distances: Any, indices: Any, features: int | None) -> PointEs
         scales=of_neighbours_alone(chosen, count, width),
         sample=RowSample(count, count, len(logs)),
     )
-
-
-def _concluded(estimates: PointEstimates) -> PointDimension:
-    """The K with the most log-evidence and those that are plausible beside it."""
-    evidence = estimates.log_evidence
-    best = 1 + max(range(len(evidence)), key=evidence.__getitem__)
-    covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - _PLAUSIBLE]
-    covered += (part.dimension for part in estimates.parts)
-    shared = () if estimates.tangents is None else estimates.tangents.stable
-    lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
-    if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
-        covered.append(math.floor(estimates.scales.dimensions[lowest] + 0.5))
-    plausible = estimates.plausibilities
-    allowed = _PLAUSIBLE if best in estimates.shells else 0.0
-    if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:
-        covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
-    highest = estimates.features
-    return PointDimension(best, (max(1, min(covered)), min(highest, max(covered))), estimates)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nflows_spread.dimension import NeighbourDimension, TangentSpaces, neighbour_dimension, tangent_spaces
-from nflows_spread.dimension.noisy_neighbours import log_plausibilities
+from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
 
 
 def neighbours(value, *, nearest=1.0, far=None, above=0.1):
@@ -57,3 +57,12 @@ def test_a_noisy_surface_has_two_dimensions(features):
     assert by_distances.index(max(by_distances)) + 1 > 2
     total = [a + b for a, b in zip(log_plausibilities(distances, local), local.log_evidence, strict=True)]
     assert total.index(max(total)) + 1 == 2
+
+
+@pytest.mark.parametrize(("agreement", "value", "covered"), [(0.8, 3.6, [4]), (0.95, 3.6, []), (0.8, 2.1, [])])
+def test_what_neighbours_see_is_covered_where_a_doubtful_subspace_needs_noise(agreement, value, covered):
+    """Neighbours that rule out 2 while the plane's agreement leaves a doubt, none, or they do not rule it out."""
+    shared = tuple(k / 5 + (agreement if k == 2 else 0.0) * (1.0 - k / 5) for k in range(1, 6))
+    plane = TangentSpaces(5, (60,), (shared,), ((1.0,) * 5,), (1.0,) * 5)
+    assert seen_by_neighbours(2, neighbours(value), plane) == covered
+    assert seen_by_neighbours(3, neighbours(value), plane) == []

@@ -45,6 +45,7 @@ WITHIN_DIMENSION = [
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
     {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum"},
+    {"estimates", "point_dimension"},
     {"consensus", "without_flow"},
     {"__init__"},
 ]

@@ -1,0 +1,212 @@
+"""What each estimate of the dimension says of one data set, and the votes that are made of them: their log-evidence.
+
+``VOTES`` has what is summed by name, and ``register_vote`` adds to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renamed_state
+from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
+from nflows_spread.dimension.noisy_neighbours import log_plausibilities
+from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence
+from nflows_spread.dimension.tangent_spaces import TangentSpaces
+from nflows_spread.dimension.time_order import SAID_OF_A_PATH
+from nflows_spread.dimension.variation import Part, said_of_parts
+from nflows_spread.registry import Registration, Registry
+
+_MOST_OF_NOISY = 4.0
+"""What neighbours hold against a dimension at the most, in nats, where noise was taken off the points, which leaves
+some of it. By trials on random manifolds that are not the benchmark's, 3 to 8."""
+
+_NO_VOTE = OF_DENSITY[0]
+"""The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
+
+
+@renamed_arguments({"thickness": "ambient_noise"})
+@dataclass(frozen=True)
+class Estimates:
+    """What each estimate says about one data set.
+
+    Attributes:
+        spectrum: the flow's. Sure of flat and smooth manifolds of any dimension, and of those whose density
+            varies; too high where the flow found no chart.
+        neighbours: distances between neighbours. Sure of low dimensions, however curved or folded; a few per
+            cent wide at high ones, and too low where the density varies within a neighbourhood.
+        density: the flow's denoiser, at the scale of σ_x. Needs no chart; an upper bound on average. None where
+            nobody asked.
+        ambient_noise: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
+            The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
+        parts: the two parts of data whose dimension varies from place to place, or none.
+        path: whether the rows, in their order, follow a path and so are no independent draws.
+        shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
+        noisy_neighbours: those of the points as they are, where ``neighbours`` are those of the denoised points.
+        tangents: what local principal axes say. Sure where two halves of a neighbourhood share a subspace, also under
+            noise; blind to a surface whose faces the points do not show. None where nobody asked.
+    """
+
+    spectrum: Spectrum
+    neighbours: NeighbourDimension
+    density: DensityDimension | None = None
+    ambient_noise: float = 0.0
+    parts: tuple[Part, ...] = ()
+    path: bool = False
+    shells: tuple[int, ...] = ()
+    noisy_neighbours: NeighbourDimension | None = None
+    tangents: TangentSpaces | None = None
+
+    @property
+    def undenoised_neighbours(self) -> NeighbourDimension:
+        """Those of the points as they are."""
+        return self.neighbours if self.noisy_neighbours is None else self.noisy_neighbours
+
+    thickness = RenamedAttribute("ambient_noise")
+    verdicts = RenamedAttribute("by_name")
+    against = RenamedAttribute("disagreeing_with")
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(renamed_state(state, {"thickness": "ambient_noise"}))
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole.
+
+        A vote that is none of these is listed by the dimension to which it gives most.
+        """
+        found = {rule: float(dimension) for rule, dimension in self.spectrum.estimates.items()}
+        found["neighbours"] = self.neighbours.value
+        if self.density is not None:
+            found |= dict(zip(OF_DENSITY, (self.density.denoising, self.density.score), strict=True))
+        others = {name: nats for name, nats in self._votes().items() if name not in found}
+        return found | {name: 1.0 + nats.index(max(nats)) for name, nats in others.items()}
+
+    @property
+    def compared(self) -> dict[str, float]:
+        """The estimates that vote, of the spectrum by its default rule, and that of the denoiser where it is known."""
+        return {name: value for name, value in self.by_name.items() if name in VOTES or name == _NO_VOTE}
+
+    @property
+    def log_evidence(self) -> list[float]:
+        """That of all votes together for K = 1 … D, in nats.
+
+        Raises:
+            ValueError: a vote is not finite or has not one number for each K.
+        """
+        return [math.fsum(nats) for nats in zip(*self._votes().values(), strict=True)]
+
+    def _votes(self) -> dict[str, list[float]]:
+        """The nats of each vote that says something, by its name."""
+        found = {name: self._checked(name, vote(self)) for name, vote in VOTES.items()}
+        return {name: nats for name, nats in found.items() if nats}
+
+    def _checked(self, name: str, said: Sequence[float]) -> list[float]:
+        """Those of one vote as numbers, if they are what a vote must give."""
+        features = len(self.spectrum.signal_to_noise)
+        try:
+            nats = [float(own) for own in said]
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"a vote must be {features} finite numbers, one for each K = 1 … D, got {said!r} from {name!r}"
+            ) from error
+        if len(nats) not in (0, features) or not all(map(math.isfinite, nats)):
+            raise ValueError(
+                f"a vote must be {features} finite numbers, one for each K = 1 … D, got {nats} from {name!r}, of "
+                f"μ = {self.spectrum.signal_to_noise.tolist()} and a dimension by neighbours of "
+                f"{self.neighbours.value}; where these are not finite, train longer, or look for outliers in the data"
+            )
+        return nats
+
+    def in_units_of(self, scale: float) -> Estimates:
+        """The same for data that is ``scale`` times larger."""
+        return replace(
+            self,
+            spectrum=self.spectrum.in_units_of(scale),
+            neighbours=self.neighbours.in_units_of(scale),
+            density=None if self.density is None else self.density.in_units_of(scale),
+            ambient_noise=self.ambient_noise * scale,
+            noisy_neighbours=None if self.noisy_neighbours is None else self.noisy_neighbours.in_units_of(scale),
+            tangents=None if self.tangents is None else self.tangents.in_units_of(scale),
+        )
+
+    def disagreeing_with(self, dimension: int) -> dict[str, float]:
+        """Those of ``compared`` that do not round to this dimension."""
+        return {name: value for name, value in self.compared.items() if rounded(value) != dimension}
+
+    def reservations(self, dimension: int) -> list[str]:
+        """What speaks against taking one number for the dimension of the data, a sentence each."""
+        found = []
+        if self.parts:
+            found.append(said_of_parts(self.parts))
+        if self.path and self.spectrum.estimates["signal_to_noise"] > 1:  # or the path is all there is
+            found.append(SAID_OF_A_PATH)
+        otherwise = self.disagreeing_with(dimension)
+        if len(otherwise) == len(self.compared):
+            said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
+            found.append(
+                f"no estimate by itself says {int(dimension)}: {said}; take the interval, more rows or less noise"
+            )
+        return found
+
+
+Vote = Callable[[Estimates], Sequence[float]]
+"""Gives the log-evidence of one estimate for each dimension K = 1 … D, in nats, up to a constant; finite numbers, or
+none at all where it has nothing to say."""
+
+
+def _vote_of_gaps(estimates: Estimates) -> list[float]:
+    return gap_log_evidence(estimates.spectrum, ambient_noise=estimates.ambient_noise)[1:]
+
+
+def _vote_of_neighbours(estimates: Estimates) -> list[float]:
+    least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -MOST_OF_NEIGHBOURS
+    dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
+    nats = [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
+    if estimates.tangents is None:
+        return nats
+    return list(map(max, nats, log_plausibilities(estimates.undenoised_neighbours, estimates.tangents)))
+
+
+def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
+    return [] if estimates.tangents is None else estimates.tangents.log_evidence
+
+
+VOTES: Registry[Vote] = Registry(
+    "a vote",
+    {
+        "signal_to_noise": _vote_of_gaps,
+        "neighbours": _vote_of_neighbours,
+        "tangent_spaces": _vote_of_tangent_spaces,
+    },
+    reserved=OF_DENSITY,
+)
+"""Votes by the names of their estimates, in the order in which they are summed; ``register_vote`` adds one."""
+
+
+def register_vote(name: str, vote: Vote) -> Registration:
+    """Let something else count in ``consensus_dimension``, and so in the dimension of ``SpreadFlowEstimator``.
+
+    It is asked during training too, of ``Estimates`` without a density.
+
+    Args:
+        name: what it is called among the ``compared`` estimates.
+        vote: ``Estimates`` to log-evidence for each K = 1 … D, in nats, up to a constant. That of a sure estimate
+            differs by several nats between dimensions, that of an unsure one hardly.
+
+    Returns:
+        What takes it back: by its ``remove()``, or at the end of a ``with``.
+
+    Raises:
+        TypeError: the name is no text or the vote no function.
+        ValueError: the name is taken.
+    """
+    return VOTES.register(name, vote)
+
+
+def rounded(value: float) -> int:
+    """The nearest whole number, the larger one in the middle."""
+    return math.floor(value + 0.5)
