@@ -53,6 +53,20 @@ def test_the_points_of_a_cell_do_not_depend_on_the_run(tmp_path: Path):
         assert command.solve(task)["estimate"] == command.solve(task)["estimate"]
 
 
+def test_a_set_has_its_own_number_of_points_and_the_packages_that_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(command, "run_tasks", lambda *_, **__: iter(()))
+    monkeypatch.setattr(command.picture, "draw", lambda *_: None)
+    for which, manifold, points in (("geomle", "Roll 2 in 3", 1000), ("systems", "lens", 2000)):
+        arguments = ["--set", which, "--manifolds", manifold, "--estimators", "TwoNN", "ABIDE", "--out", str(tmp_path)]
+        assert command.COMMAND(arguments) == 0
+        written = json.loads((tmp_path / f"intrinsic-dimension-{which}-{points}.json").read_text())
+        versions = written["runs"][0]["versions"]
+        assert set(versions) >= {"scikit-dimension", "dadapy", "numpy", *command.PACKAGES.get(which, ())}
+    assert "sgp4" in versions
+
+
 def test_what_does_not_exist_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for arguments in (["--manifolds", "Moon"], ["--estimators", "Oracle"], ["--noise", "-1"], ["--points", "0"]):
         with pytest.raises(SystemExit):
