@@ -29,7 +29,7 @@ from shared.options import positive_int
 
 NAME = "dimension-cost"
 OURS, POINTWISE, TWO, MLE = "dimension_of", "pointwise_dimension", "TwoNN", "MLE"
-OTHER = "pointwise_dimension of the other checkout"
+OTHER = "pointwise_dimension, other checkout"
 ROWS, FEATURES = (500, 2_000, 10_000, 30_000, 100_000), (3, 20, 100, 500, 2_000)
 AT_ROWS, AT_FEATURES = 2_000, 20
 """The number of features at which rows grow is the second, the number of rows at which features do the first."""
@@ -58,7 +58,6 @@ def points(rows: int, features: int) -> Array:
 
 def measure(who: str, path: str) -> Mapping[str, Any]:
     """Seconds of the processor, megabytes beyond what the imports take, and what is said, of points of a file."""
-    import resource
     import time
     import warnings
 
@@ -77,12 +76,26 @@ def measure(who: str, path: str) -> Mapping[str, Any]:
         import skdim
 
         work = lambda: float(getattr(skdim.id, who)().fit(x).dimension_)  # noqa: E731
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     start = time.process_time()
     said = work()
     seconds = time.process_time() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "megabytes": (after - before) / 1024, "megabytes in all": after / 1024, "said": said}
+    after = _peak()
+    return {"seconds": seconds, "megabytes": after - before, "megabytes in all": after, "said": said}
+
+
+def _peak() -> float:
+    """The largest memory that this process had, in MB; where Linux does not say it, that of the system's account.
+
+    The account begins with what the process had that started this one.
+    """
+    import resource
+
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
 def _cell(who: str, rows: int, features: int, beside: Path | None) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def _cell(who: str, rows: int, features: int, beside: Path | None) -> dict[str, 
         raise RuntimeError(f"{who} failed at n = {rows}, D = {features}: {done.stderr.strip()[-2000:]}")
     found = {"who": who, "n": rows, "D": features, **json.loads(done.stdout.strip().splitlines()[-1])}
     print(
-        f"{who:24} n = {rows:7} D = {features:5}  {found['seconds']:8.2f} s  {found['megabytes']:7.0f} MB  "
+        f"{who:36} n = {rows:7} D = {features:5}  {found['seconds']:8.2f} s  {found['megabytes']:7.0f} MB  "
         f"says {found['said']:.2f}",
         flush=True,
     )
@@ -130,6 +143,9 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
     if options.beside is not None and not (options.beside / "nflows_spread").is_dir():
         raise ValueError(f"--beside must be a checkout of this package, got {options.beside}")
 
+    # whose folder that is, is no matter of the record
+    shown = command_line.replace(str(options.beside), "CHECKOUT")
+
     def work() -> None:
         names = [OURS, POINTWISE, TWO, MLE, *([OTHER] if options.beside else [])]
         cells = [
@@ -143,9 +159,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
         packages = ("scikit-dimension", "scikit-learn", "scipy", "numpy")
         found = {"cells": cells, "growth": growth}
         options.out.mkdir(parents=True, exist_ok=True)
-        records.write(
-            options.out / f"{NAME}.json", records.record(NAME, command_line, run={}, found=found, packages=packages)
-        )
+        records.write(options.out / f"{NAME}.json", records.record(NAME, shown, run={}, found=found, packages=packages))
         draw(options.out / f"{NAME}.png", cells, growth)
 
     return work
@@ -155,7 +169,7 @@ def draw(path: Path, cells: Sequence[Mapping[str, Any]], growth: Mapping[str, Ma
     """Seconds over rows and over features, one line an estimator with its exponent."""
     import matplotlib.pyplot as plt
 
-    figure, places = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, places = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     titles = (f"rows n, at D = {AT_FEATURES}", f"features D, at n = {AT_ROWS}")
     for axes, axis, title in zip(places, ("n", "D"), titles):
         other, at = ("D", AT_FEATURES) if axis == "n" else ("n", AT_ROWS)
@@ -167,7 +181,7 @@ def draw(path: Path, cells: Sequence[Mapping[str, Any]], growth: Mapping[str, Ma
         axes.set_xlabel(title)
         axes.set_ylabel("seconds of the processor, one thread")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
