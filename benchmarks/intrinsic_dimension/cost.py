@@ -147,7 +147,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
     shown = command_line.replace(str(options.beside), "CHECKOUT")
 
     def work() -> None:
-        names = [OURS, POINTWISE, TWO, MLE, *([OTHER] if options.beside else [])]
+        names = [*options.estimators, *([OTHER] if options.beside else [])]
         cells = [
             _cell(who, rows, features, options.beside)
             for rows, features in _sizes(options)
@@ -192,6 +192,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features", nargs="+", type=positive_int, default=list(FEATURES), help=f"numbers of features {features}"
     )
+    names = (OURS, POINTWISE, TWO, MLE)
+    parser.add_argument("--estimators", nargs="+", choices=names, default=list(names), help="of " + ", ".join(names))
     parser.add_argument(
         "--beside", type=Path, help="another checkout of the package, whose pointwise_dimension runs too"
     )

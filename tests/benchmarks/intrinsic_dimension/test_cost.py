@@ -15,17 +15,27 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_it_leaves_a_record_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("skdim")
     monkeypatch.setattr("intrinsic_dimension.cost.AT_ROWS", 100)
-    arguments = ["--rows", "100", "--features", "3", "--beside", str(ROOT), "--out", str(tmp_path)]
+    arguments = [
+        "--rows",
+        "100",
+        "--features",
+        "20",
+        "--estimators",
+        OURS,
+        "--beside",
+        str(ROOT),
+        "--out",
+        str(tmp_path),
+    ]
     assert run.main(["dimension-cost", *arguments]) == 0
     record = json.loads((tmp_path / "dimension-cost.json").read_text())
-    assert [(cell["n"], cell["D"]) for cell in record["cells"]] == [(100, 20)] * 5 + [(100, 3)] * 5
+    assert [(cell["n"], cell["D"]) for cell in record["cells"]] == [(100, 20)] * 2
     assert all(
         cell["seconds"] > 0.0 and cell["megabytes in all"] > cell["megabytes"] >= 0.0 for cell in record["cells"]
     )
     by_ours = [cell["said"] for cell in record["cells"] if cell["who"] == OURS]
-    assert by_ours[1] in (2, 3)  # of a hundred points, one direction of which is thin
+    assert 5 <= by_ours[0] <= 12  # ten, of which a hundred points show less
     assert (tmp_path / "dimension-cost.png").read_bytes().startswith(b"\x89PNG")
 
 
