@@ -36,6 +36,9 @@ _ANNEALED = Staircase(0.01, factor=0.9, every=1 / EPOCHS, after=19 / EPOCHS, flo
 _SMALL = {"layers": 4, "hidden_channels": 32}
 
 
+SCALES = Variant("prior in 16 scales", {"pieces": 16, "tied": True, "pieces_from": 0.0})
+
+
 def cef(side: int, **network: int) -> Variant:
     """CEF of a sixth of the dimensions of images of that many pixels a side, the paper's 512 of 3072."""
     changes = {
@@ -54,6 +57,7 @@ def _at(side: int, *, blocks: int, decay: float) -> dict[str, Any]:
         "flow": partial(colour.glow_flow, (3, side, side), blocks=blocks, **_SMALL),
         "variants": (
             OURS,
+            SCALES,
             FIXED_PRIOR.also({"learning_rate": _FASTER}),
             cef(side, blocks=max(1, blocks - 2), **_SMALL).also({"learning_rate": _FASTER}),
         ),
@@ -82,7 +86,12 @@ def experiment_on(data: Callable[..., DataSet]) -> Experiment:
             "paper": {
                 "data": data,
                 "flow": partial(colour.glow_flow, (3, 32, 32)),
-                "variants": (OURS, FIXED_PRIOR, cef(32, blocks=2, layers=20, hidden_channels=512)),
+                "variants": (
+                    OURS,
+                    SCALES.also({"factor": RunningAverageFactor.of_decay(0.997, lag=0.04)}),
+                    FIXED_PRIOR,
+                    cef(32, blocks=2, layers=20, hidden_channels=512),
+                ),
                 "start": initialize,
                 "factor": SpreadCholeskyFactor,
                 "steps": EPOCHS * 500,
