@@ -38,7 +38,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
         pieces: M.
         factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D. With a
-            ``RunningAverageFactor`` weights and means are running averages too.
+            ``RunningAverageFactor`` weights, means and scales are running averages too.
         tied: one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition.
         learn_mean: whether the pieces have means m_m, 0 at the start; without them they are concentric.
         spread_variance: σ_Z², as for ``DegenerateGaussian``.
