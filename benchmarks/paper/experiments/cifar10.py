@@ -12,6 +12,12 @@ Found on one core (profile full, seeds 0, 1 and 2; 3000 steps): the Fréchet dis
 440 nats. The order by energy changes nothing; directions of principal energy halve the error of reconstructions at K =
 512 and make it up to a fifth larger at 64; those fitted to the error have the smallest at every K, half of it at 64.
 Every rule says 3072.
+
+A prior in 16 scales of one A is for the contrast of an image, which couplings of volume 1 cannot change: the Fréchet
+distance is 31.9 at K = 512 and 38.4 at 3072 (seed 0), ahead of the traditional Glow's 41.2 and CEF's 43.0, and the
+likelihood is 240 nats better than with one Gaussian, 55 % of what the traditional Glow is ahead by. At 16×16 pixels
+(profile quick) it is 160 nats better, where the traditional Glow is ahead by 84. At 32×32 many latents hold little but
+noise, which has no contrast. docs/glow.md says what else was tried.
 """
 
 from collections.abc import Callable
