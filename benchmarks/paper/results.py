@@ -95,7 +95,7 @@ class Result:
 
         Pieces that lie at an angle have no K directions in common: of a prior in pieces whole samples are drawn, and
         moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula). Or, where the settings
-        give it a rank, each piece is sampled in its own leading directions.
+        give it a rank, each piece is sampled in its own leading directions. Tied pieces without means have K in common.
         """
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
@@ -106,7 +106,7 @@ class Result:
         flow = self.trained.flow
         base = base_of(flow)
         if isinstance(base, DegenerateGaussianMixture):
-            own = self.settings.piece_rank and self.settings.piece_rank(self.dimension)
+            own = rank if base.tied else self.settings.piece_rank and self.settings.piece_rank(self.dimension)
             if own is None:
                 return torch.cat([sample(flow, size, generator=generator).flatten(1) for size in sizes])
             z = base.sample(count, batch_size=_CHUNK, rank=own, generator=generator)

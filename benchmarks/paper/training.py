@@ -144,7 +144,12 @@ def _base(settings: Settings, features: int) -> Distribution:
         return StandardNormal([settings.latent_features or features])
     if settings.pieces > 1:
         return DegenerateGaussianMixture(
-            [features], settings.pieces, factor=settings.factor, spread_variance=settings.spread_variance
+            [features],
+            settings.pieces,
+            factor=settings.factor,
+            tied=settings.tied,
+            learn_mean=not settings.tied,
+            spread_variance=settings.spread_variance,
         )
     return DegenerateGaussian(
         [features],

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import chain
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.distributions.gaussian import DegenerateGaussian
-from nflows_spread.distributions.latent_pieces import Blocks, blocks_of, pieces_of_latents
+from nflows_spread.distributions.latent_pieces import Blocks, blocks_of
+from nflows_spread.distributions.mixture_fitting import fit_mixture
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
@@ -37,7 +38,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
         pieces: M.
         factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D. With a
-            ``RunningAverageFactor`` weights and means are running averages too.
+            ``RunningAverageFactor`` weights, means and scales are running averages too.
         tied: one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition.
         learn_mean: whether the pieces have means m_m, 0 at the start; without them they are concentric.
         spread_variance: σ_Z², as for ``DegenerateGaussian``.
@@ -168,7 +169,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def fit_pieces(
         self, z: Tensor | Blocks, warm_start: bool = False, generator: torch.Generator | None = None
     ) -> None:
-        """Fit the pieces to latents by expectation maximisation, see ``pieces_of_latents``: a start, or a last step.
+        """Fit the pieces to latents by expectation maximisation, see ``fit_mixture``: a start, or a last step.
 
         Args:
             z: latents, shape (n, *shape), at least as many as there are pieces; or a function that gives them anew, in
@@ -181,11 +182,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
         """
         if isinstance(z, Tensor):
             self._check_shape(validation.points("z", z))
-        given, begun, dtype = blocks_of(z) if isinstance(z, Tensor) else z, None, self.logits.dtype
-        if validation.switch("warm_start", warm_start):
-            begun = torch.cat([self.responsibilities(rows.to(dtype).unflatten(1, self.shape)) for rows in given()])
-        fit = partial(pieces_of_latents, given, self.pieces, float(self.spread_variance), tied=self.tied)
-        self.assign(*fit(begun=begun, generator=generator))
+        warm = validation.switch("warm_start", warm_start)
+        fit_mixture(self, blocks_of(z) if isinstance(z, Tensor) else z, warm_start=warm, generator=generator)
 
     def _piece(self, piece: int) -> int:
         number = validation.non_negative_int("piece", piece)
@@ -269,7 +267,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
 
     def _like(self) -> Tensor:
         """A tensor of the dtype and on the device of A."""
-        return next(chain(self.factors.parameters(), self.factors.buffers()))
+        kind = cast(nn.Module, self.factors.kind)
+        return next(chain(kind.parameters(), kind.buffers()))
 
     def _mean(self, context: Tensor | None) -> Tensor:
         mean = self._like().new_zeros(self.shape)

@@ -8,6 +8,7 @@ from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.pieces import PieceFactors
 from nflows_spread.factors.running_average import RunningAverageFactor
 from nflows_spread.factors.running_pieces import RunningFactors
+from nflows_spread.factors.running_tied import RunningTiedFactors
 from nflows_spread.factors.separate_pieces import SeparateFactors
 from nflows_spread.factors.tied_pieces import TiedFactors
 
@@ -25,7 +26,8 @@ def factors_of_pieces(kind: Callable[[int], Factor], features: int, pieces: int,
         TypeError: the kind has no form with scales, where they are tied.
     """
     if tied and pieces > 1:
-        return TiedFactors(kind(features), pieces)
+        one = kind(features)
+        return RunningTiedFactors(one, pieces) if isinstance(one, RunningAverageFactor) else TiedFactors(one, pieces)
     new = [kind(features) for _ in range(pieces)]
     running = [factor for factor in new if isinstance(factor, RunningAverageFactor)]
     return RunningFactors(running) if running else SeparateFactors(new)

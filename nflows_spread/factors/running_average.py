@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 
 from nflows_spread import validation
 from nflows_spread.factors.cache import cached_eigh
-from nflows_spread.linalg.dense import covariance_cholesky, covariance_log_prob, log_prob_from_cholesky
+from nflows_spread.linalg.dense import covariance_cholesky, log_prob_from_cholesky
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
 from nflows_spread.linalg.moments import average_in, second_moment_of
 from nflows_spread.linalg.torch_func import under_transforms
@@ -81,11 +81,15 @@ class RunningAverageFactor(nn.Module):
         return (vectors * values.sqrt()).to(self.rate.dtype)
 
     def log_prob(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        return log_prob_from_cholesky(z, self.cholesky_of_density(z, spread_variance))
+
+    def cholesky_of_density(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        """Lower Cholesky factor of AAᵀ + σ_Z² I, (D, D) in float64, for the density at z; it may lag in training."""
         if self.lag == 0.0 or not self.training or under_transforms(z, self.second_moment, spread_variance):
-            return covariance_log_prob(z, self.second_moment, spread_variance)
+            return covariance_cholesky(self.second_moment, spread_variance)
         if self._outdated(spread_variance):  # asked between training steps, whose ``observe`` alone may keep a new one
-            return covariance_log_prob(z, self.second_moment, spread_variance)
-        return log_prob_from_cholesky(z, self.cholesky)
+            return covariance_cholesky(self.second_moment, spread_variance)
+        return self.cholesky
 
     def _outdated(self, spread_variance: Tensor) -> bool:
         """Whether the last decomposition lags too far behind the average, or is of another spread variance."""

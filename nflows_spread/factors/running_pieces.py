@@ -50,8 +50,8 @@ class RunningFactors(SeparateFactors):
         z, among_others = rows.double(), factors[0].is_among_others
         seen = validation.all_finite(z)
         given = responsibilities if seen else torch.zeros_like(responsibilities)
-        counts = _summed(given.sum(0), among_others)
-        total = _summed(counts.new_tensor(float(len(z) if seen else 0)), among_others)
+        counts = summed_over_processes(given.sum(0), among_others)
+        total = summed_over_processes(counts.new_tensor(float(len(z) if seen else 0)), among_others)
         if float(total) == 0.0:
             return weights, means
         z = z if seen else torch.zeros_like(z)
@@ -62,10 +62,10 @@ class RunningFactors(SeparateFactors):
             centred = z - moved[m]
             weighted = centred * given[:, m : m + 1]
             least = counts[m].clamp_min(torch.finfo(z.dtype).tiny)
-            moment = _summed(weighted.mT @ centred, among_others) / least
+            moment = summed_over_processes(weighted.mT @ centred, among_others) / least
             step = now * counts[m] / (total * shares[m])
             if learn_mean:
-                shift = step * _summed(weighted.sum(0), among_others) / least
+                shift = step * summed_over_processes(weighted.sum(0), among_others) / least
                 moment = moment - torch.outer(shift, shift) / step.clamp_min(torch.finfo(z.dtype).tiny)
                 moved[m] += shift
             factor.average_in(moment, step, spread_variance)
@@ -83,7 +83,7 @@ class RunningFactors(SeparateFactors):
         self.rate.fill_(1.0 - cast(RunningAverageFactor, self.parts[0]).decay)
 
 
-def _summed(value: Tensor, among_others: bool) -> Tensor:
+def summed_over_processes(value: Tensor, among_others: bool) -> Tensor:
     """The sum over all processes."""
     if among_others:
         value = value.clone()

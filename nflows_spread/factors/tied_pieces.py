@@ -39,11 +39,16 @@ class TiedFactors(PieceFactors):
         super().__init__()
         if type(factor) not in (LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor):
             raise TypeError(
-                "the factor of tied pieces must be a LowerTriangularFactor, LowRankFactor or SpreadCholeskyFactor, "
-                f"got {type(factor).__name__}; take one of these, or tied=False"
+                "the factor of tied pieces must be a LowerTriangularFactor, LowRankFactor, SpreadCholeskyFactor or "
+                f"RunningAverageFactor, got {type(factor).__name__}; take one of these, or tied=False"
             )
         self.factor = cast(nn.Module, factor)
         self.log_scales = nn.Parameter(first_log_scales(pieces))
+
+    @property
+    def squares(self) -> Tensor:
+        """s_m², (M,), float64."""
+        return (2.0 * self.log_scales.double()).exp()
 
     @property
     def kind(self) -> Factor:
@@ -69,15 +74,19 @@ class TiedFactors(PieceFactors):
     @torch.no_grad()
     def take_over(self, others: PieceFactors, spread_variance: Tensor) -> None:
         tied = cast(TiedFactors, others)
-        self.kind.assign(tied.kind.matrix(spread_variance), spread_variance)
-        self.log_scales.copy_(tied.log_scales)
+        self.assign_scales(tied.kind.matrix(spread_variance), tied.squares, spread_variance)
 
     @torch.no_grad()
     def assign(self, weights: Tensor, roots: Sequence[Tensor], spread_variance: Tensor) -> None:
         """Take on the likeliest AAᵀ and scales, see ``common_shape``."""
         covariances = torch.stack([root.double() @ root.double().mT for root in roots])
         shape, squares = common_shape(weights.double(), covariances, float(spread_variance))
-        self.kind.assign(positive_root(shape), spread_variance)
+        self.assign_scales(positive_root(shape), squares, spread_variance)
+
+    @torch.no_grad()
+    def assign_scales(self, root: Tensor, squares: Tensor, spread_variance: Tensor) -> None:
+        """Take on the covariances s_m² RRᵀ of a root R, (D, r), and squares s², (M,)."""
+        self.kind.assign(root, spread_variance)
         self.log_scales.copy_(0.5 * squares.log())
 
     @torch.no_grad()

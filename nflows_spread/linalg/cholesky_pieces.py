@@ -54,6 +54,23 @@ def cholesky_log_probs_of_scales(
     return -0.5 * (squares + (variances.log().sum(1) + entries.shape[1] * LOG_2PI))
 
 
+def log_probs_of_scaled_conditionals(
+    z: Tensor, means: Tensor, cholesky: Tensor, scales: Tensor, spread_variance: Tensor
+) -> Tensor:
+    """The same for a constant L in float64, (D, D), in the place of its entries."""
+    whitened = torch.linalg.solve_triangular(cholesky, torch.cat([z.double(), means.double()]).mT, upper=False).mT
+    own = cholesky.diagonal().square()
+    variances = variances_of_scale(cholesky, scales.double().unsqueeze(1), spread_variance)
+    squares = weighted_squares(whitened[: len(z)], whitened[len(z) :], own / variances)
+    return -0.5 * (squares + (variances.log().sum(1) + len(cholesky) * LOG_2PI))
+
+
+def variances_of_scale(cholesky: Tensor, scale: Tensor, spread_variance: Tensor) -> Tensor:
+    """s² (L_ii² − σ_Z²) + σ_Z², the conditional variances at a scale, (D,) or for scales (M, 1) of shape (M, D)."""
+    noise = spread_variance.double()
+    return scale.square() * (cholesky.diagonal().square() - noise).clamp_min(0.0) + noise
+
+
 def scaled_entries_of(entries: Tensor, scale: Tensor, spread_variance: Tensor) -> Tensor:
     """The entries of the Cholesky factor T diag(√(s² B_ii² + σ_Z²)) of a piece, (D, D), in float64."""
     b, noise = entries.double(), spread_variance.double()

@@ -79,14 +79,6 @@ class _SpreadLogProb(torch.autograd.Function):
         return grad_z, lower_product(weighted, a.mT @ y, factor.dtype, less=solved), None
 
 
-def covariance_log_prob(z: Tensor, covariance: Tensor, spread_variance: Tensor) -> Tensor:
-    """log N(z; 0, S + σ_Z² I) for a constant positive semi-definite S, (D, D); z (n, D); shape (n,).
-
-    Differentiable in ``z``, at the cost of the triangular solves alone.
-    """
-    return log_prob_from_cholesky(z, covariance_cholesky(covariance, spread_variance))
-
-
 @torch.no_grad()
 def covariance_cholesky(covariance: Tensor, spread_variance: Tensor) -> Tensor:
     """Lower Cholesky factor of S + σ_Z² I in float64, (D, D), for a positive semi-definite S."""

@@ -10,7 +10,7 @@ from nflows.distributions import Distribution, StandardNormal
 
 from mixtures import FACTORS, covariances_of, every_kind, means_of, mixture_of, tied_or_not
 from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture
-from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, LowRankPlusDiagonalFactor
 from support import assert_same_state, refused
 
 
@@ -236,8 +236,8 @@ def test_what_is_no_mixture_is_refused():
         DegenerateGaussianMixture([2], 2, tied=1)
     with refused(TypeError, "got a LowerTriangularFactor itself; pass its class"):
         DegenerateGaussianMixture([4], 2, factor=LowerTriangularFactor(4))
-    with refused(TypeError, "factor of tied pieces must be", "got RunningAverageFactor", "or tied=False"):
-        DegenerateGaussianMixture([4], 2, factor=RunningAverageFactor, tied=True)
+    with refused(TypeError, "factor of tied pieces must be", "got LowRankPlusDiagonalFactor", "or tied=False"):
+        DegenerateGaussianMixture([4], 2, factor=LowRankPlusDiagonalFactor.of_rank(2), tied=True)
 
 
 def test_what_does_not_fit_the_pieces_is_refused_and_changes_nothing():

@@ -12,7 +12,7 @@ from nflows_spread.factors.running_average import averages_of_this_process
 from nflows_spread.linalg.expectation_maximization import expectation_maximization, weighted_moments
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import load_model, save_model
-from support import assert_same_state, observe_in_two_processes, refused
+from support import assert_same_state, observe_in_two_processes
 
 
 def clusters(rows, seed=0):
@@ -75,6 +75,12 @@ def test_without_means_it_averages_second_moments():
     expected = torch.einsum("nm,ni,nj->mij", given / given.sum(0), z, z)
     torch.testing.assert_close(covariances_of(base), expected)
     assert base.locs is None
+
+
+def test_samples_of_new_pieces_are_of_the_dtype_of_their_factors():
+    base = DegenerateGaussianMixture([3], 2, factor=RunningAverageFactor)
+    assert base.sample(4).dtype == torch.float32
+    assert base.double().sample(4).dtype == torch.float64
 
 
 def test_one_piece_is_the_running_average_of_the_single_prior():
@@ -162,8 +168,3 @@ def test_a_saved_flow_comes_back_bit_for_bit(tmp_path):
     again, x = load_model(tmp_path / "flow.pt"), clusters(9).float()
     assert torch.equal(again.log_prob(x), flow.log_prob(x))
     assert base_of(again).factors.kind.lag == 0.1
-
-
-def test_tied_pieces_have_no_running_average():
-    with refused(TypeError, "factor of tied pieces must be", "got RunningAverageFactor", "or tied=False"):
-        DegenerateGaussianMixture([4], 2, factor=RunningAverageFactor, tied=True)

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from nflows_spread.linalg.dense import covariance_log_prob, diagonal_log_prob, spread_log_prob
+from nflows_spread.linalg.dense import covariance_cholesky, diagonal_log_prob, log_prob_from_cholesky, spread_log_prob
 from nflows_spread.linalg.signal_to_noise import generalised_eigh
 from support import log_prob_by_autograd, lower_triangular, scipy_log_prob
 
@@ -110,6 +110,10 @@ def test_diagonal_log_prob_is_that_of_independent_normals():
     z, variances = torch.randn(7, 3, dtype=torch.float64), torch.tensor([2.0, 0.3, 1e-4], dtype=torch.float64)
     expected = torch.distributions.Normal(torch.zeros(3), variances.sqrt()).log_prob(z).sum(1)
     torch.testing.assert_close(diagonal_log_prob(z, variances), expected)
+
+
+def covariance_log_prob(z, covariance, spread_variance):
+    return log_prob_from_cholesky(z, covariance_cholesky(covariance, spread_variance))
 
 
 @pytest.mark.parametrize("features", [5, 80])

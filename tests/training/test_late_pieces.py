@@ -46,8 +46,6 @@ def trained(steps, *, part=None, folder=None, factor=LowerTriangularFactor, stop
 @pytest.mark.parametrize("factor", KINDS)
 @pytest.mark.parametrize("tied", [False, True])
 def test_until_then_the_pieces_are_one(factor, tied):
-    if tied and factor is RunningAverageFactor:
-        pytest.skip("a running average has no tied pieces")
     base = base_of(trained(20, part=30, factor=factor, tied=tied))
     z = torch.randn(7, 2, generator=torch.Generator().manual_seed(4))
     torch.testing.assert_close(base.log_prob(z), base.piece(0).log_prob(z), rtol=1e-4, atol=1e-4)

@@ -12,6 +12,12 @@ Found on one core (profile full, seeds 0, 1 and 2; 3000 steps): the Fréchet dis
 440 nats. The order by energy changes nothing; directions of principal energy halve the error of reconstructions at K =
 512 and make it up to a fifth larger at 64; those fitted to the error have the smallest at every K, half of it at 64.
 Every rule says 3072.
+
+A prior in 16 scales of one A is for the contrast of an image, which couplings of volume 1 cannot change: the Fréchet
+distance is 31.9 at K = 512 and 38.4 at 3072 (seed 0), ahead of the traditional Glow's 41.2 and CEF's 43.0, and the
+likelihood is 240 nats better than with one Gaussian, 55 % of what the traditional Glow is ahead by. At 16×16 pixels
+(profile quick) it is 160 nats better, where the traditional Glow is ahead by 84. At 32×32 the finest latents of smooth
+images hold noise, which no contrast makes smaller; docs/glow.md has what else is left and what was tried.
 """
 
 from collections.abc import Callable
@@ -36,6 +42,9 @@ _ANNEALED = Staircase(0.01, factor=0.9, every=1 / EPOCHS, after=19 / EPOCHS, flo
 _SMALL = {"layers": 4, "hidden_channels": 32}
 
 
+SCALES = Variant("prior in 16 scales", {"pieces": 16, "tied": True, "pieces_from": 0.0})
+
+
 def cef(side: int, **network: int) -> Variant:
     """CEF of a sixth of the dimensions of images of that many pixels a side, the paper's 512 of 3072."""
     changes = {
@@ -54,6 +63,7 @@ def _at(side: int, *, blocks: int, decay: float) -> dict[str, Any]:
         "flow": partial(colour.glow_flow, (3, side, side), blocks=blocks, **_SMALL),
         "variants": (
             OURS,
+            SCALES,
             FIXED_PRIOR.also({"learning_rate": _FASTER}),
             cef(side, blocks=max(1, blocks - 2), **_SMALL).also({"learning_rate": _FASTER}),
         ),
@@ -82,7 +92,12 @@ def experiment_on(data: Callable[..., DataSet]) -> Experiment:
             "paper": {
                 "data": data,
                 "flow": partial(colour.glow_flow, (3, 32, 32)),
-                "variants": (OURS, FIXED_PRIOR, cef(32, blocks=2, layers=20, hidden_channels=512)),
+                "variants": (
+                    OURS,
+                    SCALES.also({"factor": RunningAverageFactor.of_decay(0.997, lag=0.04)}),
+                    FIXED_PRIOR,
+                    cef(32, blocks=2, layers=20, hidden_channels=512),
+                ),
                 "start": initialize,
                 "factor": SpreadCholeskyFactor,
                 "steps": EPOCHS * 500,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nflows_spread import DegenerateGaussian, base_of, decode, plots
+from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, base_of, decode, plots
 from nflows_spread.chart.directions import BY_EIGENVALUE
 from paper import pictures
 from paper.images.colour import nearest
@@ -105,8 +105,12 @@ OF_COLOURS: tuple[Panel, ...] = (
 def _samples(result: Result, *, rank: int | None = None, temperature: float = 1.0) -> Tensor:
     """A row of samples; a fixed prior, which has no leading directions, gets those of its latents."""
     flow, features = result.trained.flow, result.latents.shape[1]
+    base = base_of(flow)
+    if isinstance(base, DegenerateGaussianMixture):
+        z = base.sample(_COLUMNS, rank=rank, generator=result.generator())
+        return decode(flow, torch.lerp(base.mean(), z, temperature))
     noise = torch.empty(_COLUMNS, features).normal_(generator=result.generator())
-    if rank is None and not isinstance(base_of(flow), DegenerateGaussian):
+    if rank is None and not isinstance(base, DegenerateGaussian):
         return decode(flow, temperature * noise)
     directions, rank = result.directions, features if rank is None else rank
     scale = temperature * directions.variances[:rank].sqrt()

@@ -1,0 +1,48 @@
+"""Fitting a mixture prior to latents: by pieces that lie apart, or by the scales of concentric ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from nflows_spread.distributions.latent_pieces import Blocks, pieces_of_latents
+from nflows_spread.distributions.latent_scales import LatentScales, scales_of_latents
+from nflows_spread.factors.tied_pieces import TiedFactors
+from nflows_spread.linalg.spread_covariance import spread_cholesky
+
+if TYPE_CHECKING:
+    from nflows_spread.distributions.mixture import DegenerateGaussianMixture
+
+
+def fit_mixture(
+    base: DegenerateGaussianMixture, latents: Blocks, *, warm_start: bool, generator: torch.Generator | None
+) -> None:
+    """Expectation maximisation in place: ``scales_of_latents`` if tied and without means, else ``pieces_of_latents``.
+
+    Args:
+        base: the mixture.
+        latents: gives them anew, in blocks.
+        warm_start: go on from the pieces as they are.
+        generator: source of new starts.
+    """
+    noise, factors = base.spread_variance, base.factors
+    if isinstance(factors, TiedFactors) and base.locs is None:
+        begun = LatentScales(base.weights, factors.squares, _root_of(factors, noise)) if warm_start else None
+        weights, squares, root = scales_of_latents(latents, base.pieces, float(noise), begun=begun)
+        base.logits.copy_(weights.log())
+        factors.assign_scales(root, squares, noise)
+        return
+    given = torch.cat([base.responsibilities(_of(base, rows)) for rows in latents()]) if warm_start else None
+    found = pieces_of_latents(latents, base.pieces, float(noise), tied=base.tied, begun=given, generator=generator)
+    base.assign(*found)
+
+
+def _of(base: DegenerateGaussianMixture, rows: Tensor) -> Tensor:
+    """Rows (n, D) as latents of the distribution, in its dtype."""
+    return rows.to(base.logits.dtype).unflatten(1, base.shape)
+
+
+def _root_of(factors: TiedFactors, spread_variance: Tensor) -> Tensor:
+    return spread_cholesky(factors.kind.matrix(spread_variance).double(), spread_variance)

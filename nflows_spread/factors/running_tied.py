@@ -1,0 +1,135 @@
+"""Tied pieces without parameters: running averages of one second moment and of M scales (online EM, scale mixture)."""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nflows_spread import validation
+from nflows_spread.factors.interface import Factor
+from nflows_spread.factors.pieces import PieceFactors, first_log_scales
+from nflows_spread.factors.running_average import RunningAverageFactor
+from nflows_spread.factors.running_pieces import summed_over_processes
+from nflows_spread.factors.tied_pieces import TiedFactors
+from nflows_spread.linalg.cholesky_pieces import log_probs_of_scaled_conditionals, variances_of_scale
+from nflows_spread.linalg.squares import squares_of
+
+_TINY = torch.finfo(torch.float64).tiny
+
+_LEAST_SQUARE = 1e-6
+"""Of s_m², which must stay above 0 for latents that are constant: a choice."""
+
+
+class RunningTiedFactors(TiedFactors):
+    """One ``RunningAverageFactor`` at M scales, with weights and means: expectation maximisation step by step.
+
+    What is averaged is Σ_m r_m (z − m_m)(z − m_m)ᵀ / s_m², with responsibilities r: the second moment of latents whose
+    scale is taken off, so that each counts as much as any other. The s_m² are averaged as means are, by γ N_m / (n w_m)
+    (see ``RunningFactors``): towards the mean square of their latents in coordinates in which the average is the
+    identity. The scale of a piece is that of the part of the conditional variances that is not noise, as with a
+    ``SpreadCholeskyFactor``, so that all densities cost the one decomposition of a ``RunningAverageFactor``, which may
+    lag. Latents that are not finite are left out.
+
+    Args:
+        factor: the one.
+        pieces: M.
+    """
+
+    trained = False
+    rate: Tensor
+
+    def __init__(self, factor: RunningAverageFactor, pieces: int) -> None:
+        PieceFactors.__init__(self)
+        self.factor = cast(nn.Module, factor)
+        self.register_buffer("log_scales", first_log_scales(pieces))
+        self.register_buffer("rate", torch.ones((), dtype=torch.float64))
+
+    @property
+    def _one(self) -> RunningAverageFactor:
+        return cast(RunningAverageFactor, self.factor)
+
+    def log_probs(self, z: Tensor, means: Tensor, spread_variance: Tensor) -> Tensor:
+        cholesky = self._one.cholesky_of_density(z, spread_variance)
+        return log_probs_of_scaled_conditionals(z, means, cholesky, self.log_scales.double().exp(), spread_variance)
+
+    @torch.no_grad()
+    def factor_of(self, piece: int, spread_variance: Tensor) -> Factor:
+        """One of the same spread density."""
+        scaled, scale = copy.deepcopy(self._one), self.log_scales[piece].double().exp()
+        cholesky = self._one.cholesky_of_density(self.log_scales, spread_variance)
+        root = cholesky * (variances_of_scale(cholesky, scale, spread_variance).sqrt() / cholesky.diagonal())
+        scaled.second_moment.copy_(root @ root.mT)
+        scaled.second_moment.diagonal().sub_(spread_variance)
+        return scaled
+
+    @torch.no_grad()
+    def root_of(self, piece: int, rank: int | None, spread_variance: Tensor) -> Tensor:
+        """s_m E_K √Λ_K, by the one decomposition of all pieces; s_m A is A_m where σ_Z² is small against it."""
+        values, vectors = self._one.eigh(spread_variance)
+        kept = len(values) if rank is None else rank
+        scaled = vectors[:, :kept] * (self.log_scales[piece].double().exp() * values[:kept].sqrt())
+        return scaled.to(self._one.rate.dtype)
+
+    def mean_covariance(self, weights: Tensor, spread_variance: Tensor) -> Tensor:
+        return (weights @ self.squares) * self._one.second_moment
+
+    @torch.no_grad()
+    def observe(
+        self,
+        rows: Tensor,
+        responsibilities: Tensor,
+        weights: Tensor,
+        means: Tensor,
+        spread_variance: Tensor,
+        *,
+        learn_mean: bool,
+    ) -> tuple[Tensor, Tensor]:
+        among_others, means = self._one.is_among_others, means.double()
+        seen, origin = validation.all_finite(rows), weights @ means
+        z = rows.double() - origin if seen else torch.zeros_like(rows, dtype=torch.float64)
+        given = responsibilities if seen else torch.zeros_like(responsibilities)
+        centred, total = means - origin, given.new_tensor(float(len(z) if seen else 0))
+        squares = given * self._mean_squares(z, centred, spread_variance)
+        counts, total, squares = (
+            summed_over_processes(value, among_others) for value in (given.sum(0), total, squares.sum(0))
+        )
+        if float(total) == 0.0:
+            return weights, means
+        now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self._one.decay)
+        shares = torch.lerp(weights, counts / total, now)
+        steps = now * counts / (total * shares).clamp_min(_TINY)
+        squares = torch.lerp(self.squares, squares / counts.clamp_min(_TINY), steps).clamp_min(_LEAST_SQUARE)
+        given = given / (squares * total)
+        moment = summed_over_processes(z.mT @ (z * given.sum(1, keepdim=True)), among_others)
+        if learn_mean:
+            first = summed_over_processes(given.mT @ z, among_others)
+            scaled = (counts / (squares * total)).unsqueeze(1)
+            shift = steps.unsqueeze(1) * (first / scaled.clamp_min(_TINY) - centred)
+            # about the means as they are, Σ r (z − m)(z − m)ᵀ / s², and then as they will be
+            left = torch.cat([first, centred, shift * (scaled / steps.unsqueeze(1).clamp_min(_TINY))])
+            moment.addmm_(left.mT, torch.cat([centred, first - scaled * centred, shift]), alpha=-1.0)
+            means = means + shift
+        self.log_scales.copy_(0.5 * squares.log())
+        self.rate.copy_(now)
+        self._one.average_in(moment, now, spread_variance)
+        return shares, means
+
+    def _mean_squares(self, z: Tensor, means: Tensor, spread_variance: Tensor) -> Tensor:
+        """s² of each latent about each mean, (n, M), by least squares: E x_k² = s² f_k of whitened coordinates x.
+
+        f_k is the share of the conditional variance that is not σ_Z², which ``z`` is still without.
+        """
+        cholesky = self._one.cholesky_of_density(z, spread_variance)
+        whitened = torch.linalg.solve_triangular(cholesky, torch.cat([z, means]).mT, upper=False).mT
+        share = (1.0 - spread_variance / cholesky.diagonal().square()).clamp_min(_TINY)
+        weights = (share / share.square().sum()).expand(len(means), -1)
+        return squares_of(whitened[: len(z)], whitened[len(z) :], weights)
+
+    @torch.no_grad()
+    def assign_scales(self, root: Tensor, squares: Tensor, spread_variance: Tensor) -> None:
+        """As averages that are past their first steps."""
+        super().assign_scales(root, squares, spread_variance)
+        self.rate.fill_(1.0 - self._one.decay)
