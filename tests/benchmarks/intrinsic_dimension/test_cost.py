@@ -35,7 +35,7 @@ def test_it_leaves_a_record_and_a_picture(tmp_path: Path, monkeypatch: pytest.Mo
         cell["seconds"] > 0.0 and cell["megabytes in all"] > cell["megabytes"] >= 0.0 for cell in record["cells"]
     )
     by_ours = [cell["said"] for cell in record["cells"] if cell["who"] == OURS]
-    assert 5 <= by_ours[0] <= 12  # ten, of which a hundred points show less
+    assert 5 <= by_ours[0] <= 20  # ten, of which a hundred points show little
     assert (tmp_path / "dimension-cost.png").read_bytes().startswith(b"\x89PNG")
 
 
