@@ -37,6 +37,9 @@ _FEW_POINTS, _MEASURING = 4000, 0.25
 _SPARE = 8
 """Candidates beyond half as many again as are asked for: with fewer more bounds are too near, by measurement."""
 
+_TOGETHER = 2**14
+"""Points whose candidates are in memory together, some 50 MB, a choice."""
+
 _ENTRIES, _ROWS = 2**21, 2**16
 """Numbers of a block, 16 MB in float64, and rows of the set at a time."""
 
@@ -73,6 +76,11 @@ def nearest_neighbours(x: Tensor, others: Tensor, k: int, *, skip_equal: bool = 
     on_cpu = x.device.type == others.device.type == "cpu"
     if not on_cpu or len(others) < max(_FEW_POINTS, _MEASURING * count * x.shape[1]):
         return _by_blocks(x, others, k, skip_equal)
+    if len(x) > _TOGETHER:
+        parts = [
+            nearest_neighbours(part, others, k, skip_equal=skip_equal, threads=threads) for part in x.split(_TOGETHER)
+        ]
+        return Neighbours(*(torch.cat(each) for each in zip(*parts, strict=True)))
     found = candidates_among(x, others, count, center=_center_of(others), threads=threads)
     nearest = _measured(x, others, found.indices, k, skip_equal)
     unsure = ~(nearest.distances[:, -1] < found.bounds)
