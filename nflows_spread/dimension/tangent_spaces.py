@@ -53,6 +53,10 @@ _ALMOST = 0.8
 stable one, a ratio: a few directions that are wide beside all others are stable too. By trials on the same manifolds,
 0.6 to 1."""
 
+_NEARLY, _ALIKE = 0.99, 1.0
+"""The agreement over that of a stable subspace, a ratio, of one that few neighbours may have taken for it, and by how
+much less likely it is, in nats. By trials on the same manifolds, 0.95 to 0.99 and 0.5 to 2."""
+
 _SEEN = 0.4
 """The agreement of a subspace that more neighbours may show more clearly. A choice, between what is followed and what
 is as likely as not."""
@@ -123,10 +127,12 @@ class TangentSpaces:
         dimensions = [self.features, *(step.dimension for step in steps)]
         nats = [-math.inf] * self.features
         so_far = 0.0
-        for dimension, below in zip(dimensions, [*steps, None], strict=True):
+        for place, (dimension, below) in enumerate(zip(dimensions, [*steps, None], strict=True)):
             odds = -math.inf if below is None else min(max(_SLOPE * (below.agreement - _STABLE), -_UNSURE), _SURE)
             here = so_far + _log_sigmoid(-odds)
             nats[dimension - 1] = max(nats[dimension - 1], here)
+            for alike in self._as_stable_as(place):
+                nats[alike - 1] = max(nats[alike - 1], here - _ALIKE)
             for smaller in range(1 if odds < 0.0 else max(1, dimension - 1), dimension):
                 nats[smaller - 1] = max(nats[smaller - 1], here - _UNSURE)
             so_far += _log_sigmoid(odds)
@@ -134,6 +140,15 @@ class TangentSpaces:
         nats[shown:-1] = [nats[-1]] * len(nats[shown:-1])
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
+
+    def _as_stable_as(self, place: int) -> list[int]:
+        """The dimensions of subspaces that are almost as stable as that at a place among D and the stable ones."""
+        if place == 0:
+            return []
+        step = self.stable[place - 1]
+        within = self.features if place == 1 else self.stable[place - 2].dimension
+        corrected = _corrected(self.agreement[-1], within)
+        return [k for k, value in enumerate(corrected, 1) if k != step.dimension and value >= _NEARLY * step.agreement]
 
     @property
     def dimension(self) -> int:
@@ -168,6 +183,11 @@ def stable_subspaces(agreement: Sequence[float], features: int) -> tuple[StableS
         within = _largest_peak(corrected) + 1
         found.append(StableSubspace(within, corrected[within - 1]))
     return tuple(found)
+
+
+def _corrected(agreement: Sequence[float], within: int) -> list[float]:
+    """The agreement for K = 1 … S − 1, as far as it is known, less what random subspaces within S dimensions have."""
+    return [(mean - k / within) / (1.0 - k / within) for k, mean in enumerate(agreement[: within - 1], start=1)]
 
 
 def _largest_peak(values: Sequence[float]) -> int:

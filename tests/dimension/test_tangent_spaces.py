@@ -135,6 +135,15 @@ def test_the_evidence_is_the_probability_that_a_step_is_real_and_the_next_is_not
     assert nats == pytest.approx([max(value - of_three, -4.0) for value in expected])
 
 
+def test_a_subspace_that_is_almost_as_stable_is_almost_as_likely():
+    """Five of seven dimensions are as stable as four within rounding, as where neighbours are too few to tell."""
+    nats = spaces(7, 0.0, 0.0, 0.0, 0.9, 0.895, 0.0).log_evidence
+    without = spaces(7, 0.0, 0.0, 0.0, 0.9, 0.5, 0.0).log_evidence
+    assert max(nats) == nats[3] == 0.0
+    assert nats[4] == pytest.approx(-1.0)
+    assert without[4] < -3.0
+
+
 def test_what_two_halves_do_not_share_is_not_ruled_out():
     assert spaces(4, 0.0, 0.1, 0.0).log_evidence == pytest.approx([-2.0, -2.0, -2.0, 0.0])
 
