@@ -20,7 +20,8 @@ from nflows_spread.dimension.pointwise import LocalDimensions, local_dimensions,
 from nflows_spread.dimension.rules import RULES, IntrinsicDimension, Spectrum, decide, register_rule
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.spectra import intrinsic_dimension, pointwise_spectrum, spectrum
-from nflows_spread.dimension.tangent_spaces import StableSubspace, TangentSpaces, tangent_spaces
+from nflows_spread.dimension.stable_subspaces import StableSubspace
+from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.without_flow import dimension_of
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -87,8 +88,9 @@ def estimates_of(
     ambient_noise = ambient_noise_of(found, neighbours)
     if matters_to_neighbours(neighbours, ambient_noise, x.shape[1]):
         clean = denoise(flow, x, variance=data_noise**2 + ambient_noise**2, times=_DENOISED)
-        denoised = neighbour_dimension(clean, noisy=True, generator=generator)
-        return Estimates(found, denoised, ambient_noise=ambient_noise, noisy_neighbours=neighbours)
+        with contextlib.suppress(ValueError):  # of few rows too few may be left apart
+            denoised = neighbour_dimension(clean, noisy=True, generator=generator)
+            return Estimates(found, denoised, ambient_noise=ambient_noise, noisy_neighbours=neighbours)
     return Estimates(found, neighbours, ambient_noise=ambient_noise)
 
 

@@ -43,8 +43,7 @@ def without_repeats(
     """
     points, which = distinct_points(x, name=name, remedy=remedy)
     kept, group = without_near_repeats(points, n_jobs=n_jobs)
-    check_enough(kept, len(x), name=name, remedy=remedy)
-    return kept, group[which]
+    return (kept, group[which]) if len(kept) >= FEWEST_POINTS else (points, which)  # some are near each other by chance
 
 
 def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
@@ -59,8 +58,10 @@ def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Te
         TypeError: ``x`` is not of a floating dtype.
         ValueError: ``x`` is not finite, or fewer than 50 of its rows are distinct.
     """
-    validation.points(name, x)
-    points, which = x.flatten(1).double().unique(dim=0, return_inverse=True)
+    rows = validation.points(name, x).detach().flatten(1)
+    if rows.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one feature, got shape {tuple(x.shape)}")
+    points, which = rows.double().unique(dim=0, return_inverse=True)
     check_enough(points, len(x), name=name, remedy=remedy)
     return points, which
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
-from nflows_spread.dimension.distinct_points import check_enough, distinct_points, without_near_repeats
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS, distinct_points, without_near_repeats
 from nflows_spread.dimension.even_spacing import evenly_spaced, jittered
 from nflows_spread.dimension.maximum_likelihood import (
     TRIMMED,
@@ -163,10 +163,9 @@ def independent_points(
         ValueError: ``x`` is not finite, or has fewer than 50 distinct points.
     """
     points, _ = distinct_points(x, name=name)
-    order = torch.randperm(len(points), generator=generator)[:most].to(points.device)
-    points, _ = without_near_repeats(points[order], n_jobs=n_jobs)
-    check_enough(points, len(x), name=name)
-    return points
+    order = torch.randperm(len(points), generator=generator, device="cpu")[:most].to(points.device)
+    merged, _ = without_near_repeats(points[order], n_jobs=n_jobs)
+    return merged if len(merged) >= FEWEST_POINTS else points[order]  # of so few, chance brings some near each other
 
 
 def of_log_distances(

@@ -95,7 +95,7 @@ class PointEstimates:
             found.append(said_of_parts(self.parts))
         if self.path and max(self.scales.dimensions) > _MORE_THAN_A_PATH:  # or the path is all there is
             found.append(SAID_OF_A_PATH)
-        if (lowest := self.falls_to) is not None:
+        if (lowest := self.falls_to) is not None and lowest > 0:
             scales = self.scales
             found.append(
                 f"the dimension falls from {scales.dimensions[0]:.1f} at distances of {scales.scales[0]:.2g} to "
@@ -106,6 +106,12 @@ class PointEstimates:
             found.append(
                 "the points are spaced more evenly than independent draws, as on a mesh, or are rounded; the dimension "
                 "is that of points moved along the manifold by about a spacing"
+            )
+        if self.features >= self.sample.distinct:
+            most = self.sample.distinct - 1
+            found.append(
+                f"{self.sample.distinct} rows span {most} of {self.features} dimensions at most, and noise in all of "
+                "them hides what is fewer; take more rows, or principal components"
             )
         if self.sample.distinct < _MOSTLY * self.sample.rows:
             found.append(
@@ -193,5 +199,6 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)
-    highest = estimates.features
+    highest = min(estimates.features, estimates.sample.distinct - 1)
+    best = min(best, highest)
     return PointDimension(best, (max(1, min(covered)), min(highest, max(covered))), estimates)

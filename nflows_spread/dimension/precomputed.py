@@ -49,8 +49,10 @@ def neighbours_given(
                 f"indices must be {tuple(given.shape)} row numbers from 0 to {len(given) - 1}, got shape "
                 f"{tuple(places.shape)} from {int(places.min())} to {int(places.max())}"
             )
-    if bool((given[:, 0] == 0.0).all()):  # each row's own
-        own = (places == torch.arange(len(given)).unsqueeze(1)).double().argmax(1, keepdim=True)
+    mine = places == torch.arange(len(given)).unsqueeze(1)
+    named = indices is not None and bool(mine.any(1).all())  # also where rounding leaves a distance to itself
+    if named or bool((given[:, 0] == 0.0).all()):  # each row's own
+        own = mine.double().argmax(1, keepdim=True)
         kept = torch.ones_like(given, dtype=torch.bool).scatter_(1, own, False)
         given, places = (each[kept].view(len(given), -1) for each in (given, places))
     if given.shape[1] < least:

@@ -10,13 +10,13 @@ linear span: both count, and distances to neighbours choose.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nflows_spread.dimension.distinct_points import distinct_points
+from nflows_spread.dimension.stable_subspaces import StableSubspace, corrected, stable_subspaces
 from nflows_spread.linalg.distances import nearest_neighbours
 
 SIZES = (60, 80, 120, 160, 240)
@@ -36,6 +36,14 @@ points the nearest are nearer than noise. A choice, 60 of 2 000; of larger share
 _POINTS = 200
 """Points whose neighbourhoods are split, at most. A choice, for time: the mean agreement is known to a few per cent."""
 
+_LEAP = 8.0
+"""The surprisal of a leap of the distance from one neighbour to the next, in nats, from which on the next is of another
+piece: all halves share the direction to it. A choice, e⁻⁸ for each neighbour on a line and less in more dimensions."""
+
+_MOST_LEAPING = 0.25
+"""The share of neighbourhoods that reach into another piece, above which nothing is said by so many neighbours. A
+choice: up to 0.04 on the random manifolds, and 0.9 where clusters have fewer points."""
+
 _PER_DIMENSION = 4
 """Neighbours of a half, at the least, in units of K. By trials on random manifolds that are not the benchmark's, 2, 3
 and 4."""
@@ -48,11 +56,6 @@ _SURE, _UNSURE = 4.0, 2.0
 """The log-odds for a smaller subspace and those against one, in nats, at the most: what two halves share is there, what
 they do not may need more points. By trials on the same manifolds, 3 to 5 and 1 to 4."""
 
-_ALMOST = 0.8
-"""The agreement of the largest subspace, of those that are more stable than the ones beside them, over that of the most
-stable one, a ratio: a few directions that are wide beside all others are stable too. By trials on the same manifolds,
-0.6 to 1."""
-
 _NEARLY, _ALIKE = 0.99, 1.0
 """The agreement over that of a stable subspace, a ratio, of one that few neighbours may have taken for it, and by how
 much less likely it is, in nats. By trials on the same manifolds, 0.95 to 0.99 and 0.5 to 2."""
@@ -64,23 +67,6 @@ is as likely as not."""
 _ROUNDING = 1e-13
 """A variance over the largest one, a ratio, below which an axis is rounding alone. A choice, above what products leave
 in float64."""
-
-_LEAST = 0.2
-"""The least agreement that is followed at all. A choice: less is hardly more than that of random subspaces."""
-
-
-@dataclass(frozen=True)
-class StableSubspace:
-    """A subspace that two halves of a neighbourhood share.
-
-    Attributes:
-        dimension: K.
-        agreement: (tr(P P′)/K − K/S) / (1 − K/S), P and P′ being the projections on the K leading axes of each half
-            and S the next larger stable dimension: 1 for the same subspace, 0 for random ones within S dimensions.
-    """
-
-    dimension: int
-    agreement: float
 
 
 @dataclass(frozen=True)
@@ -147,8 +133,8 @@ class TangentSpaces:
             return []
         step = self.stable[place - 1]
         within = self.features if place == 1 else self.stable[place - 2].dimension
-        corrected = _corrected(self.agreement[-1], within)
-        return [k for k, value in enumerate(corrected, 1) if k != step.dimension and value >= _NEARLY * step.agreement]
+        values = corrected(self.agreement[-1], within)
+        return [k for k, value in enumerate(values, 1) if k != step.dimension and value >= _NEARLY * step.agreement]
 
     @property
     def dimension(self) -> int:
@@ -161,55 +147,21 @@ class TangentSpaces:
 
         Of noise it is the variance; curvature adds to it.
         """
-        if dimension >= self.features:
+        if dimension >= self.features or not self.variances[0]:
             return 0.0
         return sum(self.variances[0][dimension:]) / (self.features - dimension)
-
-
-def stable_subspaces(agreement: Sequence[float], features: int) -> tuple[StableSubspace, ...]:
-    """Within all D dimensions the largest subspace that is about as stable as any, within that one the next, and so on.
-
-    Args:
-        agreement: the mean of tr(P P′)/K for K = 1, 2, ….
-        features: D.
-    """
-    found, within = [], features
-    while within > 1:
-        corrected = [
-            (mean - k / within) / (1.0 - k / within) for k, mean in enumerate(agreement[: within - 1], start=1)
-        ]
-        if not corrected or max(corrected) < _LEAST:
-            break
-        within = _largest_peak(corrected) + 1
-        found.append(StableSubspace(within, corrected[within - 1]))
-    return tuple(found)
-
-
-def _corrected(agreement: Sequence[float], within: int) -> list[float]:
-    """The agreement for K = 1 … S − 1, as far as it is known, less what random subspaces within S dimensions have."""
-    return [(mean - k / within) / (1.0 - k / within) for k, mean in enumerate(agreement[: within - 1], start=1)]
-
-
-def _largest_peak(values: Sequence[float]) -> int:
-    """The last place where a value is no smaller than those beside it and almost as large as the largest."""
-    padded = [-math.inf, *values, -math.inf]
-    least = _ALMOST * max(values)
-    return max(
-        place
-        for place, (before, value, after) in enumerate(zip(padded[:-2], values, padded[2:], strict=True))
-        if value >= least and before <= value >= after
-    )
 
 
 def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> TangentSpaces:
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
     More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
-    or none is seen by 3 % of the points; the most where none is seen and half of them show fewer than D.
+    or none is seen by 3 % of the points; the most where none is seen and half of them show fewer than D. Where most
+    neighbourhoods reach into other pieces of the data nothing is said.
 
     Args:
         x: points, shape (n, ...). Repeated points count once.
-        generator: source of the choice of 200 points and of the halves.
+        generator: source of the choice of 200 points and of the halves; by default that of seed 0.
 
     Raises:
         TypeError: ``x`` is not of a floating dtype.
@@ -220,9 +172,11 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         A. Knyazev, M. Argentati, Principal angles between subspaces, SIAM J. Scientific Computing 23, 2002.
     """
     points, _ = distinct_points(x)
-    asked = torch.randperm(len(points), generator=generator)[:_POINTS].to(points.device)
+    source = torch.Generator().manual_seed(0) if generator is None else generator
+    asked = torch.randperm(len(points), generator=source, device="cpu")[:_POINTS].to(points.device)
     sizes = [k for k in SIZES if k <= _SHARE * len(points)] or [max(_FEWEST, int(_SHARE * len(points)))]
     distances, near = (found[:, 1:] for found in nearest_neighbours(points[asked], points, sizes[-1] + 1))
+    squares = tuple(distances.square().mean(0).tolist())
     features = points.shape[1]
     seen: list[int] = []
     numbers: list[int] = []
@@ -231,7 +185,9 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     for k in sizes:
         if agreement and not seen and features >= numbers[-1] // 2 and k < sizes[-1]:
             continue
-        order = torch.rand(len(asked), k, generator=generator).argsort(1).to(points.device)
+        order = torch.rand(len(near), k, generator=source, device="cpu").argsort(1).to(points.device)
+        if float(_leaping(distances[:, :k]).double().mean()) > _MOST_LEAPING:
+            break
         one, other = (points[half] for half in near[:, :k].gather(1, order).split(k // 2, dim=1)[:2])
         shared, along = _agreement_of(one, other)
         numbers.append(k)
@@ -240,8 +196,18 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         seen = [stable.dimension for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
         if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features < k // 2 and k >= _LOCAL * len(points):
             break
-    squares = tuple(distances.square().mean(0).tolist())
+    if not numbers:
+        return TangentSpaces(features, (sizes[0],), ((),), ((),), squares)
     return TangentSpaces(features, tuple(numbers), tuple(agreement), tuple(variances), squares)
+
+
+def _leaping(distances: Tensor) -> Tensor:
+    """Which neighbourhoods reach into another piece of the data, (m,), from distances to neighbours, (m, k).
+
+    Of independent draws in K dimensions (r_j / r_{j+1})^(jK) is uniform on [0, 1].
+    """
+    places = torch.arange(1, distances.shape[1], device=distances.device)
+    return (places * (distances[:, 1:] / distances[:, :-1]).log() > _LEAP).any(1)
 
 
 def _agreement_of(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

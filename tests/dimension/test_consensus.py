@@ -14,6 +14,7 @@ from nflows_spread.dimension import (
     Estimates,
     NeighbourDimension,
     TangentSpaces,
+    consensus,
     consensus_dimension,
 )
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
@@ -222,3 +223,14 @@ def test_the_interval_of_evenly_spaced_points_covers_what_the_spectrum_says():
     assert int(consensus_dimension(lines)) == 1
     assert consensus_dimension(lines).interval == (1, 1)
     assert consensus_dimension(replace(lines, neighbours=replace(lines.neighbours, even=True))).interval == (1, 2)
+
+
+def test_neighbours_of_noisy_points_stay_where_denoised_ones_are_too_few(monkeypatch):
+    """A flow of few rows may take so much off them that hardly any are distinct."""
+    noisy = estimates([0.1, 6.0, 0.1], 2.0)
+    monkeypatch.setattr(consensus, "spectrum", lambda *_, **__: noisy.spectrum)
+    monkeypatch.setattr(consensus, "ambient_noise_of", lambda *_: 0.1)
+    monkeypatch.setattr(consensus, "matters_to_neighbours", lambda *_: True)
+    monkeypatch.setattr(consensus, "denoise", lambda *_, **__: torch.zeros(60, 3))
+    found = consensus.estimates_of(torch.nn.Identity(), torch.zeros(60, 3), noisy.neighbours, data_noise=NOISE)
+    assert (found.neighbours, found.noisy_neighbours, found.ambient_noise) == (noisy.neighbours, None, 0.1)

@@ -7,7 +7,8 @@ import scipy.linalg
 import torch
 
 from nflows_spread.dimension import StableSubspace, TangentSpaces, tangent_spaces
-from nflows_spread.dimension.tangent_spaces import _agreement_of, stable_subspaces
+from nflows_spread.dimension.stable_subspaces import stable_subspaces
+from nflows_spread.dimension.tangent_spaces import _agreement_of
 from support import refused
 
 
@@ -153,10 +154,35 @@ def test_stable_subspaces_of_one_feature_are_none():
     assert StableSubspace(1, 0.5) == StableSubspace(dimension=1, agreement=0.5)
 
 
+@pytest.mark.parametrize(("clusters", "each", "features"), [(4, 50, 4), (50, 40, 5)])
+def test_of_clusters_of_fewer_points_than_neighbours_nothing_is_said(clusters, each, features):
+    generator = torch.Generator().manual_seed(0)
+    centers = 10.0 * torch.randn(clusters, features, generator=generator, dtype=torch.float64)
+    x = centers.repeat(each, 1) + normal(clusters * each, features)
+    said = found(x)
+    assert said.stable == ()
+    assert said.log_evidence == [0.0] * features
+    assert said.residual_variance(1) == 0.0
+
+
+def test_what_the_rows_of_a_half_span_is_no_subspace_that_they_share():
+    cube = torch.rand(100, 15, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert all(stable.dimension < 14 for stable in found(rotated(cube, 40)).stable)
+
+
+def test_it_takes_tensors_with_gradients_and_leaves_the_global_generator_alone():
+    x = normal(100, 3).requires_grad_()
+    before = torch.random.get_rng_state()
+    assert tangent_spaces(x) == tangent_spaces(x)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_bad_points_are_refused():
     with refused(ValueError, "at least 50 distinct points", "got 49"):
         tangent_spaces(normal(49, 3))
     with refused(ValueError, "finite"):
         tangent_spaces(torch.full((100, 2), math.nan))
+    with refused(ValueError, "at least one feature", "(100, 0)"):
+        tangent_spaces(torch.zeros(100, 0))
     with refused(TypeError, "floating"):
         tangent_spaces(torch.arange(200).reshape(100, 2))

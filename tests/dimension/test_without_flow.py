@@ -230,3 +230,37 @@ def test_separate_pieces_are_no_fall():
     found = dimension_of(x)
     assert min(found.scales.dimensions) < 1.5  # pieces are points at the scale of their distances
     assert found.interval == (2, 2)
+
+
+def test_clusters_of_fewer_rows_than_neighbours_keep_their_dimension():
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal((200, 4)) + 10.0 * draws.standard_normal((4, 4))[np.arange(200) % 4]
+    assert dimension_of(x) == 4
+
+
+def test_fewer_rows_than_columns_span_no_more_than_they_are():
+    draws = np.random.default_rng(0)
+    plane = np.pad(draws.standard_normal((100, 2)), ((0, 0), (0, 998)))
+    found = dimension_of(plane + 0.05 * draws.standard_normal((100, 1000)))
+    assert max(found, *found.interval) <= 99
+    assert any("100 rows span 99 of 1000 dimensions" in said for said in found.reservations)
+
+
+def test_distinct_rows_that_are_near_each_other_by_chance_are_not_merged_below_what_it_takes():
+    x = np.random.default_rng(5).random((55, 1)) * np.ones((1, 3))
+    assert dimension_of(x) == 1
+
+
+def test_a_distance_to_itself_that_rounding_left_is_no_neighbour():
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal((1000, 2)) @ draws.standard_normal((2, 6))
+    distances, indices = NearestNeighbors(n_neighbors=41).fit(x).kneighbors(x)
+    rounded = distances.copy()
+    rounded[:, 0] = 1e-4 * draws.random(1000)
+    of_exact, of_rounded = (dimension_of(distances=d, indices=indices, features=6) for d in (distances, rounded))
+    assert (of_rounded, of_rounded.value) == (of_exact, of_exact.value)
+
+
+def test_a_generator_of_another_library_is_refused():
+    with refused(TypeError, "generator must be a torch.Generator", "got 0"):
+        dimension_of(np.eye(60), generator=0)

@@ -40,7 +40,8 @@ WITHIN_A_LAYER = {
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 
 WITHIN_DIMENSION = [
-    {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"},
+    {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"}
+    | {"stable_subspaces"},
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
