@@ -40,7 +40,8 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
     experiment_lines, others = lines[: lines.index("")], lines[lines.index("") + 1 :]
     assert [line.split()[0] for line in experiment_lines] == experiments.names()
     assert all(len(line.split()) > 3 for line in experiment_lines)
-    assert "intrinsic-dimension, pointwise-dimension, charts, performance" in " ".join(others)
+    own = "calibration-table, dimension-cost, dimension-against-scale"
+    assert f"intrinsic-dimension, pointwise-dimension, {own}, charts, performance" in " ".join(others)
 
 
 @pytest.mark.usefixtures("short")
