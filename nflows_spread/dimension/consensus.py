@@ -30,9 +30,9 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     """The dimension K with the most log-evidence, from the spectrum, the neighbours and other ``VOTES`` together.
 
     The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide, or that
-    stand out. That of the neighbours is the logarithm of a normal density of log K around theirs, down to −8 nats, or
-    −4 where noise was taken off the points; there it may also be taken off the distances, by what tangent spaces leave
-    of it, and what finds a dimension more plausible counts. That of the tangent spaces is the probability that two
+    stand out. That of the neighbours is the logarithm of a normal density of log K around theirs, down to −8 nats;
+    noise across stable subspaces may be taken off the distances too, and what finds a dimension more plausible counts.
+    That of the tangent spaces is the probability that two
     halves of a neighbourhood share the subspaces that they seem to share, up to 4 nats. So a clear gap overrules
     neighbours that are unsure, and sharp neighbours choose between several gaps and subspaces, as a closed surface has
     them at K and at K + 1. The density is reported and not counted.

@@ -20,10 +20,6 @@ from nflows_spread.dimension.time_order import SAID_OF_A_PATH
 from nflows_spread.dimension.variation import Part, said_of_parts
 from nflows_spread.registry import Registration, Registry
 
-_MOST_OF_NOISY = 4.0
-"""What neighbours hold against a dimension at the most, in nats, where noise was taken off the points, which leaves
-some of it. By trials on random manifolds that are not the benchmark's, 3 to 8."""
-
 _NO_VOTE = OF_DENSITY[0]
 """The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
 
@@ -163,9 +159,8 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
-    least = -_MOST_OF_NOISY if estimates.ambient_noise > 0.0 else -MOST_OF_NEIGHBOURS
     dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
-    nats = [max(estimates.neighbours.log_plausibility(k), least) for k in dimensions]
+    nats = [max(estimates.neighbours.log_plausibility(k), -MOST_OF_NEIGHBOURS) for k in dimensions]
     if estimates.tangents is None:
         return nats
     return list(map(max, nats, log_plausibilities(estimates.undenoised_neighbours, estimates.tangents)))

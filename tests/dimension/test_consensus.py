@@ -75,10 +75,8 @@ def test_tangent_spaces_vote_where_they_were_asked():
     assert asked.in_units_of(10.0).tangents == asked.tangents.in_units_of(10.0)
 
 
-def test_neighbours_hold_no_more_than_so_much_against_a_dimension_and_less_where_noise_was_taken_off():
-    clean = estimates([0.1, 0.1, 0.1, 0.1], 1.0, above=0.01)
-    noisy = replace(clean, ambient_noise=0.1)
-    assert [min(VOTES["neighbours"](said)) for said in (clean, noisy)] == [-8.0, -4.0]
+def test_neighbours_hold_no_more_than_so_much_against_a_dimension():
+    assert min(VOTES["neighbours"](estimates([0.1, 0.1, 0.1, 0.1], 1.0, above=0.01))) == -8.0
 
 
 def test_of_two_ways_to_take_noise_off_neighbours_the_more_plausible_counts():
