@@ -54,15 +54,13 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
 
 
 def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estimates:
-    """Estimates of an earlier fit with what needs no fit and was not kept: tangent spaces and noisy neighbours.
+    """Estimates of an earlier fit with what needs no fit as it is today: tangent spaces and noisy neighbours.
 
     Args:
         estimates: in units of the data.
         x: the points, (n, D).
         seed: of the fit.
     """
-    if estimates.tangents is not None:
-        return estimates
     points = torch.from_numpy(x)
     tangents = tangent_spaces(points, generator=torch.Generator().manual_seed(seed))
     noisy = None

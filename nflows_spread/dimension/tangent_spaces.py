@@ -106,8 +106,8 @@ class TangentSpaces:
 
         A step is one from a stable dimension, D among them, to the next smaller. Below the last step that is likely,
         and of a surface of one dimension less than any, which few points do not show, as the faces of a cube, the
-        log-odds are 2 nats less, and of all others 4. What has more dimensions than half the neighbours is as likely
-        as D.
+        log-odds are 2 nats less, and of all others 4. What has more dimensions than a quarter of the neighbours is as
+        likely as D.
         """
         steps = self.stable
         dimensions = [self.features, *(step.dimension for step in steps)]
@@ -122,7 +122,7 @@ class TangentSpaces:
             for smaller in range(1 if odds < 0.0 else max(1, dimension - 1), dimension):
                 nats[smaller - 1] = max(nats[smaller - 1], here - _UNSURE)
             so_far += _log_sigmoid(odds)
-        shown = len(self.agreement[-1])
+        shown = min(_shown(self.neighbours[-1]), len(self.agreement[-1]))
         nats[shown:-1] = [nats[-1]] * len(nats[shown:-1])
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
@@ -156,8 +156,8 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
     More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
-    or none is seen by 3 % of the points; the most where none is seen and half of them show fewer than D. Where most
-    neighbourhoods reach into other pieces of the data nothing is said.
+    or none is seen by 3 % of the points; the most where none is seen and so few cannot show that there is none. Where
+    most neighbourhoods reach into other pieces of the data nothing is said.
 
     Args:
         x: points, shape (n, ...). Repeated points count once.
@@ -183,7 +183,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     agreement: list[tuple[float, ...]] = []
     variances: list[tuple[float, ...]] = []
     for k in sizes:
-        if agreement and not seen and features >= numbers[-1] // 2 and k < sizes[-1]:
+        if agreement and not seen and features > _shown(numbers[-1]) and k < sizes[-1]:
             continue
         order = torch.rand(len(near), k, generator=source, device="cpu").argsort(1).to(points.device)
         if float(_leaping(distances[:, :k]).double().mean()) > _MOST_LEAPING:
@@ -194,11 +194,16 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         agreement.append(tuple(shared.mean(0).tolist()))
         variances.append(tuple(along.mean(0).tolist()))
         seen = [stable.dimension for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
-        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features < k // 2 and k >= _LOCAL * len(points):
+        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features <= _shown(k) and k >= _LOCAL * len(points):
             break
     if not numbers:
         return TangentSpaces(features, (sizes[0],), ((),), ((),), squares)
     return TangentSpaces(features, tuple(numbers), tuple(agreement), tuple(variances), squares)
+
+
+def _shown(neighbours: int) -> int:
+    """The dimensions up to which halves of so many neighbours show that nothing is stable: half their rows."""
+    return neighbours // 4
 
 
 def _leaping(distances: Tensor) -> Tensor:

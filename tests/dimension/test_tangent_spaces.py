@@ -87,8 +87,8 @@ def test_columns_that_do_not_vary_are_no_subspace_that_halves_share():
 def test_of_more_dimensions_than_half_the_neighbours_show_nothing_is_said():
     said = found(normal(1000, 150))
     assert said.neighbours == (60, 240)
-    assert said.log_evidence[119:] == [0.0] * 31
-    assert max(said.log_evidence[:100]) < -1.9
+    assert said.log_evidence[60:] == [0.0] * 90
+    assert max(said.log_evidence[:60]) < -1.9
     assert said.dimension == 150
 
 
@@ -124,7 +124,7 @@ def test_of_subspaces_that_are_almost_as_stable_the_largest_comes_first():
 
 def spaces(features, *within):
     agreement = agreeing(features, within)
-    return TangentSpaces(features, (60,), (agreement,), ((1.0,) * features,), (1.0,))
+    return TangentSpaces(features, (60,), (agreement,), ((1.0,) * features,), (1.0,))  # 60 show up to 15
 
 
 def test_the_evidence_is_the_probability_that_a_step_is_real_and_the_next_is_not():
