@@ -18,6 +18,10 @@ from nflows_spread.dimension.neighbour_search import neighbours_among
 FEWEST_POINTS = 50
 """Distinct points, at the least: a choice, a few more than the 40 neighbours that are asked about."""
 
+_BY_CHANCE = 2.0 / 3.0
+"""The share of the points that is left where some of fewer than 50 are near each other by chance: a choice, as rows
+that are repeated leave half of them and less."""
+
 _SAMPLE = 2_000
 """Points that are searched before all are: a choice, for time; repeats so few that it misses them do no harm."""
 
@@ -43,7 +47,10 @@ def without_repeats(
     """
     points, which = distinct_points(x, name=name, remedy=remedy)
     kept, group = without_near_repeats(points, n_jobs=n_jobs)
-    return (kept, group[which]) if len(kept) >= FEWEST_POINTS else (points, which)  # some are near each other by chance
+    if near_by_chance(kept, points):
+        return points, which
+    check_enough(kept, len(x), name=name, remedy=remedy)
+    return kept, group[which]
 
 
 def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
@@ -64,6 +71,11 @@ def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Te
     points, which = rows.double().unique(dim=0, return_inverse=True)
     check_enough(points, len(x), name=name, remedy=remedy)
     return points, which
+
+
+def near_by_chance(kept: Tensor, points: Tensor) -> bool:
+    """Whether too few points are left without near-repeats because some of so few are near each other by chance."""
+    return len(kept) < FEWEST_POINTS and len(kept) > _BY_CHANCE * len(points)
 
 
 def check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = "") -> None:

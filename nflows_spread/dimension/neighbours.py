@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS, distinct_points, without_near_repeats
+from nflows_spread.dimension.distinct_points import check_enough, distinct_points, near_by_chance, without_near_repeats
 from nflows_spread.dimension.even_spacing import evenly_spaced, jittered
 from nflows_spread.dimension.maximum_likelihood import (
     TRIMMED,
@@ -165,7 +165,10 @@ def independent_points(
     points, _ = distinct_points(x, name=name)
     order = torch.randperm(len(points), generator=generator, device="cpu")[:most].to(points.device)
     merged, _ = without_near_repeats(points[order], n_jobs=n_jobs)
-    return merged if len(merged) >= FEWEST_POINTS else points[order]  # of so few, chance brings some near each other
+    if near_by_chance(merged, points[order]):
+        return points[order]
+    check_enough(merged, len(x), name=name)
+    return merged
 
 
 def of_log_distances(
