@@ -123,7 +123,7 @@ class TangentSpaces:
                 nats[smaller - 1] = max(nats[smaller - 1], here - _UNSURE)
             so_far += _log_sigmoid(odds)
         shown = min(_shown(self.neighbours[-1]), len(self.agreement[-1]))
-        nats[shown:-1] = [nats[-1]] * len(nats[shown:-1])
+        nats[shown:] = [max(value, nats[-1]) for value in nats[shown:]]
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
 

@@ -92,6 +92,13 @@ def test_of_more_dimensions_than_half_the_neighbours_show_nothing_is_said():
     assert said.dimension == 150
 
 
+def test_a_stable_subspace_of_many_dimensions_counts_all_the_same():
+    said = found(rotated(normal(1000, 80), 120))
+    assert said.stable[0].dimension == said.dimension == 80
+    assert said.log_evidence[79] == 0.0
+    assert max(said.log_evidence[80:]) < -1.9
+
+
 def test_it_is_the_same_in_any_order_and_unit_and_for_repeated_rows():
     x = rotated(sphere(500, 2), 6)
     said = found(x)
