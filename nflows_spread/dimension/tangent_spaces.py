@@ -30,8 +30,8 @@ _SHARE = 0.3
 """The share of the points that are asked about as neighbours of one of them, at the most. A choice."""
 
 _LOCAL = 0.03
-"""The share of the points up to which all numbers of neighbours are asked about where none shows a subspace: among many
-points the nearest are nearer than noise. A choice, 60 of 2 000; of larger shares full-dimensional sets show edges."""
+"""The share of the points up to which all numbers of neighbours are asked about where none surely shows a subspace:
+among many points the nearest are nearer than noise. A choice, 60 of 2 000; larger shares of solid sets show edges."""
 
 _POINTS = 200
 """Points whose neighbourhoods are split, at most. A choice, for time: the mean agreement is known to a few per cent."""
@@ -156,7 +156,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
     More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
-    or none is seen by 3 % of the points; the most where none is seen and so few cannot show that there is none. Where
+    or none is sure by 3 % of the points; the most where none is seen and so few cannot show that there is none. Where
     most neighbourhoods reach into other pieces of the data nothing is said.
 
     Args:
@@ -178,7 +178,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     distances, near = (found[:, 1:] for found in nearest_neighbours(points[asked], points, sizes[-1] + 1))
     squares = tuple(distances.square().mean(0).tolist())
     features = points.shape[1]
-    seen: list[int] = []
+    seen: list[StableSubspace] = []
     numbers: list[int] = []
     agreement: list[tuple[float, ...]] = []
     variances: list[tuple[float, ...]] = []
@@ -193,8 +193,9 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         numbers.append(k)
         agreement.append(tuple(shared.mean(0).tolist()))
         variances.append(tuple(along.mean(0).tolist()))
-        seen = [stable.dimension for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
-        if _PER_DIMENSION * seen[-1] <= k // 2 if seen else features <= _shown(k) and k >= _LOCAL * len(points):
+        seen = [stable for stable in stable_subspaces(agreement[-1], features) if stable.agreement > _SEEN]
+        enough = _PER_DIMENSION * seen[-1].dimension <= k // 2 if seen else features <= _shown(k)
+        if enough and (k >= _LOCAL * len(points) or (seen and seen[-1].agreement > _STABLE)):
             break
     if not numbers:
         return TangentSpaces(features, (sizes[0],), ((),), ((),), squares)

@@ -67,6 +67,15 @@ def test_noise_hides_no_curve_whose_neighbours_are_wider_than_it():
     assert found(noisy).residual_variance(1) == pytest.approx(0.05**2, rel=0.5)
 
 
+def test_of_many_points_more_neighbours_see_through_noise_that_hides_the_nearest():
+    angle = 2.0 * math.pi * torch.rand(5000, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    circle = rotated(torch.cat([angle.cos(), angle.sin()], dim=1), 20)
+    said = found(circle + 0.03 * normal(5000, 20, seed=4))
+    assert said.neighbours[-1] > 60
+    assert said.stable[-1].agreement > 0.65
+    assert said.dimension == 1
+
+
 def test_a_closed_surface_shows_its_own_dimension_and_that_of_its_span():
     said = found(rotated(sphere(2000, 4), 12))
     assert [stable.dimension for stable in said.stable[:2]] == [5, 4]
