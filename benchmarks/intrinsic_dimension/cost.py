@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,25 +63,29 @@ def measure(who: str, path: str) -> Mapping[str, Any]:
 
     warnings.simplefilter("ignore")
     x = np.load(path)
-    if who in (OURS, POINTWISE, OTHER):
-        import torch
-
-        from nflows_spread import dimension
-
-        if who == OURS:
-            work: Any = lambda: int(dimension.dimension_of(x))  # noqa: E731
-        else:
-            work = lambda: float(dimension.pointwise_dimension(torch.from_numpy(x)).median())  # noqa: E731
-    else:
-        import skdim
-
-        work = lambda: float(getattr(skdim.id, who)().fit(x).dimension_)  # noqa: E731
+    work = _work(who)
     before = _peak()
     start = time.process_time()
-    said = work()
+    said = work(x)
     seconds = time.process_time() - start
     after = _peak()
     return {"seconds": seconds, "megabytes": after - before, "megabytes in all": after, "said": said}
+
+
+def _work(who: str) -> Callable[[Array], float]:
+    """What is measured, of points (n, D), with all its imports done."""
+    if who not in (OURS, POINTWISE, OTHER):
+        import skdim
+
+        estimator = getattr(skdim.id, who)
+        return lambda x: float(estimator().fit(x).dimension_)
+    import torch
+
+    from nflows_spread import dimension
+
+    if who == OURS:
+        return lambda x: int(dimension.dimension_of(x))
+    return lambda x: float(dimension.pointwise_dimension(torch.from_numpy(x)).median())
 
 
 def _peak() -> float:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from nflows_spread.deprecation import moved_names
 from nflows_spread.dimension.ambient_noise import ambient_noise_of, matters_to_neighbours
 from nflows_spread.dimension.density import denoise
-from nflows_spread.dimension.estimates import VOTES, Estimates, register_vote, rounded
+from nflows_spread.dimension.estimates import VOTES, Estimates, register_vote
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.noisy_neighbours import seen_by_neighbours
-from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, signal_to_noise_gaps
+from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, rounded, signal_to_noise_gaps
 from nflows_spread.dimension.spectra import spectrum
 
 __all__ = ["VOTES", "Estimates", "consensus_dimension", "estimates_of", "register_vote"]

@@ -14,7 +14,7 @@ from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renam
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
-from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence
+from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
 from nflows_spread.dimension.variation import Part, said_of_parts
@@ -200,8 +200,3 @@ def register_vote(name: str, vote: Vote) -> Registration:
         ValueError: the name is taken.
     """
     return VOTES.register(name, vote)
-
-
-def rounded(value: float) -> int:
-    """The nearest whole number, the larger one in the middle."""
-    return math.floor(value + 0.5)

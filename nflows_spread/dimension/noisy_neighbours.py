@@ -7,9 +7,10 @@ dimensions look like K r²/(r² − c). Local principal axes give t² for each K
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from nflows_spread.dimension.neighbours import NeighbourDimension
-from nflows_spread.dimension.rules import PLAUSIBLE
+from nflows_spread.dimension.rules import PLAUSIBLE, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 
 _MATTERS = 0.1
@@ -58,12 +59,11 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
         return of_noise(dimension) > _MATTERS * neighbours.nearest**2
 
     noisy = any(map(matters, seen_dimensions))
+    nearest = replace(neighbours, above=min(neighbours.above, neighbours.below)) if noisy else neighbours
 
     def nats(dimension: int) -> float:
         if not matters(dimension):
-            below = neighbours.below if noisy else math.inf
-            error = min(neighbours.above if dimension > neighbours.value else neighbours.below, below)
-            return -0.5 * (math.log(dimension / neighbours.value) / error) ** 2
+            return nearest.log_plausibility(dimension)
         share = min(of_noise(dimension) / tangents.squares[place], _MOST)
         error = math.hypot(_LEAST_ERROR + spread, _OF_NOISE * share)
         return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2
@@ -87,5 +87,5 @@ def seen_by_neighbours(dimension: int, neighbours: NeighbourDimension, tangents:
     """
     doubtful = any(step.dimension == dimension and step.agreement < _SURE for step in tangents.stable)
     if doubtful and neighbours.log_plausibility(dimension) < -PLAUSIBLE:
-        return [max(1, math.floor(neighbours.value + 0.5))]
+        return [max(1, rounded(neighbours.value))]
     return []

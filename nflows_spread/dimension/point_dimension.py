@@ -13,6 +13,7 @@ from typing import Any
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
 from nflows_spread.dimension.row_sample import RowSample
+from nflows_spread.dimension.rules import rounded
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
@@ -192,7 +193,7 @@ def concluded(estimates: PointEstimates) -> PointDimension:
     shared = () if estimates.tangents is None else estimates.tangents.stable
     lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
     if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
-        covered.append(math.floor(estimates.scales.dimensions[lowest] + 0.5))
+        covered.append(rounded(estimates.scales.dimensions[lowest]))
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
     if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:

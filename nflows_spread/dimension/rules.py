@@ -261,3 +261,8 @@ def _gaps(values: Tensor, floor: float) -> list[float]:
 def _widest(gaps: list[float]) -> int:
     """The K ≥ 1 with the widest gap below it."""
     return max(range(1, len(gaps)), key=gaps.__getitem__)
+
+
+def rounded(value: float) -> int:
+    """The nearest whole number, the larger one in the middle."""
+    return math.floor(value + 0.5)

@@ -117,7 +117,7 @@ class TangentSpaces:
             odds = -math.inf if below is None else min(max(_SLOPE * (below.agreement - _STABLE), -_UNSURE), _SURE)
             here = so_far + _log_sigmoid(-odds)
             nats[dimension - 1] = max(nats[dimension - 1], here)
-            for alike in self._as_stable_as(place):
+            for alike in self._as_stable_as(steps[place - 1], dimensions[place - 1]) if place else ():
                 nats[alike - 1] = max(nats[alike - 1], here - _ALIKE)
             for smaller in range(1 if odds < 0.0 else max(1, dimension - 1), dimension):
                 nats[smaller - 1] = max(nats[smaller - 1], here - _UNSURE)
@@ -127,12 +127,8 @@ class TangentSpaces:
         best = max(nats)
         return [max(value - best, -_SURE) for value in nats]
 
-    def _as_stable_as(self, place: int) -> list[int]:
-        """The dimensions of subspaces that are almost as stable as that at a place among D and the stable ones."""
-        if place == 0:
-            return []
-        step = self.stable[place - 1]
-        within = self.features if place == 1 else self.stable[place - 2].dimension
+    def _as_stable_as(self, step: StableSubspace, within: int) -> list[int]:
+        """The dimensions of other subspaces within S dimensions that are almost as stable as that one."""
         values = corrected(self.agreement[-1], within)
         return [k for k, value in enumerate(values, 1) if k != step.dimension and value >= _NEARLY * step.agreement]
 
