@@ -10,7 +10,7 @@ from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.factors import RunningAverageFactor, running_average
 from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.models import coupling_flow
-from support import assert_same_state, observe_in_two_processes
+from support import assert_same_state, assert_two_processes_observe_as_one
 
 VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
 
@@ -88,13 +88,9 @@ def test_the_gradient_through_a_running_average_is_that_of_a_fully_trained_facto
 
 
 def test_processes_that_train_together_average_their_latents(tmp_path):
-    z, alone = torch.randn(11, 3), DegenerateGaussian([3], factor=RunningAverageFactor)
-    torch.save(z, tmp_path / "z.pt")
-    torch.save(alone, tmp_path / "prior.pt")
-    torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z)
-    for rank in (0, 1):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
+    assert_two_processes_observe_as_one(
+        DegenerateGaussian([3], factor=RunningAverageFactor), torch.randn(11, 3), tmp_path
+    )
 
 
 def lagging_base(lag, features=5, decay=0.9):

@@ -12,7 +12,7 @@ from nflows_spread.factors.running_average import averages_of_this_process
 from nflows_spread.linalg.expectation_maximization import expectation_maximization, weighted_moments
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import load_model, save_model
-from support import assert_same_state, observe_in_two_processes
+from support import assert_same_state, assert_two_processes_observe_as_one
 
 
 def clusters(rows, seed=0):
@@ -152,13 +152,7 @@ def test_an_average_of_this_process_asks_no_other():
 
 
 def test_processes_that_train_together_average_their_latents(tmp_path):
-    z, alone = clusters(11), mixture()
-    torch.save(z, tmp_path / "z.pt")
-    torch.save(alone, tmp_path / "prior.pt")
-    torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z)
-    for rank in (0, 1):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
+    assert_two_processes_observe_as_one(mixture(), clusters(11), tmp_path)
 
 
 def test_a_saved_flow_comes_back_bit_for_bit(tmp_path):

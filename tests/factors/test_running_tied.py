@@ -12,7 +12,7 @@ from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, SpreadK
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import coupling_flow
 from nflows_spread.training import load_model, save_model
-from support import assert_same_state, observe_in_two_processes
+from support import assert_same_state, assert_two_processes_observe_as_one
 
 FEATURES, SCALES = 20, torch.tensor([0.3, 0.8, 2.5], dtype=torch.float64)
 ROOT = torch.linalg.qr(torch.randn(FEATURES, FEATURES, generator=torch.Generator().manual_seed(7)).double()).Q
@@ -171,13 +171,7 @@ def test_samples_have_the_covariance_of_their_piece_and_lie_in_its_leading_direc
 
 
 def test_processes_that_train_together_average_their_latents(tmp_path):
-    z, alone = latents(11), fitted(learn_mean=True)
-    torch.save(z, tmp_path / "z.pt")
-    torch.save(alone, tmp_path / "prior.pt")
-    torch.multiprocessing.spawn(observe_in_two_processes, (str(tmp_path),), nprocs=2)
-    alone.observe(z)
-    for rank in (0, 1):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), dict(alone.state_dict()))
+    assert_two_processes_observe_as_one(fitted(learn_mean=True), latents(11), tmp_path)
 
 
 def test_a_saved_flow_comes_back_bit_for_bit(tmp_path):

@@ -113,6 +113,16 @@ def observe_in_two_processes(rank, folder):
     torch.distributed.destroy_process_group()
 
 
+def assert_two_processes_observe_as_one(prior, z, folder):
+    """Two processes that train together, with 7 and 4 of the latents, lead to the state of one with all eleven."""
+    torch.save(z, folder / "z.pt")
+    torch.save(prior, folder / "prior.pt")
+    torch.multiprocessing.spawn(observe_in_two_processes, (str(folder),), nprocs=2)
+    prior.observe(z)
+    for rank in (0, 1):
+        torch.testing.assert_close(torch.load(folder / f"{rank}.pt"), dict(prior.state_dict()))
+
+
 def initialize_in_two_processes(rank, folder, start=initialize):
     """Started by a test in each of two processes: each sets its Glow from other data, and DDP makes them agree."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
