@@ -46,7 +46,7 @@ class SpreadFlowEstimator(Parameters):
             where all agree. ``denoising`` decides nothing and is often far above the dimension, even above D; where one
             of the other two is here, look at both.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
-        flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``.
+        flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``, along ``axes_`` if any.
         chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, of those that were trained the one that
             reconstructs held-out rows best, and never below principal components. It takes and gives
             float64 tensors in the units of ``flow_``, (x − ``center_``) / ``scale_``.
@@ -66,6 +66,8 @@ class SpreadFlowEstimator(Parameters):
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
             1 where a column does not vary.
+        axes_: of more than 512 columns the principal axes that stand above their noise and some more, (D, d), if a
+            quarter is enough: flow, chart and atlas are of (X − ``center_``) / ``scale_`` @ ``axes_``. Else None.
         n_features_in_: D.
         feature_names_in_: the names of the columns, (D,), only after a data frame whose names are all strings.
 
@@ -146,11 +148,12 @@ class SpreadFlowEstimator(Parameters):
         self.estimates_, self.spectrum_ = estimates, estimates.spectrum
         self.disagreement_ = estimates.disagreeing_with(fitted.dimension)
         self.flow_, self.data_noise_, self.n_features_in_ = fitted.flow, fitted.data_noise * units.length, x.shape[1]
-        self.center_, self.scale_ = units.center, units.length if units.scale.dim() == 0 else units.scale
+        self.center_, self.scale_ = units.center, units.scales
+        self.axes_ = None if units.leading is None else units.leading.axes
         found = fitted.reconstruction
         self.chart_, self.chart_kind_ = found.chart, found.kind
-        self.reconstruction_errors_ = found.errors.numpy()
-        self.reconstruction_error_ = float(found.errors[-1])
+        self.reconstruction_errors_ = units.relative_errors(found.errors).numpy()
+        self.reconstruction_error_ = float(self.reconstruction_errors_[-1])
         self.unreconstructed_, self.chart_obstruction_ = found.beyond_noise, fitted.obstruction
         self._own_chart = fitted.own_chart
         self._density, self._sampler, self.atlas_ = fitted.density, fitted.sampler, fitted.atlas
@@ -222,8 +225,9 @@ class SpreadFlowEstimator(Parameters):
         like best. Data thinner than either noise is scored as if blurred by it. ``manifold_score_samples`` is that of
         the data without noise.
         """
-        unit = self._unit(X, torch.float64)
-        return like(X, self._density.log_prob(unit) - self._units.log_volume)
+        x, units = self._rows(X), self._units
+        log_prob = self._density.log_prob(units.to_flow(x, torch.float64))
+        return like(X, units.log_prob_in_data(log_prob, x, data_noise=self.data_noise_ / units.length))
 
     def score(self, X: Array, y: None = None) -> float:
         """The mean of ``score_samples``, by which scikit-learn's ``cross_val_score`` and searches compare settings."""
@@ -278,12 +282,16 @@ class SpreadFlowEstimator(Parameters):
 
     def _unit(self, X: Array, dtype: torch.dtype = torch.float32) -> Tensor:
         """Points as the flow knows them."""
+        return self._units.to_flow(self._rows(X), dtype)
+
+    def _rows(self, X: Array) -> Tensor:
+        """Points of the columns that ``fit`` was given."""
         self._ensure_fitted()
         same_labels("X", labels_of(X), self._labels)
         x = rows_of("X", X)
         if x.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
-        return self._units.to_flow(x, dtype)
+        return x
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):

@@ -69,6 +69,8 @@ class Rows:
         check_outliers(unit, data_noise=min_noise)
         if units.scale.dim() > 0:
             warn_of_hidden_columns(x, units.scale, names)
+        units = units.along_leading_axes(x)
+        unit = unit if units.leading is None else units.to_flow(x)
         neighbours = neighbour_dimension(unit, generator=generator)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         kept, train = shuffled.tensor_split([max(1, int(validation_fraction * len(unit)))])

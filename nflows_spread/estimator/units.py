@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.estimator.leading_axes import LeadingAxes
 
 _RESOLUTION = 4.0
 """The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
@@ -31,12 +33,14 @@ class Units:
             that of a column that does not vary is 1, as scikit-learn's ``StandardScaler`` has it. Float64.
         deviation: standard deviation of each column, (D,), float64.
         constant: which columns do not vary, (D,).
+        leading: principal axes of the scaled columns that a flow of wide data is of; None for all columns.
     """
 
     center: Tensor
     scale: Tensor
     deviation: Tensor
     constant: Tensor
+    leading: LeadingAxes | None = None
 
     @classmethod
     def of(cls, x: Tensor, *, standardize: bool) -> Units:
@@ -66,30 +70,65 @@ class Units:
             scale = torch.where(constant, 1.0, deviation)
         return cls(center, scale, deviation, constant)
 
+    def along_leading_axes(self, x: Tensor) -> Units:
+        """These, and of wide data (n, D) the principal axes that stand above its noise."""
+        return replace(self, leading=LeadingAxes.of(self._scaled(x)))
+
     @property
     def length(self) -> float:
         """What a length in the flow's units is in those of the data: the one scale, or 1 where each column has its own.
 
         A direction across columns of different units has no other unit than their standard deviations.
         """
-        return float(self.scale) if self.scale.dim() == 0 else 1.0
+        scale = float(self.scale) if self.scale.dim() == 0 else 1.0
+        return scale if self.leading is None else scale * self.leading.deviation
 
     @property
-    def log_volume(self) -> Tensor:
-        """The logarithm of the volume of a cube of side 1 of the flow's, in units of the data."""
-        return len(self.center) * self.scale.log() if self.scale.dim() == 0 else self.scale.log().sum()
+    def scales(self) -> float | Tensor:
+        """The one scale, or those of the columns, (D,), after which the principal axes of wide data are taken."""
+        if self.scale.dim() == 0:
+            return self.length
+        return self.scale * self.length
 
     def to_flow(self, x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Rows of data (n, D) as the flow knows them, in a dtype."""
-        return ((x.double() - self.center) / self.scale).to(dtype)
+        """Rows of data (n, D) as the flow knows them, in a dtype, (n, D), or (n, d) where it is of principal axes."""
+        scaled = self._scaled(x)
+        return (scaled if self.leading is None else self.leading.coordinates(scaled)).to(dtype)
 
     def to_data(self, unit: Tensor) -> Tensor:
-        """Rows of a flow's output (n, D) in units of the data, float64.
+        """Rows of a flow's output in units of the data, (n, D), float64.
 
         Where each column has a scale, one that does not vary has its value: 1 is no width of it.
         """
-        x = unit.double() * self.scale + self.center
+        unit = unit.double()
+        x = (unit if self.leading is None else self.leading.points(unit)) * self.scale + self.center
         return x if self.scale.dim() == 0 else torch.where(self.constant, self.center, x)
+
+    def log_prob_in_data(self, log_prob: Tensor, x: Tensor, *, data_noise: float) -> Tensor:
+        """The log-density of rows of data, in units of it, from that of what the flow knows of them.
+
+        Args:
+            log_prob: in the flow's units, (n,).
+            x: the rows, (n, D).
+            data_noise: σ_x in the flow's units, which blurs the density in all directions.
+        """
+        volume = len(self.center) * self.scale.log() if self.scale.dim() == 0 else self.scale.log().sum()
+        if self.leading is None:
+            return log_prob - volume
+        deviation, count = self.leading.deviation, self.leading.axes.shape[1]
+        beyond = self.leading.log_prob_beyond(self._scaled(x), noise_variance=(data_noise * deviation) ** 2)
+        return log_prob + beyond - volume - count * math.log(deviation)
+
+    def relative_errors(self, errors: Tensor) -> Tensor:
+        """Root mean squared errors over the root of the total variance, from those over that of what the flow knows."""
+        if self.leading is None:
+            return errors
+        features, count = self.leading.axes.shape
+        within, beyond = count * self.leading.deviation**2, (features - count) * self.leading.beyond
+        return ((errors.square() * within + beyond) / (within + beyond)).sqrt()
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return (x.double() - self.center) / self.scale
 
     def warn_of_thin_columns(self, data_noise: float, names: Sequence[object] | None) -> None:
         """Warn where the one scale leaves columns that vary no more than a few times the noise.
@@ -100,8 +139,11 @@ class Units:
         """
         if self.scale.dim() > 0:
             return
-        limit = _THIN * data_noise * self.length
-        thin = ((self.deviation <= limit) & ~self.constant).nonzero().flatten().tolist()
+        noise = data_noise * self.length
+        # what noise along principal axes is in each column
+        share = 1.0 if self.leading is None else self.leading.axes.norm(dim=1)
+        limit = _THIN * noise
+        thin = ((self.deviation <= limit * share) & ~self.constant).nonzero().flatten().tolist()
         if not thin:
             return
         named = [

@@ -52,8 +52,17 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals", "local_chart"},
-    {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
+    {
+        "recipe",
+        "leading_axes",
+        "outliers",
+        "exceptions",
+        "sklearn_interface",
+        "stable_dimension",
+        "residuals",
+        "local_chart",
+    },
+    {"units", "coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
     {"sampling", "atlas_sampling", "sampler_choice"},
     {"chart_fitting", "old_pickles", "atlas_fitting"},
