@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -135,6 +136,7 @@ def follows_the_loss(schedule: object) -> bool:
     return moved_by_it or (isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule)))
 
 
+@functools.cache  # asked at each step, and a signature takes as long as a small product
 def _step_needs_argument(kind: type) -> bool:
     """Whether ``step`` of a class cannot be called without arguments. Not of an object: schedulers wrap that one's."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
