@@ -97,12 +97,12 @@ class Recipe:
     hidden_features: int | None = None
     bins: int = 32
     steps: int = 500
-    anneal_fraction: float = 0.8
+    anneal_fraction: float = 0.7
     first_check: int = 100
     check_every: int = 50
     patience: int = 3
     batch_size: int = 200
-    learning_rate: float = 3.5e-3
+    learning_rate: float = 7e-3
     spline_rate: float = 5.0
     weight_decay: float = 1.0
     first_noise: float = 0.5
