@@ -20,6 +20,7 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
+from nflows_spread.dimension.few_points import widened
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
@@ -118,6 +119,14 @@ def fit_rows(
     found = _estimates_of(flow, rows, noise, generator)
     estimates = found.in_units_of(rows.units.length)
     dimension = consensus_dimension(estimates)
+    if rows.few:
+        dimension = widened(dimension, estimates.neighbours)
+        validation.warn(
+            f"a dimension is told from 50 distinct rows or more, got fewer among {len(x)}: {int(dimension)} is less "
+            "sure, by distances to neighbours and the flow alone (interval {} to {}); take more rows".format(
+                *dimension.interval
+            )
+        )
     chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
     allowed = math.inf if max_minutes is None else max_minutes
     noise_of_rows = math.hypot(noise, found.ambient_noise)
