@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
+from nflows_spread.arrays import Array, example_of, labels_of, like, rows_of
 from nflows_spread.deprecation import RenamedAttribute
 from nflows_spread.dimension import pointwise_dimension
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
+from nflows_spread.estimator.input_rows import names_of, rows_as_fitted, rows_to_fit
 from nflows_spread.estimator.old_pickles import upgraded
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.sklearn_interface import Parameters
+from nflows_spread.estimator.settings import checked_settings, parameter_constraints
+from nflows_spread.estimator.sklearn_interface import SklearnInterface
 from nflows_spread.hosts.placement import placement_of
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
 
-class SpreadFlowEstimator(Parameters):
+class SpreadFlowEstimator(SklearnInterface):
     """Fit a spread flow to points by one recipe for all data, and read everything off it.
 
     Args:
-        random_state: seed of all randomness, an integer of at least 0; by default a new one each time.
+        random_state: seed of all randomness, an integer of at least 0, or a ``numpy.random.RandomState`` from which
+            each fit draws one; by default a new one each time.
         recipe: the numbers of the training, see ``nflows_spread.estimator.recipe.Recipe``.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
@@ -84,11 +86,12 @@ class SpreadFlowEstimator(Parameters):
     """
 
     readings_ = RenamedAttribute("estimates_")
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameter_constraints()
 
     def __init__(
         self,
         *,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         recipe: Recipe | None = None,
         max_minutes: float | None = None,
         progress: bool = False,
@@ -111,7 +114,7 @@ class SpreadFlowEstimator(Parameters):
         """Train on points and read the dimension off.
 
         Args:
-            X: NumPy array, tensor or data frame of numbers, (n, D), n and its distinct rows at least 50, D at least 2.
+            X: NumPy array, tensor or data frame of numbers, (n, D), n and its distinct rows at least 6, D at least 2.
             y: ignored, for pipelines.
 
         Raises:
@@ -120,26 +123,14 @@ class SpreadFlowEstimator(Parameters):
                 others, or a setting is out of range.
 
         Warns:
-            UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
-                rows set the scale of all, or a few values that of a standardized column; the dimension varies from
-                place to place, the rows follow a path, or no estimate by itself says what all together do;
-                coordinates are no chart of the data, as ``chart_obstruction_`` says.
+            UserWarning: fewer than 50 rows are distinct; the training ran out of time; columns vary no more than a few
+                σ_x, which are named; a few rows set the scale of all, or a few values that of a standardized column;
+                the dimension varies from place to place, the rows follow a path, or no estimate by itself says what all
+                together do; coordinates are no chart of the data, as ``chart_obstruction_`` says.
         """
-        x, labels = rows_of("X", X), labels_of(X)
-        if len(x) < FEWEST_POINTS or x.shape[1] < 2:
-            raise ValueError(f"X must have at least {FEWEST_POINTS} rows and 2 columns, got shape {tuple(x.shape)}")
-        recipe, generator = self._settings()
-        count = None if self.n_components is None else _component_count(self.n_components, *x.shape)
-        fitted = fit_rows(
-            x,
-            labels,
-            recipe=recipe,
-            generator=generator,
-            standardize=validation.switch("standardize", self.standardize),
-            n_components=count,
-            max_minutes=self.max_minutes,
-            progress=self.progress,
-        )
+        x, labels = rows_to_fit(X), labels_of(X)
+        settings = checked_settings(self, rows=len(x), features=x.shape[1])
+        fitted = fit_rows(x, labels, **settings._asdict())
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         units, estimates = fitted.units, fitted.estimates
         self.intrinsic_dimension_ = fitted.dimension
@@ -157,9 +148,9 @@ class SpreadFlowEstimator(Parameters):
         self.samples_from_ = fitted.sampler.source
         self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
-        self._like, self._generator = X[:0].detach() if isinstance(X, Tensor) else X[:0], generator
-        if labels is not None and all(isinstance(label, str) for label in labels):
-            self.feature_names_in_ = np.array(labels, dtype=object)
+        self._like, self._generator = example_of(X), settings.generator
+        if (names := names_of(labels)) is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         return self
@@ -179,10 +170,6 @@ class SpreadFlowEstimator(Parameters):
             validation.warn(f"the chart behind these coordinates {self.chart_obstruction_.reason}")
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
-
-    def fit_transform(self, X: Array, y: None = None) -> Array:
-        """``fit(X).transform(X)``."""
-        return self.fit(X).transform(X)
 
     def inverse_transform(self, coordinates: Array) -> Array:
         """Points of the data's space, (n, D), at coordinates as ``transform`` gives them, or at the first of them."""
@@ -259,16 +246,10 @@ class SpreadFlowEstimator(Parameters):
         found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data))
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())
 
-    def _settings(self) -> tuple[Recipe, torch.Generator]:
-        """The recipe, and a generator with the seed, once the settings of the constructor are checked."""
-        recipe = Recipe() if self.recipe is None else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
-        if self.max_minutes is not None:
-            validation.positive("max_minutes", self.max_minutes)
-        generator = torch.Generator()
-        seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
-        return recipe, generator.manual_seed(seed)
+    @property
+    def _n_features_out(self) -> int:
+        """The number of coordinates, of which scikit-learn makes names of columns."""
+        return self.chart_.rank
 
     @property
     def _chart_dtype(self) -> torch.dtype:
@@ -279,22 +260,9 @@ class SpreadFlowEstimator(Parameters):
     def _unit(self, X: Array, dtype: torch.dtype = torch.float32) -> Tensor:
         """Points as the flow knows them."""
         self._ensure_fitted()
-        same_labels("X", labels_of(X), self._labels)
-        x = rows_of("X", X)
-        if x.shape[1] != self.n_features_in_:
-            raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
+        x = rows_as_fitted(X, labels=self._labels, features=self.n_features_in_, estimator=type(self).__name__)
         return self._units.to_flow(x, dtype)
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):
             raise not_fitted_error()("the estimator must be fitted first, got one that is not; call fit(X)")
-
-
-def _component_count(value: int, rows: int, features: int) -> int:
-    """``n_components``, between 1 and the numbers of columns and of rows."""
-    count = validation.positive_int("n_components", value)
-    if count > min(rows, features):
-        raise ValueError(
-            f"n_components must be at most {min(rows, features)} for {rows} rows and {features} columns, got {count}"
-        )
-    return count

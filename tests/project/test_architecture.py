@@ -45,15 +45,23 @@ WITHIN_DIMENSION = [
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
-    {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum"},
+    {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum", "few_points"},
     {"estimates", "point_dimension"},
     {"consensus", "without_flow"},
     {"__init__"},
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "sklearn_interface", "stable_dimension", "residuals", "local_chart"},
-    {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
+    {"recipe", "units", "outliers", "exceptions", "without_sklearn", "stable_dimension", "residuals", "local_chart"},
+    {
+        "sklearn_interface",
+        "settings",
+        "input_rows",
+        "coordinate_order",
+        "paired_comparison",
+        "obstruction",
+        "local_atlas",
+    },
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
     {"sampling", "atlas_sampling", "sampler_choice"},
     {"chart_fitting", "old_pickles", "atlas_fitting"},
