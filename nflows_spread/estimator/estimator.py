@@ -19,7 +19,7 @@ from nflows_spread.estimator.fitting import fit_rows
 from nflows_spread.estimator.input_rows import names_of, rows_as_fitted, rows_to_fit
 from nflows_spread.estimator.old_pickles import upgraded
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.settings import checked_settings, parameter_constraints
+from nflows_spread.estimator.settings import checked_settings, generator_of, parameter_constraints
 from nflows_spread.estimator.sklearn_interface import SklearnInterface
 from nflows_spread.hosts.placement import placement_of
 
@@ -186,7 +186,7 @@ class SpreadFlowEstimator(SklearnInterface):
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def sample(self, n_samples: int = 1) -> Any:
+    def sample(self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None) -> Any:
         """Points of the data without noise, (n_samples, D), a tensor if ``fit`` was given one, else a NumPy array.
 
         Points of the chart of ``intrinsic_dimension_`` coordinates at draws of them: on the manifold, where the chart
@@ -196,10 +196,15 @@ class SpreadFlowEstimator(SklearnInterface):
 
         Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with
         the noise taken off; ``samples_from_`` says which.
+
+        Args:
+            n_samples: how many.
+            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        return like(self._like, self._units.to_data(self._sampler.sample(count, self._generator)))
+        generator = self._generator if random_state is None else generator_of(random_state)
+        return like(self._like, self._units.to_data(self._sampler.sample(count, generator)))
 
     def score_samples(self, X: Array) -> Array:
         """log p(x) of the data as they are, with their noise, in nats and units of the data, shape (n,).

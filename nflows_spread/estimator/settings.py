@@ -57,7 +57,7 @@ def checked_settings(given: Any, *, rows: int, features: int) -> Settings:
         raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
     return Settings(
         recipe=recipe,
-        generator=_generator(given.random_state),
+        generator=generator_of(given.random_state),
         max_minutes=None if given.max_minutes is None else _minutes(given.max_minutes),
         progress=validation.switch("progress", given.progress),
         standardize=validation.switch("standardize", given.standardize),
@@ -80,7 +80,7 @@ def parameter_constraints() -> dict[str, list[Any]]:
     }
 
 
-def _generator(seed: Any) -> torch.Generator:
+def generator_of(seed: Any) -> torch.Generator:
     """A new one with a seed, one drawn from a ``RandomState``, or a seed that nobody knows."""
     generator = torch.Generator()
     if seed is None:

@@ -27,6 +27,7 @@ LAYERS = [
     {"chart"},
     {"atlas", "training"},
     {"fitted_chart", "estimator", "plots"},
+    {"cli"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
