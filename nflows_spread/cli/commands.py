@@ -15,7 +15,7 @@ import numpy as np
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, read_run, write_run
+from nflows_spread.cli.run_folder import check_new, read_run, unfinished, write_run
 from nflows_spread.dimension import dimension_of
 
 _FILE = click.Path(path_type=Path)
@@ -85,7 +85,10 @@ def fit(
     quiet: bool,
     **reading: Any,
 ) -> None:
-    """Fit a spread flow to DATA and leave it in RUN."""
+    """Fit a spread flow to DATA and leave it in RUN.
+
+    Ctrl-C leaves a checkpoint there, and the same command goes on from it.
+    """
     from nflows_spread.estimator import Recipe, SpreadFlowEstimator  # which brings Lightning, and two seconds
 
     check_new(run)
@@ -98,13 +101,14 @@ def fit(
         n_components=components,
         max_minutes=max_minutes,
         progress=not quiet and sys.stderr.isatty(),
+        checkpoints=unfinished(run),
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             estimator.fit(table.rows)
         except KeyboardInterrupt:
-            raise interrupted(f"interrupted, and nothing is left in {run}") from None
+            raise interrupted(f"interrupted; the same command goes on from what is in {run}") from None
     said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
     facts = write_run(run, estimator, table, data, options, said)
     click.echo("dimension {} (interval {} to {})".format(facts.dimension, *facts.interval))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from nflows_spread.cli.data_files import ReadOptions, Table, read_table
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
 
-_ESTIMATOR, _FACTS, _ROWS = "estimator.pickle", "run.json", "rows.npz"
+_ESTIMATOR, _FACTS, _ROWS, _UNFINISHED = "estimator.pickle", "run.json", "rows.npz", "unfinished"
 
 _KEPT = 2_000
 """Rows that are kept for the report, at most: a choice, for its size."""
@@ -62,6 +63,11 @@ class Facts:
         return read_table(path, ReadOptions(**self.reading).as_fitted(self.names, key))
 
 
+def unfinished(folder: Path) -> Path:
+    """Where a fit that is interrupted leaves its checkpoints."""
+    return folder / _UNFINISHED
+
+
 def check_new(folder: Path) -> None:
     """``FileExistsError`` if a run has been left there."""
     if (folder / _ESTIMATOR).exists():
@@ -97,6 +103,7 @@ def write_run(
     aside = folder / f"{_ESTIMATOR}.unfinished"
     aside.write_bytes(pickle.dumps(estimator))
     aside.replace(folder / _ESTIMATOR)
+    shutil.rmtree(unfinished(folder), ignore_errors=True)  # with what is left of fits of other settings
     return facts
 
 

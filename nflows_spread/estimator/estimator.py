@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -39,6 +40,8 @@ class SpreadFlowEstimator(SklearnInterface):
             serves all columns, which keeps distances what they are.
         n_components: coordinates of ``transform``, between 1 and D and at most n: 2 for a map in the plane, whatever
             the dimension. By default ``intrinsic_dimension_``.
+        checkpoints: a folder in which an interrupted fit leaves its training, for the same fit of the same data to go
+            on from. ``random_state`` must be an integer then. By default nothing is left.
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
@@ -97,6 +100,7 @@ class SpreadFlowEstimator(SklearnInterface):
         progress: bool = False,
         standardize: bool = False,
         n_components: int | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
     ) -> None:
         self.random_state = random_state
         self.recipe = recipe
@@ -104,6 +108,7 @@ class SpreadFlowEstimator(SklearnInterface):
         self.progress = progress
         self.standardize = standardize
         self.n_components = n_components
+        self.checkpoints = checkpoints
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(upgraded(state))
@@ -129,7 +134,7 @@ class SpreadFlowEstimator(SklearnInterface):
                 together do; coordinates are no chart of the data, as ``chart_obstruction_`` says.
         """
         x, labels = rows_to_fit(X), labels_of(X)
-        settings = checked_settings(self, rows=len(x), features=x.shape[1])
+        settings = checked_settings(self, x)
         fitted = fit_rows(x, labels, **settings._asdict())
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         units, estimates = fitted.units, fitted.estimates

@@ -29,6 +29,7 @@ from nflows_spread.estimator.local_atlas import LocalAtlas
 from nflows_spread.estimator.obstruction import ChartObstruction, obstruction_of
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.resumption import Resumption
 from nflows_spread.estimator.sampler_choice import Sampler
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
@@ -84,6 +85,7 @@ def fit_rows(
     n_components: int | None = None,
     max_minutes: float | None = None,
     progress: bool = False,
+    resumption: Resumption | None = None,
 ) -> FittedFlow:
     """What ``SpreadFlowEstimator.fit`` does, where its errors and warnings are listed.
 
@@ -96,6 +98,7 @@ def fit_rows(
         n_components: coordinates of the chart; by default as many as the data has dimensions.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
+        resumption: where checkpoints of the training are left, and go on from; nowhere by default.
     """
     began = time.monotonic()
     rows = Rows.of(
@@ -114,6 +117,7 @@ def fit_rows(
         stop=StableDimension(rows.in_order, rows.neighbours, rows.tangents, patience=recipe.patience),
         max_minutes=max_minutes,
         progress=progress,
+        resumption=resumption,
     )
     flow, noise = objective.flow, objective.data_noise
     found = _estimates_of(flow, rows, noise, generator)
@@ -176,6 +180,8 @@ def fit_rows(
     if obstruction is not None:
         charts = f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}"
         validation.warn(charts if atlas is None else f"{charts}; atlas_ has charts of its pieces")
+    if resumption is not None:
+        resumption.remove()
     return FittedFlow(
         flow,
         noise,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.resumption import Resumption
 
 _LARGEST_SEED = 2**64 - 1
 """The largest seed of a generator, by torch's convention."""
@@ -30,6 +34,7 @@ class Settings(NamedTuple):
         progress: whether to show a bar.
         standardize: whether each column has a scale of its own.
         n_components: coordinates of the chart, or None.
+        resumption: where checkpoints are left, or None.
     """
 
     recipe: Recipe
@@ -38,15 +43,15 @@ class Settings(NamedTuple):
     progress: bool
     standardize: bool
     n_components: int | None
+    resumption: Resumption | None
 
 
-def checked_settings(given: Any, *, rows: int, features: int) -> Settings:
-    """Those of an estimator that is fitted to so many rows and features.
+def checked_settings(given: Any, x: Tensor) -> Settings:
+    """Those of an estimator that is fitted to rows.
 
     Args:
         given: what has them as attributes.
-        rows: n.
-        features: D.
+        x: the rows, (n, D).
 
     Raises:
         TypeError: one is of another type.
@@ -55,13 +60,20 @@ def checked_settings(given: Any, *, rows: int, features: int) -> Settings:
     recipe = Recipe() if given.recipe is None else given.recipe
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
+    standardize = validation.switch("standardize", given.standardize)
+    components = None if given.n_components is None else _components(given.n_components, *x.shape)
+    resumption = None
+    if given.checkpoints is not None:
+        own = (_folder(given.checkpoints), x, _fixed_seed(given.random_state), recipe, standardize, components)
+        resumption = Resumption.of(*own)
     return Settings(
         recipe=recipe,
         generator=generator_of(given.random_state),
         max_minutes=None if given.max_minutes is None else _minutes(given.max_minutes),
         progress=validation.switch("progress", given.progress),
-        standardize=validation.switch("standardize", given.standardize),
-        n_components=None if given.n_components is None else _components(given.n_components, rows, features),
+        standardize=standardize,
+        n_components=components,
+        resumption=resumption,
     )
 
 
@@ -77,6 +89,7 @@ def parameter_constraints() -> dict[str, list[Any]]:
         "progress": ["boolean"],
         "standardize": ["boolean"],
         "n_components": [interval(Integral, 1, None, closed="left"), None],
+        "checkpoints": [str, os.PathLike, None],
     }
 
 
@@ -89,6 +102,22 @@ def generator_of(seed: Any) -> torch.Generator:
     if isinstance(seed, np.random.RandomState):
         return generator.manual_seed(int(seed.randint(_SEEDS_OF_A_STATE)))
     return generator.manual_seed(validation.seed("random_state", seed))
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"checkpoints must be the path of a folder, got {value!r} of type {type(value).__name__}")
+    return Path(value)
+
+
+def _fixed_seed(value: Any) -> int:
+    """The seed of a fit that can be made again."""
+    if value is None or isinstance(value, np.random.RandomState):
+        raise ValueError(
+            f"random_state must be an integer where there are checkpoints, got {value!r}: a fit with another seed is "
+            "another fit"
+        )
+    return validation.seed("random_state", value)
 
 
 def _minutes(value: Any) -> float:

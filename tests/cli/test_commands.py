@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ pytest.importorskip("lightning_fabric")
 
 from nflows_spread.cli.commands import main  # noqa: E402 - needs click
 from nflows_spread.dimension import dimension_of  # noqa: E402
+from nflows_spread.estimator import annealing  # noqa: E402
 
 NAMES = ["a", "b", "c"]
 
@@ -167,6 +169,33 @@ def test_a_warning_is_a_line(tmp_path):
     assert status == 0
     assert any(line.startswith("warning: a dimension is told from 50 distinct rows or more") for line in err)
     assert all(line.startswith("warning: ") for line in err)
+
+
+def test_a_fit_that_is_interrupted_goes_on_by_the_same_command(tmp_path, monkeypatch):
+    np.save(tmp_path / "arc.npy", arc())
+    steps, whole = [], ("fit", tmp_path / "arc.npy", "--out", tmp_path / "whole", "--steps", 30)
+    original = annealing.fit
+
+    def observed(*args, callbacks, **options):
+        def after_step(state):
+            steps.append(state.step)
+            if len(steps) == 9:
+                signal.raise_signal(signal.SIGINT)
+
+        return original(*args, callbacks=[*callbacks, after_step], **options)
+
+    assert run(*whole)[2] == 0
+    monkeypatch.setattr(annealing, "fit", observed)
+    command = (*whole[:3], tmp_path / "run", *whole[4:])
+    out, err, status = run(*command)
+    assert (out, status) == ([], 130)
+    assert err == [f"nflows-spread: interrupted; the same command goes on from what is in {tmp_path / 'run'}"]
+    assert run(*command)[2] == 0
+    assert len(steps) == 30
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["estimator.pickle", "rows.npz", "run.json"]
+    for name in ("whole", "run"):
+        run("transform", tmp_path / name, tmp_path / "arc.npy", "--out", tmp_path / f"{name}.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "run.npy"), np.load(tmp_path / "whole.npy"))
 
 
 def test_help_lists_the_commands_and_a_fault_of_the_program_is_not_hidden(monkeypatch, tmp_path):

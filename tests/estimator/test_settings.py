@@ -1,7 +1,10 @@
 """Constructor arguments: what the declared constraints refuse ``fit`` refuses, and what they allow it takes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.settings import checked_settings
@@ -26,12 +29,14 @@ VALID = {
     "max_minutes": [0.5, 3, None],
     "progress": [True, np.bool_(False)],
     "standardize": [True, np.bool_(False)],
+    "checkpoints": ["folder", Path("folder"), None],
     "n_components": [1, 5, np.int64(2), None],
 }
 
 
 def checked(name, value):
-    return checked_settings(SpreadFlowEstimator(**{name: value}), rows=10, features=5)
+    seed = {} if name == "random_state" else {"random_state": 0}
+    return checked_settings(SpreadFlowEstimator(**seed, **{name: value}), torch.zeros(10, 5))
 
 
 def test_every_setting_has_constraints():

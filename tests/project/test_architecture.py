@@ -53,16 +53,10 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {"recipe", "units", "outliers", "exceptions", "without_sklearn", "stable_dimension", "residuals", "local_chart"},
-    {
-        "sklearn_interface",
-        "settings",
-        "input_rows",
-        "coordinate_order",
-        "paired_comparison",
-        "obstruction",
-        "local_atlas",
-    },
+    {"recipe", "units", "outliers", "exceptions", "without_sklearn", "stable_dimension", "residuals", "local_chart"}
+    | {"resumption"},
+    {"sklearn_interface", "settings", "input_rows"}
+    | {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
     {"sampling", "atlas_sampling", "sampler_choice"},
     {"chart_fitting", "old_pickles", "atlas_fitting"},
