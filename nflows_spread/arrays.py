@@ -15,6 +15,13 @@ Array = TypeVar("Array", bound=Any)
 
 _REAL = "buif"
 
+_NAMED = 5
+"""Names of columns in a list of a message, at most, as scikit-learn has it."""
+
+
+class ComplexDataError(TypeError, ValueError):
+    """Entries that are complex: a ``TypeError``, and a ``ValueError`` as scikit-learn raises it."""
+
 
 def rows_of(name: str, value: Any) -> Tensor:
     """A matrix of finite real numbers, one row a point, as a float32 or float64 tensor (n, D) on the CPU.
@@ -30,7 +37,7 @@ def rows_of(name: str, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor):
         if value.is_complex():
-            raise TypeError(f"{name} must hold real numbers, got {value.dtype}; pass .real, or both parts as features")
+            raise ComplexDataError(_told_of_complex(name, value.dtype))
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be dense, got a tensor of layout {value.layout}; pass {name}.to_dense()")
         rows = value.detach().cpu()
@@ -38,7 +45,11 @@ def rows_of(name: str, value: Any) -> Tensor:
     else:
         rows = _from_numpy(name, value)
     if rows.dim() != 2:
-        raise ValueError(f"{name} must be a matrix, one row a point, got shape {tuple(rows.shape)}")
+        remedy = f"{name}.reshape(1, -1) is one row, {name}.reshape(-1, 1) one column"
+        remedy = f"{name}.reshape(len({name}), -1) has a row of each entry" if rows.dim() > 2 else remedy
+        raise ValueError(
+            f"{name} must be a matrix, one row a point, got shape {tuple(rows.shape)}. Reshape your data: {remedy}"
+        )
     return validation.points(name, rows)
 
 
@@ -49,6 +60,14 @@ def like(example: Array, result: Tensor) -> Array:
     values = result.numpy()
     kept = getattr(example, "dtype", None)  # of a data frame a column, where one has this name
     return cast(Array, values.astype(kept) if isinstance(kept, np.dtype) and kept.kind == "f" else values)
+
+
+def example_of(value: Any) -> Any:
+    """What tells ``like`` the kind and the dtype of an array and holds none of its rows."""
+    if isinstance(value, Tensor):
+        return value[:0].detach()
+    kept = getattr(value, "dtype", None)
+    return np.empty(0, dtype=kept if isinstance(kept, np.dtype) and kept.kind == "f" else np.float64)
 
 
 def labels_of(value: Any) -> list[Any] | None:
@@ -74,7 +93,22 @@ def same_labels(name: str, labels: list[Any] | None, fitted: list[Any] | None) -
         named = all(isinstance(label, str) for label in fitted)
         got = _quoted(labels)
         remedy = f"pass {name}[list(estimator.feature_names_in_)]" if named else "pass these columns in this order"
-    raise ValueError(f"{name} must have the columns of fit in their order, {_quoted(fitted)}, got {got}; {remedy}")
+    ours = f"{name} must have the columns of fit in their order, {_quoted(fitted)}, got {got}; {remedy}"
+    raise ValueError(f"{_as_scikit_learn_says(labels, fitted)}{ours}")
+
+
+def _as_scikit_learn_says(labels: list[Any], fitted: list[Any]) -> str:
+    """Its sentences about names of columns that are not those of the fit, a line each."""
+    found = "The feature names should match those that were passed during fit.\n"
+    unseen, missing = (
+        sorted(str(label) for label in some if label not in others)
+        for some, others in ((labels, fitted), (fitted, labels))
+    )
+    for said, names in (("unseen at fit time", unseen), ("seen at fit time, yet now missing", missing)):
+        if names:
+            listed = [f"- {label}\n" for label in names[:_NAMED]] + ["- ...\n"] * (len(names) > _NAMED)
+            found += f"Feature names {said}:\n{''.join(listed)}"
+    return found if unseen or missing else f"{found}Feature names must be in the same order as they were in fit.\n"
 
 
 def is_frame(value: object) -> bool:
@@ -99,10 +133,32 @@ def _from_numpy(name: str, value: Any) -> Tensor:
             f"{name}.{dense}(), or where that is too large sklearn.decomposition.TruncatedSVD(k).fit_transform({name})"
         )
     array = _of_frame(name, value) if is_frame(value) else _of_others(name, value)
+    if array.dtype.kind == "O" and array.ndim > 0:
+        array = _of_objects(name, array)
+    if array.dtype.kind == "c":
+        raise ComplexDataError(_told_of_complex(name, f"dtype {array.dtype}"))
     if array.dtype.kind not in _REAL:
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {_remedy_for(array.dtype)}")
     # a copy: tensors know no negative strides, no other byte order, and would warn of read-only memory
     return torch.from_numpy(np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"))
+
+
+def _told_of_complex(name: str, dtype: object) -> str:
+    return (
+        f"Complex data not supported: {name} must hold real numbers, got {dtype}; pass .real, or both parts as features"
+    )
+
+
+def _of_objects(name: str, array: Any) -> Any:
+    """Numbers that an array of objects holds, (…), float64; as it is where some are text."""
+    if any(isinstance(entry, (str, bytes)) for entry in array.flat):
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype object: {error}; {_remedy_for(array.dtype)}"
+        ) from error
 
 
 def _of_others(name: str, value: Any) -> Any:

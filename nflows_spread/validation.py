@@ -16,8 +16,8 @@ from torch import Tensor
 
 from nflows_spread.linalg.torch_func import under_transforms
 
-_INSIDE = tuple(f"{Path(path).parent}{os.sep}" for path in (__file__, torch.__file__))
-"""The folders of this package and of torch, whose decorators and modules are in between."""
+_BETWEEN = ("torch", "sklearn")
+"""Packages whose decorators, modules and pipelines are between this package and what called it."""
 
 
 def positive(name: str, value: float) -> float:
@@ -173,7 +173,9 @@ def listed(names: Sequence[object], *, most: int = 10) -> str:
 
 def warn(message: str) -> None:
     """A ``UserWarning`` at the line that called this package, however far up that is."""
+    loaded = [sys.modules[name].__file__ for name in _BETWEEN if sys.modules.get(name) is not None]
+    inside = tuple(f"{Path(path).parent}{os.sep}" for path in (__file__, *loaded) if path is not None)
     frame, level = sys._getframe(), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)

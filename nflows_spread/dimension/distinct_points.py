@@ -38,6 +38,10 @@ _FOLD, _CHANCE, _RARE = 2.5, 1e-6, 0.12
 below one in a million. Nothing is found on the random sets of the benchmark; the ratios of meshes begin at 16 %."""
 
 
+class TooFewPointsError(ValueError):
+    """Fewer than 50 points are distinct."""
+
+
 def without_repeats(
     x: Tensor, *, name: str = "x", remedy: str = "", n_jobs: int | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -79,9 +83,9 @@ def near_by_chance(kept: Tensor, points: Tensor) -> bool:
 
 
 def check_enough(points: Tensor, rows: int, *, name: str = "x", remedy: str = "") -> None:
-    """``ValueError`` if too few of the rows are distinct."""
+    """``TooFewPointsError`` if too few of the rows are distinct."""
     if len(points) < FEWEST_POINTS:
-        raise ValueError(
+        raise TooFewPointsError(
             f"{name} must have at least {FEWEST_POINTS} distinct points, got {len(points)} among {rows}{remedy}"
         )
 

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR
 from nflows_spread import validation
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, width_for
+from nflows_spread.estimator.resumption import Resumption
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
@@ -20,6 +21,9 @@ from nflows_spread.training.flat_adamw import FlatAdamW
 from nflows_spread.training.randomness import drawing_from
 from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
+
+_ANNEALING, _SETTLING = "annealing", "settling"
+"""The parts of the training, by the names of their checkpoints' folders."""
 
 _OF_AMBIENT_NOISE = 1.0 / 3.0
 """σ_x at the end over the standard deviation of the data's noise, so that the two can be told apart. A choice."""
@@ -37,6 +41,7 @@ def trained_by(
     stop: StableDimension | None = None,
     max_minutes: float | None = None,
     progress: bool = False,
+    resumption: Resumption | None = None,
 ) -> SpreadKLLoss:
     """A flow trained on data of unit scale by a recipe, within its objective, which knows the final σ_x.
 
@@ -51,6 +56,7 @@ def trained_by(
         stop: whether the dimension is stable, asked from ``recipe.first_check`` on.
         max_minutes: stop after so long, with a warning.
         progress: show a bar.
+        resumption: where checkpoints are left, and go on from; nowhere by default.
     """
     began, allowed = time.monotonic(), math.inf if max_minutes is None else 60.0 * max_minutes
     end = min(recipe.last_noise, max(nearest, recipe.min_noise))
@@ -62,10 +68,14 @@ def trained_by(
     def check(state: TrainingState) -> None:
         since = state.step - recipe.first_check
         due = since >= 0 and since % recipe.check_every == 0 and state.step < annealing
-        if stop is not None and due and stop(objective):
-            state.stop_reason = "the dimension is stable"
+        if stop is not None and due:
+            if stop(objective):
+                state.stop_reason = "the dimension is stable"
+            if resumption is not None:
+                ended = None if state.stop_reason is None else state.step
+                resumption.write_checks(stop.dimensions, stop.ambient_noise, ended=ended)
 
-    def train(steps: int, noise: Curve, falling: LRScheduler, callbacks: list[Callback]) -> bool:
+    def train(part: str, steps: int, noise: Curve, falling: LRScheduler, callbacks: list[Callback]) -> bool:
         """Whether there was time for it."""
         left = allowed - (time.monotonic() - began)
         if left <= 0.0:
@@ -83,12 +93,20 @@ def trained_by(
             callbacks=callbacks,
             generator=generator,
             progress=progress,
+            checkpoints=None if resumption is None else resumption.checkpoints(part),
+            resume=resumption is not None,
             processes=1,  # one array is one training, in whatever job this process is
         )
         return result.stopped != "max_minutes"
 
     rate = PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))
-    in_time = train(annealing, Geometric(recipe.first_noise, end, annealing), rate, [check])
+    last = annealing
+    if stop is not None and resumption is not None:
+        since = resumption.steps_done(_ANNEALING) - recipe.first_check
+        dimensions, ambient_noise, ended = resumption.read_checks()
+        stop.resume(dimensions[: max(0, 1 + since // recipe.check_every)], ambient_noise)
+        last = annealing if ended is None or since + recipe.first_check < ended else ended
+    in_time = train(_ANNEALING, last, Geometric(recipe.first_noise, end, annealing), rate, [check])
     if stop is not None:
         end = max(end, _OF_AMBIENT_NOISE * stop.ambient_noise)
     now = objective.data_noise
@@ -96,7 +114,7 @@ def trained_by(
         ratio = recipe.learning_rate * _LAST_RATE / optimizer.param_groups[0]["lr"]
         settling_noise = Geometric(now, min(now, end), max(1, settling // 2))
         falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
-        in_time = train(settling, settling_noise, falling, []) and in_time
+        in_time = train(_SETTLING, settling, settling_noise, falling, []) and in_time
     optimizer.release()
     if not in_time:
         validation.warn(

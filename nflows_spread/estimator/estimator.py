@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.arrays import Array, labels_of, like, rows_of, same_labels
+from nflows_spread.arrays import Array, example_of, labels_of, like, rows_of
 from nflows_spread.deprecation import RenamedAttribute
 from nflows_spread.dimension import pointwise_dimension
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.estimator.exceptions import not_fitted_error
 from nflows_spread.estimator.fitting import fit_rows
+from nflows_spread.estimator.input_rows import names_of, rows_as_fitted, rows_to_fit
 from nflows_spread.estimator.old_pickles import upgraded
 from nflows_spread.estimator.recipe import Recipe
-from nflows_spread.estimator.sklearn_interface import Parameters
+from nflows_spread.estimator.settings import checked_settings, generator_of, parameter_constraints
+from nflows_spread.estimator.sklearn_interface import SklearnInterface
 from nflows_spread.hosts.placement import placement_of
 
 Fitted = TypeVar("Fitted", bound="SpreadFlowEstimator")
 
 
-class SpreadFlowEstimator(Parameters):
+class SpreadFlowEstimator(SklearnInterface):
     """Fit a spread flow to points by one recipe for all data, and read everything off it.
 
     Args:
-        random_state: seed of all randomness, an integer of at least 0; by default a new one each time.
+        random_state: seed of all randomness, an integer of at least 0, or a ``numpy.random.RandomState`` from which
+            each fit draws one; by default a new one each time.
         recipe: the numbers of the training, see ``nflows_spread.estimator.recipe.Recipe``.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
@@ -37,6 +40,8 @@ class SpreadFlowEstimator(Parameters):
             serves all columns, which keeps distances what they are.
         n_components: coordinates of ``transform``, between 1 and D and at most n: 2 for a map in the plane, whatever
             the dimension. By default ``intrinsic_dimension_``.
+        checkpoints: a folder in which an interrupted fit leaves its training, for the same fit of the same data to go
+            on from. ``random_state`` must be an integer then. By default nothing is left.
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
@@ -65,7 +70,7 @@ class SpreadFlowEstimator(Parameters):
             ``estimates_.ambient_noise``.
         center_: mean of the data, (D,).
         scale_: root of the data's mean variance a feature; with ``standardize`` the columns' standard deviations, (D,),
-            1 where a column does not vary.
+            1 where a column does not vary. Of data along ``axes_`` times the root of its mean variance there.
         axes_: of more than 512 columns the principal axes that stand above their noise and some more, (D, d), if a
             quarter is enough: flow, chart and atlas are of (X − ``center_``) / ``scale_`` @ ``axes_``. Else None.
         n_features_in_: D.
@@ -86,16 +91,18 @@ class SpreadFlowEstimator(Parameters):
     """
 
     readings_ = RenamedAttribute("estimates_")
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameter_constraints()
 
     def __init__(
         self,
         *,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         recipe: Recipe | None = None,
         max_minutes: float | None = None,
         progress: bool = False,
         standardize: bool = False,
         n_components: int | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
     ) -> None:
         self.random_state = random_state
         self.recipe = recipe
@@ -103,6 +110,7 @@ class SpreadFlowEstimator(Parameters):
         self.progress = progress
         self.standardize = standardize
         self.n_components = n_components
+        self.checkpoints = checkpoints
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(upgraded(state))
@@ -113,7 +121,7 @@ class SpreadFlowEstimator(Parameters):
         """Train on points and read the dimension off.
 
         Args:
-            X: NumPy array, tensor or data frame of numbers, (n, D), n and its distinct rows at least 50, D at least 2.
+            X: NumPy array, tensor or data frame of numbers, (n, D), n and its distinct rows at least 6, D at least 2.
             y: ignored, for pipelines.
 
         Raises:
@@ -122,26 +130,14 @@ class SpreadFlowEstimator(Parameters):
                 others, or a setting is out of range.
 
         Warns:
-            UserWarning: the training ran out of time; columns vary no more than a few σ_x, which are named; a few
-                rows set the scale of all, or a few values that of a standardized column; the dimension varies from
-                place to place, the rows follow a path, or no estimate by itself says what all together do;
-                coordinates are no chart of the data, as ``chart_obstruction_`` says.
+            UserWarning: fewer than 50 rows are distinct; the training ran out of time; columns vary no more than a few
+                σ_x, which are named; a few rows set the scale of all, or a few values that of a standardized column;
+                the dimension varies from place to place, the rows follow a path, or no estimate by itself says what all
+                together do; coordinates are no chart of the data, as ``chart_obstruction_`` says.
         """
-        x, labels = rows_of("X", X), labels_of(X)
-        if len(x) < FEWEST_POINTS or x.shape[1] < 2:
-            raise ValueError(f"X must have at least {FEWEST_POINTS} rows and 2 columns, got shape {tuple(x.shape)}")
-        recipe, generator = self._settings()
-        count = None if self.n_components is None else _component_count(self.n_components, *x.shape)
-        fitted = fit_rows(
-            x,
-            labels,
-            recipe=recipe,
-            generator=generator,
-            standardize=validation.switch("standardize", self.standardize),
-            n_components=count,
-            max_minutes=self.max_minutes,
-            progress=self.progress,
-        )
+        x, labels = rows_to_fit(X), labels_of(X)
+        settings = checked_settings(self, x)
+        fitted = fit_rows(x, labels, **settings._asdict())
         # nothing above has touched the estimator: what is interrupted leaves the last fit whole
         units, estimates = fitted.units, fitted.estimates
         self.intrinsic_dimension_ = fitted.dimension
@@ -160,9 +156,9 @@ class SpreadFlowEstimator(Parameters):
         self.samples_from_ = fitted.sampler.source
         self._warned_of: set[str] = set()
         self._chart, self._units, self._labels = fitted.chart, units, labels
-        self._like, self._generator = X[:0].detach() if isinstance(X, Tensor) else X[:0], generator
-        if labels is not None and all(isinstance(label, str) for label in labels):
-            self.feature_names_in_ = np.array(labels, dtype=object)
+        self._like, self._generator = example_of(X), settings.generator
+        if (names := names_of(labels)) is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         return self
@@ -183,10 +179,6 @@ class SpreadFlowEstimator(Parameters):
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
 
-    def fit_transform(self, X: Array, y: None = None) -> Array:
-        """``fit(X).transform(X)``."""
-        return self.fit(X).transform(X)
-
     def inverse_transform(self, coordinates: Array) -> Array:
         """Points of the data's space, (n, D), at coordinates as ``transform`` gives them, or at the first of them."""
         self._ensure_fitted()
@@ -202,7 +194,7 @@ class SpreadFlowEstimator(Parameters):
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def sample(self, n_samples: int = 1) -> Any:
+    def sample(self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None) -> Any:
         """Points of the data without noise, (n_samples, D), a tensor if ``fit`` was given one, else a NumPy array.
 
         Points of the chart of ``intrinsic_dimension_`` coordinates at draws of them: on the manifold, where the chart
@@ -212,10 +204,15 @@ class SpreadFlowEstimator(Parameters):
 
         Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with
         the noise taken off; ``samples_from_`` says which.
+
+        Args:
+            n_samples: how many.
+            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
-        return like(self._like, self._units.to_data(self._sampler.sample(count, self._generator)))
+        generator = self._generator if random_state is None else generator_of(random_state)
+        return like(self._like, self._units.to_data(self._sampler.sample(count, generator)))
 
     def score_samples(self, X: Array) -> Array:
         """log p(x) of the data as they are, with their noise, in nats and units of the data, shape (n,).
@@ -263,16 +260,10 @@ class SpreadFlowEstimator(Parameters):
         found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data))
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())
 
-    def _settings(self) -> tuple[Recipe, torch.Generator]:
-        """The recipe, and a generator with the seed, once the settings of the constructor are checked."""
-        recipe = Recipe() if self.recipe is None else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
-        if self.max_minutes is not None:
-            validation.positive("max_minutes", self.max_minutes)
-        generator = torch.Generator()
-        seed = generator.seed() if self.random_state is None else validation.seed("random_state", self.random_state)
-        return recipe, generator.manual_seed(seed)
+    @property
+    def _n_features_out(self) -> int:
+        """The number of coordinates, of which scikit-learn makes names of columns."""
+        return self.chart_.rank
 
     @property
     def _chart_dtype(self) -> torch.dtype:
@@ -287,22 +278,8 @@ class SpreadFlowEstimator(Parameters):
     def _rows(self, X: Array) -> Tensor:
         """Points of the columns that ``fit`` was given."""
         self._ensure_fitted()
-        same_labels("X", labels_of(X), self._labels)
-        x = rows_of("X", X)
-        if x.shape[1] != self.n_features_in_:
-            raise ValueError(f"X must have {self.n_features_in_} columns as in fit, got {x.shape[1]}")
-        return x
+        return rows_as_fitted(X, labels=self._labels, features=self.n_features_in_, estimator=type(self).__name__)
 
     def _ensure_fitted(self) -> None:
         if not hasattr(self, "flow_"):
             raise not_fitted_error()("the estimator must be fitted first, got one that is not; call fit(X)")
-
-
-def _component_count(value: int, rows: int, features: int) -> int:
-    """``n_components``, between 1 and the numbers of columns and of rows."""
-    count = validation.positive_int("n_components", value)
-    if count > min(rows, features):
-        raise ValueError(
-            f"n_components must be at most {min(rows, features)} for {rows} rows and {features} columns, got {count}"
-        )
-    return count

@@ -20,6 +20,7 @@ from nflows_spread.dimension import (
     density_dimension,
     estimates_of,
 )
+from nflows_spread.dimension.few_points import widened
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
@@ -28,6 +29,7 @@ from nflows_spread.estimator.local_atlas import LocalAtlas
 from nflows_spread.estimator.obstruction import ChartObstruction, obstruction_of
 from nflows_spread.estimator.preprocessing import Rows
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.resumption import Resumption
 from nflows_spread.estimator.sampler_choice import Sampler
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.estimator.units import Units
@@ -83,6 +85,7 @@ def fit_rows(
     n_components: int | None = None,
     max_minutes: float | None = None,
     progress: bool = False,
+    resumption: Resumption | None = None,
 ) -> FittedFlow:
     """What ``SpreadFlowEstimator.fit`` does, where its errors and warnings are listed.
 
@@ -95,6 +98,7 @@ def fit_rows(
         n_components: coordinates of the chart; by default as many as the data has dimensions.
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
+        resumption: where checkpoints of the training are left, and go on from; nowhere by default.
     """
     began = time.monotonic()
     rows = Rows.of(
@@ -113,11 +117,20 @@ def fit_rows(
         stop=StableDimension(rows.in_order, rows.neighbours, rows.tangents, patience=recipe.patience),
         max_minutes=max_minutes,
         progress=progress,
+        resumption=resumption,
     )
     flow, noise = objective.flow, objective.data_noise
     found = _estimates_of(flow, rows, noise, generator)
     estimates = found.in_units_of(rows.units.length)
     dimension = consensus_dimension(estimates)
+    if rows.few:
+        dimension = widened(dimension, estimates.neighbours)
+        validation.warn(
+            f"a dimension is told from 50 distinct rows or more, got fewer among {len(x)}: {int(dimension)} is less "
+            "sure, by distances to neighbours and the flow alone (interval {} to {}); take more rows".format(
+                *dimension.interval
+            )
+        )
     chart = chart_of(flow, rows.train[:_CHART_POINTS], data_noise=noise, generator=generator)
     allowed = math.inf if max_minutes is None else max_minutes
     noise_of_rows = math.hypot(noise, found.ambient_noise)
@@ -167,6 +180,8 @@ def fit_rows(
     if obstruction is not None:
         charts = f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction.reason}"
         validation.warn(charts if atlas is None else f"{charts}; atlas_ has charts of its pieces")
+    if resumption is not None:
+        resumption.remove()
     return FittedFlow(
         flow,
         noise,

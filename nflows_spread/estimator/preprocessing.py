@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nflows_spread.dimension.distinct_points import TooFewPointsError
+from nflows_spread.dimension.few_points import neighbours_of_few
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.shells import shells_of
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
@@ -27,7 +29,8 @@ class Rows:
         validation: those kept for the density's estimate.
         units: what takes data to these units and back.
         neighbours: what distances between all rows say of their dimension.
-        tangents: what local principal axes of all rows say of it.
+        tangents: what local principal axes of all rows say of it; None where fewer than 50 rows are distinct, which
+            show none.
     """
 
     in_order: Tensor
@@ -35,7 +38,7 @@ class Rows:
     validation: Tensor
     units: Units
     neighbours: NeighbourDimension
-    tangents: TangentSpaces
+    tangents: TangentSpaces | None
 
     @classmethod
     def of(
@@ -59,7 +62,7 @@ class Rows:
             generator: source of the order.
 
         Raises:
-            ValueError: the rows do not vary, fewer than 50 are distinct, or a few of them hide all others.
+            ValueError: the rows do not vary, fewer than 6 are distinct, or a few of them hide all others.
 
         Warns:
             UserWarning: a few rows set the scale of all, or a few values that of a column.
@@ -71,17 +74,28 @@ class Rows:
             warn_of_hidden_columns(x, units.scale, names)
         units = units.along_leading_axes(x)
         unit = unit if units.leading is None else units.to_flow(x)
-        neighbours = neighbour_dimension(unit, generator=generator)
+        tangents: TangentSpaces | None = None
+        try:
+            neighbours = neighbour_dimension(unit, generator=generator)
+        except TooFewPointsError:
+            neighbours = neighbours_of_few(unit)
+        else:
+            seeded = torch.Generator().manual_seed(generator.initial_seed())  # the order of rows is as without them
+            tangents = tangent_spaces(unit, generator=seeded)
         shuffled = unit[torch.randperm(len(unit), generator=generator)]
         kept, train = shuffled.tensor_split([max(1, int(validation_fraction * len(unit)))])
-        seeded = torch.Generator().manual_seed(generator.initial_seed())  # the order of the rows is as without them
-        return cls(unit, train, kept, units, neighbours, tangent_spaces(unit, generator=seeded))
+        return cls(unit, train, kept, units, neighbours, tangents)
+
+    @property
+    def few(self) -> bool:
+        """Whether fewer than 50 rows are distinct."""
+        return self.tangents is None
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The two parts of data whose dimension varies from place to place, or none."""
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
-        return () if self.neighbours.even else parts_of(self.in_order)
+        return () if self.few or self.neighbours.even else parts_of(self.in_order)
 
     @property
     def path(self) -> bool:
@@ -91,4 +105,4 @@ class Rows:
     @property
     def shells(self) -> tuple[int, ...]:
         """Dimensions of linear spans in which the rows may fill a closed surface alone."""
-        return shells_of(torch.cat([self.validation, self.train]))
+        return () if self.few else shells_of(torch.cat([self.validation, self.train]))

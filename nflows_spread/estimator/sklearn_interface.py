@@ -1,55 +1,41 @@
-"""scikit-learn's interface of an estimator's settings, for ``clone`` and pipelines, without scikit-learn."""
+"""scikit-learn's base classes of an estimator, transformer and density, or a stand-in where it is not installed.
+
+With them come ``clone``, ``set_output`` and the names of its columns, tags, the routing of metadata and the HTML
+representation.
+"""
 
 from __future__ import annotations
 
-import inspect
-from importlib import import_module
-from typing import Any, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
 
-Self = TypeVar("Self", bound="Parameters")
+from nflows_spread.estimator.without_sklearn import EstimatorWithoutSklearn, check_names
 
+Self = TypeVar("Self")
 
-class Parameters:
-    """Settings that are keyword arguments of the constructor and attributes of the same name."""
+if TYPE_CHECKING or find_spec("sklearn") is None:
+    SklearnInterface = EstimatorWithoutSklearn
+else:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+    from sklearn.utils.metadata_routing import UNUSED
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name.
+    class SklearnInterface(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+        """What scikit-learn asks of a transformer with a density."""
 
-        Args:
-            deep: ignored, no setting is an estimator.
-        """
-        return {name: getattr(self, name) for name in _settings_of(self)}
+        # or its routing of metadata takes the coordinates for some: what other transformers are given is called X
+        __metadata_request__inverse_transform = {"coordinates": UNUSED}  # noqa: RUF012 - as scikit-learn has it
 
-    def set_params(self: Self, **params: Any) -> Self:
-        """Change settings for the next ``fit``.
+        def set_params(self: Self, **params: Any) -> Self:
+            """Change settings for the next ``fit``.
 
-        Raises:
-            ValueError: there is no setting of a name; then none is changed.
-        """
-        known = list(_settings_of(self))
-        unknown = [name for name in params if name not in known]
-        if unknown:
-            raise ValueError(f"settings must be of {', '.join(known)}, got {', '.join(unknown)}")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
+            Raises:
+                ValueError: there is no setting of a name; then none is changed.
+            """
+            check_names(params, self.get_params())
+            return super().set_params(**params)
 
-    def __repr__(self) -> str:
-        changed = [
-            f"{name}={value!r}"
-            for name, parameter in _settings_of(self).items()
-            if (value := getattr(self, name)) is not parameter.default
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
-
-    def __sklearn_tags__(self) -> Any:
-        utils = import_module("sklearn.utils")  # asked for by scikit-learn alone, so that it is there
-        return utils.Tags(
-            estimator_type=None,
-            target_tags=utils.TargetTags(required=False),
-            transformer_tags=utils.TransformerTags(),
-        )
-
-
-def _settings_of(estimator: Parameters) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(type(estimator)).parameters)
+        def __sklearn_tags__(self) -> Any:
+            tags = super().__sklearn_tags__()
+            tags.target_tags.required = False
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+            return tags

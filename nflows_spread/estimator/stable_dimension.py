@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -49,6 +51,13 @@ class StableDimension:
         self._jacobians = max(_FEWEST_JACOBIANS, _ROWS_OF_JACOBIANS // x.shape[1]) if x.shape[1] <= _WIDE else 0
         self.dimensions: list[int | None] = []
         self.ambient_noise = 0.0
+
+    def resume(self, dimensions: Sequence[int | None], ambient_noise: float) -> None:
+        """Go on after these checks, the last of which found so much noise."""
+        for dimension in dimensions:
+            self.dimensions.append(dimension)
+            self._rule.count(dimension)
+        self.ambient_noise = ambient_noise
 
     def __call__(self, objective: SpreadKLLoss) -> bool:
         """Check; whether it is stable now. The objective, and the randomness of its training, stay as they are."""

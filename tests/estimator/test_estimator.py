@@ -188,3 +188,26 @@ def test_the_default_dtype_is_no_part_of_it():
     found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
     assert found.sample(5).shape == (5, 3)
     assert found.inverse_transform(found.transform(arc(5))).shape == (5, 3)
+
+
+@pytest.mark.parametrize("rows", [6, 20, 49])
+def test_few_rows_are_fitted_with_a_warning_and_a_wide_interval(rows):
+    t = np.random.default_rng(rows).uniform(0.0, 1.0, (rows, 2))
+    x = np.concatenate([t, t[:, :1] ** 2, t[:, 1:] * t[:, :1], 0.0 * t], axis=1)  # 2-D, in six columns
+    with pytest.warns(UserWarning, match=f"told from 50 distinct rows or more, got fewer among {rows}"):
+        found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x)
+    lowest, highest = found.intrinsic_dimension_.interval
+    assert lowest <= 2 <= highest
+    assert highest - lowest >= 1
+    assert found.estimates_.tangents is None
+    coordinates = found.transform(x)
+    assert found.inverse_transform(coordinates).shape == x.shape
+    assert np.isfinite(found.score_samples(x)).all()
+    assert np.isfinite(found.sample(5)).all()
+
+
+def test_fifty_rows_of_which_many_are_repeated_are_few():
+    x = np.repeat(arc(20), 5, axis=0)
+    with pytest.warns(UserWarning, match="got fewer among 100"):
+        found = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x)
+    assert found.intrinsic_dimension_.interval[0] == 1

@@ -34,9 +34,12 @@ def fitted():
             "X must vary, got 100 rows that are the same to the precision of torch.float64",
         ),
         (1e160 * arc(), ValueError, "X must have a variance that float64 can hold, got values of up to 1.2e+162"),
-        (np.zeros((10, 3)), ValueError, "X must have at least 50 rows and 2 columns, got shape (10, 3)"),
-        (np.zeros((100, 1)), ValueError, "X must have at least 50 rows and 2 columns, got shape (100, 1)"),
+        (np.zeros((5, 3)), ValueError, "X must have at least 6 rows, got n_samples=5 (shape=(5, 3))"),
+        (np.eye(5).repeat(20, axis=0), ValueError, "X must have at least 6 distinct rows, got 5 among 100"),
+        (np.zeros((100, 1)), ValueError, "X must have at least 2 columns, got 1 feature(s) (shape=(100, 1))"),
+        (np.zeros((100, 0)), ValueError, "X must have at least 2 columns, got 0 feature(s) (shape=(100, 0))"),
         (np.zeros(100), ValueError, "X must be a matrix, one row a point, got shape (100,)"),
+        (np.zeros((9, 2, 2)), ValueError, "got shape (9, 2, 2). Reshape your data: X.reshape(len(X), -1)"),
         (np.full((100, 3), math.nan), ValueError, "X must be finite, got NaN or infinity in 100 of 100 rows"),
     ],
 )
@@ -48,7 +51,7 @@ def test_bad_data_is_refused_and_changes_nothing(x, error, message):
 
 
 def test_points_of_another_width_are_refused(fitted):
-    with refused(ValueError, "X must have 3 columns as in fit, got 2"):
+    with refused(ValueError, "X has 2 features, but SpreadFlowEstimator is expecting 3", "pass the columns of fit"):
         fitted.transform(np.zeros((4, 2)))
 
 
@@ -81,6 +84,7 @@ def test_without_scikit_learn_the_error_is_of_the_same_kinds(monkeypatch):
         ({"random_state": -1}, ValueError, "random_state must be between 0 and 2^64 − 1, got -1"),
         ({"random_state": 0.5}, TypeError, "random_state must be an integer, got 0.5"),
         ({"max_minutes": 0}, ValueError, "max_minutes must be a finite number above 0, got 0"),
+        ({"progress": "yes"}, TypeError, "progress must be True or False, got 'yes'"),
         ({"recipe": {"steps": 3}}, TypeError, "recipe must be a Recipe, got dict"),
     ],
 )
@@ -97,6 +101,9 @@ def test_bad_settings_are_refused(settings, error, message):
         (torch.zeros(5, 3, dtype=torch.complex64), "X must hold real numbers, got torch.complex64"),
         (np.ma.masked_greater(arc(5), 110.0), "X must have no masked entries"),
         (np.full((5, 3), "a"), "X must hold real numbers, got dtype <U1"),
+        (np.full((5, 3), "1", dtype=object), "X must hold real numbers, got dtype object; convert"),
+        (np.full((5, 3), {}), "got dtype object: float() argument must be a string or a real number, not 'dict'"),
+        (np.full((5, 3), 1j, dtype=object), "got dtype object: "),
     ],
 )
 def test_what_is_no_matrix_of_real_numbers_is_refused_by_name(fitted, x, message):

@@ -1,5 +1,8 @@
 """Data frames in the estimator: which columns they may hold, and in which order they come back."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +115,11 @@ def test_a_frame_with_a_column_called_dtype_gets_its_results():
 
 def test_frames_of_single_precision_stay_in_it():
     assert rows_of("X", frame().astype("float32")).dtype == torch.float32
+
+
+def test_numbers_among_objects_are_taken():
+    rows = rows_of("X", np.array([[1, 2.5], [Fraction(1, 2), Decimal("0.25")]], dtype=object))
+    np.testing.assert_array_equal(rows, [[1.0, 2.5], [0.5, 0.25]])
 
 
 def test_frames_of_another_library_are_read_by_columns():

@@ -99,8 +99,8 @@ def test_a_number_under_both_names_is_refused(old, now, value):
         Recipe(**{old: value, now: value})
 
 
-def test_a_chart_takes_two_thirds_of_the_steps_unless_told_otherwise():
-    assert [Recipe(steps=steps).steps_of_chart for steps in (1, 60, 1500)] == [1, 40, 1000]
+def test_a_chart_takes_twice_the_steps_unless_told_otherwise():
+    assert [Recipe(steps=steps).steps_of_chart for steps in (1, 60, 500)] == [2, 120, 1000]
     assert Recipe(steps=60, chart_steps=7).steps_of_chart == 7
 
 

@@ -27,6 +27,7 @@ LAYERS = [
     {"chart"},
     {"atlas", "training"},
     {"fitted_chart", "estimator", "plots"},
+    {"cli"},
     {"__init__"},  # the public names, from everywhere
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
@@ -45,7 +46,7 @@ WITHIN_DIMENSION = [
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
-    {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum"},
+    {"ambient_noise", "noisy_neighbours", "variation", "quick_spectrum", "few_points"},
     {"estimates", "point_dimension"},
     {"consensus", "without_flow"},
     {"__init__"},
@@ -57,12 +58,14 @@ WITHIN_ESTIMATOR = [
         "leading_axes",
         "outliers",
         "exceptions",
-        "sklearn_interface",
+        "without_sklearn",
         "stable_dimension",
         "residuals",
-        "local_chart",
-    },
-    {"units", "coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
+        "resumption",
+    }
+    | {"local_chart"},
+    {"units", "sklearn_interface", "settings", "input_rows"}
+    | {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
     {"sampling", "atlas_sampling", "sampler_choice"},
     {"chart_fitting", "old_pickles", "atlas_fitting"},

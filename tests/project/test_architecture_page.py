@@ -37,7 +37,7 @@ def test_the_page_says_what_every_part_answers():
 
 def test_a_row_of_the_page_has_the_number_of_its_layer_in_the_picture():
     layers = json.loads((DOCS / "architecture.json").read_text())["nflows_spread"]["layers"]
-    rows = re.findall(r"^\| (\d) .+ \| (.+) \|$", (DOCS / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) .+ \| (.+) \|$", (DOCS / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) == len(layers) - 1  # that of the old places is in the text
     for number, modules in rows:
         parts = {"__init__"} if "__init__" in modules else set(re.findall(r"`(\w+)`", modules))

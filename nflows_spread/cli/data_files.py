@@ -1,0 +1,208 @@
+"""Read data files by their suffix: .npy, .npz, .csv, .tsv, .parquet, .h5ad, and folders or .zip files of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_LEVELS = 255.0
+"""The value of white in 8-bit images, by convention."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is read.
+
+    Attributes:
+        columns: names of those that are taken; none for all.
+        drop: names of those that are left out.
+        key: the array of an ``.npz`` file or the layer of an ``.h5ad`` file.
+        drop_missing: whether rows with missing numbers are left out.
+        image_size: height and width that images are resized to, or None.
+        grey: whether images are read as grey levels.
+        fitted: whether the columns are those of a fit, which an array without names has in their order.
+    """
+
+    columns: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    key: str | None = None
+    drop_missing: bool = False
+    image_size: int | None = None
+    grey: bool = False
+    fitted: bool = False
+
+    def as_fitted(self, names: Sequence[str] | None, key: str | None) -> ReadOptions:
+        """Those by which the columns of a fit are taken from another file, if it has names.
+
+        Args:
+            names: of the columns of the fit; None where they had none.
+            key: in place of that of the fit.
+        """
+        return replace(self, columns=tuple(names or ()), drop=(), key=self.key if key is None else key, fitted=True)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of data.
+
+    Attributes:
+        rows: a NumPy array (n, D), or a pandas data frame where the columns have names.
+        item_shape: the shape of an entry, (D,), or (channels, height, width) of an image and the like.
+        left_out: columns that were not taken, by name, (n,) each.
+    """
+
+    rows: Any
+    item_shape: tuple[int, ...]
+    left_out: dict[str, Any]
+
+    @property
+    def names(self) -> list[str] | None:
+        """Names of the columns, where they have some."""
+        return [str(name) for name in self.rows.columns] if hasattr(self.rows, "columns") else None
+
+
+def read_table(path: Path, options: ReadOptions) -> Table:
+    """The rows of a file or folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ImportError: what reads it is not installed.
+        ValueError: it is of another kind, or a column or array is not in it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"DATA must be a file or a folder of images, got {path}, which does not exist")
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        return _images(path, options)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"DATA must be a folder of images or end in {', '.join(READERS)} or .zip, got {path.name}")
+    found = reader(path, options)
+    return found if isinstance(found, Table) else _of_array(path, found, options)
+
+
+def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
+    if (options.columns or options.drop) and not options.fitted:
+        raise ValueError(f"columns must have names to be chosen by, got {path.name}, which has none; leave the option")
+    if array.ndim < 2:
+        raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
+    rows = array if array.ndim == 2 else array.reshape(len(array), -1)
+    if options.drop_missing:
+        rows = rows[np.isfinite(rows).all(axis=1)]
+    return Table(rows, tuple(array.shape[1:]), {})
+
+
+def _npy(path: Path, options: ReadOptions) -> Any:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _npz(path: Path, options: ReadOptions) -> Any:
+    with np.load(path, allow_pickle=False) as file:
+        names = list(file.files)
+        if options.key is None and len(names) != 1:
+            raise ValueError(f"--key must name one array of {path.name}, got none; it has {', '.join(names)}")
+        name = names[0] if options.key is None else options.key
+        if name not in names:
+            raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
+        return file[name]
+
+
+def _text(path: Path, options: ReadOptions) -> Table:
+    pandas = _module("pandas", path)
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    frame = pandas.read_csv(path, sep=separator)
+    if all(_is_number(label) for label in frame.columns):  # the first row is one of numbers
+        return _of_array(path, pandas.read_csv(path, sep=separator, header=None).to_numpy(), options)
+    return _of_frame(path, frame, options)
+
+
+def _parquet(path: Path, options: ReadOptions) -> Table:
+    _module("pyarrow", path)
+    return _of_frame(path, _module("pandas", path).read_parquet(path), options)
+
+
+def _annotated(path: Path, options: ReadOptions) -> Table:
+    data = _module("anndata", path).read_h5ad(path)
+    pandas = _module("pandas", path)
+    known = [*data.layers, *data.obsm]
+    if options.key is None:
+        matrix, names = data.X, list(map(str, data.var_names))
+    elif options.key in known:
+        layer = options.key in data.layers
+        matrix = data.layers[options.key] if layer else data.obsm[options.key]
+        names = list(map(str, data.var_names)) if layer else [f"{options.key}_{i}" for i in range(matrix.shape[1])]
+    else:
+        raise ValueError(f"--key must be a layer or an embedding of {path.name}, {', '.join(known)}, got {options.key}")
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
+    found = _of_frame(path, pandas.DataFrame(dense, columns=names), options)
+    return Table(found.rows, found.item_shape, {**found.left_out, **{name: data.obs[name] for name in data.obs}})
+
+
+def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
+    frame.columns = [str(label) for label in frame.columns]
+    known = list(frame.columns)
+    if len(set(known)) < len(known):
+        twice = sorted({name for name in known if known.count(name) > 1})
+        raise ValueError(f"columns of {path.name} must have different names, got several of {_listed(twice)}")
+    unknown = [name for name in (*options.columns, *options.drop) if name not in known]
+    if unknown:
+        raise ValueError(f"columns must be of {path.name}, {_listed(known)}, got {_listed(unknown)}")
+    taken = [name for name in options.columns or known if name not in options.drop]
+    text = [name for name in taken if frame[name].dtype.kind not in "buif"]
+    if text:
+        raise ValueError(
+            f"columns of {path.name} must hold numbers, got {_listed(text)}; leave them out with "
+            + " ".join(f"--drop {name}" for name in text[:3])
+        )
+    if options.drop_missing:
+        frame = frame[frame[taken].notna().all(axis=1)]
+    left_out = {name: frame[name] for name in known if name not in taken}
+    return Table(frame[taken], (len(taken),), left_out)
+
+
+def _images(path: Path, options: ReadOptions) -> Table:
+    from nflows_spread.datasets import image_folder
+
+    if (options.columns or options.drop) and not options.fitted:
+        raise ValueError(f"images have no columns to choose, got {path.name}; leave the option")
+    found = image_folder(path, size=options.image_size, channels=1 if options.grey else 3)
+    pixels = found.images.numpy().astype(np.float32) / np.float32(_LEVELS)
+    left_out = {} if found.labels is None else {"class": found.labels.numpy()}
+    return Table(pixels.reshape(len(pixels), -1), tuple(pixels.shape[1:]), left_out)
+
+
+READERS: dict[str, Callable[[Path, ReadOptions], Any]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _text,
+    ".tsv": _text,
+    ".parquet": _parquet,
+    ".h5ad": _annotated,
+}
+"""What reads a file, by its suffix."""
+
+
+def _module(name: str, path: Path) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        extra = name if name == "anndata" else '"nflows-spread[cli]"'
+        raise ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}") from error
+
+
+def _is_number(label: object) -> bool:
+    try:
+        float(str(label))
+    except ValueError:
+        return False
+    return True
+
+
+def _listed(names: Sequence[str]) -> str:
+    from nflows_spread import validation
+
+    return validation.listed(names)

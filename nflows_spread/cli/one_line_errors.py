@@ -1,0 +1,76 @@
+"""Command-line errors and warnings: one line each on the standard error, exit status 2 for errors, 130 for Ctrl-C."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+_STATUS, _INTERRUPTED = 2, 130
+"""Exit statuses: of wrong use, by convention, and of Ctrl-C, 128 and the number of the signal."""
+
+_EXPECTED = (TypeError, ValueError, OSError, ImportError, RuntimeError)
+"""What the package raises where it is asked for something that it cannot do; all else is a fault of its own."""
+
+
+class OneLineError(click.ClickException):
+    """What went wrong, in a line."""
+
+    exit_code = _STATUS
+
+    def show(self, file: Any = None) -> None:
+        """Print it."""
+        click.echo(f"nflows-spread: {self.message}", err=True)
+
+
+class OneLineErrors(click.Group):
+    """A group of commands whose errors are a line each."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the options of the group."""
+        with _in_one_line():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse the command's arguments and run it."""
+        with _in_one_line(), _warnings_in_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort, OneLineError):
+        raise
+    except click.ClickException as error:
+        raise OneLineError(_line(error.format_message())) from error
+    except _EXPECTED as error:
+        raise OneLineError(_line(str(error) or type(error).__name__)) from error
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Each ``UserWarning`` as a line, and no other warnings, which are for programmers."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, UserWarning):
+            click.echo(f"warning: {_line(str(message))}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        yield
+
+
+def interrupted(message: str) -> click.exceptions.Exit:
+    """The end after Ctrl-C, with a line that says what is left."""
+    click.echo(f"nflows-spread: {message}", err=True)
+    return click.exceptions.Exit(_INTERRUPTED)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,78 @@
+"""Write rows to a file by its suffix, .npy, .npz, .csv, .tsv or .parquet, or images to a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nflows_spread.datasets.extras import pillow_image
+
+SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
+"""Of files that can be written."""
+
+_WHITE = 255.0
+"""The value of white in 8-bit images, by convention."""
+
+
+def check_writable(path: Path, item_shape: Sequence[int]) -> None:
+    """``ValueError`` if nothing can be written there, before anything is computed.
+
+    Args:
+        path: a file, or, without a suffix, a folder of images.
+        item_shape: the shape of an entry; of an image (channels, height, width).
+    """
+    if path.suffix.lower() in SUFFIXES:
+        if not path.parent.is_dir():
+            raise ValueError(f"--out must lie in a folder that exists, got {path}; make {path.parent} first")
+        return
+    if path.suffix:
+        raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, or be a folder of images, got {path.name}")
+    if not _is_image(item_shape):
+        raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, as the rows are no images, got {path.name}")
+
+
+def write_rows(path: Path, rows: Any, names: Sequence[str], item_shape: Sequence[int]) -> None:
+    """Write rows.
+
+    Args:
+        path: see ``check_writable``.
+        rows: (n, D).
+        names: of the columns, which ``.csv``, ``.tsv`` and ``.parquet`` have.
+        item_shape: the shape of an entry, which the arrays of ``.npy`` and ``.npz`` have.
+    """
+    array = np.asarray(rows)
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        shaped = array.reshape(len(array), *item_shape)
+        np.save(path, shaped) if suffix == ".npy" else np.savez_compressed(path, rows=shaped)
+    elif suffix == ".parquet":
+        _frame(array, names).to_parquet(path, index=False)
+    elif suffix:
+        _frame(array, names).to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    else:
+        _write_images(path, array.reshape(len(array), *item_shape))
+
+
+def _frame(array: Any, names: Sequence[str]) -> Any:
+    try:
+        pandas = import_module("pandas")
+    except ImportError as error:
+        raise ImportError('tables need pandas, which is not installed; pip install "nflows-spread[cli]"') from error
+    return pandas.DataFrame(array, columns=list(names))
+
+
+def _write_images(folder: Path, images: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    width = len(str(len(images) - 1))
+    for number, image in enumerate(np.clip(images, 0.0, 1.0)):
+        pixels = np.rint(image * _WHITE).astype(np.uint8)
+        shaped = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
+        pillow_image().fromarray(shaped).save(folder / f"{number:0{width}d}.png")
+
+
+def _is_image(item_shape: Sequence[int]) -> bool:
+    return len(item_shape) == 3 and item_shape[0] in (1, 3)

@@ -1,0 +1,133 @@
+"""The folder that ``nflows-spread fit --out RUN`` leaves: the fitted estimator, what was fitted, and some of its rows.
+
+``estimator.pickle`` runs code when it is read, as every pickle does: read folders of people that you trust.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nflows_spread.cli.data_files import ReadOptions, Table, read_table
+
+if TYPE_CHECKING:
+    from nflows_spread.estimator import SpreadFlowEstimator
+
+_ESTIMATOR, _FACTS, _ROWS, _UNFINISHED = "estimator.pickle", "run.json", "rows.npz", "unfinished"
+
+_KEPT = 2_000
+"""Rows that are kept for the report, at most: a choice, for its size."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was fitted.
+
+    Attributes:
+        data: where the data was read from.
+        rows: n.
+        names: of the columns; None where they have none.
+        reading: the options by which the data was read.
+        item_shape: the shape of an entry.
+        dimension: K.
+        interval: of plausible dimensions.
+        said: the warnings of the fit.
+        version: of the package.
+    """
+
+    data: str
+    rows: int
+    names: list[str] | None
+    reading: dict[str, Any]
+    item_shape: list[int]
+    dimension: int
+    interval: list[int]
+    said: list[str]
+    version: str
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, x1, x2, … where they have none."""
+        return self.names or [f"x{number}" for number in range(1, math.prod(self.item_shape) + 1)]
+
+    def read_alike(self, path: Path, *, key: str | None = None) -> Table:
+        """The rows of a file with the columns of the fit."""
+        return read_table(path, ReadOptions(**self.reading).as_fitted(self.names, key))
+
+
+def unfinished(folder: Path) -> Path:
+    """Where a fit that is interrupted leaves its checkpoints."""
+    return folder / _UNFINISHED
+
+
+def check_new(folder: Path) -> None:
+    """``FileExistsError`` if a run has been left there."""
+    if (folder / _ESTIMATOR).exists():
+        raise FileExistsError(
+            f"--out must be a new folder, got {folder}, which holds a run; choose another or delete it"
+        )
+
+
+def write_run(
+    folder: Path, estimator: SpreadFlowEstimator, table: Table, data: Path, reading: ReadOptions, said: list[str]
+) -> Facts:
+    """Write all of it, the estimator last, so that a folder with one is whole."""
+    dimension = estimator.intrinsic_dimension_
+    facts = Facts(
+        data=str(data),
+        rows=len(table.rows),
+        names=table.names,
+        reading=asdict(reading),
+        item_shape=list(table.item_shape),
+        dimension=int(dimension),
+        interval=list(dimension.interval),
+        said=said,
+        version=version("nflows-spread"),
+    )
+    chosen = np.random.default_rng(0).permutation(len(table.rows))[:_KEPT]
+    kept: dict[str, Any] = {"rows": np.asarray(table.rows, dtype=np.float64)[chosen]}
+    for name, column in table.left_out.items():
+        values = np.asarray(column)[chosen]
+        kept[f"column {name}"] = values if values.dtype.kind in "buif" else values.astype(str)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / _ROWS, **kept)
+    (folder / _FACTS).write_text(json.dumps(asdict(facts), indent=1, ensure_ascii=False), encoding="utf-8")
+    aside = folder / f"{_ESTIMATOR}.unfinished"
+    aside.write_bytes(pickle.dumps(estimator))
+    aside.replace(folder / _ESTIMATOR)
+    shutil.rmtree(unfinished(folder), ignore_errors=True)  # with what is left of fits of other settings
+    return facts
+
+
+def read_run(folder: Path) -> tuple[SpreadFlowEstimator, Facts]:
+    """The estimator and what was fitted.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        ValueError: it cannot be read.
+    """
+    if not (folder / _ESTIMATOR).exists():
+        raise FileNotFoundError(f"RUN must be a folder that nflows-spread fit has left, got {folder}, which holds none")
+    try:
+        estimator = pickle.loads((folder / _ESTIMATOR).read_bytes())
+        facts = Facts(**json.loads((folder / _FACTS).read_text(encoding="utf-8")))
+    except (pickle.UnpicklingError, EOFError, AttributeError, json.JSONDecodeError, TypeError) as error:
+        raise ValueError(
+            f"RUN must hold a run of this or an older version, got {folder}: {error}; fit again"
+        ) from error
+    return estimator, facts
+
+
+def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Up to 2 000 rows of the data, (n, D), and the columns that were left out, by name."""
+    with np.load(folder / _ROWS, allow_pickle=False) as file:
+        left_out = {name.removeprefix("column "): file[name] for name in file.files if name.startswith("column ")}
+        return file["rows"], left_out
