@@ -105,6 +105,7 @@ def fit_rows(
         x,
         names,
         standardize=standardize,
+        fewest_axes=n_components or 0,
         min_noise=recipe.min_noise,
         validation_fraction=recipe.validation_fraction,
         generator=generator,

@@ -42,11 +42,15 @@ class LeadingAxes:
     beyond: float
 
     @classmethod
-    def of(cls, x: Tensor) -> LeadingAxes | None:
+    def of(cls, x: Tensor, *, fewest: int = 0) -> LeadingAxes | None:
         """Those of rows (n, D) about 0, or None where D is at most 512 or no quarter of them is enough.
 
         As many are taken as singular values stand above white noise of any level, but as leave a tenth of the variance
         if these are more, or a hundred thousandth if they are fewer, and 32 beside: at least 64.
+
+        Args:
+            x: the rows.
+            fewest: axes at the least.
         """
         features = x.shape[1]
         if features <= _WIDE:
@@ -54,10 +58,10 @@ class LeadingAxes:
         some = x[:: max(1, -(-len(x) // _ROWS))].double()
         axes, deviations = principal_axes(some, min(some.shape))
         left = 1.0 - deviations.square().cumsum(0) / deviations.square().sum()
-        fewest, most = (1 + int((left > share).sum()) for share in (_MOST_LEFT, _LEFT))
-        needed = min(most, max(fewest, components_above_noise(deviations, *some.shape)))
-        count = min(max(_FEWEST, needed + _MORE), len(deviations))
-        if _FEWER * count > features:
+        least, most = (1 + int((left > share).sum()) for share in (_MOST_LEFT, _LEFT))
+        needed = min(most, max(least, components_above_noise(deviations, *some.shape)))
+        count = min(max(_FEWEST, fewest, needed + _MORE), len(deviations))
+        if count < fewest or _FEWER * count > features:
             return None
         kept = axes[:, :count].contiguous()
         within = (x.double() @ kept).square().sum(1)

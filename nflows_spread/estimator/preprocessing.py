@@ -47,6 +47,7 @@ class Rows:
         names: Sequence[object] | None,
         *,
         standardize: bool,
+        fewest_axes: int,
         min_noise: float,
         validation_fraction: float,
         generator: torch.Generator,
@@ -57,6 +58,7 @@ class Rows:
             x: rows of data.
             names: of the columns, for warnings; by default their numbers.
             standardize: a scale for each column.
+            fewest_axes: principal axes of wide data, at the least.
             min_noise: the smallest σ_x of the training, in units of the flow.
             validation_fraction: share of the rows that are kept from the training, at least one.
             generator: source of the order.
@@ -72,7 +74,7 @@ class Rows:
         check_outliers(unit, data_noise=min_noise)
         if units.scale.dim() > 0:
             warn_of_hidden_columns(x, units.scale, names)
-        units = units.along_leading_axes(x)
+        units = units.along_leading_axes(x, fewest=fewest_axes)
         unit = unit if units.leading is None else units.to_flow(x)
         tangents: TangentSpaces | None = None
         try:

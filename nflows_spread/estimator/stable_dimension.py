@@ -19,7 +19,7 @@ from nflows_spread.training import StopOnStableDimension
 _POINTS = 1000
 """Rows of the data that a check takes the spectrum of, for the sake of time. A choice; not measured."""
 
-_ROWS_OF_JACOBIANS, _FEWEST_JACOBIANS = 2**13, 16
+_ROWS_OF_JACOBIANS, _FEWEST_JACOBIANS = 2**12, 16
 """Rows that the Jacobians of a check encode, one for each feature, and the fewest Jacobians. A choice; not measured."""
 
 _WIDE = 512

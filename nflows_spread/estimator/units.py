@@ -70,9 +70,9 @@ class Units:
             scale = torch.where(constant, 1.0, deviation)
         return cls(center, scale, deviation, constant)
 
-    def along_leading_axes(self, x: Tensor) -> Units:
-        """These, and of wide data (n, D) the principal axes that stand above its noise."""
-        return replace(self, leading=LeadingAxes.of(self._scaled(x)))
+    def along_leading_axes(self, x: Tensor, *, fewest: int = 0) -> Units:
+        """These, and of wide data (n, D) the principal axes that stand above its noise, at least so many."""
+        return replace(self, leading=LeadingAxes.of(self._scaled(x), fewest=fewest))
 
     @property
     def length(self) -> float:

@@ -115,3 +115,10 @@ def test_the_density_of_wide_data_is_one_of_its_units():
     there = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(1024.0 * x)
     expected = here.score_samples(x) - 600 * math.log(1024.0)
     np.testing.assert_allclose(there.score_samples(1024.0 * x), expected, rtol=1e-6)
+
+
+def test_as_many_axes_are_kept_as_components_are_asked_for():
+    fitted = SpreadFlowEstimator(random_state=0, recipe=SHORT, n_components=100).fit(arc())
+    assert fitted.axes_.shape == (600, 100)
+    assert fitted.transform(arc(5)).shape == (5, 100)
+    assert LeadingAxes.of(torch.as_tensor(arc()), fewest=400) is None

@@ -23,6 +23,7 @@ def rows_of(x, *, standardize=False, validation_fraction=0.1):
         x,
         None,
         standardize=standardize,
+        fewest_axes=0,
         min_noise=0.003,
         validation_fraction=validation_fraction,
         generator=seeded(),

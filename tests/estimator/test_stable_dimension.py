@@ -12,7 +12,7 @@ from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.stable_dimension import StableDimension
 from nflows_spread.models import coupling_flow
 
-SMALL = Recipe(steps=100, layers=2, hidden_features=16, bins=8, first_check=20, check_every=10)
+SMALL = Recipe(steps=100, anneal_fraction=0.8, layers=2, hidden_features=16, bins=8, first_check=20, check_every=10)
 
 
 def curve(rows=400, noise=0.0):
