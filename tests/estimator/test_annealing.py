@@ -7,7 +7,7 @@ from nflows_spread.estimator import Recipe, annealing
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.factors import LowerTriangularFactor, SpreadCholeskyFactor
 
-SMALL = Recipe(steps=100, layers=2, hidden_features=8, bins=4, first_check=20, check_every=10)
+SMALL = Recipe(steps=100, anneal_fraction=0.8, layers=2, hidden_features=8, bins=4, first_check=20, check_every=10)
 
 
 class StableAt:
