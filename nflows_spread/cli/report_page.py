@@ -11,7 +11,7 @@ import numpy as np
 
 from nflows_spread.cli import report_pictures
 from nflows_spread.cli.run_folder import Facts
-from nflows_spread.dimension import PointDimension, dimension_of
+from nflows_spread.dimension import VOTES, PointDimension, dimension_of
 
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
@@ -145,5 +145,8 @@ def _pictures(*shown: tuple[str, str]) -> str:
 
 
 def _table(estimates: dict[str, float]) -> str:
-    rows = (f"<tr><td>{html.escape(name)}</td><td>{value:.3g}</td></tr>" for name, value in estimates.items())
-    return f"<table><tr><th>estimate</th><th>dimension</th></tr>{''.join(rows)}</table>"
+    rows = (
+        f"<tr><td>{html.escape(name)}</td><td>{value:.3g}</td><td>{'yes' if name in VOTES else ''}</td></tr>"
+        for name, value in estimates.items()
+    )
+    return f"<table><tr><th>estimate</th><th>dimension</th><th>counts</th></tr>{''.join(rows)}</table>"
