@@ -15,7 +15,7 @@ import numpy as np
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, read_run, unfinished, write_run
+from nflows_spread.cli.run_folder import check_new, kept_rows, read_run, unfinished, write_run
 from nflows_spread.dimension import dimension_of
 
 _FILE = click.Path(path_type=Path)
@@ -169,6 +169,20 @@ def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: s
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
     click.echo(f"{len(values)} rows from {rank} coordinates, {error:.3g} of their standard deviation left: {out}")
+
+
+@main.command()
+@click.argument("run", type=_FILE)
+@click.option("--out", type=_FILE, help="The page; report.html in RUN by default.")
+@click.option("--colour", metavar="COLUMN", help="The column that colours the chart; of those left out too.")
+def report(run: Path, out: Path | None, colour: str | None) -> None:
+    """One HTML page about RUN: dimension, pictures, and what to distrust."""
+    from nflows_spread.cli.report_page import report_page  # which brings matplotlib
+
+    estimator, facts = read_run(run)
+    page = run / "report.html" if out is None else out
+    page.write_text(report_page(estimator, facts, *kept_rows(run), colour=colour), encoding="utf-8")
+    click.echo(f"{page}")
 
 
 def _options(reading: dict[str, Any]) -> ReadOptions:

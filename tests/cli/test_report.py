@@ -1,0 +1,165 @@
+"""The report of a run: one page that asks for nothing from elsewhere, with all numbers, pictures and doubts."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+testing = pytest.importorskip("click.testing")
+pandas = pytest.importorskip("pandas")
+pytest.importorskip("lightning_fabric")
+pytest.importorskip("matplotlib")
+
+from nflows_spread.cli import report_pictures  # noqa: E402 - needs matplotlib
+from nflows_spread.cli.commands import main  # noqa: E402
+from nflows_spread.cli.report_page import report_page  # noqa: E402
+from nflows_spread.cli.run_folder import kept_rows, read_run  # noqa: E402
+from support import refused  # noqa: E402
+
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """The text of a page, its links and its pictures; tags that are not closed are an error."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.words, self.links, self.pictures = [], [], [], []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            assert found["alt"]
+            self.pictures.append(found["src"])
+        self.links += [value for name, value in attrs if name in ("href", "src") and not value.startswith("data:")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(self.words)
+
+
+def surface(rows=150):
+    u = np.random.default_rng(0).uniform(size=(rows, 2))
+    return np.stack([np.sin(2 * u[:, 0]), np.cos(2 * u[:, 0]), u[:, 1], u[:, 1] ** 2], axis=1), u
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    x, u = surface()
+    kinds = np.where(u[:, 0] > 0.5, "<late> & later", "early")
+    pandas.DataFrame(x, columns=["a", "b", "c", "d"]).assign(kind=kinds, age=u[:, 1]).to_csv(
+        folder / "x.csv", index=False
+    )
+    arguments = [
+        "fit",
+        "x.csv",
+        "--drop",
+        "kind",
+        "--drop",
+        "age",
+        "--out",
+        "run",
+        "--steps",
+        "20",
+        "--components",
+        "2",
+    ]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        assert testing.CliRunner().invoke(main, arguments).exit_code == 0
+    return folder / "run"
+
+
+def page_of(run, **options):
+    return Page(report_page(*read_run(run), *kept_rows(run), **options))
+
+
+def test_the_command_writes_a_page_that_asks_for_nothing(fitted):
+    result = testing.CliRunner().invoke(main, ["report", str(fitted)])
+    assert (result.exit_code, result.output) == (0, f"{fitted / 'report.html'}\n")
+    page = Page((fitted / "report.html").read_text(encoding="utf-8"))
+    assert page.links == []
+    assert not re.search(r"url\(|@import|<script", (fitted / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_has_the_dimension_the_doubts_and_every_estimate(fitted):
+    estimator, facts = read_run(fitted)
+    text = page_of(fitted).text
+    assert f"dimension {facts.dimension}" in text
+    assert "plausible are {} to {}".format(*facts.interval) in text
+    assert f"coordinates leave {estimator.reconstruction_error_:.3g}" in text
+    for name, value in estimator.estimates_.by_name.items():
+        assert name in text
+        assert f"{value:.3g}" in text
+    for message in facts.said:
+        assert message in text
+    for title in ("What to distrust", "Dimension", "Chart: 2 coordinates", "Samples of the "):
+        assert title in text
+
+
+def test_every_picture_is_an_svg_file_with_names_on_its_axes(fitted, monkeypatch):
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")  # text as text
+    texts = []
+    for source in page_of(fitted).pictures:
+        kind, _, code = source.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        root = ElementTree.fromstring(base64.b64decode(code))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        texts.append(" ".join(root.itertext()))
+    assert len(texts) == 5
+    for text, words in zip(texts, ("dimension", "index", "coordinate 2", "coordinates", "principal component 2")):
+        assert words in text
+    assert "<late> & later" in texts[2]
+    assert "samples" in texts[4]
+
+
+def test_the_chart_is_coloured_by_the_column_that_is_named(fitted):
+    assert "By kind." in page_of(fitted).text
+    for column in ("age", "c"):
+        assert f"By {column}." in page_of(fitted, colour=column).text
+    with refused(ValueError, "--colour must be a column of the data, kind, age, a, b, c, d, got size"):
+        page_of(fitted, colour="size")
+
+
+def test_rare_categories_share_a_colour():
+    values = np.repeat(np.array([f"kind {i}" for i in range(12)]), np.arange(13, 1, -1))
+    found = report_pictures._categories(values)
+    assert [name for name, _, _ in found] == [*(f"kind {i}" for i in range(7)), "5 others"]
+    assert len({colour for _, colour, _ in found}) == 8
+    np.testing.assert_array_equal(sum(chosen.astype(int) for _, _, chosen in found), 1)
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_a_chart_of_one_coordinate_is_drawn_beside_the_colour(numbers):
+    colours = np.arange(20.0) if numbers else np.array(["a", "b"] * 10)
+    assert "<svg" in report_pictures.of_chart(np.random.default_rng(0).normal(size=(20, 1)), colours, "age")
+
+
+@pytest.mark.parametrize(("shape", "number"), [((3,), 1), ((5,), 1), ((1, 3, 3), 2), ((3, 2, 2), 2)])
+def test_samples_are_drawn_for_rows_of_each_kind(shape, number):
+    rows = np.random.default_rng(0).random((40, int(np.prod(shape))))
+    assert len(report_pictures.of_samples(rows, rows, shape)) == number
+
+
+def test_few_rows_have_a_page_without_the_dimension_against_scale(tmp_path):
+    np.save(tmp_path / "few.npy", surface(20)[0])
+    arguments = ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run"), "--steps", "5"]
+    assert testing.CliRunner().invoke(main, arguments).exit_code == 0
+    page = page_of(tmp_path / "run")
+    assert "told from 50 distinct rows or more, got fewer among 20" in page.text
+    assert len(page.pictures) == 4
