@@ -100,9 +100,13 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def observe(self, z: Tensor) -> None:
         if self.factors.trained:
             return
-        given = self.responsibilities(z), self.weights, self._rows_of_means(), self.spread_variance
-        weights, means = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
-        self.logits.copy_(self.logits if weights is given[1] else weights.log())  # what has seen nothing stays as it is
+        self._check_shape(validation.floating("inputs", z))
+        given = self.logits.double().log_softmax(0), self._rows_of_means(), self.spread_variance
+        found = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
+        if found is None:
+            return
+        weights, means = found
+        self.logits.copy_(weights.log())
         if self.locs is not None:
             self.locs.copy_(means.view_as(self.locs))
 
