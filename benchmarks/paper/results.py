@@ -95,7 +95,8 @@ class Result:
 
         Pieces that lie at an angle have no K directions in common: of a prior in pieces whole samples are drawn, and
         moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula). Or, where the settings
-        give it a rank, each piece is sampled in its own leading directions. Tied pieces without means have K in common.
+        give it a rank, each piece is sampled in its own leading directions. Tied pieces without means have K in common;
+        semi-tied ones have K each.
         """
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)

@@ -21,7 +21,7 @@ from nflows_spread.distributions.mixture_fitting import fit_mixture
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
-from nflows_spread.factors.of_pieces import factors_of_pieces
+from nflows_spread.factors.of_pieces import SEMI, factors_of_pieces
 from nflows_spread.factors.pieces import PieceFactors
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
@@ -39,7 +39,9 @@ class DegenerateGaussianMixture(DegeneratePrior):
         pieces: M.
         factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D. With a
             ``RunningAverageFactor`` weights, means and scales are running averages too.
-        tied: one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition.
+        tied: True for one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition. Or
+            "semi" for semi-tied covariances (Gales, 1999) at hardly more: A_m A_mᵀ + σ_Z² I = T diag(v_m) Tᵀ of one unit
+            triangle T with variances v_m of each piece's own; for a ``RunningAverageFactor``.
         learn_mean: whether the pieces have means m_m, 0 at the start; without them they are concentric.
         spread_variance: σ_Z², as for ``DegenerateGaussian``.
         spread_std: σ_Z, in its place.
@@ -69,7 +71,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         pieces: int,
         *,
         factor: Callable[[int], Factor] = LowerTriangularFactor,
-        tied: bool = False,
+        tied: bool | str = False,
         learn_mean: bool = True,
         spread_variance: float | None = None,
         spread_std: float | None = None,
@@ -78,7 +80,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         self.pieces = validation.positive_int("pieces", pieces)
-        self.tied = validation.switch("tied", tied)
+        self.tied = _checked(tied)
         self.logits = nn.Parameter(torch.zeros(self.pieces))
         self.locs = nn.Parameter(torch.zeros(self.pieces, *self.shape)) if learn_mean else None
         self.factors = self._factors_of(factor)
@@ -133,7 +135,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussianMixture:
         """A mixture of the same pieces and another kind of factor, as ``with_factor`` of ``DegenerateGaussian``.
 
-        Of tied pieces A is converted and the scales are kept. This one stays as it is.
+        Of tied pieces A is converted and the scales are kept. Semi-tied ones keep their kind. This one stays as it is.
         """
         converted = copy.deepcopy(self)
         converted.factors = converted._factors_of(factor).to(self._like()).train(self.training)
@@ -301,3 +303,12 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def eigenvalues(self) -> Tensor:
         with torch.no_grad():
             return eigenvalues_descending(self._covariance())
+
+
+def _checked(tied: bool | str) -> bool | str:
+    """``tied`` if it is one that there is."""
+    if isinstance(tied, str):
+        if tied != SEMI:
+            raise ValueError(f'tied must be True, False or "{SEMI}", got "{tied}"')
+        return SEMI
+    return validation.switch("tied", tied)
