@@ -92,6 +92,7 @@ class RunningTiedFactors(TiedFactors):
         scaled = copy.deepcopy(self._one)
         cholesky = self._one.cholesky_of_density(self.log_scales, spread_variance)
         root = root_of_conditionals(cholesky, self._variances(cholesky, spread_variance)[piece])
+        scaled.shrinkage = 0.0  # what it leaves is all there is
         scaled.second_moment.copy_(root @ root.mT)
         scaled.second_moment.diagonal().sub_(spread_variance)
         return scaled
@@ -105,7 +106,7 @@ class RunningTiedFactors(TiedFactors):
         return scaled.to(self._one.rate.dtype)
 
     def mean_covariance(self, weights: Tensor, spread_variance: Tensor) -> Tensor:
-        return (weights @ self.squares) * self._one.second_moment
+        return (weights @ self.squares) * self._one.covariance(spread_variance)
 
     @torch.no_grad()
     def observe(
