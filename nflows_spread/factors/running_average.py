@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -142,6 +142,23 @@ class RunningAverageFactor(nn.Module):
     def average_in(self, moment: Tensor, rate: Tensor, spread_variance: Tensor) -> None:
         """Move the average by a rate of its own towards a moment, (D, D), as a mixture does with each of its pieces."""
         self.second_moment.lerp_(moment, rate.to(moment.dtype))
+        self._count(rate)
+        self._decompose_if_outdated(spread_variance)
+
+    @torch.no_grad()
+    def average_in_products(
+        self, left: Sequence[Tensor], right: Sequence[Tensor], rate: Tensor, spread_variance: Tensor
+    ) -> None:
+        """The same for the moment Σ leftᵀ right of factors (n, D), of which the first are those of each process."""
+        if self.is_among_others:
+            moment = left[0].mT @ right[0]
+            distributed.all_reduce(moment)
+            for one, other in zip(left[1:], right[1:], strict=True):
+                moment.addmm_(one.mT, other)
+            self.second_moment.lerp_(moment, rate.to(moment.dtype))
+        else:  # in one product, in place
+            share = float(rate)
+            self.second_moment.addmm_(torch.cat(left).mT, torch.cat(right), beta=1.0 - share, alpha=share)
         self._count(rate)
         self._decompose_if_outdated(spread_variance)
 

@@ -137,18 +137,18 @@ class RunningTiedFactors(TiedFactors):
         batch = WhitenedBatch(*white, given, counts, steps, among_others)
         squares = self._averaged_squares(batch, cholesky, spread_variance, learn_mean=learn_mean)
         given = given / (squares * total)
-        moment = summed_over_processes(z.mT @ (z * given.sum(1, keepdim=True)), among_others)
+        left, right = [z], [z * given.sum(1, keepdim=True)]
         if learn_mean:
             first = summed_over_processes(given.mT @ z, among_others)
             scaled = (counts / (squares * total)).unsqueeze(1)
             shift = steps.unsqueeze(1) * (first / scaled.clamp_min(_TINY) - centred)
             # about the means as they are, Σ r (z − m)(z − m)ᵀ / s², and then as they will be
-            left = torch.cat([first, centred, shift * (scaled / steps.unsqueeze(1).clamp_min(_TINY))])
-            moment.addmm_(left.mT, torch.cat([centred, first - scaled * centred, shift]), alpha=-1.0)
+            left += [first, centred, shift * (scaled / steps.unsqueeze(1).clamp_min(_TINY))]
+            right += [-centred, scaled * centred - first, -shift]
             means = means + shift
         self.log_scales.copy_(0.5 * squares.log())
         self.rate.copy_(now)
-        self._one.average_in(moment, now, spread_variance)
+        self._one.average_in_products(left, right, now, spread_variance)
         return shares, means
 
     def _averaged_squares(
