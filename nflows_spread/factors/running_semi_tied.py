@@ -60,7 +60,7 @@ class RunningSemiTiedFactors(RunningTiedFactors):
 
     def _covariance_of(self, excess: Tensor, spread_variance: Tensor) -> Tensor:
         """T diag(v) Tᵀ − σ_Z² I."""
-        cholesky = self._one.cholesky_of_density(self.excess, spread_variance)
+        cholesky = self._cholesky(self.excess, spread_variance)
         root = root_of_conditionals(cholesky, excess.double() + spread_variance.double())
         return add_to_diagonal(root @ root.mT, -float(spread_variance))
 
@@ -105,14 +105,14 @@ class RunningSemiTiedFactors(RunningTiedFactors):
     def assign_whitened(self, root: Tensor, whitened: Tensor, spread_variance: Tensor) -> None:
         """Take on a shape RRᵀ, (D, r), and the v_mi / L_ii² of its L, (M, D)."""
         super().assign_scales(root, whitened.mean(1).clamp_min(LEAST_SQUARE), spread_variance)
-        cholesky = self._one.cholesky_of_density(root, spread_variance)
+        cholesky = self._cholesky(root, spread_variance)
         self._set_whitened(whitened, cholesky.diagonal().square(), spread_variance)
         self._keep_noise(cholesky, spread_variance)
 
     @torch.no_grad()
     def assign_scales(self, root: Tensor, squares: Tensor, spread_variance: Tensor) -> None:
         super().assign_scales(root, squares, spread_variance)
-        cholesky = self._one.cholesky_of_density(root, spread_variance)
+        cholesky = self._cholesky(root, spread_variance)
         self.excess.copy_(super()._variances(cholesky, spread_variance) - spread_variance)
         self._keep_noise(cholesky, spread_variance)
 
@@ -132,7 +132,7 @@ class RunningSemiTiedFactors(RunningTiedFactors):
     @torch.no_grad()
     def assign_piece(self, piece: int, root: Tensor, spread_variance: Tensor) -> None:
         """Take on the likeliest v_m of RRᵀ + σ_Z² I with T as it is, the conditional variances diag(T⁻¹(·)T⁻ᵀ)."""
-        cholesky = self._one.cholesky_of_density(root, spread_variance)
+        cholesky = self._cholesky(root, spread_variance)
         squares = torch.linalg.solve_triangular(cholesky, root.double(), upper=False).square().sum(1)
         whitened, own = squares + whitened_noise(cholesky, spread_variance), cholesky.diagonal().square()
         self.excess[piece] = (whitened * own - spread_variance).clamp_min(0.0)

@@ -21,7 +21,9 @@ from nflows_spread.linalg.cholesky_pieces import (
     variances_of_scale,
     whitened_by,
 )
+from nflows_spread.linalg.last_result import LastResult
 from nflows_spread.linalg.squares import squares_of
+from nflows_spread.linalg.torch_func import under_transforms
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -78,8 +80,17 @@ class RunningTiedFactors(TiedFactors):
     def _one(self) -> RunningAverageFactor:
         return cast(RunningAverageFactor, self.factor)
 
+    def _cholesky(self, z: Tensor, spread_variance: Tensor) -> Tensor:
+        """L of the density at z: that of the last call while the average is as it was, not to be written over."""
+        one = self._one
+        if (one.lag > 0.0 and one.training) or under_transforms(z, one.second_moment, spread_variance):
+            return one.cholesky_of_density(z, spread_variance)
+        cache: LastResult[Tensor] = self.__dict__.setdefault("_last_cholesky", LastResult())
+        given = one.second_moment, spread_variance
+        return cache.of(lambda: one.cholesky_of_density(z, spread_variance), given, one.shrinkage)
+
     def log_probs(self, z: Tensor, means: Tensor, spread_variance: Tensor) -> Tensor:
-        cholesky = self._one.cholesky_of_density(z, spread_variance)
+        cholesky = self._cholesky(z, spread_variance)
         return log_probs_of_conditionals(z, means, cholesky, self._variances(cholesky, spread_variance))
 
     def _variances(self, cholesky: Tensor, spread_variance: Tensor) -> Tensor:
@@ -90,7 +101,7 @@ class RunningTiedFactors(TiedFactors):
     def factor_of(self, piece: int, spread_variance: Tensor) -> Factor:
         """One of the same spread density."""
         scaled = copy.deepcopy(self._one)
-        cholesky = self._one.cholesky_of_density(self.log_scales, spread_variance)
+        cholesky = self._cholesky(self.log_scales, spread_variance)
         root = root_of_conditionals(cholesky, self._variances(cholesky, spread_variance)[piece])
         scaled.shrinkage = 0.0  # what it leaves is all there is
         scaled.second_moment.copy_(root @ root.mT)
@@ -121,7 +132,7 @@ class RunningTiedFactors(TiedFactors):
         among_others, means, weights = self._one.is_among_others, means.double(), log_weights.exp()
         seen, origin = validation.all_finite(rows), weights @ means
         z = rows.double() - origin if seen else torch.zeros_like(rows, dtype=torch.float64)
-        cholesky, centred = self._one.cholesky_of_density(z, spread_variance), means - origin
+        cholesky, centred = self._cholesky(z, spread_variance), means - origin
         white = whitened_by(cholesky, z, centred)  # once, for the responsibilities and for what they weigh
         joint = log_probs_of_whitened(*white, cholesky, self._variances(cholesky, spread_variance))
         given = (log_weights + joint).softmax(1) * float(seen)
