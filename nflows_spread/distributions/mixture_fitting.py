@@ -42,7 +42,9 @@ def fit_mixture(
         base.logits.copy_(weights.log())
         return
     given = torch.cat([base.responsibilities(_of(base, rows)) for rows in latents()]) if warm_start else None
-    found = pieces_of_latents(latents, base.pieces, float(noise), tied=bool(base.tied), begun=given, generator=generator)
+    found = pieces_of_latents(
+        latents, base.pieces, float(noise), tied=bool(base.tied), begun=given, generator=generator
+    )
     base.assign(*found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nflows_spread import validation
 from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.pieces import PieceFactors
 from nflows_spread.factors.running_average import RunningAverageFactor
@@ -15,6 +16,13 @@ from nflows_spread.factors.tied_pieces import TiedFactors
 
 SEMI = "semi"
 """What ``tied`` is for pieces that share a unit triangle and have conditional variances of their own."""
+
+
+def tie_of(tied: bool | str) -> bool | str:
+    """``tied`` if it is one that there is, else ``TypeError`` or ``ValueError``."""
+    if isinstance(tied, str) and tied != SEMI:
+        raise ValueError(f'tied must be True, False or "{SEMI}", got "{tied}"')
+    return tied if isinstance(tied, str) else validation.switch("tied", tied)
 
 
 def factors_of_pieces(kind: Callable[[int], Factor], features: int, pieces: int, *, tied: bool | str) -> PieceFactors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -76,9 +76,12 @@ class RunningAverageFactor(nn.Module):
             self.register_buffer("decomposed_at", torch.zeros((), dtype=torch.float64))
 
     @classmethod
-    def of_decay(cls, decay: float, *, lag: float = 0.0, shrinkage: float = 0.0) -> Callable[[int], RunningAverageFactor]:
+    def of_decay(
+        cls, decay: float, *, lag: float = 0.0, shrinkage: float = 0.0
+    ) -> Callable[[int], RunningAverageFactor]:
         """The kind for ``DegenerateGaussian(shape, factor=RunningAverageFactor.of_decay(0.999))``."""
-        return partial(cls, decay=decay, lag=lag, **({"shrinkage": shrinkage} if shrinkage else {}))
+        known = partial(cls, decay=decay, lag=lag)
+        return partial(known, shrinkage=shrinkage) if shrinkage > 0.0 else known  # settings are recorded as they are
 
     @torch.no_grad()
     def matrix(self, spread_variance: Tensor) -> Tensor:
@@ -147,7 +150,7 @@ class RunningAverageFactor(nn.Module):
 
     @torch.no_grad()
     def average_in_products(
-        self, left: Sequence[Tensor], right: Sequence[Tensor], rate: Tensor, spread_variance: Tensor
+        self, left: list[Tensor], right: list[Tensor], rate: Tensor, spread_variance: Tensor
     ) -> None:
         """The same for the moment Σ leftᵀ right of factors (n, D), of which the first are those of each process."""
         if self.is_among_others:

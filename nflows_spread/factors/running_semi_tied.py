@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from nflows_spread.factors.running_tied import LEAST_SQUARE, RunningTiedFactors,
 from nflows_spread.linalg.cholesky_pieces import root_of_conditionals
 from nflows_spread.linalg.eigen import eigh_descending, positive_root
 from nflows_spread.linalg.moments import add_to_diagonal
-from nflows_spread.linalg.spread_covariance import lower_factor_of
 from nflows_spread.linalg.squares import gradients_of_squares
 from nflows_spread.linalg.whitened_noise import whitened_noise
 

@@ -80,7 +80,9 @@ def test_a_shrunk_average_is_the_prior_in_its_density_and_all_that_is_read_off_i
     torch.testing.assert_close(shrunk.eigenvalues, torch.linalg.eigvalsh(shrunk.covariance).flip(0))
     assert float(shrunk.log_prob(z).mean() - plain.log_prob(z).mean()) > 3.0
     shrunk.spread_variance = 1e-2
-    torch.testing.assert_close(shrunk.covariance, shrunk.factor.covariance(shrunk.spread_variance), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        shrunk.covariance, shrunk.factor.covariance(shrunk.spread_variance), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_a_shrinkage_travels_with_its_kind_and_older_pickles_have_none():

@@ -228,6 +228,15 @@ def test_samples_have_the_covariance_of_their_piece_and_lie_in_its_leading_direc
     assert float((whole.mT.cov() - base.covariance).norm() / base.covariance.norm()) < 0.05
 
 
+@pytest.mark.parametrize("tied", [False, True, "semi"])
+def test_what_was_decomposed_is_not_taken_for_other_pieces_of_the_same_weights(tied):
+    kind = RunningAverageFactor.of_decay(0.9)
+    base = DegenerateGaussianMixture([FEATURES], PIECES, factor=kind, tied=tied, learn_mean=False).double()
+    for scale in (1.0, 3.0):
+        base.assign(torch.ones(PIECES), torch.zeros(PIECES, FEATURES), [scale * TRIANGLE] * PIECES)
+        torch.testing.assert_close(base.eigh()[0], torch.linalg.eigvalsh(base.covariance).flip(0))
+
+
 def test_another_decay_keeps_the_pieces_and_other_kinds_are_refused():
     base, z = known(), latents(9)
     other = base.with_factor(RunningAverageFactor.of_decay(0.5, lag=0.1))
