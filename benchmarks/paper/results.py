@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -57,6 +58,7 @@ class Result:
         self.name, self.settings, self.data, self.trained = name, settings, data, trained
         self._measures, self._seed = measures, seed
         self._fitted: dict[int, LatentMaps] = {}
+        self._drawn = torch.empty(0)
 
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, the same one each time."""
@@ -95,7 +97,8 @@ class Result:
 
         Pieces that lie at an angle have no K directions in common: of a prior in pieces whole samples are drawn, and
         moved by x + σ_x² ∇log p(x), the mean of the point without noise (Tweedie's formula). Or, where the settings
-        give it a rank, each piece is sampled in its own leading directions. Tied pieces without means have K in common.
+        give it a rank, each piece is sampled in its own leading directions. Tied pieces without means have K in common,
+        and whole samples of semi-tied ones are brought to the K leading directions that they have together.
         """
         generator = self.generator()
         sizes = [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * (count % _CHUNK > 0)
@@ -105,6 +108,10 @@ class Result:
                 return torch.cat([self.trained.flow.sample(size).flatten(1) for size in sizes])
         flow = self.trained.flow
         base = base_of(flow)
+        if isinstance(base, DegenerateGaussianMixture) and base.tied == "semi":
+            leading = base.eigh()[1][:, :rank].float()
+            z = base.unflatten(base.flatten(self._whole(count)) @ leading @ leading.mT)
+            return torch.cat([decode(flow, part).flatten(1) for part in z.split(_CHUNK)])
         if isinstance(base, DegenerateGaussianMixture):
             own = rank if base.tied else self.settings.piece_rank and self.settings.piece_rank(self.dimension)
             if own is None:
@@ -114,6 +121,13 @@ class Result:
         return torch.cat(
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )
+
+    def _whole(self, count: int) -> Tensor:
+        """So many latents of a prior in pieces, drawn once, as each piece takes a decomposition."""
+        if len(self._drawn) < count:
+            base = cast(DegenerateGaussianMixture, base_of(self.trained.flow))
+            self._drawn = base.sample(max(count, self.settings.samples), generator=self.generator())
+        return self._drawn[:count]
 
     @cached_property
     @torch.no_grad()

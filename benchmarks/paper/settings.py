@@ -47,7 +47,7 @@ class Settings:
         spread_variance: σ_Z²; a hundredth of the final σ_x² leaves the data noise in charge.
         factor: the kind of factor of the prior.
         pieces: how many Gaussians the prior is a mixture of, each with a mean; 1 for the paper's prior.
-        tied: the pieces are one A at M scales about 0, without means.
+        tied: the pieces are one A at M scales about 0, or "semi" for semi-tied ones, without means.
         start_prior: start the prior at the latents, also where no layer is set from data.
         pieces_from: share of the steps after which they part; 0 for pieces from the start.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
@@ -75,7 +75,7 @@ class Settings:
     spread_variance: float = 2.5e-5
     factor: Callable[[int], Factor] = LowerTriangularFactor
     pieces: int = 1
-    tied: bool = False
+    tied: bool | str = False
     start_prior: bool = False
     pieces_from: float = 0.5
     learn_mean: bool = False

@@ -21,7 +21,7 @@ from nflows_spread.distributions.mixture_fitting import fit_mixture
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.factors.cache import cached_eigh
-from nflows_spread.factors.of_pieces import factors_of_pieces
+from nflows_spread.factors.of_pieces import factors_of_pieces, tie_of
 from nflows_spread.factors.pieces import PieceFactors
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
@@ -39,7 +39,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
         pieces: M.
         factor: builds the parametrisation of A_m A_mᵀ from the number of latent features D. With a
             ``RunningAverageFactor`` weights, means and scales are running averages too.
-        tied: one A for all pieces, A_m = s_m A with learned scales s_m, at the cost of one decomposition.
+        tied: True for one A at learned scales, A_m = s_m A, at the cost of one decomposition; "semi", with a
+            ``RunningAverageFactor``, for semi-tied covariances T diag(v_m) Tᵀ (Gales, 1999) of one unit triangle T.
         learn_mean: whether the pieces have means m_m, 0 at the start; without them they are concentric.
         spread_variance: σ_Z², as for ``DegenerateGaussian``.
         spread_std: σ_Z, in its place.
@@ -69,7 +70,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         pieces: int,
         *,
         factor: Callable[[int], Factor] = LowerTriangularFactor,
-        tied: bool = False,
+        tied: bool | str = False,
         learn_mean: bool = True,
         spread_variance: float | None = None,
         spread_std: float | None = None,
@@ -78,7 +79,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         self.pieces = validation.positive_int("pieces", pieces)
-        self.tied = validation.switch("tied", tied)
+        self.tied = tie_of(tied)
         self.logits = nn.Parameter(torch.zeros(self.pieces))
         self.locs = nn.Parameter(torch.zeros(self.pieces, *self.shape)) if learn_mean else None
         self.factors = self._factors_of(factor)
@@ -100,11 +101,13 @@ class DegenerateGaussianMixture(DegeneratePrior):
     def observe(self, z: Tensor) -> None:
         if self.factors.trained:
             return
-        given = self.responsibilities(z), self.weights, self._rows_of_means(), self.spread_variance
-        weights, means = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
-        self.logits.copy_(self.logits if weights is given[1] else weights.log())  # what has seen nothing stays as it is
-        if self.locs is not None:
-            self.locs.copy_(means.view_as(self.locs))
+        self._check_shape(validation.floating("inputs", z))
+        given = self.logits.double().log_softmax(0), self._rows_of_means(), self.spread_variance
+        found = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
+        if found is not None:
+            self.logits.copy_(found[0].log())
+        if found is not None and self.locs is not None:
+            self.locs.copy_(found[1].view_as(self.locs))
 
     def piece(self, piece: int) -> DegenerateGaussian:
         """A piece as a prior of its own, of the same mean, covariance and spread density; a copy, not to be trained.
@@ -288,10 +291,8 @@ class DegenerateGaussianMixture(DegeneratePrior):
 
     @torch.no_grad()
     def eigh(self) -> tuple[Tensor, Tensor]:
-        def compute() -> tuple[Tensor, Tensor]:
-            return eigh_descending(self._covariance())
-
-        return cached_eigh(self, compute, *self.parameters(), self.spread_variance)
+        inputs = *self.parameters(), *self.factors.buffers(), self.spread_variance
+        return cached_eigh(self, lambda: eigh_descending(self._covariance()), *inputs)
 
     @property
     def eigenvalues(self) -> Tensor:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from nflows_spread.distributions.latent_conditionals import conditionals_of_latents
 from nflows_spread.distributions.latent_pieces import Blocks, pieces_of_latents
 from nflows_spread.distributions.latent_scales import LatentScales, scales_of_latents
+from nflows_spread.factors.running_semi_tied import RunningSemiTiedFactors
 from nflows_spread.factors.tied_pieces import TiedFactors
 from nflows_spread.linalg.spread_covariance import spread_cholesky
 
@@ -30,12 +32,19 @@ def fit_mixture(
     noise, factors = base.spread_variance, base.factors
     if isinstance(factors, TiedFactors) and base.locs is None:
         begun = LatentScales(base.weights, factors.squares, _root_of(factors, noise)) if warm_start else None
-        weights, squares, root = scales_of_latents(latents, base.pieces, float(noise), begun=begun)
+        scales = scales_of_latents(latents, base.pieces, float(noise), begun=begun)
+        if isinstance(factors, RunningSemiTiedFactors):
+            weights, whitened = conditionals_of_latents(latents, scales, float(noise))
+            factors.assign_whitened(scales.root, whitened, noise)
+        else:
+            weights = scales.weights
+            factors.assign_scales(scales.root, scales.squares, noise)
         base.logits.copy_(weights.log())
-        factors.assign_scales(root, squares, noise)
         return
     given = torch.cat([base.responsibilities(_of(base, rows)) for rows in latents()]) if warm_start else None
-    found = pieces_of_latents(latents, base.pieces, float(noise), tied=base.tied, begun=given, generator=generator)
+    found = pieces_of_latents(
+        latents, base.pieces, float(noise), tied=bool(base.tied), begun=given, generator=generator
+    )
     base.assign(*found)
 
 

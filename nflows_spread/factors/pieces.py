@@ -60,16 +60,15 @@ class PieceFactors(nn.Module, ABC):
     def observe(
         self,
         rows: Tensor,
-        responsibilities: Tensor,
-        weights: Tensor,
+        log_weights: Tensor,
         means: Tensor,
         spread_variance: Tensor,
         *,
         learn_mean: bool,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor] | None:
         """See the latents (n, D) of a training step; the weights (M,) and means (M, D) that they lead to.
 
-        Asked of pieces that are not ``trained`` alone, which learn all their moments so.
+        Asked of pieces that are not ``trained`` alone, which learn all their moments so. None where nothing was seen.
         """
         raise NotImplementedError
 

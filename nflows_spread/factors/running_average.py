@@ -13,7 +13,8 @@ from nflows_spread import validation
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.linalg.dense import covariance_cholesky, log_prob_from_cholesky
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
-from nflows_spread.linalg.moments import average_in, second_moment_of
+from nflows_spread.linalg.moments import add_to_diagonal, average_in, second_moment_of
+from nflows_spread.linalg.shrinkage import shrunk_cholesky
 from nflows_spread.linalg.torch_func import under_transforms
 
 
@@ -45,9 +46,11 @@ class RunningAverageFactor(nn.Module):
         decay: in [0, 1). The average remembers about 1 / (1 − decay) steps, whose latents, all together,
             should be many more than D.
         lag: in [0, 1), the largest share of the average that the density may lack.
+        shrinkage: in [0, 1), 0 for the average as it is. About 1 / √n for n rows of data takes weak dependences between
+            many features for chance (see ``shrunk_cholesky``): AAᵀ is then not the average, but what that leaves.
 
     Raises:
-        ValueError: ``decay`` or ``lag`` is out of range.
+        ValueError: ``decay``, ``lag`` or ``shrinkage`` is out of range.
     """
 
     rate: Tensor
@@ -56,12 +59,14 @@ class RunningAverageFactor(nn.Module):
     unseen: Tensor
     decomposed_at: Tensor
 
-    def __init__(self, features: int, decay: float = 0.99, lag: float = 0.0) -> None:
+    shrinkage = 0.0
+
+    def __init__(self, features: int, decay: float = 0.99, lag: float = 0.0, shrinkage: float = 0.0) -> None:
         super().__init__()
-        for name, value in (("decay", decay), ("lag", lag)):
+        for name, value in (("decay", decay), ("lag", lag), ("shrinkage", shrinkage)):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
-        self.decay, self.lag = float(decay), float(lag)
+        self.decay, self.lag, self.shrinkage = float(decay), float(lag), float(shrinkage)
         self._alone = False
         self.register_buffer("rate", torch.ones(()))
         self.register_buffer("second_moment", torch.eye(features, dtype=torch.float64))
@@ -71,9 +76,12 @@ class RunningAverageFactor(nn.Module):
             self.register_buffer("decomposed_at", torch.zeros((), dtype=torch.float64))
 
     @classmethod
-    def of_decay(cls, decay: float, *, lag: float = 0.0) -> Callable[[int], RunningAverageFactor]:
+    def of_decay(
+        cls, decay: float, *, lag: float = 0.0, shrinkage: float = 0.0
+    ) -> Callable[[int], RunningAverageFactor]:
         """The kind for ``DegenerateGaussian(shape, factor=RunningAverageFactor.of_decay(0.999))``."""
-        return partial(cls, decay=decay, lag=lag)
+        known = partial(cls, decay=decay, lag=lag)
+        return partial(known, shrinkage=shrinkage) if shrinkage > 0.0 else known  # settings are recorded as they are
 
     @torch.no_grad()
     def matrix(self, spread_variance: Tensor) -> Tensor:
@@ -86,10 +94,22 @@ class RunningAverageFactor(nn.Module):
     def cholesky_of_density(self, z: Tensor, spread_variance: Tensor) -> Tensor:
         """Lower Cholesky factor of AAᵀ + σ_Z² I, (D, D) in float64, for the density at z; it may lag in training."""
         if self.lag == 0.0 or not self.training or under_transforms(z, self.second_moment, spread_variance):
-            return covariance_cholesky(self.second_moment, spread_variance)
+            return self._decomposed(spread_variance)
         if self._outdated(spread_variance):  # asked between training steps, whose ``observe`` alone may keep a new one
-            return covariance_cholesky(self.second_moment, spread_variance)
+            return self._decomposed(spread_variance)
         return self.cholesky
+
+    def _decomposed(self, spread_variance: Tensor) -> Tensor:
+        cholesky = covariance_cholesky(self.second_moment, spread_variance)
+        return shrunk_cholesky(cholesky, self.shrinkage) if self.shrinkage > 0.0 else cholesky
+
+    @torch.no_grad()
+    def covariance(self, spread_variance: Tensor) -> Tensor:
+        """AAᵀ, (D, D) in float64, which with a shrinkage may have eigenvalues a little below 0; not to be changed."""
+        if self.shrinkage == 0.0:
+            return self.second_moment
+        cholesky = self._decomposed(spread_variance)
+        return add_to_diagonal(cholesky @ cholesky.mT, -float(spread_variance))
 
     def _outdated(self, spread_variance: Tensor) -> bool:
         """Whether the last decomposition lags too far behind the average, or is of another spread variance."""
@@ -98,17 +118,20 @@ class RunningAverageFactor(nn.Module):
     def _decompose_if_outdated(self, spread_variance: Tensor) -> None:
         if self.lag > 0.0 and self.training and self._outdated(spread_variance):
             # a new tensor: graphs may hold the old one
-            self.cholesky = covariance_cholesky(self.second_moment, spread_variance)
+            self.cholesky = self._decomposed(spread_variance)
             self.unseen.zero_()
             self.decomposed_at.copy_(spread_variance)
 
     @torch.no_grad()
     def eigh(self, spread_variance: Tensor) -> tuple[Tensor, Tensor]:
-        return cached_eigh(self, lambda: eigh_descending(self.second_moment), self.second_moment)
+        def compute() -> tuple[Tensor, Tensor]:
+            return eigh_descending(self.covariance(spread_variance))
+
+        return cached_eigh(self, compute, self.second_moment, *([spread_variance] if self.shrinkage > 0.0 else []))
 
     @torch.no_grad()
     def eigenvalues(self, spread_variance: Tensor) -> Tensor:
-        return eigenvalues_descending(self.second_moment)
+        return eigenvalues_descending(self.covariance(spread_variance))
 
     @torch.no_grad()
     def assign(self, root: Tensor, spread_variance: Tensor) -> None:
@@ -122,6 +145,23 @@ class RunningAverageFactor(nn.Module):
     def average_in(self, moment: Tensor, rate: Tensor, spread_variance: Tensor) -> None:
         """Move the average by a rate of its own towards a moment, (D, D), as a mixture does with each of its pieces."""
         self.second_moment.lerp_(moment, rate.to(moment.dtype))
+        self._count(rate)
+        self._decompose_if_outdated(spread_variance)
+
+    @torch.no_grad()
+    def average_in_products(
+        self, left: list[Tensor], right: list[Tensor], rate: Tensor, spread_variance: Tensor
+    ) -> None:
+        """The same for the moment Σ leftᵀ right of factors (n, D), of which the first are those of each process."""
+        if self.is_among_others:
+            moment = left[0].mT @ right[0]
+            distributed.all_reduce(moment)
+            for one, other in zip(left[1:], right[1:], strict=True):
+                moment.addmm_(one.mT, other)
+            self.second_moment.lerp_(moment, rate.to(moment.dtype))
+        else:  # in one product, in place
+            share = float(rate)
+            self.second_moment.addmm_(torch.cat(left).mT, torch.cat(right), beta=1.0 - share, alpha=share)
         self._count(rate)
         self._decompose_if_outdated(spread_variance)
 
@@ -162,7 +202,8 @@ class RunningAverageFactor(nn.Module):
             self.unseen.lerp_(torch.ones_like(self.unseen), weight.to(self.unseen.dtype))
 
     def options(self) -> dict[str, float]:
-        return {"decay": self.decay, **({"lag": self.lag} if self.lag > 0.0 else {})}
+        others = {"lag": self.lag, "shrinkage": self.shrinkage}
+        return {"decay": self.decay, **{name: value for name, value in others.items() if value > 0.0}}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RunningAverageFactor:
         """As ``nn.Module`` does it, but the average stays in float64, where its flat directions have digits."""

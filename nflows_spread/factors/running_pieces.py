@@ -39,22 +39,21 @@ class RunningFactors(SeparateFactors):
     def observe(
         self,
         rows: Tensor,
-        responsibilities: Tensor,
-        weights: Tensor,
+        log_weights: Tensor,
         means: Tensor,
         spread_variance: Tensor,
         *,
         learn_mean: bool,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor] | None:
         factors = cast(Sequence[RunningAverageFactor], list(self.parts))
-        z, among_others = rows.double(), factors[0].is_among_others
+        z, among_others, weights = rows.double(), factors[0].is_among_others, log_weights.exp()
         seen = validation.all_finite(z)
-        given = responsibilities if seen else torch.zeros_like(responsibilities)
+        z = z if seen else torch.zeros_like(z)
+        given = (log_weights + self.log_probs(z, means, spread_variance)).softmax(1) * float(seen)
         counts = summed_over_processes(given.sum(0), among_others)
         total = summed_over_processes(counts.new_tensor(float(len(z) if seen else 0)), among_others)
         if float(total) == 0.0:
-            return weights, means
-        z = z if seen else torch.zeros_like(z)
+            return None
         now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - factors[0].decay)
         shares = torch.lerp(weights, counts / total, now)
         moved = means.double().clone()

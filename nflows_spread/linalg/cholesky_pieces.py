@@ -54,15 +54,34 @@ def cholesky_log_probs_of_scales(
     return -0.5 * (squares + (variances.log().sum(1) + entries.shape[1] * LOG_2PI))
 
 
-def log_probs_of_scaled_conditionals(
-    z: Tensor, means: Tensor, cholesky: Tensor, scales: Tensor, spread_variance: Tensor
-) -> Tensor:
-    """The same for a constant L in float64, (D, D), in the place of its entries."""
-    whitened = torch.linalg.solve_triangular(cholesky, torch.cat([z.double(), means.double()]).mT, upper=False).mT
-    own = cholesky.diagonal().square()
-    variances = variances_of_scale(cholesky, scales.double().unsqueeze(1), spread_variance)
-    squares = weighted_squares(whitened[: len(z)], whitened[len(z) :], own / variances)
+def log_probs_of_conditionals(z: Tensor, means: Tensor, cholesky: Tensor, variances: Tensor) -> Tensor:
+    """log N(z; m_m, T diag(v_m) Tᵀ), (n, M) in float64, for the unit triangle T of a constant L = T diag(L_ii).
+
+    Args:
+        z: points, shape (n, D).
+        means: m, shape (M, D).
+        cholesky: L, shape (D, D), in float64.
+        variances: v, shape (M, D), in float64: of each piece those of each feature given the features before it.
+    """
+    return log_probs_of_whitened(*whitened_by(cholesky, z, means), cholesky, variances)
+
+
+def whitened_by(cholesky: Tensor, z: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """L⁻¹z, (n, D), and L⁻¹m, (M, D), in float64, by one substitution."""
+    rows = torch.cat([z.double(), means.double()])
+    whitened = torch.linalg.solve_triangular(cholesky, rows.mT, upper=False).mT
+    return whitened[: len(z)], whitened[len(z) :]
+
+
+def log_probs_of_whitened(x: Tensor, centres: Tensor, cholesky: Tensor, variances: Tensor) -> Tensor:
+    """``log_probs_of_conditionals`` at x = L⁻¹z, (n, D), and the means L⁻¹m, (M, D)."""
+    squares = weighted_squares(x, centres, cholesky.diagonal().square() / variances)
     return -0.5 * (squares + (variances.log().sum(1) + len(cholesky) * LOG_2PI))
+
+
+def root_of_conditionals(cholesky: Tensor, variances: Tensor) -> Tensor:
+    """T diag(√v), the Cholesky factor of one piece, (D, D), from its conditional variances, (D,)."""
+    return cholesky * (variances.sqrt() / cholesky.diagonal())
 
 
 def variances_of_scale(cholesky: Tensor, scale: Tensor, spread_variance: Tensor) -> Tensor:

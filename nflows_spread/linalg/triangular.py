@@ -77,6 +77,13 @@ def lower_cholesky_solve(cholesky: Tensor, rows: Tensor) -> Tensor:
     return out
 
 
+def lower_quotient(cholesky: Tensor, rows: Tensor) -> Tensor:
+    """L⁻¹A, (D, D), lower-triangular, for lower-triangular L and A."""
+    out = rows.tril()
+    _solve_in_place(cholesky, out)
+    return out
+
+
 def _solve_in_place(cholesky: Tensor, x: Tensor) -> None:
     """L⁻¹X: X₁ ← L₁⁻¹X₁, X₂₁ ← L₂⁻¹(X₂₁ − L₂₁X₁), X₂ ← L₂⁻¹X₂."""
     half = _half(x)

@@ -10,7 +10,7 @@ from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.factors import RunningAverageFactor, running_average
 from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.models import coupling_flow
-from support import assert_same_state, assert_two_processes_observe_as_one
+from support import assert_same_state, assert_two_processes_observe_as_one, refused
 
 VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
 
@@ -57,6 +57,43 @@ def test_a_running_average_keeps_its_digits_in_float32():
     base = base_of_kind("RunningAverageFactor", root).float()
     assert base.factor.second_moment.dtype == torch.float64
     torch.testing.assert_close(base.eigh()[0], torch.linalg.svdvals(root @ root.T), rtol=1e-12, atol=1e-10)
+
+
+def sparse_latents(rows, seed, features=60):
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows, features, generator=generator, dtype=torch.float64)
+    return noise + 0.5 * torch.nn.functional.pad(noise[:, :-1], (1, 0))
+
+
+def test_a_shrunk_average_is_the_prior_in_its_density_and_all_that_is_read_off_it():
+    shrunk, plain = (
+        DegenerateGaussian([60], factor=RunningAverageFactor.of_decay(0.0, shrinkage=shrinkage)).double()
+        for shrinkage in (200**-0.5, 0.0)
+    )
+    for base in (shrunk, plain):
+        base.observe(sparse_latents(200, 0))
+    assert torch.equal(shrunk.factor.second_moment, plain.factor.second_moment)
+    noise = 1e-4 * torch.eye(60).double()
+    normal = torch.distributions.MultivariateNormal(torch.zeros(60).double(), shrunk.covariance + noise)
+    z = sparse_latents(2000, 1)
+    torch.testing.assert_close(shrunk.log_prob(z), normal.log_prob(z), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(shrunk.eigenvalues, torch.linalg.eigvalsh(shrunk.covariance).flip(0))
+    assert float(shrunk.log_prob(z).mean() - plain.log_prob(z).mean()) > 3.0
+    shrunk.spread_variance = 1e-2
+    torch.testing.assert_close(
+        shrunk.covariance, shrunk.factor.covariance(shrunk.spread_variance), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_a_shrinkage_travels_with_its_kind_and_older_pickles_have_none():
+    base = DegenerateGaussian([3], factor=RunningAverageFactor.of_decay(0.9, lag=0.1, shrinkage=0.2))
+    assert base.factor.options() == {"decay": 0.9, "lag": 0.1, "shrinkage": 0.2}
+    assert pickle.loads(pickle.dumps(base)).factor.shrinkage == 0.2
+    older = RunningAverageFactor(3)
+    del older.__dict__["shrinkage"]
+    assert pickle.loads(pickle.dumps(older)).shrinkage == 0.0
+    with refused(ValueError, "shrinkage must be at least 0 and below 1, got 1.5"):
+        RunningAverageFactor(3, shrinkage=1.5)
 
 
 def test_the_loss_shows_a_running_average_the_latents_of_training_steps_alone():
