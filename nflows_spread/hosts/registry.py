@@ -116,8 +116,8 @@ def encoder_methods(objective: nn.Module) -> list[Method]:
 
 def method_of(module: nn.Module, name: str) -> Callable[..., Any]:
     """A method of a layer, see ``Host.method_of``, or of a net."""
-    host = host_of_layer(module)
-    method = None if host is None else host.method_of(module, name)
+    found = (host.method_of(module, name) for host in hosts_for(type(module)))
+    method = next((each for each in found if each is not None), None)
     return cast(Callable[..., Any], getattr(module, name) if method is None else method)
 
 
