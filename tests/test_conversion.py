@@ -60,7 +60,7 @@ def test_initialize_sets_the_converted_actnorms():
     torch.testing.assert_close(encode(converted, x).mean(0), torch.zeros(3))
 
 
-@pytest.mark.parametrize("host", ["nflows", "normflows"])
+@pytest.mark.parametrize("host", ["nflows", "normflows", "zuko"])
 def test_the_table_of_the_documentation_has_every_layer_of_a_host_that_passes_or_converts(host):
     pytest.importorskip(host)
     rules = import_module(f"nflows_spread.hosts.{host}.conversion").RULES

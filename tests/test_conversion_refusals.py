@@ -168,7 +168,7 @@ PLACES = {
 def test_whatever_is_no_layer_is_refused_wherever_it_stands(name, place):
     (build, words), (within, path) = STRANGERS[name], PLACES[place]
     words = "but list of builtins" if place == "a list of transforms" else words
-    with refused(ValueError, f"the layer at {path!r}", "it is no layer of nflows or normflows", words):
+    with refused(ValueError, f"the layer at {path!r}", "it is no layer of nflows or normflows or zuko", words):
         to_volume_preserving(within(build()))
 
 

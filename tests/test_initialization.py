@@ -104,14 +104,29 @@ def of_normflows(*layers):
     return nf.NormalizingFlow(DegenerateGaussian([FEATURES]), [of_this_host(layer) for layer in reversed(layers)])
 
 
-both_hosts = pytest.mark.parametrize("host", [of_nflows, of_normflows])
+def of_zuko(*layers):
+    """The same as lazy transforms, which only give what maps data to latents."""
+    zuko = pytest.importorskip("zuko", reason="needs the extra zuko")
+    from nflows_spread.transforms.zuko import LazyNflowsTransform
+
+    def of_this_host(layer):
+        if not isinstance(layer, Whitening):
+            return LazyNflowsTransform(ActNorm(FEATURES))
+        kind, affine = type(layer), torch.distributions.AffineTransform
+        lazy = {"forward": lambda self, c=None: affine(0.0, self.log_scale.exp(), event_dim=1)}
+        return type(kind.__name__, (kind, zuko.lazy.LazyTransform), lazy)()
+
+    return zuko.flows.Flow([of_this_host(layer) for layer in layers], DegenerateGaussian([FEATURES]))
+
+
+every_host = pytest.mark.parametrize("host", [of_nflows, of_normflows, of_zuko])
 
 
 def whitening_of(flow):
     return next(module for module in flow.modules() if isinstance(module, Whitening))
 
 
-@both_hosts
+@every_host
 @pytest.mark.parametrize("training", [True, False])
 def test_a_layer_of_ones_own_is_set_by_what_arrives_at_it(host, training, x):
     flow = host(ActNorm(FEATURES), Whitening(), ActNorm(FEATURES)).train(training)
@@ -124,7 +139,7 @@ def test_a_layer_of_ones_own_is_set_by_what_arrives_at_it(host, training, x):
     assert all("forward" not in vars(layer) and "inverse" not in vars(layer) for layer in flow.modules())
 
 
-@both_hosts
+@every_host
 @pytest.mark.parametrize("training", [True, False])
 def test_if_one_layer_fails_all_are_as_they_were(host, training, x):
     flow = host(ActNorm(FEATURES), Whitening(), Failing(), ActNorm(FEATURES)).train(training)
@@ -161,7 +176,7 @@ def test_a_property_without_a_value_is_no_method(x):
     assert initialize(of_nflows(Undecided(), Whitening()), x) == 1
 
 
-@both_hosts
+@every_host
 def test_layers_are_set_that_have_the_method_and_are_not_settled_or_are_asked_for(host, x):
     flow = host(Otherwise(), Settled(), Whitening())
     assert initialize(flow, x) == 1
@@ -200,7 +215,7 @@ def test_a_layer_that_is_used_twice_is_set_once(x):
     assert len(layer.seen) == 1
 
 
-@both_hosts
+@every_host
 def test_a_flow_whose_class_has_such_a_method_is_no_layer(host, x):
     flow = host(Whitening(), ActNorm(FEATURES))
     flow.__class__ = type("Own", (type(flow),), {"initialize": lambda self, inputs: 1 / 0})

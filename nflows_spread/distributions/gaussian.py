@@ -19,11 +19,11 @@ from nflows_spread.linalg.autocast import full_precision
 class DegenerateGaussian(DegeneratePrior):
     """A Gaussian N(m, AAᵀ) of learnable rank, with the spread prior N(m, AAᵀ + σ_Z² I) as its density.
 
-    Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``, or of ``DiagGaussian``
-    as the ``q0`` of a normflows ``NormalizingFlow``. At the start A is the identity, so the flow starts
-    from the standard Gaussian it had. ``log_prob`` is the density of the spread prior (equation 12),
-    which exists whatever the rank of A; ``sample`` draws from the degenerate prior itself, whose samples
-    the flow maps onto the manifold (section 3).
+    Put it in the place of ``StandardNormal`` as the base of an nflows ``Flow``, of ``DiagGaussian`` as the
+    ``q0`` of a normflows ``NormalizingFlow``, or of ``DiagNormal`` as the ``base`` of a zuko ``Flow``. At
+    the start A is the identity, so the flow starts from the standard Gaussian it had. ``log_prob`` is the
+    density of the spread prior (equation 12), which exists whatever the rank of A; ``sample`` draws from the
+    degenerate prior itself, whose samples the flow maps onto the manifold (section 3).
 
     Args:
         shape: shape of one latent, without the batch dimension; a number for one feature axis, as in normflows.
@@ -47,6 +47,8 @@ class DegenerateGaussian(DegeneratePrior):
         >>> base.sample(4, rank=2).shape
         torch.Size([4, 3])
     """
+
+    has_rsample = True
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.data_noise import DataNoiseOwner
+from nflows_spread.distributions.torch_distribution import PriorDistribution
 
 _SPREAD_VARIANCE = 1e-4
 """σ_Z² by default, in latent units squared: that of the paper's tables, σ_Z = 0.01 (appendix B)."""
@@ -33,6 +34,9 @@ class DegeneratePrior(DataNoiseOwner):
         ValueError: ``shape`` is empty or has an entry below 1, ``spread_variance`` or ``spread_std`` is not positive,
             or both are given.
     """
+
+    has_rsample = False
+    """Whether samples pass gradients to all parameters, as ``torch.distributions`` calls it."""
 
     def __init__(self, shape: int | Sequence[int], spread_variance: float | None, spread_std: float | None) -> None:
         super().__init__()
@@ -93,19 +97,25 @@ class DegeneratePrior(DataNoiseOwner):
                 f"build {type(self).__name__} with the shape of the flow's latents"
             )
 
-    def forward(self, num_samples: int = 1, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Samples of the degenerate prior and the log-densities of the spread prior there, as normflows asks for both.
+    def forward(
+        self, num_samples: int | Tensor | None = 1, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | PriorDistribution:
+        """What normflows and zuko call a base for; nflows leaves it without a meaning, so one class serves all three.
 
-        nflows leaves ``forward`` of its distributions without a meaning, so one class serves both hosts.
+        normflows asks for so many samples of the degenerate prior and the log-densities of the spread prior there, zuko
+        for the distribution of torch given a context, which may be None.
 
         Args:
             num_samples: samples to draw. As in normflows they are paired with the rows of the context
-                and not drawn for each of them.
+                and not drawn for each of them. In the place of it a context, or None, as zuko's flows pass it: it is
+                ignored.
             context: ignored.
 
         Returns:
-            Shapes (num_samples, *shape) and (num_samples,).
+            Shapes (num_samples, *shape) and (num_samples,); for zuko this prior as a ``PriorDistribution``.
         """
+        if num_samples is None or (isinstance(num_samples, Tensor) and num_samples.dim() > 0):
+            return PriorDistribution(self)
         samples = self.sample(num_samples)
         return samples, self.log_prob(samples)
 

@@ -8,8 +8,6 @@ known to the host's folder here and to nobody else. ``interface`` has the questi
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from nflows_spread import validation
@@ -26,7 +24,9 @@ __all__ = [
     "encode_with_logabsdet",
     "host_of",
     "log_prob",
+    "log_prob_of_base",
     "register_host",
+    "samples_of_base",
     "swap_base",
     "variances_of_base",
 ]
@@ -36,8 +36,9 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
     """The latent z = g(x).
 
     Args:
-        flow: an nflows ``Flow``, or a normflows ``NormalizingFlow``, ``ConditionalNormalizingFlow`` or
-            ``MultiscaleFlow``; the latent of the last is a vector of all levels, the coarsest first.
+        flow: an nflows ``Flow``, a normflows ``NormalizingFlow``, ``ConditionalNormalizingFlow`` or
+            ``MultiscaleFlow``, or a zuko ``Flow``; the latent of a ``MultiscaleFlow`` is a vector of all levels, the
+            coarsest first.
         x: data, shape (n, ...).
         context: conditioning inputs, one row for each row of ``x``, before any embedding net.
 
@@ -109,8 +110,17 @@ def _is_as_the_base(value: Tensor, flow: nn.Module, host: Host) -> bool:
 def log_prob(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
     """log p(x) = log p_Z(g(x)) + log|det J|, shape (n,), for a flow whose base does not see the context."""
     z, logabsdet = encode_with_logabsdet(flow, x, context)
-    base = cast(Density, base_of(flow))
-    return base.log_prob(z) + logabsdet
+    return log_prob_of_base(flow, z) + logabsdet
+
+
+def log_prob_of_base(flow: nn.Module, z: Tensor) -> Tensor:
+    """log p_Z(z), shape (n,), of latents (n, ...) under the base of a flow, which does not see the context."""
+    return host_of(flow).log_prob_of_base(base_of(flow), z)
+
+
+def samples_of_base(flow: nn.Module, num_samples: int) -> Tensor:
+    """So many latents of the base of a flow, (num_samples, ...); it does not see the context."""
+    return host_of(flow).samples_of_base(base_of(flow), num_samples)
 
 
 def base_of(flow: nn.Module) -> nn.Module:

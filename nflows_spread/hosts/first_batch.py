@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.hosts.registry import hosts_for
+from nflows_spread.hosts.registry import hosts_for, method_of
 from nflows_spread.transforms.actnorm import mean_and_log_std
 
 Initializers = dict[tuple[nn.Module, str], Callable[[Tensor], Any]]
@@ -72,8 +72,9 @@ def initializers_of_waiting_layers(module: nn.Module) -> Initializers:
 
 def encoding_method_of(layer: nn.Module) -> str:
     """The method by which a layer, or a net in it, takes data towards the latent; see ``Host.encoding_method``."""
-    methods = (host.encoding_method for host in hosts_for(type(layer)))  # of a class of several: whose is another one
-    return next((method for method in methods if method != "forward" and hasattr(layer, method)), "forward")
+    found = ((host, host.encoding_method) for host in hosts_for(type(layer)))  # of a class of several: whose is another
+    names = (name for host, name in found if name != "forward" and host.method_of(layer, name) is not None)
+    return next(names, "forward")
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def _flag_of(layer: nn.Module) -> Tensor:
 def _initialized_on_arrival(
     layer: nn.Module, method: str, initialize: Callable[[Tensor], Any], done: set[nn.Module]
 ) -> Callable[..., Any]:
-    run = getattr(layer, method)
+    run = method_of(layer, method)
 
     def initialize_and_run(inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         if layer not in done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
@@ -88,6 +88,24 @@ class Host(ABC):
     def variances_of(self, base: nn.Module) -> Tensor | None:
         """The variances, shape (D,), of a Gaussian base whose entries are independent, or None for any other base."""
         return None
+
+    def log_prob_of_base(self, base: nn.Module, z: Tensor) -> Tensor:
+        """Log-density of latents (n, ...) under a base that does not see the context, shape (n,)."""
+        return cast(Density, base).log_prob(z)
+
+    def samples_of_base(self, base: nn.Module, num_samples: int) -> Tensor:
+        """So many latents of a base that does not see the context, (num_samples, ...)."""
+        samples: Tensor = base.sample(num_samples)  # type: ignore[operator]
+        return samples
+
+    def method_of(self, layer: nn.Module, name: str) -> Callable[..., Any] | None:
+        """A method of a layer, of those that ``encoding_method`` and ``encoder_methods`` name; None if it has none.
+
+        Where a library's layers have no method that takes data towards the latent, the adapter gives one under a
+        name of its own; it must ask ``vars(layer)`` for what stands in its place, as calls of methods do.
+        """
+        method: Callable[..., Any] | None = getattr(layer, name, None)
+        return method
 
     def nets_of(self, layer: nn.Module) -> list[nn.Module]:
         """The nets that a layer itself holds, whose outputs may be rounded to bf16 without harm to the flow."""

@@ -6,7 +6,8 @@ from nflows.distributions import Distribution
 from torch import nn
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-_SAY_NOTHING_OF_A_POINT = frozenset({"save", "load", "mean", "_mean", "reverse_kld", "reverse_alpha_div"})
+_SAY_NOTHING_OF_A_POINT = frozenset({"save", "load", "mean", "_mean", "reverse_kld", "reverse_alpha_div", "_abc_impl"})
+"""Methods, and what ``abc`` notes in each subclass of an abstract class, as zuko's are."""
 
 
 def overridden(module: nn.Module, base: type[nn.Module]) -> list[str]:

@@ -6,9 +6,9 @@ module of that package first arrives, so that a library that is not installed co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from nflows_spread.hosts.overrides import overridden
 _HOSTS: dict[str, Host | str] = {
     "nflows": "nflows_spread.hosts.nflows.adapter:HOST",
     "normflows": "nflows_spread.hosts.normflows.adapter:HOST",
+    "zuko": "nflows_spread.hosts.zuko.adapter:HOST",
 }
 
 
@@ -111,6 +112,13 @@ def encoder_methods(objective: nn.Module) -> list[Method]:
         else:
             found |= {(id(layer), name): (layer, name) for layer, name in host.encoder_methods(module)}
     return list(found.values())
+
+
+def method_of(module: nn.Module, name: str) -> Callable[..., Any]:
+    """A method of a layer, see ``Host.method_of``, or of a net."""
+    found = (host.method_of(module, name) for host in hosts_for(type(module)))
+    method = next((each for each in found if each is not None), None)
+    return cast(Callable[..., Any], getattr(module, name) if method is None else method)
 
 
 def nets_of(objective: nn.Module) -> list[nn.Module]:

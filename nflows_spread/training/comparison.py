@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.hosts import Density, base_of, decode, encode_with_logabsdet
+from nflows_spread.hosts import decode, encode_with_logabsdet, log_prob_of_base, samples_of_base
 from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.hosts.registry import registered_packages
 from nflows_spread.training.randomness import isolated_randomness
@@ -140,14 +140,14 @@ def _contexts_for(flow: nn.Module) -> Iterator[Tensor | None]:
 
 
 def _points_of(flow: nn.Module, context: Tensor | None) -> Tensor:
-    z = base_of(flow).sample(_ROWS)  # type: ignore[operator]
+    z = samples_of_base(flow, _ROWS)
     x = _attempt(decode, flow, z, context)
     return z if x is None else x  # a transform without an inverse, of vectors
 
 
 def _results(flow: nn.Module, x: Tensor, context: Tensor | None) -> dict[str, Tensor]:
     z, logabsdet = encode_with_logabsdet(flow, x, context)
-    log_prob = _attempt(cast(Density, base_of(flow)).log_prob, z)
+    log_prob = _attempt(log_prob_of_base, flow, z)
     densities = {} if log_prob is None else {"densities": log_prob + logabsdet}
     return {"latents": z, "log-determinants": logabsdet, **densities}
 

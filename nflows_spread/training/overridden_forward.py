@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from nflows_spread.hosts.registry import method_of
+
 Forward = Callable[..., Any]
 
 
@@ -23,7 +25,7 @@ def overridden_forward(
     """
     before = [(module, name, vars(module).get(name)) for module, name in methods]
     for module, name in methods:
-        vars(module)[name] = make(module, getattr(module, name))
+        vars(module)[name] = make(module, method_of(module, name))
     try:
         yield
     finally:

@@ -146,6 +146,53 @@ def our_transforms_in_normflows():
     return nf.NormalizingFlow(normal(FEATURES), [TransformFlow(part) for part in reversed(parts)])
 
 
+def zuko():
+    return pytest.importorskip("zuko", reason="needs the extra zuko")
+
+
+def of_zuko(kind, **options):
+    """A flow of zuko with small nets."""
+    return getattr(zuko().flows, kind)(FEATURES, **{"transforms": 2, "hidden_features": (8,)} | options)
+
+
+def steep(flow, log_scale=3.0):
+    """With larger latents, so that those of a base are reached from the interval in which zuko can invert the flow."""
+    layer = zuko().transforms.MonotonicAffineTransform
+    flow.transform.transforms.append(
+        zuko().flows.UnconditionalTransform(
+            layer, shift=torch.zeros(FEATURES), scale=torch.full((FEATURES,), log_scale)
+        )
+    )
+    return flow
+
+
+def additive_zuko():
+    return of_zuko("NICE", univariate=zuko().transforms.AdditiveTransform, shapes=[()])
+
+
+def lazy_layers_of_zuko():
+    """A flow of one's own of most that zuko has besides the transforms of its flows, one of them run backwards."""
+    flows, transforms = zuko().flows, zuko().transforms
+    unconditional = flows.UnconditionalTransform
+    layers = [
+        unconditional(transforms.MonotonicAffineTransform, shift=torch.randn(FEATURES), scale=torch.randn(FEATURES)),
+        flows.GeneralCouplingTransform(FEATURES, CONTEXT, hidden_features=(8,)),
+        unconditional(transforms.RotationTransform, torch.randn(FEATURES, FEATURES)),
+        flows.ElementWiseTransform(FEATURES, CONTEXT, hidden_features=(8,)),
+        unconditional(transforms.PermutationTransform, torch.randperm(FEATURES), buffer=True),
+        flows.MaskedAutoregressiveTransform(FEATURES, CONTEXT, hidden_features=(8,)).inv,
+        unconditional(transforms.LULinearTransform, torch.eye(FEATURES)),
+    ]
+    return flows.Flow(layers, of_zuko("MAF").base)
+
+
+def our_transforms_in_zuko():
+    from nflows_spread.transforms.zuko import LazyNflowsTransform
+
+    parts = coupling_flow(FEATURES, layers=3)._transform._transforms
+    return zuko().flows.Flow([LazyNflowsTransform(part) for part in parts], of_zuko("MAF").base)
+
+
 MODELS: dict[str, HostModel] = {
     "nflows: SimpleRealNVP": HostModel(swapped_flows.real_nvp),
     "nflows: MaskedAutoregressiveFlow": HostModel(swapped_flows.masked_autoregressive),
@@ -175,6 +222,25 @@ MODELS: dict[str, HostModel] = {
     "normflows: volume-preserving Glow": HostModel(lambda: to_volume_preserving(normflows_glow()), IMAGE),
     "normflows: volume-preserving Real NVP": HostModel(lambda: to_volume_preserving(normflows_real_nvp())),
     "normflows: our transforms": HostModel(our_transforms_in_normflows),
+    "zuko: RealNVP": HostModel(lambda: of_zuko("RealNVP")),
+    "zuko: NICE": HostModel(additive_zuko),
+    "zuko: MAF": HostModel(lambda: of_zuko("MAF")),
+    "zuko: NSF": HostModel(lambda: of_zuko("NSF", bins=4)),
+    "zuko: NSF, coupling": HostModel(lambda: of_zuko("NSF", bins=4, passes=2)),
+    "zuko: NSF, conditional": HostModel(lambda: of_zuko("NSF", bins=4, context=CONTEXT), context=CONTEXT),
+    "zuko: NAF": HostModel(
+        lambda: steep(of_zuko("NAF", transforms=1, signal=4, network={"hidden_features": (8,)}), 6.0)
+    ),
+    "zuko: UNAF": HostModel(lambda: steep(of_zuko("UNAF", signal=4, network={"hidden_features": (8,)}))),
+    "zuko: SOSPF": HostModel(lambda: steep(of_zuko("SOSPF"))),
+    "zuko: BPF": HostModel(lambda: of_zuko("BPF", degree=6)),
+    "zuko: GF": HostModel(lambda: steep(zuko().flows.GF(FEATURES, transforms=2, components=4))),
+    "zuko: Flow, conditional": HostModel(lazy_layers_of_zuko, context=CONTEXT),
+    "zuko: volume-preserving Flow, conditional": HostModel(
+        lambda: to_volume_preserving(lazy_layers_of_zuko()), context=CONTEXT
+    ),
+    "zuko: volume-preserving MAF": HostModel(lambda: to_volume_preserving(of_zuko("MAF"))),
+    "zuko: our transforms": HostModel(our_transforms_in_zuko),
 }
 
 PROMISED = {
@@ -186,11 +252,18 @@ PROMISED = {
     "normflows: Real NVP",
     "normflows: neural spline coupling",
     "normflows: Glow",
+    "zuko: RealNVP",
+    "zuko: MAF",
+    "zuko: NSF",
+    "zuko: NSF, conditional",
 }
 """The pairs that the project promises by name, over which a change of the list above has no say."""
 
-NOT_SUPPORTED = {"ClassCondFlow", "NormalizingFlowVAE"}
-"""Flow classes of the hosts whose latents have no base of their own; the host refuses them by name."""
+NOT_SUPPORTED = {"ClassCondFlow", "NormalizingFlowVAE", "GMM", "NCSF"}
+"""Flow classes of the hosts whose latents have no base of their own, or no Gaussian one; the host refuses them."""
+
+APPROXIMATE = {"CNF"}
+"""Those that solve an equation to a tolerance, tested by themselves."""
 
 
 def spread_flow(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:

@@ -14,7 +14,7 @@ from nflows.transforms import (
 )
 
 import nflows_spread.models
-from host_models import MODELS, NOT_SUPPORTED, PROMISED, inputs_for, spread_flow
+from host_models import APPROXIMATE, MODELS, NOT_SUPPORTED, PROMISED, inputs_for, spread_flow
 from nflows_spread import (
     DegenerateGaussian,
     SpreadKLLoss,
@@ -70,7 +70,17 @@ def test_every_flow_class_of_normflows_is_in_the_list_or_refused_by_name():
     core = pytest.importorskip("normflows").core
     exported = {kind for kind in vars(core).values() if isinstance(kind, type) and kind.__module__ == core.__name__}
     built = {type(MODELS[name].build()).__name__ for name in MODELS if name.startswith("normflows")}
-    assert {kind.__name__ for kind in exported} == built | NOT_SUPPORTED
+    refused = {name for name in NOT_SUPPORTED if hasattr(core, name)}
+    assert {kind.__name__ for kind in exported} == built | refused
+
+
+def test_every_flow_class_of_zuko_is_in_the_list_or_refused_by_name():
+    flows = pytest.importorskip("zuko").flows
+    exported = {name for name, kind in vars(flows).items() if isinstance(kind, type) and name[:4] != "Lazy"}
+    exported = {name for name in exported if issubclass(getattr(flows, name), flows.LazyDistribution)}
+    built = {type(MODELS[name].build()).__name__ for name in MODELS if name.startswith("zuko")}
+    others = {name for name in NOT_SUPPORTED | APPROXIMATE | {"UnconditionalDistribution"} if hasattr(flows, name)}
+    assert exported == built | others
 
 
 # what holds for each of its models

@@ -25,12 +25,20 @@ def of_normflows(*wrappers):
     return nf.NormalizingFlow(DegenerateGaussian([FEATURES]), layers)
 
 
+def of_zuko(*layers):
+    flows = pytest.importorskip("zuko", reason="needs the extra zuko").flows
+    from nflows_spread.transforms.zuko import LazyNflowsTransform
+
+    return flows.Flow([LazyNflowsTransform(layer) for layer in layers], DegenerateGaussian([FEATURES]))
+
+
 FLOWS = {
     "nflows": lambda: of_nflows(ActNorm(FEATURES)),
     "nflows, twice": lambda: of_nflows(ActNorm(FEATURES), ActNorm(FEATURES)),
     "nflows, inverted": lambda: of_nflows(InverseTransform(ActNorm(FEATURES))),
     "normflows": of_normflows,
     "normflows, reversed": lambda: of_normflows("Reverse"),
+    "zuko": lambda: of_zuko(ActNorm(FEATURES), ActNorm(FEATURES)),
 }
 OUR_FLOWS = {
     "ours": lambda: of_nflows(ExplicitActNorm(FEATURES), ExplicitActNorm(FEATURES)),

@@ -193,7 +193,7 @@ def test_an_adapter_without_rules_converts_nothing_and_says_so(monkeypatch):
 
 
 def test_a_library_without_an_adapter_is_refused():
-    with refused(TypeError, "flow must be a flow of one of: nflows, normflows; got ToyFlow of toyflows"):
+    with refused(TypeError, "flow must be a flow of one of: nflows, normflows, zuko; got ToyFlow of toyflows"):
         encode(toy_flow(), points())
     with pytest.raises(ValueError, match=r"got 'toyflows'; register its adapter by .*register_host"):
         registry.host_named("toyflows")

@@ -15,6 +15,7 @@ SHORT = {
     "normflows_swap": lambda module: module.main(steps=3),
     "convert_existing": lambda module: module.main(steps=6),
     "swap_base": lambda module: module.main(steps=5),
+    "zuko_swap": lambda module: module.main(steps=3),
 }
 RUN_ELSEWHERE = {"train_distributed"}  # starts processes; tests/training/test_processes.py runs it
 
@@ -27,7 +28,7 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_an_example_runs_and_says_what_it_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("sklearn", "normflows") if "normflows" in name else ("sklearn",):
+    for package in ("sklearn", *(library for library in ("normflows", "zuko") if library in name)):
         pytest.importorskip(package)
     found = SHORT[name](import_module(name))
     assert found

@@ -65,6 +65,13 @@ def of_normflows():
     return nf.NormalizingFlow(DegenerateGaussian([4]), [TransformFlow(part) for part in reversed(transforms())])
 
 
+def of_zuko():
+    flows = pytest.importorskip("zuko", reason="needs the extra zuko").flows
+    from nflows_spread.transforms.zuko import LazyNflowsTransform
+
+    return flows.Flow([LazyNflowsTransform(part) for part in transforms()], DegenerateGaussian([4]))
+
+
 def points(n=200):
     return torch.randn(n, 4) * torch.tensor([3.0, 1.0, 0.5, 0.1]) + 2.0
 
@@ -75,8 +82,8 @@ def test_it_keeps_the_contract_of_every_transform():
     torch.testing.assert_close(transform(x)[1], jacobian_logabsdet(transform, x))
 
 
-@pytest.mark.parametrize("host", [of_nflows, of_normflows])
-def test_it_starts_from_data_and_trains_in_both_hosts(host):
+@pytest.mark.parametrize("host", [of_nflows, of_normflows, of_zuko])
+def test_it_starts_from_data_and_trains_in_every_host(host):
     flow, x = host(), points()
     assert initialize(flow, x) == 2
     balance = next(module for module in flow.modules() if isinstance(module, Balance))
