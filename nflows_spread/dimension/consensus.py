@@ -16,6 +16,7 @@ from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dim
 from nflows_spread.dimension.noisy_neighbours import seen_by_neighbours
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, rounded, signal_to_noise_gaps
 from nflows_spread.dimension.spectra import spectrum
+from nflows_spread.dimension.variation import covered_by
 
 __all__ = ["VOTES", "Estimates", "consensus_dimension", "estimates_of", "register_vote"]
 
@@ -53,7 +54,7 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     covered: list[int] = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten().tolist()
     if len(otherwise := estimates.disagreeing_with(best)) == len(estimates.compared):
         covered += map(rounded, otherwise.values())
-    covered += (part.dimension for part in estimates.parts)
+    covered += covered_by(estimates.parts)
     if estimates.neighbours.even:  # which see a mesh's lines where it is much finer along them
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility

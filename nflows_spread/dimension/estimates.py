@@ -38,7 +38,7 @@ class Estimates:
             nobody asked.
         ambient_noise: standard deviation of the noise that the spectrum shows in the data, in units of the data, or 0.
             The floor of the spectrum is then above σ_x, and the neighbours are those of the denoised points.
-        parts: the two parts of data whose dimension varies from place to place, or none.
+        parts: the parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
         noisy_neighbours: those of the points as they are, where ``neighbours`` are those of the denoised points.

@@ -17,7 +17,7 @@ from nflows_spread.dimension.rules import rounded
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
-from nflows_spread.dimension.variation import Part, said_of_parts
+from nflows_spread.dimension.variation import Part, covered_by, said_of_parts
 
 _MORE_THAN_A_PATH = 1.5
 """The dimension at some scale from which on a path winds through more than itself: a choice, what rounds to 2."""
@@ -46,7 +46,7 @@ class PointEstimates:
         neighbours: by the nearest neighbours, calibrated.
         scales: the dimension against scale.
         sample: which rows were looked at.
-        parts: the two parts of data whose dimension varies from place to place, or none.
+        parts: the parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone.
         tangents: what local principal axes say; None where there are distances and no points.
@@ -185,11 +185,11 @@ VOTES_OF_POINTS: dict[str, Vote] = {"neighbours": _vote_of_neighbours, "tangent_
 
 
 def concluded(estimates: PointEstimates) -> PointDimension:
-    """The K with the most log-evidence and those that are plausible beside it."""
+    """The K with the most log-evidence, or that of the largest of several parts, and what is plausible beside it."""
     evidence = estimates.log_evidence
     best = 1 + max(range(len(evidence)), key=evidence.__getitem__)
     covered = [k for k, nats in enumerate(evidence, 1) if nats >= evidence[best - 1] - _PLAUSIBLE]
-    covered += (part.dimension for part in estimates.parts)
+    covered += covered_by(estimates.parts)
     shared = () if estimates.tangents is None else estimates.tangents.stable
     lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
     if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
@@ -200,6 +200,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)
+    if estimates.parts:  # that of most points, as what they say together may be that of none
+        best = max(estimates.parts, key=lambda part: (part.share, part.dimension)).dimension
     highest = min(estimates.features, estimates.sample.distinct - 1)
     best = min(best, highest)
     return PointDimension(best, (max(1, min(covered)), min(highest, max(covered))), estimates)

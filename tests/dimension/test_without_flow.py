@@ -128,6 +128,19 @@ def test_a_dimension_that_varies_is_said_and_covered():
     assert "varies" in repr(found)
 
 
+def test_the_dimension_of_pieces_side_by_side_is_that_of_the_largest():
+    pieces = np.zeros((3000, 8))
+    pieces[:1500, 0] = cube(1500, 1)[:, 0]
+    pieces[1500:2300, :2] = cube(800, 2) + 3.0
+    pieces[2300:, :5] = cube(700, 5) - 4.0
+    found = dimension_of(pieces)
+    assert found == 1
+    assert found.interval == (1, 5)
+    shares = [part.share for part in found.estimates.parts]
+    assert shares == pytest.approx([0.5, 0.27, 0.23], abs=0.02)
+    assert f"about 1 at {shares[0]:.0%} of the points, 2 at {shares[1]:.0%} and 5 at {shares[2]:.0%}" in repr(found)
+
+
 def test_rows_along_a_path_are_said():
     """An orbit on a torus, at times so near to each other that neighbours are those in order."""
     t = np.linspace(0.0, 200.0, 4000)
