@@ -15,6 +15,7 @@ _FORKS = {
         "normflows.MultiscaleFlow(flow.q0, flow.flows, flow.merges, flow.transform, class_cond=False)"
     ),
     ("q0", "flows"): "normflows.NormalizingFlow(DegenerateGaussian(shape), flow.flows)",
+    ("transform", "base"): "zuko.flows.Flow(flow.transform, DegenerateGaussian(shape))",
 }
 """The attributes by which a flow of a fork is known, the most particular first, and the call that takes its layers."""
 
@@ -23,6 +24,8 @@ _OF_A_LAYER = (
     "normflows.NormalizingFlow(DegenerateGaussian(shape), [layer]) from it"
 )
 _AFTERWARDS = "and compile or wrap the loss if need be"
+
+_OF_A_LAZY_TRANSFORM = "zuko.flows.Flow(transform, DegenerateGaussian(shape))"
 
 
 def name_of(kind: type) -> str:
@@ -58,7 +61,9 @@ def advice_on_a_flow(found: object, wanted: Callable[[nn.Module], bool]) -> str:
     call = next((call for names, call in _FORKS.items() if all(hasattr(found, name) for name in names)), None)
     if call is not None:
         return f"; if it is a fork's, whose layers are called as the original's, build {call}"
-    return f"; if it is a layer, build {_OF_A_LAYER}" if hasattr(found, "inverse") else ""
+    if hasattr(found, "inverse"):
+        return f"; if it is a layer, build {_OF_A_LAYER}"
+    return f"; if it is a lazy transform, build {_OF_A_LAZY_TRANSFORM} from it" if hasattr(found, "inv") else ""
 
 
 def _held_by(found: object, wanted: Callable[[nn.Module], bool]) -> str | None:

@@ -233,7 +233,13 @@ def multiscale_fork():
     return fork
 
 
-FORKS = [ForkOfNFlows, ForkWithEmbedding, fork_of_normflows, multiscale_fork]
+def fork_of_zuko():
+    flow, fork = MODELS["zuko: NSF"].build(), nn.Module()
+    fork.transform, fork.base = flow.transform, flow.base
+    return fork
+
+
+FORKS = [ForkOfNFlows, ForkWithEmbedding, fork_of_normflows, multiscale_fork, fork_of_zuko]
 
 
 @pytest.mark.parametrize("build", FORKS)
@@ -248,6 +254,8 @@ def test_a_flow_of_a_fork_is_refused_with_the_call_that_takes_its_layers(build):
     given = {"flow": fork, "nflows": nflows, "DegenerateGaussian": DegenerateGaussian, "shape": [FEATURES]}
     if "normflows." in call:
         given["normflows"] = pytest.importorskip("normflows")
+    if "zuko." in call:
+        given["zuko"] = pytest.importorskip("zuko")
     flow = eval(call, given).eval()
     x = torch.randn(5, 1, 4, 4) if build is multiscale_fork else X
     torch.testing.assert_close(decode(flow, encode(flow, x)), x, rtol=0, atol=1e-4)

@@ -151,6 +151,8 @@ def test_what_is_no_flow_of_the_whole_space_is_refused():
         encode(zuko.flows.NCSF(FEATURES), x)
     with refused(TypeError, "got a GMM of zuko, which is a base", "build zuko.flows.Flow(transform, base)"):
         encode(zuko.flows.GMM(FEATURES), x)
+    with refused(TypeError, "if it is a lazy transform, build zuko.flows.Flow(transform, DegenerateGaussian(shape))"):
+        encode(of_zuko("MAF").transform, x)
 
 
 def test_a_flow_that_changes_its_density_is_refused():
