@@ -54,7 +54,7 @@ WITHIN_DIMENSION = [
 
 WITHIN_ESTIMATOR = [
     {"recipe", "units", "outliers", "exceptions", "without_sklearn", "stable_dimension", "residuals", "local_chart"}
-    | {"resumption"},
+    | {"resumption", "training_device"},
     {"sklearn_interface", "settings", "input_rows"}
     | {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
