@@ -72,6 +72,7 @@ def dimension(data: Path, max_points: int, jobs: int, **reading: Any) -> None:
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, at most; those of the recipe by default.")
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Stop training after so long.")
 @click.option("--seed", type=_SEEDS, default=0, show_default=True, help="Of all randomness.")
+@click.option("--device", help="Where to train, such as cuda; on the CPU by default.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @_reads_data
 def fit(
@@ -82,6 +83,7 @@ def fit(
     steps: int | None,
     max_minutes: float | None,
     seed: int,
+    device: str | None,
     quiet: bool,
     **reading: Any,
 ) -> None:
@@ -102,6 +104,7 @@ def fit(
         max_minutes=max_minutes,
         progress=not quiet and sys.stderr.isatty(),
         checkpoints=unfinished(run),
+        device=device,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from nflows_spread import validation
+from nflows_spread.cli.text_tables import text_format
+
+_UNNAMED = "Unnamed: "
+"""How pandas calls columns without a name, such as that of its own row numbers, which it writes first."""
 
 _LEVELS = 255.0
 """The value of white in 8-bit images, by convention."""
@@ -97,37 +105,51 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    with _readable(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:
-    with np.load(path, allow_pickle=False) as file:
+    with _readable(path):
+        file = np.load(path, allow_pickle=False)
         names = list(file.files)
+    with file:
         if options.key is None and len(names) != 1:
             raise ValueError(f"--key must name one array of {path.name}, got none; it has {', '.join(names)}")
         name = names[0] if options.key is None else options.key
         if name not in names:
             raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
-        return file[name]
+        with _readable(path):
+            return file[name]
 
 
 def _text(path: Path, options: ReadOptions) -> Table:
-    pandas = _module("pandas", path)
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    frame = pandas.read_csv(path, sep=separator)
-    if all(_is_number(label) for label in frame.columns):  # the first row is one of numbers
-        return _of_array(path, pandas.read_csv(path, sep=separator, header=None).to_numpy(), options)
+    form = text_format(path)
+    read = partial(_module("pandas", path).read_csv, path, **form)
+    with _readable(path):
+        frame = read()
+    if all(
+        _is_number(str(label).replace(form["decimal"], ".")) for label in frame.columns
+    ):  # the first row is one of numbers
+        with _readable(path):
+            return _of_array(path, read(header=None).to_numpy(), options)
+    if str(frame.columns[0]).startswith(_UNNAMED) and options.columns == ():
+        validation.warn(f"the first column of {path.name} has no name and is taken for numbers of rows: it is left out")
+        frame = frame.iloc[:, 1:]
     return _of_frame(path, frame, options)
 
 
 def _parquet(path: Path, options: ReadOptions) -> Table:
     _module("pyarrow", path)
-    return _of_frame(path, _module("pandas", path).read_parquet(path), options)
+    with _readable(path):
+        frame = _module("pandas", path).read_parquet(path)
+    return _of_frame(path, frame, options)
 
 
 def _annotated(path: Path, options: ReadOptions) -> Table:
-    data = _module("anndata", path).read_h5ad(path)
-    pandas = _module("pandas", path)
+    anndata, pandas = _module("anndata", path), _module("pandas", path)
+    with _readable(path):
+        data = anndata.read_h5ad(path)
     known = [*data.layers, *data.obsm]
     if options.key is None:
         matrix, names = data.X, list(map(str, data.var_names))
@@ -145,6 +167,8 @@ def _annotated(path: Path, options: ReadOptions) -> Table:
 def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     frame.columns = [str(label) for label in frame.columns]
     known = list(frame.columns)
+    if len(frame) == 0:
+        raise ValueError(f"{path.name} must hold at least one row, got none below its {len(known)} names of columns")
     if len(set(known)) < len(known):
         twice = sorted({name for name in known if known.count(name) > 1})
         raise ValueError(f"columns of {path.name} must have different names, got several of {_listed(twice)}")
@@ -186,6 +210,17 @@ READERS: dict[str, Callable[[Path, ReadOptions], Any]] = {
 """What reads a file, by its suffix."""
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """``ValueError`` with the name of the file where a library cannot read it."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # each library has kinds of its own
+        raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; save it again") from error
+
+
 def _module(name: str, path: Path) -> Any:
     try:
         return import_module(name)
@@ -194,15 +229,13 @@ def _module(name: str, path: Path) -> Any:
         raise ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}") from error
 
 
-def _is_number(label: object) -> bool:
+def _is_number(label: str) -> bool:
     try:
-        float(str(label))
+        float(label)
     except ValueError:
         return False
     return True
 
 
 def _listed(names: Sequence[str]) -> str:
-    from nflows_spread import validation
-
     return validation.listed(names)

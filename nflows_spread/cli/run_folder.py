@@ -69,7 +69,9 @@ def unfinished(folder: Path) -> Path:
 
 
 def check_new(folder: Path) -> None:
-    """``FileExistsError`` if a run has been left there."""
+    """``FileExistsError`` if a run has been left there, or it is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"--out must be a folder, got {folder}, which is a file; choose another name")
     if (folder / _ESTIMATOR).exists():
         raise FileExistsError(
             f"--out must be a new folder, got {folder}, which holds a run; choose another or delete it"

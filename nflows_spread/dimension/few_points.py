@@ -16,7 +16,7 @@ from torch import Tensor
 from nflows_spread import validation
 from nflows_spread.dimension.calibration_curve import GRID, SHAPES, calibrated
 from nflows_spread.dimension.distinct_points import near_by_chance, without_near_repeats
-from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, maximum_likelihood
+from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, inverse_dimensions, maximum_likelihood
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension
 
@@ -110,5 +110,6 @@ def _curve(shape: str, size: int, dimension: int) -> tuple[float, ...]:
 
 def _sampling_error(shape: str, size: int, dimension: int) -> float:
     """The standard deviation of the logarithm of the estimate by the nearest neighbours, from set to set."""
-    found = torch.tensor([maximum_likelihood(logs)[0][:2] for logs in _drawn(shape, size, dimension)])
-    return float(found.log().mean(1).std())
+    logs = _drawn(shape, size, dimension)
+    inverse = [inverse_dimensions(logs.flatten(0, 1), k).view(-1, size).mean(1) for k in NEIGHBOURS[:2]]
+    return float(torch.stack(inverse).log().mean(0).std())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 
@@ -14,6 +15,7 @@ from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.estimator.recipe import Recipe, couplings_for, factor_for, width_for
 from nflows_spread.estimator.resumption import Resumption
 from nflows_spread.estimator.stable_dimension import StableDimension
+from nflows_spread.estimator.training_device import CPU, generator_on
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
 from nflows_spread.training import Callback, Geometric, TrainingState, fit, parameter_groups
@@ -42,6 +44,7 @@ def trained_by(
     max_minutes: float | None = None,
     progress: bool = False,
     resumption: Resumption | None = None,
+    device: torch.device = CPU,
 ) -> SpreadKLLoss:
     """A flow trained on data of unit scale by a recipe, within its objective, which knows the final σ_x.
 
@@ -57,10 +60,13 @@ def trained_by(
         max_minutes: stop after so long, with a warning.
         progress: show a bar.
         resumption: where checkpoints are left, and go on from; nowhere by default.
+        device: where to train. The result is on the CPU.
     """
     began, allowed = time.monotonic(), math.inf if max_minutes is None else 60.0 * max_minutes
     end = min(recipe.last_noise, max(nearest, recipe.min_noise))
     objective = SpreadKLLoss(_flow(recipe, x, generator), data_noise=recipe.first_noise, generator=generator)
+    objective.generator = generator_on(device, generator)
+    objective.to(device)
     optimizer = _optimizer(recipe, objective)
     annealing = max(1, int(recipe.anneal_fraction * recipe.steps))
     settling = recipe.steps - annealing
@@ -69,7 +75,7 @@ def trained_by(
         since = state.step - recipe.first_check
         due = since >= 0 and since % recipe.check_every == 0 and state.step < annealing
         if stop is not None and due:
-            if stop(objective):
+            if stop(objective if device == CPU else copy.deepcopy(objective).to(CPU)):
                 state.stop_reason = "the dimension is stable"
             if resumption is not None:
                 ended = None if state.stop_reason is None else state.step
@@ -116,6 +122,7 @@ def trained_by(
         falling = LinearLR(optimizer, start_factor=1.0, end_factor=min(1.0, ratio), total_iters=settling)
         in_time = train(_SETTLING, settling, settling_noise, falling, []) and in_time
     optimizer.release()
+    objective.to(CPU).generator = generator
     if not in_time:
         validation.warn(
             f"training stopped after max_minutes={max_minutes:g}, at σ_x = {objective.data_noise:.3g} of the data's "

@@ -18,6 +18,7 @@ from nflows_spread.estimator.nested_chart import decoder_of, nested_chart, order
 from nflows_spread.estimator.obstruction import Topology
 from nflows_spread.estimator.paired_comparison import clearly_above
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.training_device import CPU
 from nflows_spread.linalg.eigen import eigh_descending, principal_axes
 from nflows_spread.linalg.moments import covariance_of
 from nflows_spread.models.lifted import LinearAndNet, lifted_couplings
@@ -89,6 +90,7 @@ def chart_at(
     recipe: Recipe,
     generator: torch.Generator,
     max_minutes: float = math.inf,
+    device: torch.device = CPU,
 ) -> ChartAtRank:
     """The chart at K that reconstructs best, and is below principal components in nothing that held-out rows show.
 
@@ -106,6 +108,7 @@ def chart_at(
         recipe: the numbers of the training.
         generator: source of all randomness.
         max_minutes: time that is left.
+        device: where to train.
     """
     deadline = time.monotonic() + 60.0 * max_minutes
     data_dtype, train, held_out = train.dtype, train.double(), held_out.double()
@@ -116,7 +119,8 @@ def chart_at(
     total = max(float(rows.square().sum(1).mean()), torch.finfo(torch.float64).tiny)
     chosen = pca
     if float(pca.squares.mean()) > noise**2 * total and rank < rows.shape[1] and len(compared) >= _FEWEST_COMPARED:
-        data = ChartData(*(part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))))
+        parts = [part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))]
+        data = ChartData(parts[0], parts[1], parts[2], parts[3], device)
         limits = pca.chart.reconstruction_error(compared)
         trusted = float(pca.trust.mean()) >= _TRUSTED
         couplings = lifted_flow_at(data, recipe, geodesic=not trusted, deadline=deadline, generator=generator).double()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from nflows_spread.estimator.recipe import Recipe
+from nflows_spread.estimator.training_device import CPU, generator_on
 from nflows_spread.linalg.geodesics import isomap
 from nflows_spread.models.lifted import lifted_couplings
 from nflows_spread.training import Geometric, TrainingState, fit
@@ -45,12 +46,14 @@ class ChartData:
         held_out: (m, D), by whose error a training keeps its best.
         axes: principal axes of all rows, (D, K).
         scale: standard deviation along each, (K,).
+        device: where to train on them; what is trained ends up on the CPU.
     """
 
     train: Tensor
     held_out: Tensor
     axes: Tensor
     scale: Tensor
+    device: torch.device = CPU
 
 
 class ReconstructionLoss(nn.Module):
@@ -136,7 +139,11 @@ def _train(
     generator: torch.Generator,
 ) -> None:
     """Train, and keep what has the least error on the held-out rows, in evaluation mode."""
-    objective = ReconstructionLoss(couplings, data_noise=recipe.chart_first_noise, generator=generator)
+    objective = ReconstructionLoss(
+        couplings, data_noise=recipe.chart_first_noise, generator=generator_on(data.device, generator)
+    )
+    objective.to(data.device)
+    held_out = data.held_out.to(data.device)
     steps, rate = max(_FEWEST_STEPS, recipe.steps_of_chart), recipe.chart_rate
     fading = max(1, int(fading_fraction * steps)) if targets is not None else 0
     every, best, kept = max(1, steps // _CHECKS), math.inf, couplings.state_dict()
@@ -145,7 +152,7 @@ def _train(
         nonlocal best, kept
         objective.target_weight = max(0.0, 1.0 - state.step / fading) if fading else 0.0
         if state.step % every == 0 or state.step == steps:
-            error = objective.error(data.held_out)
+            error = objective.error(held_out)
             if error < best:
                 best, kept = error, {name: value.clone() for name, value in couplings.state_dict().items()}
 
@@ -170,4 +177,4 @@ def _train(
         )
         optimizer.release()
     couplings.load_state_dict(kept)
-    couplings.eval()
+    couplings.to(CPU).eval()

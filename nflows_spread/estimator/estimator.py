@@ -42,6 +42,8 @@ class SpreadFlowEstimator(SklearnInterface):
             the dimension. By default ``intrinsic_dimension_``.
         checkpoints: a folder in which an interrupted fit leaves its training, for the same fit of the same data to go
             on from. ``random_state`` must be an integer then. By default nothing is left.
+        device: where the flow and the charts are trained, such as ``"cuda"``; by default on the CPU, where all that was
+            fitted is in any case.
 
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
@@ -103,6 +105,7 @@ class SpreadFlowEstimator(SklearnInterface):
         standardize: bool = False,
         n_components: int | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
     ) -> None:
         self.random_state = random_state
         self.recipe = recipe
@@ -111,6 +114,7 @@ class SpreadFlowEstimator(SklearnInterface):
         self.standardize = standardize
         self.n_components = n_components
         self.checkpoints = checkpoints
+        self.device = device
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(upgraded(state))

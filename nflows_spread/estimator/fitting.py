@@ -32,6 +32,7 @@ from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.estimator.resumption import Resumption
 from nflows_spread.estimator.sampler_choice import Sampler
 from nflows_spread.estimator.stable_dimension import StableDimension
+from nflows_spread.estimator.training_device import CPU
 from nflows_spread.estimator.units import Units
 
 _CHART_POINTS = 1000
@@ -86,6 +87,7 @@ def fit_rows(
     max_minutes: float | None = None,
     progress: bool = False,
     resumption: Resumption | None = None,
+    device: torch.device = CPU,
 ) -> FittedFlow:
     """What ``SpreadFlowEstimator.fit`` does, where its errors and warnings are listed.
 
@@ -99,6 +101,7 @@ def fit_rows(
         max_minutes: stop training after so long, with a warning.
         progress: show a progress bar.
         resumption: where checkpoints of the training are left, and go on from; nowhere by default.
+        device: where to train. All of the result is on the CPU.
     """
     began = time.monotonic()
     rows = Rows.of(
@@ -119,6 +122,7 @@ def fit_rows(
         max_minutes=max_minutes,
         progress=progress,
         resumption=resumption,
+        device=device,
     )
     flow, noise = objective.flow, objective.data_noise
     found = _estimates_of(flow, rows, noise, generator)
@@ -141,7 +145,14 @@ def fit_rows(
         seeded = torch.Generator().manual_seed(generator.initial_seed())
         left = allowed - (time.monotonic() - began) / 60.0
         chosen = chart_at(
-            rows.train, rows.validation, rank, noise=noise_of_rows, recipe=recipe, generator=seeded, max_minutes=left
+            rows.train,
+            rows.validation,
+            rank,
+            noise=noise_of_rows,
+            recipe=recipe,
+            generator=seeded,
+            max_minutes=left,
+            device=device,
         )
         return replace(chosen, chart=_in_pieces(chosen.chart, rows, recipe, seeded))
 

@@ -20,6 +20,7 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
     new = dict(renamed_state(state, {"readings_": "estimates_"}))
     new.setdefault("n_components", None)
     new.setdefault("checkpoints", None)
+    new.setdefault("device", None)
     if "flow_" not in new:
         return new
     chart = new["_chart"]

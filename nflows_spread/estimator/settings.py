@@ -16,6 +16,7 @@ from torch import Tensor
 from nflows_spread import validation
 from nflows_spread.estimator.recipe import Recipe
 from nflows_spread.estimator.resumption import Resumption
+from nflows_spread.estimator.training_device import checked_device
 
 _LARGEST_SEED = 2**64 - 1
 """The largest seed of a generator, by torch's convention."""
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
         standardize: whether each column has a scale of its own.
         n_components: coordinates of the chart, or None.
         resumption: where checkpoints are left, or None.
+        device: where to train.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class Settings(NamedTuple):
     standardize: bool
     n_components: int | None
     resumption: Resumption | None
+    device: torch.device
 
 
 def checked_settings(given: Any, x: Tensor) -> Settings:
@@ -62,9 +65,9 @@ def checked_settings(given: Any, x: Tensor) -> Settings:
         raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}; write Recipe(steps=...)")
     standardize = validation.switch("standardize", given.standardize)
     components = None if given.n_components is None else _components(given.n_components, *x.shape)
-    resumption = None
+    device, resumption = checked_device(given.device), None
     if given.checkpoints is not None:
-        own = (_folder(given.checkpoints), x, _fixed_seed(given.random_state), recipe, standardize, components)
+        own = (_folder(given.checkpoints), x, _fixed_seed(given.random_state), recipe, standardize, components, device)
         resumption = Resumption.of(*own)
     return Settings(
         recipe=recipe,
@@ -74,6 +77,7 @@ def checked_settings(given: Any, x: Tensor) -> Settings:
         standardize=standardize,
         n_components=components,
         resumption=resumption,
+        device=device,
     )
 
 
@@ -90,6 +94,7 @@ def parameter_constraints() -> dict[str, list[Any]]:
         "standardize": ["boolean"],
         "n_components": [interval(Integral, 1, None, closed="left"), None],
         "checkpoints": [str, os.PathLike, None],
+        "device": [str, torch.device, None],
     }
 
 

@@ -120,6 +120,7 @@ def errors(table, fitted, folder):
             "--out",
             fitted,
         ): f"--out must be a new folder, got {fitted}, which holds a run; ",
+        ("fit", table, "--drop", "kind", "--out", folder / "two.npy"): "--out must be a folder, got ",
         ("fit", table, "--out", folder / "new"): "columns of arc.csv must hold numbers, got kind; leave them out with ",
         ("dimension", folder / "none.npy"): "DATA must be a file or a folder of images, got ",
         ("dimension", folder / "two.npy", "--max-points", 0): "Invalid value for '--max-points': 0 is not in the range",

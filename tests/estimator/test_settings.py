@@ -29,6 +29,7 @@ VALID = {
     "max_minutes": [0.5, 3, None],
     "progress": [True, np.bool_(False)],
     "standardize": [True, np.bool_(False)],
+    "device": ["cpu", torch.device("cpu"), None],
     "checkpoints": ["folder", Path("folder"), None],
     "n_components": [1, 5, np.int64(2), None],
 }

@@ -56,6 +56,7 @@ def test_settings_are_read_changed_and_shown():
         "standardize": False,
         "n_components": None,
         "checkpoints": None,
+        "device": None,
     }
     assert estimator.set_params(standardize=True, random_state=4) is estimator
     assert repr(estimator) == "SpreadFlowEstimator(random_state=4, standardize=True)"

@@ -54,17 +54,8 @@ WITHIN_DIMENSION = [
 ]
 
 WITHIN_ESTIMATOR = [
-    {
-        "recipe",
-        "leading_axes",
-        "outliers",
-        "exceptions",
-        "without_sklearn",
-        "stable_dimension",
-        "residuals",
-        "resumption",
-    }
-    | {"local_chart"},
+    {"recipe", "leading_axes", "outliers", "exceptions", "without_sklearn", "stable_dimension", "residuals"}
+    | {"local_chart", "resumption", "training_device"},
     {"units", "sklearn_interface", "settings", "input_rows"}
     | {"coordinate_order", "paired_comparison", "obstruction", "local_atlas"},
     {"annealing", "preprocessing", "chart_training", "nested_chart", "densities"},
