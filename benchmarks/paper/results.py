@@ -109,8 +109,7 @@ class Result:
         flow = self.trained.flow
         base = base_of(flow)
         if isinstance(base, DegenerateGaussianMixture) and base.tied == "semi":
-            leading = base.eigh()[1][:, :rank].float()
-            z = base.unflatten(base.flatten(self._whole(count)) @ leading @ leading.mT)
+            z = self.semi_tied_latents(count, rank=rank)
             return torch.cat([decode(flow, part).flatten(1) for part in z.split(_CHUNK)])
         if isinstance(base, DegenerateGaussianMixture):
             own = rank if base.tied else self.settings.piece_rank and self.settings.piece_rank(self.dimension)
@@ -122,12 +121,14 @@ class Result:
             [sample(flow, size, rank=rank, generator=generator, order=BY_EIGENVALUE).flatten(1) for size in sizes]
         )
 
-    def _whole(self, count: int) -> Tensor:
-        """So many latents of a prior in pieces, drawn once, as each piece takes a decomposition."""
+    @torch.no_grad()
+    def semi_tied_latents(self, count: int, *, rank: int) -> Tensor:
+        """Latents (n, D) in the K leading directions of all pieces; drawn once, as each piece takes a decomposition."""
+        base = cast(DegenerateGaussianMixture, base_of(self.trained.flow))
         if len(self._drawn) < count:
-            base = cast(DegenerateGaussianMixture, base_of(self.trained.flow))
             self._drawn = base.sample(max(count, self.settings.samples), generator=self.generator())
-        return self._drawn[:count]
+        leading = base.eigh()[1][:, :rank].to(self._drawn.dtype)
+        return base.unflatten(base.flatten(self._drawn[:count]) @ leading @ leading.mT)
 
     @cached_property
     @torch.no_grad()

@@ -107,7 +107,10 @@ def _samples(result: Result, *, rank: int | None = None, temperature: float = 1.
     flow, features = result.trained.flow, result.latents.shape[1]
     base = base_of(flow)
     if isinstance(base, DegenerateGaussianMixture):
-        z = base.sample(_COLUMNS, rank=rank, generator=result.generator())
+        if base.tied == "semi":
+            z = result.semi_tied_latents(_COLUMNS, rank=rank or features)
+        else:
+            z = base.sample(_COLUMNS, rank=rank, generator=result.generator())
         return decode(flow, torch.lerp(base.mean(), z, temperature))
     noise = torch.empty(_COLUMNS, features).normal_(generator=result.generator())
     if rank is None and not isinstance(base, DegenerateGaussian):
