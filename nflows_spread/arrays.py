@@ -42,6 +42,17 @@ def rows_of(name: str, value: Any) -> Tensor:
     return validation.points(name, rows)
 
 
+def points_of(name: str, value: Any) -> Tensor:
+    """Points as a tensor: one as it is, of any device and shape; all else is a matrix as ``rows_of`` has it.
+
+    Of a NumPy array of more axes the first counts the points.
+    """
+    if isinstance(value, Tensor):
+        return value
+    several = isinstance(value, np.ndarray) and value.ndim > 2 and len(value) > 0
+    return rows_of(name, value.reshape(len(value), -1) if several else value)
+
+
 def like(example: Array, result: Tensor) -> Array:
     """The result as a tensor, or as a NumPy array, in the floating dtype of the example."""
     if isinstance(example, Tensor):
