@@ -18,6 +18,7 @@ from nflows_spread.dimension.distinct_points import check_range, without_repeats
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, inverse_dimensions
 from nflows_spread.dimension.neighbour_search import neighbours_among
 from nflows_spread.dimension.precomputed import neighbours_given
+from nflows_spread.linalg.distances import Neighbours
 
 _OVERLAP = 1.4
 """The standard error at a point over that of independent estimates at its neighbours, a ratio, as these share their
@@ -202,17 +203,11 @@ def _of_dependent(x: Tensor, together: DependentRows, neighbours: int) -> LocalD
     return _local(inverse, inverse[kept][near.indices], len(points), points.shape[1], neighbours)
 
 
-def local_estimates(x: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
-    """The estimates behind ``pointwise_dimension``, not calibrated, at not more than so many points, and these.
-
-    Args:
-        x: points, shape (n, ...).
-        most: points, at most; every second or third one is taken where there are more.
-    """
-    points, _ = without_repeats(x)
-    points = points[:: math.ceil(len(points) / most)]
-    inverse, nearest = _around(points, points, LOCAL_NEIGHBOURS, None)
-    return torch.cat([inverse.unsqueeze(1), inverse[nearest]], dim=1).mean(1).reciprocal(), points
+def local_estimates(nearest: Neighbours) -> Tensor:
+    """The estimates behind ``pointwise_dimension``, not calibrated, (n,), from all points' nearest among themselves."""
+    inverse = inverse_dimensions(nearest.distances.log(), LOCAL_NEIGHBOURS)
+    together = torch.cat([inverse.unsqueeze(1), inverse[nearest.indices[:, :LOCAL_NEIGHBOURS]]], dim=1)
+    return together.mean(1).reciprocal()
 
 
 def whole_dimensions(estimates: Tensor, size: int, features: int, neighbours: int = LOCAL_NEIGHBOURS) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nflows_spread.arrays import points_of
 from nflows_spread.dimension.distinct_points import distinct_points
+from nflows_spread.dimension.rules import likeliest
 from nflows_spread.dimension.stable_subspaces import StableSubspace, corrected, stable_subspaces
 from nflows_spread.linalg.distances import nearest_neighbours
 
@@ -137,8 +138,7 @@ class TangentSpaces:
     @property
     def dimension(self) -> int:
         """The K with the most ``log_evidence``, the largest of several."""
-        nats = self.log_evidence
-        return self.features - nats[::-1].index(max(nats))
+        return likeliest(self.log_evidence)
 
     def residual_variance(self, dimension: int) -> float:
         """The mean variance along each axis beyond the first K, by the fewest neighbours, in units of the data squared.
@@ -169,7 +169,11 @@ def tangent_spaces(x: Any, *, generator: torch.Generator | None = None) -> Tange
         K. Fukunaga, D. Olsen, An algorithm for finding intrinsic dimensionality of data, IEEE Trans. Comp. 20, 1971.
         A. Knyazev, M. Argentati, Principal angles between subspaces, SIAM J. Scientific Computing 23, 2002.
     """
-    points, _ = distinct_points(points_of("x", x))
+    return tangent_spaces_of_distinct(distinct_points(points_of("x", x))[0], generator=generator)
+
+
+def tangent_spaces_of_distinct(points: Tensor, *, generator: torch.Generator | None = None) -> TangentSpaces:
+    """The same of distinct points, (n, D) in float64."""
     source = torch.Generator().manual_seed(0) if generator is None else generator
     asked = torch.randperm(len(points), generator=source, device="cpu")[:_POINTS].to(points.device)
     sizes = [k for k in SIZES if k <= _SHARE * len(points)] or [max(_FEWEST, int(_SHARE * len(points)))]

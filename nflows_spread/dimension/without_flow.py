@@ -21,7 +21,7 @@ from nflows_spread.dimension.dependent_rows import (
     standing_for_all,
 )
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS, check_range
-from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, QUERIES
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
     independent_points,
@@ -33,9 +33,10 @@ from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, SampledRows, sampled_rows
 from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
 from nflows_spread.dimension.shells import shells_of
-from nflows_spread.dimension.tangent_spaces import tangent_spaces
+from nflows_spread.dimension.tangent_spaces import tangent_spaces_of_distinct
 from nflows_spread.dimension.time_order import along_a_path
-from nflows_spread.dimension.variation import parts_of
+from nflows_spread.dimension.variation import parts_of_distinct
+from nflows_spread.linalg.distances import Neighbours
 
 MAX_POINTS = 100_000
 """Rows that are looked at by default, at most: a choice, with which a million rows of 50 take half a minute."""
@@ -116,9 +117,9 @@ def dimension_of(
 def _of_rows(sampled: SampledRows, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:
     rows = sampled.rows
     points = independent_points(rows, most=len(rows), generator=generator, n_jobs=n_jobs, name="X")
-    logs = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs).distances.log()
+    near = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs)
     sample = RowSample(len(rows), sampled.of, len(points))
-    found = _with_noise(_of_points(points, logs, sample, generator), points, generator, n_jobs)
+    found = _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
     return replace(found, path=along_a_path(sampled.first))
 
 
@@ -133,9 +134,8 @@ def _of_dependent_rows(
     near = neighbours_apart(
         points[:QUERIES], which.at(torch.arange(len(points))[:QUERIES]), points, which, max(NEIGHBOURS)
     )
-    logs = near.distances[near.distances[:, NEIGHBOURS[1] - 1].isfinite()].log()
     sample = RowSample(len(rows), sampled.of, len(points), dependent=True)
-    return _with_noise(_of_points(points, logs, sample, generator), points, generator, n_jobs)
+    return _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
 
 
 def _with_noise(
@@ -146,15 +146,20 @@ def _with_noise(
     if floor is None:
         return found
     noise, coordinates = floor
-    logs = neighbours_among(coordinates[:QUERIES], coordinates, max(NEIGHBOURS), n_jobs=n_jobs).distances.log()
-    inner = concluded(_of_points(coordinates, logs, found.sample, generator))
+    near = neighbours_among(coordinates[:QUERIES], coordinates, max(NEIGHBOURS), n_jobs=n_jobs)
+    inner = concluded(_of_points(coordinates, near, found.sample, generator))
     above = AboveNoise(noise, int(inner), inner.interval)
     return replace(found, above_noise=above, parts=inner.estimates.parts if above.clear else found.parts)
 
 
-def _of_points(points: Tensor, logs: Tensor, sample: RowSample, generator: torch.Generator) -> PointEstimates:
-    """Of distinct points in random order, and logarithms of distances of the first ones to their nearest neighbours."""
+def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: torch.Generator) -> PointEstimates:
+    """Of distinct points in random order, and the nearest to the first 2 000 of these."""
     size, width = points.shape
+    enough = near.distances[:, -1].isfinite()  # beyond their group or window
+    logs = near.distances[enough].log()
+    some = points[:QUERIES]
+    if len(some) < size or not bool(enough.all()):
+        near = neighbours_among(some, some, LOCAL_NEIGHBOURS)
     neighbours = of_log_distances(logs, size, width, points=points, generator=generator)
     return PointEstimates(
         features=width,
@@ -162,9 +167,9 @@ def _of_points(points: Tensor, logs: Tensor, sample: RowSample, generator: torch
         scales=dimension_against_scale(points, logs),
         sample=sample,
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
-        parts=() if neighbours.even else parts_of(points[:QUERIES]),
+        parts=() if neighbours.even else parts_of_distinct(some, near),
         shells=shells_of(points),
-        tangents=tangent_spaces(points[:MOST_POINTS], generator=generator),
+        tangents=tangent_spaces_of_distinct(points[:MOST_POINTS], generator=generator),
     )
 
 
