@@ -153,7 +153,8 @@ class PointEstimates:
                 "the points are spaced more evenly than independent draws, as on a mesh, or are rounded; the dimension "
                 "is that of points moved along the manifold by about a spacing"
             )
-        if self.features >= self.sample.distinct and not (self.above_noise is not None and self.above_noise.clear):
+        told = self.tangents is None or (self.above_noise is not None and self.above_noise.clear)
+        if self.features >= self.sample.distinct and not told:
             most = self.sample.distinct - 1
             found.append(
                 f"{self.sample.distinct} rows span {most} of {self.features} dimensions at most, and noise in all of "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.arrays import Array, points_of
+from nflows_spread.arrays import Array, on_cpu_by_default, points_of
 from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
 from nflows_spread.dimension.dependent_rows import DependentRows, dependent_rows, neighbours_apart, standing_for_all
 from nflows_spread.dimension.distinct_points import check_range, without_repeats
@@ -46,22 +46,21 @@ class LocalDimensions(Generic[Array]):
         """Whether all of their entries are equal."""
         if not isinstance(other, LocalDimensions):
             return NotImplemented
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("dimensions", "estimates", "standard_errors"))
-        same = (
-            len(one) == len(two) and bool((torch.as_tensor(one) == torch.as_tensor(two)).all()) for one, two in pairs
-        )
-        return self.neighbours == other.neighbours and all(same)
+        names = ("dimensions", "estimates", "standard_errors")
+        pairs = ((_tensor_of(getattr(self, name)), _tensor_of(getattr(other, name))) for name in names)
+        return self.neighbours == other.neighbours and all(torch.equal(one, two) for one, two in pairs)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        dimensions, counts = torch.as_tensor(self.dimensions).unique(return_counts=True)
+        dimensions, counts = _tensor_of(self.dimensions).unique(return_counts=True)
         found = validation.listed(
             [f"{dimension} at {count}" for dimension, count in zip(dimensions.tolist(), counts.tolist(), strict=True)]
         )
         return f"LocalDimensions({found} of {len(self.dimensions)} points, by {self.neighbours} neighbours)"
 
 
+@on_cpu_by_default
 def pointwise_dimension(
     x: Array,
     *,
@@ -100,6 +99,7 @@ def pointwise_dimension(
     return local_dimensions(x, data, groups=groups, window=window, n_jobs=n_jobs).dimensions
 
 
+@on_cpu_by_default
 def local_dimensions(
     x: Array,
     data: Any = None,
@@ -251,3 +251,7 @@ def _around(points: Tensor, data: Tensor, neighbours: int, n_jobs: int | None) -
     """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
     nearest = neighbours_among(points, data, neighbours, n_jobs=n_jobs)
     return inverse_dimensions(nearest.distances.log(), neighbours), nearest.indices
+
+
+def _tensor_of(values: Any) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.from_numpy(values)

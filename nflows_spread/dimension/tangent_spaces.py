@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nflows_spread.arrays import points_of
+from nflows_spread.arrays import on_cpu_by_default, points_of
 from nflows_spread.dimension.distinct_points import distinct_points
 from nflows_spread.dimension.rules import likeliest
 from nflows_spread.dimension.stable_subspaces import StableSubspace, corrected, stable_subspaces
@@ -150,6 +150,7 @@ class TangentSpaces:
         return sum(self.variances[0][dimension:]) / (self.features - dimension)
 
 
+@on_cpu_by_default
 def tangent_spaces(x: Any, *, generator: torch.Generator | None = None) -> TangentSpaces:
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 

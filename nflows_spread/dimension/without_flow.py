@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.arrays import on_cpu_by_default
 from nflows_spread.dimension.calibration_curve import GRID, MOST_POINTS
 from nflows_spread.dimension.dependent_rows import (
     DependentRows,
@@ -45,6 +46,7 @@ _HIGHEST = GRID[-1]
 """The highest answer where there are distances alone: the dimension of the calibration's largest sets, a choice."""
 
 
+@on_cpu_by_default
 def dimension_of(
     X: Any = None,
     *,
