@@ -116,7 +116,6 @@ def test_the_estimator_seeks_neighbours_in_the_points_or_in_the_data_that_it_is_
     assert set(found.tolist()) == {1, 2}
     plain = pointwise_dimension(torch.as_tensor(data)).tolist()
     assert estimator.pointwise_dimension(data, n_jobs=2).tolist() == plain
-    assert estimator.pointwise_dimension(data, groups=np.arange(600)).tolist() == plain
     with refused(ValueError, "at least 50 distinct points, got 20 among 20", "data="):
         estimator.pointwise_dimension(new)
 
