@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ from nflows_spread import validation
 
 Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 _REAL = "buif"
 
@@ -51,6 +56,28 @@ def rows_of(name: str, value: Any) -> Tensor:
             f"{name} must be a matrix, one row a point, got shape {tuple(rows.shape)}. Reshape your data: {remedy}"
         )
     return validation.points(name, rows)
+
+
+def on_cpu_by_default(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The function with new tensors on the CPU, wherever ``torch.set_default_device`` puts those of the caller."""
+
+    @wraps(function)
+    def calls(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with torch.device("cpu"):
+            return function(*args, **kwargs)
+
+    return calls
+
+
+def points_of(name: str, value: Any) -> Tensor:
+    """Points as a tensor: one as it is, of any device and shape; all else is a matrix as ``rows_of`` has it.
+
+    Of a NumPy array of more axes the first counts the points.
+    """
+    if isinstance(value, Tensor):
+        return value
+    several = isinstance(value, np.ndarray) and value.ndim > 2 and len(value) > 0
+    return rows_of(name, value.reshape(len(value), -1) if several else value)
 
 
 def like(example: Array, result: Tensor) -> Array:

@@ -117,7 +117,12 @@ def plot_dimensions(axes: Axes, points: Tensor, dimensions: Tensor) -> None:
 
 
 def plot_dimension_against_scale(
-    axes: Axes, scales: DimensionAgainstScale, *, interval: tuple[int, int] | None = None, label: str = "neighbours"
+    axes: Axes,
+    scales: DimensionAgainstScale,
+    *,
+    interval: tuple[int, int] | None = None,
+    dimension: int | None = None,
+    label: str = "neighbours",
 ) -> None:
     """The dimension at growing distances between neighbours, with bands of one and of two standard errors.
 
@@ -125,6 +130,7 @@ def plot_dimension_against_scale(
         axes: where to draw.
         scales: what ``dimension_of(X).scales`` has.
         interval: the dimensions that are plausible, a grey band.
+        dimension: the answer, a dashed line.
         label: what a legend calls the curve.
     """
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -133,6 +139,8 @@ def plot_dimension_against_scale(
     errors = np.array(scales.standard_errors)
     if interval is not None:
         axes.axhspan(interval[0] - 0.5, interval[1] + 0.5, color=REFERENCE_COLOUR, alpha=0.15, lw=0, label="interval")
+    if dimension is not None:
+        axes.axhline(dimension, c=REFERENCE_COLOUR, ls="--", lw=1.0, label=f"answer: {int(dimension)}")
     for width in (2.0, 1.0):
         axes.fill_between(
             distances, dimensions - width * errors, dimensions + width * errors, color=DATA_COLOUR, alpha=0.2, lw=0

@@ -34,3 +34,9 @@ def test_dimensions_stand_at_their_scales_with_two_bands_and_the_interval(axes):
 def test_without_an_interval_there_is_none(axes):
     plots.plot_dimension_against_scale(axes, SCALES)
     assert [(text.get_text()) for text in axes.get_legend().get_texts()] == ["neighbours"]
+
+
+def test_the_answer_is_marked(axes):
+    plots.plot_dimension_against_scale(axes, SCALES, dimension=2)
+    assert set(axes.lines[0].get_ydata()) == {2}
+    assert [(text.get_text()) for text in axes.get_legend().get_texts()] == ["answer: 2", "neighbours"]

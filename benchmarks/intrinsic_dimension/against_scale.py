@@ -57,7 +57,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
         figure, places = plt.subplots(1, len(SETS), figsize=(12.0, 3.6), layout="constrained")
         for axes, (name, draw) in zip(places, SETS.items()):
             found = dimension_of(draw(options.points))
-            plot_dimension_against_scale(axes, found.scales, interval=found.interval)
+            plot_dimension_against_scale(axes, found.scales, interval=found.interval, dimension=found)
             axes.set_title(name, fontsize=10)
             print(f"{name}: {found!r}")
         options.out.mkdir(parents=True, exist_ok=True)

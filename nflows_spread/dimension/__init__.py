@@ -7,7 +7,7 @@
   against scale) and ``pointwise``, by ``maximum_likelihood`` and ``calibration_curve``; ``distinct_points``,
   ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what points they are; ``neighbour_search``,
   ``precomputed`` and ``row_sample`` bring them;
-- of local principal axes, without a flow: ``tangent_spaces``;
+- of principal axes, without a flow: ``tangent_spaces``, local ones, and ``noise_floor``, of noise in every column;
 - of all: ``consensus``.
 """
 

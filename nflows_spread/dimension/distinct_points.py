@@ -22,6 +22,10 @@ _BY_CHANCE = 2.0 / 3.0
 """The share of the points that is left where some of fewer than 50 are near each other by chance: a choice, as rows
 that are repeated leave half of them and less."""
 
+_WIDEST = 1e140
+"""What a column may vary by, at the most, and one over the least. A choice, as squares of float64 end at 1e308 and
+1e-308."""
+
 _SAMPLE = 2_000
 """Points that are searched before all are: a choice, for time; repeats so few that it misses them do no harm."""
 
@@ -72,9 +76,21 @@ def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Te
     rows = validation.points(name, x).detach().flatten(1)
     if rows.shape[1] == 0:
         raise ValueError(f"{name} must have at least one feature, got shape {tuple(x.shape)}")
-    points, which = rows.double().unique(dim=0, return_inverse=True)
+    rows = rows.double()
+    check_range(rows, name=name)
+    points, which = rows.unique(dim=0, return_inverse=True)
     check_enough(points, len(x), name=name, remedy=remedy)
     return points, which
+
+
+def check_range(rows: Tensor, *, name: str = "x") -> None:
+    """``ValueError`` if squares of the distances between rows, (n, D) in float64, overflow or vanish."""
+    width = float((rows.amax(0) - rows.amin(0)).amax())
+    if width and not 1.0 / _WIDEST < width < _WIDEST:
+        raise ValueError(
+            f"{name} must vary by less than {_WIDEST:.0e} and more than {1.0 / _WIDEST:.0e}, as squares of distances "
+            f"overflow or vanish, got {width:.3g}; divide it by its scale, or drop rows of fill values"
+        )
 
 
 def near_by_chance(kept: Tensor, points: Tensor) -> bool:

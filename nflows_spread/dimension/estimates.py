@@ -14,7 +14,7 @@ from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renam
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
-from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence, rounded
+from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence, likeliest, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
 from nflows_spread.dimension.variation import Part, said_of_parts
@@ -72,14 +72,14 @@ class Estimates:
     def by_name(self) -> dict[str, float]:
         """The dimension by every rule of the spectrum, by neighbours, and by the density twice; not all are whole.
 
-        A vote that is none of these is listed by the dimension to which it gives most.
+        A vote that is none of these is listed by the dimension to which it gives most, of several the largest.
         """
         found = {rule: float(dimension) for rule, dimension in self.spectrum.estimates.items()}
         found["neighbours"] = self.neighbours.value
         if self.density is not None:
             found |= dict(zip(OF_DENSITY, (self.density.denoising, self.density.score), strict=True))
         others = {name: nats for name, nats in self._votes().items() if name not in found}
-        return found | {name: 1.0 + nats.index(max(nats)) for name, nats in others.items()}
+        return found | {name: float(likeliest(nats)) for name, nats in others.items()}
 
     @property
     def compared(self) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nflows_spread.arrays import on_cpu_by_default, points_of
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
 from nflows_spread.dimension.distinct_points import check_enough, distinct_points, near_by_chance, without_near_repeats
@@ -114,8 +115,9 @@ class NeighbourDimension:
         return -0.5 * (distance / (self.above if distance > 0.0 else self.below)) ** 2
 
 
+@on_cpu_by_default
 def neighbour_dimension(
-    x: Tensor,
+    x: Any,
     *,
     noisy: bool = False,
     generator: torch.Generator | None = None,
@@ -127,7 +129,7 @@ def neighbour_dimension(
     sphere, give the same estimate. No scale of the data enters, and no model.
 
     Args:
-        x: points, shape (n, ...). Repeated points count once.
+        x: points, a tensor of shape (n, ...), or a NumPy array or a data frame. Repeated points count once.
         noisy: whether the points have noise in all directions. Then the 20th and 40th neighbour decide,
             and an estimate that falls with the number of neighbours is taken for the noise's trace.
         generator: source of the choice among more than 10 000 points.
@@ -143,7 +145,7 @@ def neighbour_dimension(
         E. Levina, P. Bickel, Maximum likelihood estimation of intrinsic dimension, NeurIPS 2004.
         C. Ceruti et al., DANCo: an intrinsic dimensionality estimator, Pattern Recognition 47, 2014.
     """
-    points = independent_points(x, most=MOST_POINTS, generator=generator)
+    points = independent_points(points_of("x", x), most=MOST_POINTS, generator=generator)
     size, features = points.shape
     return of_log_distances(log_distances(points), size, features, points=points, noisy=noisy, generator=generator)
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Generic, cast
 
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.arrays import Array, on_cpu_by_default, points_of
 from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
-from nflows_spread.dimension.distinct_points import without_repeats
+from nflows_spread.dimension.dependent_rows import DependentRows, dependent_rows, neighbours_apart, standing_for_all
+from nflows_spread.dimension.distinct_points import check_range, without_repeats
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, inverse_dimensions
 from nflows_spread.dimension.neighbour_search import neighbours_among
 from nflows_spread.dimension.precomputed import neighbours_given
+from nflows_spread.linalg.distances import Neighbours
 
 _OVERLAP = 1.4
 """The standard error at a point over that of independent estimates at its neighbours, a ratio, as these share their
@@ -22,9 +26,9 @@ neighbours: between the 1.2 and 1.6 that 250 samples of normal points in 1 to 12
 and 40 neighbours."""
 
 
-@dataclass(frozen=True)
-class LocalDimensions:
-    """The dimension around each of n points.
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalDimensions(Generic[Array]):
+    """The dimension around each of n points, as tensors or, of what is no tensor, NumPy arrays.
 
     Attributes:
         dimensions: whole, from 1 to D, (n,), int64.
@@ -33,13 +37,38 @@ class LocalDimensions:
         neighbours: k, behind each.
     """
 
-    dimensions: Tensor
-    estimates: Tensor
-    standard_errors: Tensor
+    dimensions: Array
+    estimates: Array
+    standard_errors: Array
     neighbours: int
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all of their entries are equal."""
+        if not isinstance(other, LocalDimensions):
+            return NotImplemented
+        names = ("dimensions", "estimates", "standard_errors")
+        pairs = ((_tensor_of(getattr(self, name)), _tensor_of(getattr(other, name))) for name in names)
+        return self.neighbours == other.neighbours and all(torch.equal(one, two) for one, two in pairs)
 
-def pointwise_dimension(x: Tensor, *, data: Tensor | None = None, n_jobs: int | None = None) -> Tensor:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        dimensions, counts = _tensor_of(self.dimensions).unique(return_counts=True)
+        found = validation.listed(
+            [f"{dimension} at {count}" for dimension, count in zip(dimensions.tolist(), counts.tolist(), strict=True)]
+        )
+        return f"LocalDimensions({found} of {len(self.dimensions)} points, by {self.neighbours} neighbours)"
+
+
+@on_cpu_by_default
+def pointwise_dimension(
+    x: Array,
+    *,
+    data: Any = None,
+    groups: Any = None,
+    window: int | None = None,
+    n_jobs: int | None = None,
+) -> Array:
     """The dimension around each point, for data whose dimension varies from place to place.
 
     The estimate for 20 neighbours, averaged over a point and its 20 nearest and calibrated as in
@@ -49,32 +78,39 @@ def pointwise_dimension(x: Tensor, *, data: Tensor | None = None, n_jobs: int | 
     errors.
 
     Args:
-        x: points, shape (n, ...).
+        x: points, a tensor of shape (n, ...), or a NumPy array or a data frame.
         data: the set in which neighbours are sought, shape (m, ...), at least 50 of them distinct; by default ``x``
             itself. Repeated points count once, and a point that is in the set is no neighbour of its own, so that
             a part of the data gets the dimensions that it gets together with the rest.
+        groups: a label for each row of ``x``. Rows of one group, such as a subject or a video, are not each other's
+            neighbours, and where several are nearer to each other than to any other one stands for them as a neighbour.
+        window: Theiler window of a series, in the place of ``groups``: the same for rows whose places in the order
+            differ by less.
         n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
 
     Returns:
-        Shape (n,), int64.
+        Shape (n,), int64, a tensor if ``x`` is one, else a NumPy array.
 
     Raises:
-        TypeError: ``x`` or ``data`` is not of a floating dtype.
+        TypeError: ``x`` or ``data`` is not of a floating dtype, or holds no real numbers.
         ValueError: one is not finite or has other features than the other, or the set has fewer than 50 distinct
             points.
     """
-    return local_dimensions(x, data, n_jobs=n_jobs).dimensions
+    return local_dimensions(x, data, groups=groups, window=window, n_jobs=n_jobs).dimensions
 
 
+@on_cpu_by_default
 def local_dimensions(
-    x: Tensor,
-    data: Tensor | None = None,
+    x: Array,
+    data: Any = None,
     *,
     neighbours: int = LOCAL_NEIGHBOURS,
-    distances: Tensor | None = None,
-    indices: Tensor | None = None,
+    distances: Any = None,
+    indices: Any = None,
+    groups: Any = None,
+    window: int | None = None,
     n_jobs: int | None = None,
-) -> LocalDimensions:
+) -> LocalDimensions[Array]:
     """The dimension around each point as in ``pointwise_dimension``, with what it was rounded from and its error.
 
     Time grows with n times m where points have many dimensions of their own, with n log m where they have few
@@ -88,6 +124,8 @@ def local_dimensions(
             of neighbours finds them; a column of zeros, each row's own, is left out. Then none are sought, and repeated
             rows are not merged.
         indices: which rows these are, (n, k).
+        groups: as in ``pointwise_dimension``.
+        window: as in ``pointwise_dimension``.
         n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
 
     Raises:
@@ -96,18 +134,41 @@ def local_dimensions(
     """
     if neighbours not in NEIGHBOURS[1:]:
         raise ValueError(f"neighbours must be one of {validation.listed(NEIGHBOURS[1:])}, got {neighbours!r}")
-    if distances is not None or indices is not None:
-        if data is not None or distances is None or indices is None:
-            raise ValueError("distances and indices must be given together and without data, got one of them or data")
-        features = validation.points("x", x).flatten(1).shape[1]
-        logs, places = neighbours_given(distances, indices, least=neighbours, rows=len(x))
-        if not bool(logs[:, neighbours - 1].isfinite().all()):
-            row = int((~logs[:, neighbours - 1].isfinite()).nonzero()[0])
-            raise ValueError(
-                f"distances must have {neighbours} above 0 in each row, got fewer in row {row}; drop repeats"
-            )
-        inverse = inverse_dimensions(logs, neighbours)
-        return _local(inverse, inverse[places[:, :neighbours]], len(x), features, neighbours)
+    points = points_of("x", x)
+    if (groups is not None or window is not None) and not (data is None and distances is None and indices is None):
+        raise TypeError(
+            "groups and window are of rows among themselves, got them with data or distances; leave these out"
+        )
+    together = dependent_rows(len(points), groups, window)
+    if together is not None:
+        found = _of_dependent(points, together, neighbours)
+    elif distances is not None or indices is not None:
+        found = _of_given(points, data, distances, indices, neighbours)
+    else:
+        found = _among(points, None if data is None else points_of("data", data), neighbours, n_jobs)
+    if isinstance(x, Tensor):
+        return cast(LocalDimensions[Array], found)
+    dimensions, estimates, errors = (
+        each.numpy() for each in (found.dimensions, found.estimates, found.standard_errors)
+    )
+    return cast(LocalDimensions[Array], LocalDimensions(dimensions, estimates, errors, neighbours))
+
+
+def _of_given(x: Tensor, data: Any, distances: Any, indices: Any, neighbours: int) -> LocalDimensions[Tensor]:
+    """By neighbours that were found elsewhere."""
+    if data is not None or distances is None or indices is None:
+        raise ValueError("distances and indices must be given together and without data, got one of them or data")
+    features = validation.points("x", x).flatten(1).shape[1]
+    logs, places = neighbours_given(distances, indices, least=neighbours, rows=len(x))
+    if not bool(logs[:, neighbours - 1].isfinite().all()):
+        row = int((~logs[:, neighbours - 1].isfinite()).nonzero()[0])
+        raise ValueError(f"distances must have {neighbours} above 0 in each row, got fewer in row {row}; drop repeats")
+    inverse = inverse_dimensions(logs, neighbours)
+    return _local(inverse, inverse[places[:, :neighbours]], len(x), features, neighbours)
+
+
+def _among(x: Tensor, data: Tensor | None, neighbours: int, n_jobs: int | None) -> LocalDimensions[Tensor]:
+    """By neighbours among ``data``, or among the points themselves."""
     if data is None:
         points, which = without_repeats(x, remedy="; give data=, in which neighbours are sought", n_jobs=n_jobs)
         inverse, nearest = _around(points, points, neighbours, n_jobs)
@@ -125,17 +186,28 @@ def local_dimensions(
     return LocalDimensions(found.dimensions[which], found.estimates[which], found.standard_errors[which], neighbours)
 
 
-def local_estimates(x: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
-    """The estimates behind ``pointwise_dimension``, not calibrated, at not more than so many points, and these.
+def _of_dependent(x: Tensor, together: DependentRows, neighbours: int) -> LocalDimensions[Tensor]:
+    """By neighbours among those that stand for others and do not belong together with a point."""
+    rows = validation.points("x", x).flatten(1).double()
+    check_range(rows)
+    kept = standing_for_all(rows, together, name="x")
+    points, which = rows[kept], together.at(kept)
+    near = neighbours_apart(rows, together, points, which, neighbours)
+    if not bool(near.distances.isfinite().all()):
+        row = int((~near.distances[:, -1].isfinite()).nonzero()[0])
+        raise ValueError(
+            f"each row must have {neighbours} neighbours beyond its group or window, got fewer at row {row} of "
+            f"{len(x)}; give smaller groups, a shorter window or fewer neighbours"
+        )
+    inverse = inverse_dimensions(near.distances.log(), neighbours)
+    return _local(inverse, inverse[kept][near.indices], len(points), points.shape[1], neighbours)
 
-    Args:
-        x: points, shape (n, ...).
-        most: points, at most; every second or third one is taken where there are more.
-    """
-    points, _ = without_repeats(x)
-    points = points[:: math.ceil(len(points) / most)]
-    inverse, nearest = _around(points, points, LOCAL_NEIGHBOURS, None)
-    return torch.cat([inverse.unsqueeze(1), inverse[nearest]], dim=1).mean(1).reciprocal(), points
+
+def local_estimates(nearest: Neighbours) -> Tensor:
+    """The estimates behind ``pointwise_dimension``, not calibrated, (n,), from all points' nearest among themselves."""
+    inverse = inverse_dimensions(nearest.distances.log(), LOCAL_NEIGHBOURS)
+    together = torch.cat([inverse.unsqueeze(1), inverse[nearest.indices[:, :LOCAL_NEIGHBOURS]]], dim=1)
+    return together.mean(1).reciprocal()
 
 
 def whole_dimensions(estimates: Tensor, size: int, features: int, neighbours: int = LOCAL_NEIGHBOURS) -> Tensor:
@@ -146,7 +218,9 @@ def whole_dimensions(estimates: Tensor, size: int, features: int, neighbours: in
     return torch.bucketize(estimates, middles) + 1
 
 
-def _local(inverse: Tensor, of_neighbours: Tensor, size: int, features: int, neighbours: int) -> LocalDimensions:
+def _local(
+    inverse: Tensor, of_neighbours: Tensor, size: int, features: int, neighbours: int
+) -> LocalDimensions[Tensor]:
     """What points, (n,) inverse estimates, and their neighbours, (n, k), say together."""
     together = torch.cat([inverse.unsqueeze(1), of_neighbours], dim=1)
     means = together.mean(1)
@@ -177,3 +251,7 @@ def _around(points: Tensor, data: Tensor, neighbours: int, n_jobs: int | None) -
     """One over the estimate at each point, not calibrated, (n,), and the indices of its neighbours in the data."""
     nearest = neighbours_among(points, data, neighbours, n_jobs=n_jobs)
     return inverse_dimensions(nearest.distances.log(), neighbours), nearest.indices
+
+
+def _tensor_of(values: Any) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.from_numpy(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,20 +25,33 @@ class RowSample:
     Attributes:
         rows: their number.
         of: the number of all rows.
-        distinct: the number of those that are left without repetitions.
+        distinct: the number of those that are left without repetitions, and without others of a group or window to
+            which they are nearer than to all other rows.
+        dependent: whether groups or a window were given.
     """
 
     rows: int
     of: int
     distinct: int
+    dependent: bool = False
 
     def __str__(self) -> str:
         drawn = f"{self.rows} of {self.of} rows, drawn at random" if self.rows < self.of else f"all {self.of} rows"
-        return drawn if self.distinct == self.rows else f"{drawn}, {self.distinct} of them distinct"
+        kind = "apart from others of their group or window" if self.dependent else "distinct"
+        return drawn if self.distinct == self.rows else f"{drawn}, {self.distinct} of them {kind}"
 
 
-def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor, int]:
-    """Up to so many of the rows, drawn without replacement, the first rows in order, and the number of all.
+class SampledRows(NamedTuple):
+    """Some rows of a matrix, (m, D), the first ones in their order, the number of all, and which the some are, (m,)."""
+
+    rows: Tensor
+    first: Tensor
+    of: int
+    which: Tensor
+
+
+def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | None) -> SampledRows:
+    """Up to so many of the rows, in their order, drawn without replacement.
 
     Args:
         name: of the argument, for messages.
@@ -54,17 +67,18 @@ def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | 
     everything = value if large else rows_of(name, value)
     count = len(everything)
     if count <= most:
-        return everything, everything[:FIRST_ROWS], count
+        return SampledRows(everything, everything[:FIRST_ROWS], count, torch.arange(count, device="cpu"))
     chosen = torch.randperm(count, generator=generator)[:most].sort().values
     if isinstance(everything, Tensor):
-        return rows_of(name, everything[chosen]), rows_of(name, everything[:FIRST_ROWS]), count
+        first = rows_of(name, everything[:FIRST_ROWS])
+        return SampledRows(rows_of(name, everything[chosen]), first, count, chosen)
     rows = _taken(everything, chosen.numpy())
     if rows.dtype.kind == "f" and not (finite := np.isfinite(rows).all(1)).all():
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int((~finite).sum())} of the {most} rows that were drawn, "
             f"the first at index {int(chosen[int((~finite).argmax())])}; drop or repair these rows"
         )
-    return rows_of(name, rows), rows_of(name, everything[:FIRST_ROWS]), count
+    return SampledRows(rows_of(name, rows), rows_of(name, everything[:FIRST_ROWS]), count, chosen)
 
 
 def _taken(array: Any, chosen: Any) -> Any:

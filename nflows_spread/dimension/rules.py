@@ -266,3 +266,8 @@ def _widest(gaps: list[float]) -> int:
 def rounded(value: float) -> int:
     """The nearest whole number, the larger one in the middle."""
     return math.floor(value + 0.5)
+
+
+def likeliest(nats: Sequence[float]) -> int:
+    """The dimension with the most log-evidence, of K = 1, 2, …; of several the largest, as less is not shown."""
+    return len(nats) - list(reversed(nats)).index(max(nats))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_POINTS = 2_000
-"""Points that are used, the first ones, at most: a choice, for time."""
+_POINTS, _FEW_POINTS, _FEW_FEATURES = 2_000, 1_000, 1_000
+"""Points that are used, the first ones, at most, and of more features than that: a choice, for time."""
 
 _ROWS_PER_DIMENSION = 10
 """Points for each dimension of a span, at the least: with fewer all are equally far from the centre. A choice."""
@@ -26,7 +26,7 @@ def shells_of(x: Tensor) -> tuple[int, ...]:
     Args:
         x: independent points, shape (n, D).
     """
-    points = x[:_POINTS].double()
+    points = x[: _POINTS if x.shape[1] <= _FEW_FEATURES else _FEW_POINTS].double()
     points = points - points.mean(0)
     left, deviations = _principal(points)
     most = min(len(points) // _ROWS_PER_DIMENSION, int((deviations > _RESOLUTION * deviations[0]).sum()))

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from nflows_spread.arrays import on_cpu_by_default, points_of
 from nflows_spread.dimension.distinct_points import distinct_points
+from nflows_spread.dimension.rules import likeliest
 from nflows_spread.dimension.stable_subspaces import StableSubspace, corrected, stable_subspaces
 from nflows_spread.linalg.distances import nearest_neighbours
 
@@ -135,8 +138,7 @@ class TangentSpaces:
     @property
     def dimension(self) -> int:
         """The K with the most ``log_evidence``, the largest of several."""
-        nats = self.log_evidence
-        return self.features - nats[::-1].index(max(nats))
+        return likeliest(self.log_evidence)
 
     def residual_variance(self, dimension: int) -> float:
         """The mean variance along each axis beyond the first K, by the fewest neighbours, in units of the data squared.
@@ -148,7 +150,8 @@ class TangentSpaces:
         return sum(self.variances[0][dimension:]) / (self.features - dimension)
 
 
-def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> TangentSpaces:
+@on_cpu_by_default
+def tangent_spaces(x: Any, *, generator: torch.Generator | None = None) -> TangentSpaces:
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 
     More neighbours are asked about as long as the smallest subspace that is seen has too many dimensions for so few,
@@ -156,7 +159,7 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
     most neighbourhoods reach into other pieces of the data nothing is said.
 
     Args:
-        x: points, shape (n, ...). Repeated points count once.
+        x: points, a tensor of shape (n, ...), or a NumPy array or a data frame. Repeated points count once.
         generator: source of the choice of 200 points and of the halves; by default that of seed 0.
 
     Raises:
@@ -167,7 +170,11 @@ def tangent_spaces(x: Tensor, *, generator: torch.Generator | None = None) -> Ta
         K. Fukunaga, D. Olsen, An algorithm for finding intrinsic dimensionality of data, IEEE Trans. Comp. 20, 1971.
         A. Knyazev, M. Argentati, Principal angles between subspaces, SIAM J. Scientific Computing 23, 2002.
     """
-    points, _ = distinct_points(x)
+    return tangent_spaces_of_distinct(distinct_points(points_of("x", x))[0], generator=generator)
+
+
+def tangent_spaces_of_distinct(points: Tensor, *, generator: torch.Generator | None = None) -> TangentSpaces:
+    """The same of distinct points, (n, D) in float64."""
     source = torch.Generator().manual_seed(0) if generator is None else generator
     asked = torch.randperm(len(points), generator=source, device="cpu")[:_POINTS].to(points.device)
     sizes = [k for k in SIZES if k <= _SHARE * len(points)] or [max(_FEWEST, int(_SHARE * len(points)))]

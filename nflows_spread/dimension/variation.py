@@ -10,11 +10,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from nflows_spread.dimension.distinct_points import without_repeats
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS
+from nflows_spread.dimension.neighbour_search import neighbours_among
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, neighbour_dimension
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.pointwise import local_estimates, whole_dimensions
 from nflows_spread.dimension.rules import PLAUSIBLE
 from nflows_spread.dimension.tangent_spaces import tangent_spaces
+from nflows_spread.linalg.distances import Neighbours
 
 _POINTS = 2_000
 """Distinct points that are used, at most: a choice, for time."""
@@ -79,7 +83,14 @@ def parts_of(x: Tensor) -> tuple[Part, ...]:
     References:
         J. Hartigan, Clustering algorithms, Wiley 1975 (modes of a density and the valleys between them).
     """
-    estimates, points = local_estimates(x, most=_POINTS)
+    points, _ = without_repeats(x)
+    points = points[:: math.ceil(len(points) / _POINTS)]
+    return parts_of_distinct(points, neighbours_among(points, points, LOCAL_NEIGHBOURS))
+
+
+def parts_of_distinct(points: Tensor, nearest: Neighbours) -> tuple[Part, ...]:
+    """The same of distinct points, (n, D), of which the nearest among themselves are known, 20 or more of each."""
+    estimates = local_estimates(nearest)
     logs = estimates.log()
     cuts = _valleys(logs)
     if not len(cuts):

@@ -6,28 +6,38 @@ interval, the dimension against scale, and what speaks against one number.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.arrays import on_cpu_by_default
 from nflows_spread.dimension.calibration_curve import GRID, MOST_POINTS
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS
-from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, QUERIES
+from nflows_spread.dimension.dependent_rows import (
+    DependentRows,
+    dependent_rows,
+    neighbours_apart,
+    standing_for_all,
+)
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS, check_range
+from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
     independent_points,
     of_log_distances,
 )
-from nflows_spread.dimension.point_dimension import PointDimension, PointEstimates, concluded
+from nflows_spread.dimension.noise_floor import noise_floor
+from nflows_spread.dimension.point_dimension import AboveNoise, PointDimension, PointEstimates, concluded
 from nflows_spread.dimension.precomputed import neighbours_given
-from nflows_spread.dimension.row_sample import RowSample, sampled_rows
+from nflows_spread.dimension.row_sample import RowSample, SampledRows, sampled_rows
 from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
 from nflows_spread.dimension.shells import shells_of
-from nflows_spread.dimension.tangent_spaces import tangent_spaces
+from nflows_spread.dimension.tangent_spaces import tangent_spaces_of_distinct
 from nflows_spread.dimension.time_order import along_a_path
-from nflows_spread.dimension.variation import parts_of
+from nflows_spread.dimension.variation import parts_of_distinct
+from nflows_spread.linalg.distances import Neighbours
 
 MAX_POINTS = 100_000
 """Rows that are looked at by default, at most: a choice, with which a million rows of 50 take half a minute."""
@@ -36,12 +46,15 @@ _HIGHEST = GRID[-1]
 """The highest answer where there are distances alone: the dimension of the calibration's largest sets, a choice."""
 
 
+@on_cpu_by_default
 def dimension_of(
     X: Any = None,
     *,
     distances: Any = None,
     indices: Any = None,
     features: int | None = None,
+    groups: Any = None,
+    window: int | None = None,
     max_points: int = MAX_POINTS,
     n_jobs: int | None = None,
     generator: torch.Generator | None = None,
@@ -55,7 +68,11 @@ def dimension_of(
             of neighbours finds them, k at least 5 and better 40; a column of zeros, each row's own, is left out.
         indices: which rows these are, (n, k); checked, and what tells each row's own.
         features: D, the highest answer, where there are distances and no ``X``.
-        max_points: rows that are looked at, at most, drawn at random.
+        groups: a label for each row, such as the subject or the video that it is of. Rows of one group are not each
+            other's neighbours, and where several are nearer to each other than to any other, one stands for them.
+        window: Theiler window of a series, in the place of ``groups``: the same for rows whose places in the order
+            differ by less, such as the time after which a path has forgotten where it was.
+        max_points: rows that are looked at, at most, drawn at random; of rows in groups or a series up to 10 000.
         n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
         generator: source of the order and of the choice among more rows than ``max_points``; by default that of
             seed 0, so that the same data have the same dimension.
@@ -65,7 +82,8 @@ def dimension_of(
         were looked at as ``sample``, and as ``reservations`` what speaks against one number.
 
     Raises:
-        TypeError, ValueError: the data are no matrix of finite real numbers, or fewer than 50 rows are distinct.
+        TypeError, ValueError: the data are no matrix of finite real numbers, fewer than 50 rows are distinct, or there
+            are others than n labels of groups.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -81,30 +99,79 @@ def dimension_of(
     if (X is None) == (distances is None):
         raise TypeError("dimension_of takes either X or distances, got " + ("neither" if X is None else "both"))
     if X is None:
+        if groups is not None or window is not None:
+            raise TypeError("groups and window go with X, got them with distances; leave such rows out of these")
         return concluded(_of_distances(distances, indices, features))
     if indices is not None or features is not None:
         raise TypeError("indices and features go with distances, got them with X; leave them out")
     most = validation.positive_int("max_points", max_points)
     if most < FEWEST_POINTS:
         raise ValueError(f"max_points must be at least {FEWEST_POINTS}, got {most}")
-    return concluded(_of_rows(*sampled_rows("X", X, most, source), source, n_jobs))
+    if groups is not None or window is not None:
+        most = min(most, MOST_POINTS)
+    sampled = sampled_rows("X", X, most, source)
+    together = dependent_rows(sampled.of, groups, window)
+    if together is not None:
+        return concluded(_of_dependent_rows(sampled, together.at(sampled.which), source, n_jobs))
+    return concluded(_of_rows(sampled, source, n_jobs))
 
 
-def _of_rows(rows: Tensor, first: Tensor, count: int, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:
+def _of_rows(sampled: SampledRows, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:
+    rows = sampled.rows
     points = independent_points(rows, most=len(rows), generator=generator, n_jobs=n_jobs, name="X")
+    near = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs)
+    sample = RowSample(len(rows), sampled.of, len(points))
+    found = _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
+    return replace(found, path=along_a_path(sampled.first))
+
+
+def _of_dependent_rows(
+    sampled: SampledRows, together: DependentRows, generator: torch.Generator, n_jobs: int | None
+) -> PointEstimates:
+    rows = sampled.rows.double()
+    check_range(rows, name="X")
+    kept = standing_for_all(rows, together, name="X")
+    kept = kept[torch.randperm(len(kept), generator=generator)]
+    points, which = rows[kept], together.at(kept)
+    near = neighbours_apart(
+        points[:QUERIES], which.at(torch.arange(len(points))[:QUERIES]), points, which, max(NEIGHBOURS)
+    )
+    sample = RowSample(len(rows), sampled.of, len(points), dependent=True)
+    return _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
+
+
+def _with_noise(
+    found: PointEstimates, points: Tensor, generator: torch.Generator, n_jobs: int | None
+) -> PointEstimates:
+    """The same with the dimension above noise in every column, where the dimension is a matter of scale."""
+    floor = None if found.falls_to is None else noise_floor(points)
+    if floor is None:
+        return found
+    noise, coordinates = floor
+    near = neighbours_among(coordinates[:QUERIES], coordinates, max(NEIGHBOURS), n_jobs=n_jobs)
+    inner = concluded(_of_points(coordinates, near, found.sample, generator))
+    above = AboveNoise(noise, int(inner), inner.interval)
+    return replace(found, above_noise=above, parts=inner.estimates.parts if above.clear else found.parts)
+
+
+def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: torch.Generator) -> PointEstimates:
+    """Of distinct points in random order, and the nearest to the first 2 000 of these."""
     size, width = points.shape
-    logs = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs).distances.log()
+    enough = near.distances[:, -1].isfinite()  # beyond their group or window
+    logs = near.distances[enough].log()
+    some = points[:QUERIES]
+    if len(some) < size or not bool(enough.all()):
+        near = neighbours_among(some, some, LOCAL_NEIGHBOURS)
     neighbours = of_log_distances(logs, size, width, points=points, generator=generator)
     return PointEstimates(
         features=width,
         neighbours=neighbours,
         scales=dimension_against_scale(points, logs),
-        sample=RowSample(len(rows), count, size),
+        sample=sample,
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
-        parts=() if neighbours.even else parts_of(points[:QUERIES]),
-        path=along_a_path(first),
+        parts=() if neighbours.even else parts_of_distinct(some, near),
         shells=shells_of(points),
-        tangents=tangent_spaces(points[:MOST_POINTS], generator=generator),
+        tangents=tangent_spaces_of_distinct(points[:MOST_POINTS], generator=generator),
     )
 
 

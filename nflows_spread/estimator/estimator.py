@@ -249,7 +249,7 @@ class SpreadFlowEstimator(SklearnInterface):
         with torch.no_grad():
             return like(X, self._own_chart.log_prob(unit) - self._own_chart.rank * math.log(self._units.length))
 
-    def pointwise_dimension(self, X: Array, *, data: Array | None = None) -> Array:
+    def pointwise_dimension(self, X: Array, *, data: Array | None = None, n_jobs: int | None = None) -> Array:
         """The dimension around each point, (n,) whole numbers, for data whose dimension varies.
 
         By distances to neighbours, see ``nflows_spread.dimension.pointwise_dimension``, which are sought among ``X``
@@ -260,8 +260,9 @@ class SpreadFlowEstimator(SklearnInterface):
             X: points, shape (n, D).
             data: the set in which neighbours are sought, shape (m, D), such as what ``fit`` was given; at least 50 of
                 its rows, or of those of ``X`` without it, are distinct.
+            n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
         """
-        found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data))
+        found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data), n_jobs=n_jobs)
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())
 
     @property

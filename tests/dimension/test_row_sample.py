@@ -41,7 +41,7 @@ def test_rows_are_drawn_without_replacement_and_are_those_of_their_numbers(kind,
     array = kind(tmp_path)
     if getattr(array, "mode", "r") == "c":
         array[:] = table()
-    rows, first, count = sampled_rows("X", array, 3000, seeded())
+    rows, first, count, _ = sampled_rows("X", array, 3000, seeded())
     numbers = rows[:, 0].numpy()
     assert count == N
     assert rows.shape == (3000, 3)
@@ -61,7 +61,7 @@ def test_a_part_of_a_file_is_sampled_as_the_same_array(part, tmp_path):
 
 
 def test_all_rows_are_taken_where_there_are_no_more():
-    rows, first, count = sampled_rows("X", table()[:100], 100, seeded())
+    rows, first, count, _ = sampled_rows("X", table()[:100], 100, seeded())
     assert torch.equal(rows, torch.from_numpy(table()[:100]))
     assert torch.equal(first, rows)
     assert count == 100

@@ -42,9 +42,10 @@ WITHIN_A_LAYER = {
 
 WITHIN_DIMENSION = [
     {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"}
-    | {"stable_subspaces"},
+    | {"stable_subspaces", "noise_floor"},
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
+    {"dependent_rows"},
     {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
     {"ambient_noise", "noisy_neighbours", "quick_spectrum", "few_points"},
     {"variation"},
