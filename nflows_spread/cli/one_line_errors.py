@@ -44,7 +44,7 @@ class OneLineErrors(click.Group):
 def _in_one_line() -> Iterator[None]:
     try:
         yield
-    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort, OneLineError):
+    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort, OneLineError, BrokenPipeError):
         raise
     except click.ClickException as error:
         raise OneLineError(_line(error.format_message())) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.hosts import log_prob
+from nflows_spread.hosts.placement import placement_of
 
 _MOST_FEATURES = 128
 """Features up to which pieces are fitted, whose covariances are M matrices of D × D: a choice, for time and memory."""
@@ -31,7 +33,7 @@ class StackedDensity:
     shrunk towards, so that clusters flat in different directions come out too thick.
 
     Attributes:
-        flow: the flow.
+        flow: the flow, in float64 a copy, as sums of float32 depend on how many rows are asked about together.
         pieces: q, float64; None where there is none.
         share: a, between 0 and 1.
 
@@ -45,7 +47,7 @@ class StackedDensity:
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
         """Of rows (n, D) in units of the flow, shape (n,), float64, in nats."""
-        of_flow = log_prob(self.flow, x.float()).double()
+        of_flow = log_prob(self.flow, x.to(placement_of(self.flow).dtype or x.dtype)).double()
         if self.pieces is None:
             return of_flow
         shares = of_flow.new_tensor([1.0 - self.share, self.share]).log()
@@ -64,14 +66,15 @@ def stacked_density(
         min_noise: the standard deviation that a piece has at least in each direction.
         generator: source of all randomness.
     """
+    exact = copy.deepcopy(flow).double()
     if train.shape[1] > _MOST_FEATURES:
-        return StackedDensity(flow)
+        return StackedDensity(exact)
     pieces = Pieces.roughly(train, floor=min_noise, generator=generator)
     with torch.no_grad():
         both = torch.stack([log_prob(flow, held_out).double(), pieces.log_prob(held_out.double())], dim=1)
     share = _share_of_second(both)
     every_row = torch.cat([held_out, train])
-    return StackedDensity(flow, pieces.again(every_row, floor=min_noise), share)
+    return StackedDensity(exact, pieces.again(every_row, floor=min_noise), share)
 
 
 def _share_of_second(log_densities: Tensor) -> float:

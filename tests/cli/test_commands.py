@@ -14,6 +14,7 @@ testing = pytest.importorskip("click.testing")
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("lightning_fabric")
 
+from nflows_spread.cli import program  # noqa: E402
 from nflows_spread.cli.commands import main  # noqa: E402 - needs click
 from nflows_spread.dimension import dimension_of  # noqa: E402
 from nflows_spread.estimator import annealing  # noqa: E402
@@ -217,8 +218,17 @@ def test_help_lists_the_commands_and_a_fault_of_the_program_is_not_hidden(monkey
 def test_it_is_a_program_that_ends_with_its_status(tmp_path):
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     module, name = re.search(r'^nflows-spread = "([\w.]+):(\w+)"$', text, flags=re.MULTILINE).groups()
-    code = f"from {module} import {name} as program; program(prog_name='nflows-spread')"
+    code = f"from {module} import {name}; {name}()"
     command = [sys.executable, "-c", code, "dimension", "no.npy"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "nflows-spread: DATA must be a file or a folder of images, got no.npy, which does not exist\n"
+
+
+def test_a_program_without_its_packages_says_which(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "nflows_spread.cli.commands")
+    monkeypatch.setitem(sys.modules, "click", None)
+    with pytest.raises(SystemExit) as ended:
+        program()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == 'nflows-spread: click is not installed; pip install "nflows-spread[cli]"\n'

@@ -84,3 +84,12 @@ def test_the_density_of_clean_data_is_by_area(scale):
     inside = (np.abs(x / scale - [1.0, 0.5, 0.0]) < [0.7, 0.35, 1.0]).all(axis=1)
     found = estimator.manifold_score_samples(x[inside])
     assert np.median(found) == pytest.approx(-np.log(2.0 * scale**2), abs=0.15)
+
+
+def test_a_row_has_the_same_score_alone_as_among_others():
+    x = np.random.default_rng(0).uniform(size=(60, 3))
+    for points in (x, x.astype(np.float32)):
+        estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(points)
+        alone = np.concatenate([estimator.score_samples(x[i : i + 1]) for i in range(len(x))])
+        np.testing.assert_allclose(alone, estimator.score_samples(x), rtol=1e-11)
+        assert next(estimator.flow_.parameters()).dtype == torch.float32

@@ -89,3 +89,12 @@ def test_samples_of_the_estimator_are_in_units_of_the_data(standardize):
     assert estimator.samples_from_ == "chart"
     np.testing.assert_allclose(samples.mean(0), x.mean(0), atol=0.15 * x.std())
     np.testing.assert_allclose(samples.std(0), x.std(0), rtol=0.15)
+
+
+def test_draws_of_a_seed_are_the_same_and_leave_the_others_as_they_are():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    estimator, other = (SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x) for _ in range(2))
+    seeded = estimator.sample(4, random_state=7)
+    np.testing.assert_array_equal(estimator.sample(4, random_state=7), seeded)
+    assert not np.array_equal(estimator.sample(4, random_state=8), seeded)
+    np.testing.assert_array_equal(estimator.sample(4), other.sample(4))

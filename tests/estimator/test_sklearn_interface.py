@@ -30,13 +30,21 @@ def short(**settings):
     return SpreadFlowEstimator(recipe=SHORT, **{"random_state": 0} | settings)
 
 
-CHECKS = list(estimator_checks.estimator_checks_generator(short()))
+CHECKS = [check for _, check in estimator_checks.estimator_checks_generator(short())]
+every_check = pytest.mark.parametrize("check", CHECKS, ids=[check.func.__name__ for check in CHECKS])
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=[check.func.__name__ for _, check in CHECKS])
-def test_a_check_of_scikit_learn_passes(estimator, check):
-    check(estimator)
+@every_check
+def test_a_check_of_scikit_learn_passes(check):
+    check(short())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@every_check
+def test_a_check_of_scikit_learn_passes_by_the_default_recipe(check):
+    check(SpreadFlowEstimator())
 
 
 def test_warnings_point_at_the_line_that_called_it_through_scikit_learn():
