@@ -1,8 +1,8 @@
 """A degenerate posterior with sbi: neural posterior estimation whose density estimator has our base.
 
 A simulator that shows only the sum of two of three parameters, without noise, leaves a posterior on a plane. Needs sbi
-(``pip install sbi``), version 0.27 was tried. Run it: ``python examples/sbi_posterior.py``; ``--epochs`` sets how long
-it trains.
+(``pip install sbi``), version 0.27 was tried, which writes its logs to ``sbi-logs/`` where it runs. Run it:
+``python examples/sbi_posterior.py``; ``--epochs`` sets how long it trains.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Degenerate priors for glasflow and nessai, which ask that a base be of glasflow's own class ``Distribution``.
 
-``GlasflowDegenerateGaussian`` and ``GlasflowDegenerateGaussianMixture`` are our priors, and of this class too. They are made
-when they are first asked for, because glasflow is in no extra.
+``GlasflowDegenerateGaussian`` and ``GlasflowDegenerateGaussianMixture`` are our priors, and of this class too. They are
+made when they are first asked for, because glasflow is in no extra.
 
 Example::
 

@@ -20,6 +20,12 @@ NOISE = 0.1
 PRIOR = torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3))
 
 
+@pytest.fixture(autouse=True)
+def _logs_elsewhere(tmp_path, monkeypatch):
+    """sbi writes them to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def simulated(rows=400):
     """Three parameters of which a simulator shows the sum of two."""
     theta = PRIOR.sample((rows,))

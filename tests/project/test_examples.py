@@ -28,7 +28,10 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_an_example_runs_and_says_what_it_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_runs_and_says_what_it_found(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where sbi leaves its logs
     for package in ("sklearn", *(library for library in ("normflows", "zuko", "sbi") if library in name)):
         pytest.importorskip(package)
     found = SHORT[name](import_module(name))
