@@ -1,4 +1,4 @@
-"""Normalizing flows for data that lies on a manifold: an add-on to nflows and normflows.
+"""Normalizing flows for data that lies on a manifold: an add-on to nflows, normflows and zuko.
 
 Swap the base of a flow for a ``DegenerateGaussian``, train with ``SpreadKLLoss``, then read off the
 intrinsic dimension, a representation, and samples on the manifold.

@@ -22,7 +22,8 @@ _JACOBIAN_FEATURES = 128
 def to_volume_preserving(transform: nn.Module) -> nn.Module:
     """A copy of a transform, or of a whole flow, whose layers have |det J| = 1 whatever their parameters.
 
-    Affine couplings keep their nets and get centred log-scales, s − mean(s) (equation 42). Actnorms, LU,
+    Affine couplings keep their nets and get centred log-scales, s − mean(s) (equation 42); those of zuko's
+    autoregressive layers are centred in the order of the features. Actnorms, LU,
     QR and SVD linear layers and 1×1 convolutions become what they were, over the D-th root of their
     determinant, and keep that by centring (appendix C.6). Permutations, reshapes, squeezes and additive
     couplings are copied; composites, multiscale composites and inverses are made of converted parts.
@@ -32,9 +33,9 @@ def to_volume_preserving(transform: nn.Module) -> nn.Module:
     A converted actnorm that has not seen data is the identity and stays so until ``initialize`` sets it.
 
     Args:
-        transform: a transform or ``Flow`` of nflows, or a flow layer, ``NormalizingFlow``,
-            ``ConditionalNormalizingFlow`` or ``MultiscaleFlow`` of normflows. It stays as it is, and the
-            result shares no tensor with it.
+        transform: a transform or ``Flow`` of nflows, a flow layer, ``NormalizingFlow``,
+            ``ConditionalNormalizingFlow`` or ``MultiscaleFlow`` of normflows, or a lazy transform or ``Flow`` of
+            zuko. It stays as it is, and the result shares no tensor with it.
 
     Returns:
         The converted module, in the same training mode: of the same class for composites and whole

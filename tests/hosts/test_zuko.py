@@ -155,6 +155,16 @@ def test_what_is_no_flow_of_the_whole_space_is_refused():
         encode(of_zuko("MAF").transform, x)
 
 
+@pytest.mark.parametrize("kind", ["MAF", "RealNVP", "GF"])
+@pytest.mark.parametrize(("built", "given"), [(0, 2), (2, 0), (2, 1)])
+def test_a_context_of_another_width_is_refused(kind, built, given):
+    flow, x = getattr(zuko.flows, kind)(FEATURES, built), torch.randn(4, FEATURES)
+    context = torch.randn(4, given) if given else None
+    for call in (encode, decode):
+        with refused(ValueError, f"that each layer of the flow was built with, {built}, got {given}"):
+            call(flow, x, context)
+
+
 def test_a_flow_that_changes_its_density_is_refused():
     class Changed(zuko.flows.MAF):
         def forward(self, c=None):

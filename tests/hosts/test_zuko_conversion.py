@@ -49,6 +49,9 @@ LAYERS = {
     "affine": affine,
     "affine, fixed": lambda: affine(buffer=True),
     "affine, by position": affine_by_position,
+    "affine of torch": lambda: unconditional(
+        torch.distributions.AffineTransform, torch.randn(FEATURES), torch.tensor([2.0, -3.0, 0.1]), buffer=True
+    ),
     "linear": lambda: unconditional(transforms.LULinearTransform, LU=torch.randn(FEATURES, FEATURES)),
     "nflows' linear": lambda: ours.LazyNflowsTransform(LULinear(FEATURES)),
     "composed": lambda: lazy_layers_of_zuko().transform,
@@ -100,7 +103,7 @@ def test_what_preserves_volume_is_converted_to_the_same_map(name):
     torch.testing.assert_close(encode(to_volume_preserving(once), x, context), encode(once, x, context))
 
 
-@pytest.mark.parametrize("name", ["affine", "affine, fixed", "affine, by position", "linear"])
+@pytest.mark.parametrize("name", ["affine", "affine, fixed", "affine, by position", "affine of torch", "linear"])
 def test_a_map_of_one_determinant_is_itself_over_the_root_of_it(name):
     flow, (x, _) = flow_of(LAYERS[name]()), inputs(name)
     logabsdet = jacobian_logabsdet(lambda rows, _: (encode(flow, rows),), x)
@@ -164,6 +167,10 @@ REFUSED = {
         lambda: unconditional(torch.nn.Identity()),
         "UnconditionalTransform",
         "not known to preserve",
+    ),
+    "trained scale": (
+        lambda: unconditional(torch.distributions.AffineTransform, loc=torch.zeros(3), scale=torch.ones(3)),
+        "its scale is trained",
     ),
     "in nflows": (lambda: ours.LazyNflowsTransform(Sigmoid()), "the layer at 'transform' (Sigmoid)", "stretches"),
 }

@@ -14,6 +14,7 @@ SHORT = {
     "manifold_readouts": lambda module: module.main(steps=5),
     "normflows_swap": lambda module: module.main(steps=3),
     "convert_existing": lambda module: module.main(steps=6),
+    "sbi_posterior": lambda module: module.main(epochs=2, simulations=500),
     "swap_base": lambda module: module.main(steps=5),
     "zuko_swap": lambda module: module.main(steps=3),
 }
@@ -27,8 +28,11 @@ def test_every_example_is_run() -> None:
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_an_example_runs_and_says_what_it_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("sklearn", *(library for library in ("normflows", "zuko") if library in name)):
+def test_an_example_runs_and_says_what_it_found(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where sbi leaves its logs
+    for package in ("sklearn", *(library for library in ("normflows", "zuko", "sbi") if library in name)):
         pytest.importorskip(package)
     found = SHORT[name](import_module(name))
     assert found

@@ -19,7 +19,7 @@ from nflows_spread.hosts.interface import Density, Host, Method, SavedBase
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
 from nflows_spread.hosts.zuko.conversion import RULES
-from nflows_spread.hosts.zuko.layers import ENCODE, down, encoder_of, gradients_of_all_parameters
+from nflows_spread.hosts.zuko.layers import ENCODE, context_features_of, down, encoder_of, gradients_of_all_parameters
 
 
 class Zuko(Host):
@@ -107,12 +107,22 @@ class Zuko(Host):
 def _differentiable(flow: Flow, x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Inputs in a mode in which a flow can take the derivatives that it needs for itself."""
     forget_caches(flow, Linear)
-    with gradients_of_all_parameters(flow):
-        if not torch.is_inference_mode_enabled():
-            yield x, context
-            return
-        with torch.inference_mode(False), torch.no_grad():
-            yield x.clone(), None if context is None else context.clone()
+    try:
+        with gradients_of_all_parameters(flow):
+            if not torch.is_inference_mode_enabled():
+                yield x, context
+                return
+            with torch.inference_mode(False), torch.no_grad():
+                yield x.clone(), None if context is None else context.clone()
+    except (RuntimeError, AttributeError) as error:
+        found = 0 if context is None else context.shape[-1]
+        wanted = context_features_of(flow)
+        if wanted - {found}:
+            raise ValueError(
+                f"context must have the features that each layer of the flow was built with, {min(wanted - {found})}, "
+                f"got {found}; pass context of shape (n, features), or leave it out where there are 0"
+            ) from error
+        raise
 
 
 def _describe_normal(base: nn.Module) -> dict[str, Any] | None:

@@ -77,6 +77,8 @@ def unit_unconditional(layer: nn.Module, memo: Memo) -> nn.Module:
     converted: nn.Module = copy.deepcopy(layer, memo)
     if kind in _PRESERVING:
         return converted
+    if kind is torch.distributions.AffineTransform:
+        return _over_geometric_mean(converted)
     if kind not in (zuko.LULinearTransform, zuko.MonotonicAffineTransform) or kind is not layer.f:
         known = isinstance(kind, type) and issubclass(kind, torch.distributions.Transform)
         raise UnconvertibleError(_WHY_NOT.get(kind, ELEMENTWISE if known else UNKNOWN))
@@ -88,6 +90,18 @@ def unit_unconditional(layer: nn.Module, memo: Memo) -> nn.Module:
     with torch.no_grad():  # in units of the latent
         shift.mul_(torch.exp(-cast(Tensor, layer().log_scale).mean()))
     return converted
+
+
+def _over_geometric_mean(layer: nn.Module) -> nn.Module:
+    """A fixed scale and shift of torch's ``AffineTransform``, as sbi standardises by, over the mean of the scale."""
+    names = ("loc", "scale") if hasattr(layer, "scale") else ("_0", "_1")
+    tensors = [getattr(layer, name, None) for name in names]
+    if any(not isinstance(each, Tensor) or isinstance(each, nn.Parameter) for each in tensors):
+        raise UnconvertibleError("its scale is trained, or no tensor; take MonotonicAffineTransform of zuko")
+    mean = cast(Tensor, tensors[1]).abs().log().mean().exp()
+    for name, each in zip(names, tensors):
+        setattr(layer, name, cast(Tensor, each) / mean)
+    return layer
 
 
 RULES = Rules(

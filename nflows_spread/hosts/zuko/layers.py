@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Transform
 from torch.distributions.transforms import _InverseTransform
+from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.flows.continuous import FFJTransform
+from zuko.flows.coupling import GeneralCouplingTransform
+from zuko.flows.gaussianization import ElementWiseTransform
 from zuko.lazy import Flow, LazyComposedTransform, LazyInverse
 from zuko.transforms import (
     AutoregressiveTransform,
@@ -85,6 +88,25 @@ def gradients_of_all_parameters(flow: Flow) -> Iterator[None]:
     finally:
         for part in held:
             part.training = False
+
+
+def context_features_of(flow: Flow) -> set[int]:
+    """The numbers of context features that the layers of a flow were built with, of those that tell."""
+    found = set[int]()
+    for layer in flow.transform.modules():
+        hyper = getattr(layer, "hyper", None)
+        if isinstance(layer, ElementWiseTransform):
+            own: int | None = 0
+        elif isinstance(layer, GeneralCouplingTransform):
+            own = int(layer.mask.sum())
+        elif isinstance(layer, MaskedAutoregressiveTransform):
+            own = None if layer.order is None else len(layer.order)
+        else:
+            continue
+        width = getattr(hyper, "in_features", None if hyper is not None else 0)
+        if own is not None and width is not None:
+            found.add(width - own)
+    return found
 
 
 def _applied(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
