@@ -278,7 +278,8 @@ class SpreadFlowEstimator(SklearnInterface):
 
     def _unit(self, X: Array, dtype: torch.dtype = torch.float32) -> Tensor:
         """Points as the flow knows them."""
-        return self._units.to_flow(self._rows(X), dtype)
+        x = self._rows(X)
+        return self._units.to_flow(x, dtype)
 
     def _rows(self, X: Array) -> Tensor:
         """Points of the columns that ``fit`` was given."""
