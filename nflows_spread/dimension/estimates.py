@@ -13,6 +13,7 @@ from typing import Any
 from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renamed_state
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
+from nflows_spread.dimension.noise_floor import AboveNoise
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence, likeliest, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
@@ -22,6 +23,10 @@ from nflows_spread.registry import Registration, Registry
 
 _NO_VOTE = OF_DENSITY[0]
 """The estimate that is compared with the result and has no vote, as it is an upper bound only. A choice."""
+
+_MOST_ABOVE_NOISE = 1.5 * MOST_OF_NEIGHBOURS
+"""What is held against a dimension that is not that above noise in every column, in nats, at the most. A choice: as
+much as noisy neighbours and tangent spaces together."""
 
 
 @renamed_arguments({"thickness": "ambient_noise"})
@@ -44,6 +49,8 @@ class Estimates:
         noisy_neighbours: those of the points as they are, where ``neighbours`` are those of the denoised points.
         tangents: what local principal axes say. Sure where two halves of a neighbourhood share a subspace, also under
             noise; blind to a surface whose faces the points do not show. None where nobody asked.
+        above_noise: the dimension of what stands above noise in every column, where that was found, from
+            ``dimension_of``; it counts where the noise is small beside the data.
     """
 
     spectrum: Spectrum
@@ -55,6 +62,7 @@ class Estimates:
     shells: tuple[int, ...] = ()
     noisy_neighbours: NeighbourDimension | None = None
     tangents: TangentSpaces | None = None
+    above_noise: AboveNoise | None = None
 
     @property
     def undenoised_neighbours(self) -> NeighbourDimension:
@@ -127,6 +135,7 @@ class Estimates:
             ambient_noise=self.ambient_noise * scale,
             noisy_neighbours=None if self.noisy_neighbours is None else self.noisy_neighbours.in_units_of(scale),
             tangents=None if self.tangents is None else self.tangents.in_units_of(scale),
+            above_noise=None if self.above_noise is None else self.above_noise.in_units_of(scale),
         )
 
     def disagreeing_with(self, dimension: int) -> dict[str, float]:
@@ -140,6 +149,8 @@ class Estimates:
             found.append(said_of_parts(self.parts))
         if self.path and self.spectrum.estimates["signal_to_noise"] > 1:  # or the path is all there is
             found.append(SAID_OF_A_PATH)
+        if self.above_noise is not None and not (self.above_noise.clear and self.above_noise.dimension == dimension):
+            found.append(str(self.above_noise))
         otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
@@ -170,12 +181,22 @@ def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
     return [] if estimates.tangents is None else estimates.tangents.log_evidence
 
 
+def _vote_of_what_is_above_noise(estimates: Estimates) -> list[float]:
+    above = estimates.above_noise
+    if above is None or not above.clear:
+        return []
+    best, features = max(above.log_evidence), len(estimates.spectrum.signal_to_noise)
+    nats = [max(each - best, -_MOST_ABOVE_NOISE) for each in above.log_evidence]
+    return nats + [-_MOST_ABOVE_NOISE] * (features - len(nats))
+
+
 VOTES: Registry[Vote] = Registry(
     "a vote",
     {
         "signal_to_noise": _vote_of_gaps,
         "neighbours": _vote_of_neighbours,
         "tangent_spaces": _vote_of_tangent_spaces,
+        "above_noise": _vote_of_what_is_above_noise,
     },
     reserved=OF_DENSITY,
 )

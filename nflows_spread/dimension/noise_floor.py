@@ -43,6 +43,14 @@ signals in noise it is 0.93 at the least and 0.98 or more of 98 %, of 170 sets w
 and arms of few points."""
 
 
+_MOST_NOISE = 1.0 / 3.0
+"""The share of noise in the variance of the data up to which the dimension is that above it. A choice: noise of 30 %
+has a tenth, and boxes without noise, of which some axes are longer, look like a half and more."""
+
+_SAME = 1.2
+"""The noise of the noisiest column over that of the quietest, a ratio, below which one number tells both: a choice."""
+
+
 @dataclass(frozen=True)
 class NoiseFloor:
     """Noise in every column of a data set, and the directions in which the data vary by more.
@@ -63,6 +71,43 @@ class NoiseFloor:
         """The same for data that is ``scale`` times larger."""
         noise = self.noise[0] * scale, self.noise[1] * scale
         return replace(self, noise=noise, distance=self.distance * scale)
+
+
+@dataclass(frozen=True)
+class AboveNoise:
+    """The dimension of what stands above noise in every column.
+
+    Attributes:
+        floor: the noise, and the number of directions above it.
+        dimension: that of the points in these directions.
+        interval: the smallest and the largest dimension that are plausible there.
+        log_evidence: there for K = 1, 2, … up to the number of directions, in nats.
+    """
+
+    floor: NoiseFloor
+    dimension: int
+    interval: tuple[int, int]
+    log_evidence: tuple[float, ...]
+
+    def in_units_of(self, scale: float) -> AboveNoise:
+        """The same for data that is ``scale`` times larger."""
+        return replace(self, floor=self.floor.in_units_of(scale))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the noise is small enough beside the data for this to be their dimension."""
+        return self.floor.share <= _MOST_NOISE
+
+    def __str__(self) -> str:
+        quietest, noisiest = self.floor.noise
+        noise = f"{quietest:.2g}" if noisiest < _SAME * quietest else f"{quietest:.2g} to {noisiest:.2g}"
+        directions = "1 direction stands" if self.floor.directions == 1 else f"{self.floor.directions} directions stand"
+        plausible = f"{self.interval[0]} to {self.interval[1]}"
+        return (
+            f"{directions} above noise of standard deviation {noise} in every column, {self.floor.share:.2g} of the "
+            f"variance; in these the dimension is {self.dimension} ({plausible}), and at distances below "
+            f"{self.floor.distance:.2g} noise hides it"
+        )
 
 
 def noise_floor(points: Tensor) -> tuple[NoiseFloor, Tensor] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
-from nflows_spread.dimension.noise_floor import NoiseFloor
+from nflows_spread.dimension.noise_floor import AboveNoise
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
 from nflows_spread.dimension.row_sample import RowSample
 from nflows_spread.dimension.rules import rounded
@@ -34,47 +34,8 @@ interval covers what it falls to; the same for a fall at larger scales, by neigh
 points, as farther ones see other pieces. By trials on seeds 2000 to 2099 of the random sets: with 5 % of noise the
 interval of 500 points has the truth at 97 of 100, without this at 70; on clean ones it grows by 4 %."""
 
-_SAME = 1.2
-"""The noise of the noisiest column over that of the quietest, a ratio, below which one number tells both: a choice."""
-
 _MOSTLY = 0.9
 """The share of distinct rows below which repetitions are worth a word: a choice."""
-
-
-_MOST_NOISE = 1.0 / 3.0
-"""The share of noise in the variance of the data up to which the dimension is that above it. A choice: noise of 30 %
-has a tenth, and boxes without noise, of which some axes are longer, look like a half and more."""
-
-
-@dataclass(frozen=True)
-class AboveNoise:
-    """The dimension of what stands above noise in every column.
-
-    Attributes:
-        floor: the noise, and the number of directions above it.
-        dimension: that of the points in these directions.
-        interval: the smallest and the largest dimension that are plausible there.
-    """
-
-    floor: NoiseFloor
-    dimension: int
-    interval: tuple[int, int]
-
-    @property
-    def clear(self) -> bool:
-        """Whether the noise is small enough beside the data for this to be their dimension."""
-        return self.floor.share <= _MOST_NOISE
-
-    def __str__(self) -> str:
-        quietest, noisiest = self.floor.noise
-        noise = f"{quietest:.2g}" if noisiest < _SAME * quietest else f"{quietest:.2g} to {noisiest:.2g}"
-        directions = "1 direction stands" if self.floor.directions == 1 else f"{self.floor.directions} directions stand"
-        plausible = f"{self.interval[0]} to {self.interval[1]}"
-        return (
-            f"{directions} above noise of standard deviation {noise} in every column, {self.floor.share:.2g} of the "
-            f"variance; in these the dimension is {self.dimension} ({plausible}), and at distances below "
-            f"{self.floor.distance:.2g} noise hides it"
-        )
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from nflows_spread.dimension.neighbours import (
     independent_points,
     of_log_distances,
 )
-from nflows_spread.dimension.noise_floor import noise_floor
-from nflows_spread.dimension.point_dimension import AboveNoise, PointDimension, PointEstimates, concluded
+from nflows_spread.dimension.noise_floor import AboveNoise, noise_floor
+from nflows_spread.dimension.point_dimension import PointDimension, PointEstimates, concluded
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, SampledRows, sampled_rows
 from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
@@ -150,7 +150,7 @@ def _with_noise(
     noise, coordinates = floor
     near = neighbours_among(coordinates[:QUERIES], coordinates, max(NEIGHBOURS), n_jobs=n_jobs)
     inner = concluded(_of_points(coordinates, near, found.sample, generator))
-    above = AboveNoise(noise, int(inner), inner.interval)
+    above = AboveNoise(noise, int(inner), inner.interval, tuple(inner.estimates.log_evidence))
     return replace(found, above_noise=above, parts=inner.estimates.parts if above.clear else found.parts)
 
 
@@ -159,7 +159,7 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
     size, width = points.shape
     enough = near.distances[:, -1].isfinite()  # beyond their group or window
     logs = near.distances[enough].log()
-    some = points[:QUERIES]
+    some, local = points[:QUERIES], points[:MOST_POINTS]
     if len(some) < size or not bool(enough.all()):
         near = neighbours_among(some, some, LOCAL_NEIGHBOURS)
     neighbours = of_log_distances(logs, size, width, points=points, generator=generator)
@@ -171,7 +171,7 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
         parts=() if neighbours.even else parts_of_distinct(some, near),
         shells=shells_of(points),
-        tangents=tangent_spaces_of_distinct(points[:MOST_POINTS], generator=generator),
+        tangents=tangent_spaces_of_distinct(local[local[:, 0].argsort()], generator=generator),
     )
 
 

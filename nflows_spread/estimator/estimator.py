@@ -258,9 +258,8 @@ class SpreadFlowEstimator(SklearnInterface):
 
         Args:
             X: points, shape (n, D).
-            data: the set in which neighbours are sought, shape (m, D), such as what ``fit`` was given; at least 50 of
-                its rows, or of those of ``X`` without it, are distinct.
-            n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
+            data: the set in which neighbours are sought, (m, D), such as that of ``fit``; 50 rows must be distinct.
+            n_jobs: threads of the search for neighbours, −1 for all cores; they change no digit.
         """
         found = pointwise_dimension(self._unit(X), data=None if data is None else self._unit(data), n_jobs=n_jobs)
         return cast(Array, found if isinstance(X, Tensor) else found.numpy())

@@ -18,6 +18,7 @@ from nflows_spread.dimension import (
     IntrinsicDimension,
     consensus_dimension,
     density_dimension,
+    dimension_of,
     estimates_of,
 )
 from nflows_spread.dimension.few_points import widened
@@ -220,11 +221,14 @@ def _in_pieces(chart: Chart, rows: Rows, recipe: Recipe, generator: torch.Genera
 def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:
     """What each estimate says of rows and of a flow trained on them, in units of the flow."""
     every_row = torch.cat([rows.train, rows.validation])
+    of_points = dimension_of(every_row).estimates
+    denoised = of_points.above_noise is not None and of_points.above_noise.clear
     return replace(
         estimates_of(flow, every_row, rows.neighbours, data_noise=data_noise, generator=generator),
         density=density_dimension(flow, rows.validation, data_noise=data_noise, generator=generator),
-        parts=rows.parts,
+        parts=of_points.parts if denoised else rows.parts,
         path=rows.path,
         shells=rows.shells,
         tangents=rows.tangents,
+        above_noise=of_points.above_noise,
     )

@@ -17,6 +17,7 @@ from nflows_spread.dimension import (
     consensus,
     consensus_dimension,
 )
+from nflows_spread.dimension.noise_floor import AboveNoise, NoiseFloor
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import CLEAR_GAP
 from nflows_spread.dimension.variation import Part
@@ -123,7 +124,8 @@ def test_a_gap_and_the_neighbours_count_in_the_same_nats():
 
 def test_every_estimate_is_listed():
     by_name = estimates([0.1, 6.0, 0.1], 2.0).by_name
-    assert set(by_name) == {*RULES, *VOTES, "denoising", "score"} - {"tangent_spaces"}  # of which nobody asked
+    nobody_asked = {"tangent_spaces", "above_noise"}
+    assert set(by_name) == {*RULES, *VOTES, "denoising", "score"} - nobody_asked
 
 
 def test_estimates_that_say_otherwise_are_named():
@@ -234,3 +236,19 @@ def test_neighbours_of_noisy_points_stay_where_denoised_ones_are_too_few(monkeyp
     monkeypatch.setattr(consensus, "denoise", lambda *_, **__: torch.zeros(60, 3))
     found = consensus.estimates_of(torch.nn.Identity(), torch.zeros(60, 3), noisy.neighbours, data_noise=NOISE)
     assert (found.neighbours, found.noisy_neighbours, found.ambient_noise) == (noisy.neighbours, None, 0.1)
+
+
+def test_what_stands_clearly_above_noise_decides_and_is_told_where_it_does_not():
+    whole = estimates([0.1, 0.1, 0.1, 0.1, 0.1], 4.8)
+    assert consensus_dimension(whole) == 5
+    clear = AboveNoise(NoiseFloor(2, (0.1, 0.2), 0.1, 0.5), 1, (1, 2), (0.0, -1.0))
+    found = replace(whole, above_noise=clear)
+    assert consensus_dimension(found) == 1
+    assert consensus_dimension(found).interval == (1, 2)
+    assert found.by_name["above_noise"] == 1.0
+    assert not any("above noise" in said for said in found.reservations(1))
+    assert found.in_units_of(2.0).above_noise.floor.noise == (0.2, 0.4)
+    most = replace(whole, above_noise=replace(clear, floor=replace(clear.floor, share=0.5)))
+    assert consensus_dimension(most) == 5
+    said = "2 directions stand above noise of standard deviation 0.1 to 0.2 in every column, 0.5 of the variance"
+    assert any(said in each for each in most.reservations(5))
