@@ -170,8 +170,8 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
-    dimensions = range(1, len(estimates.spectrum.signal_to_noise) + 1)
-    nats = [max(estimates.neighbours.log_plausibility(k), -MOST_OF_NEIGHBOURS) for k in dimensions]
+    plausibilities = estimates.neighbours.log_plausibilities(len(estimates.spectrum.signal_to_noise))
+    nats = [max(value, -MOST_OF_NEIGHBOURS) for value in plausibilities]
     if estimates.tangents is None:
         return nats
     return list(map(max, nats, log_plausibilities(estimates.undenoised_neighbours, estimates.tangents)))

@@ -73,7 +73,7 @@ def neighbours_of_few(x: Tensor) -> NeighbourDimension:
 def widened(dimension: IntrinsicDimension, neighbours: NeighbourDimension) -> IntrinsicDimension:
     """The same with an interval that covers all that neighbours alone find plausible, whatever else is sure."""
     features = len(dimension.spectrum.signal_to_noise)
-    nats = [neighbours.log_plausibility(k) for k in range(1, features + 1)]
+    nats = neighbours.log_plausibilities(features)
     plausible = [k for k, own in enumerate(nats, 1) if own >= max(nats) - PLAUSIBLE]
     covered: Sequence[int] = (*dimension.interval, *plausible)
     return IntrinsicDimension(

@@ -48,7 +48,7 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
 
     seen_dimensions = [stable.dimension for stable in tangents.stable if stable.agreement > _SEEN]
     if not seen_dimensions:
-        return [neighbours.log_plausibility(dimension) for dimension in range(1, tangents.features + 1)]
+        return neighbours.log_plausibilities(tangents.features)
 
     def of_noise(dimension: int) -> float:
         """c, with the noise beyond the largest stable subspace: what is stable is none."""
@@ -60,10 +60,11 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
 
     noisy = any(map(matters, seen_dimensions))
     nearest = replace(neighbours, above=min(neighbours.above, neighbours.below)) if noisy else neighbours
+    as_they_are = nearest.log_plausibilities(tangents.features)
 
     def nats(dimension: int) -> float:
         if not matters(dimension):
-            return nearest.log_plausibility(dimension)
+            return as_they_are[dimension - 1]
         share = min(of_noise(dimension) / tangents.squares[place], _MOST)
         error = math.hypot(_LEAST_ERROR + spread, _OF_NOISE * share)
         return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2

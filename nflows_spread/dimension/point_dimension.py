@@ -75,7 +75,7 @@ class PointEstimates:
     def plausibilities(self) -> list[float]:
         """What the neighbours say of K = 1 … D, in nats, with the noise across stable subspaces taken off."""
         if self.tangents is None:
-            return [self.neighbours.log_plausibility(k) for k in range(1, self.features + 1)]
+            return self.neighbours.log_plausibilities(self.features)
         return log_plausibilities(self.neighbours, self.tangents)
 
     @property

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nflows_spread.dimension.maximum_likelihood import log_distances, maximum_likelihood
-from nflows_spread.dimension.neighbours import neighbour_dimension
+from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -140,3 +140,12 @@ def test_too_few_points_once_near_repeats_are_merged_are_refused():
     near = ball(20, 2).repeat(3, 1) + 1e-9 * torch.randn(60, 2, generator=seeded(1))
     with refused(ValueError, "x must have at least 50 distinct points, got 20 among 60"):
         neighbour_dimension(near)
+
+
+def test_distances_that_look_like_more_dimensions_than_there_are_speak_for_all_of_them():
+    seen = NeighbourDimension(120.0, 0.05, 0.05, 1.0, (3, 40), {"normal": (120.0, 120.0)})
+    nats = seen.log_plausibilities(60)
+    assert nats[-1] == 0.0
+    assert nats[0] < nats[30] < nats[58] < 0.0
+    assert nats[30] - nats[58] == pytest.approx(seen.log_plausibility(31) - seen.log_plausibility(59))
+    assert seen.log_plausibilities(200) == [seen.log_plausibility(k) for k in range(1, 201)]
