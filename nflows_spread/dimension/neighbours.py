@@ -115,9 +115,9 @@ class NeighbourDimension:
         return -0.5 * (distance / (self.above if distance > 0.0 else self.below)) ** 2
 
     def log_plausibilities(self, features: int) -> list[float]:
-        """``log_plausibility`` of K = 1 … D, in nats; where distances look like more than D dimensions 0 for D."""
-        nats = [self.log_plausibility(dimension) for dimension in range(1, features + 1)]
-        return [value - nats[-1] for value in nats] if self.value > features else nats
+        """``log_plausibility`` of K = 1 … D, in nats; distances that look like more than D dimensions are of D."""
+        at_most = replace(self, value=min(self.value, float(features)))
+        return [at_most.log_plausibility(dimension) for dimension in range(1, features + 1)]
 
 
 @on_cpu_by_default

@@ -147,5 +147,5 @@ def test_distances_that_look_like_more_dimensions_than_there_are_speak_for_all_o
     nats = seen.log_plausibilities(60)
     assert nats[-1] == 0.0
     assert nats[0] < nats[30] < nats[58] < 0.0
-    assert nats[30] - nats[58] == pytest.approx(seen.log_plausibility(31) - seen.log_plausibility(59))
+    assert nats[58] == pytest.approx(-0.5 * (math.log(60.0 / 59.0) / 0.05) ** 2)
     assert seen.log_plausibilities(200) == [seen.log_plausibility(k) for k in range(1, 201)]
