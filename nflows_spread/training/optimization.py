@@ -114,7 +114,7 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
             f"optimizer must be a torch.optim.Optimizer of the objective's parameters, got {optimizer!r}; "
             "build it first: Adam(objective.parameters())"
         )
-    if isinstance(optimizer, LBFGS) or _step_needs_argument(type(optimizer)):
+    if isinstance(optimizer, LBFGS) or _step_needs_argument(cast(Any, type(optimizer))):
         raise TypeError(
             f"optimizer must take a step without a closure, got {type(optimizer).__name__}, which evaluates the loss "
             "several times a step and needs it without noise; pass Adam or another one of first order"
@@ -133,7 +133,7 @@ def check_optimizer(optimizer: object, objective: nn.Module) -> None:
 def follows_the_loss(schedule: object) -> bool:
     """Whether a learning-rate schedule moves by a loss that it is given, as torch's ``ReduceLROnPlateau``."""
     moved_by_it = isinstance(schedule, ReduceLROnPlateau)  # a subclass may give the loss a default
-    return moved_by_it or (isinstance(schedule, LRScheduler) and _step_needs_argument(type(schedule)))
+    return moved_by_it or (isinstance(schedule, LRScheduler) and _step_needs_argument(cast(Any, type(schedule))))
 
 
 @functools.cache  # asked at each step, and a signature takes as long as a small product
