@@ -28,7 +28,7 @@ _PLAUSIBLE = 3.0
 the tangent spaces, without noise and with 2 and 5 %: of 2 000 points the interval has the truth at 504 of 510 and all
 of 217 single numbers are right, of 500 at 490 and 166 of 173."""
 
-_FALLS, _FALLS_LATER, _LOCAL = 0.1, 0.2, 0.1
+FALLS, _FALLS_LATER, _LOCAL = 0.1, 0.2, 0.1
 """The fall of the dimension from the 3rd to the 40th neighbour, in nats, from which on it depends on the scale, and the
 interval covers what it falls to; the same for a fall at larger scales, by neighbours that are up to a tenth of the
 points, as farther ones see other pieces. By trials on seeds 2000 to 2099 of the random sets: with 5 % of noise the
@@ -86,7 +86,7 @@ class PointEstimates:
         """
         if self.neighbours.even:
             return None
-        if self.neighbours.fall_across_scales > _FALLS:
+        if self.neighbours.fall_across_scales > FALLS:
             return self.scales.lowest()
         lowest = self.scales.lowest(_LOCAL)
         later = math.log(self.scales.dimensions[0] / self.scales.dimensions[lowest]) > _FALLS_LATER

@@ -22,6 +22,7 @@ from nflows_spread.dimension import (
     estimates_of,
 )
 from nflows_spread.dimension.few_points import widened
+from nflows_spread.dimension.point_dimension import FALLS
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
@@ -221,14 +222,15 @@ def _in_pieces(chart: Chart, rows: Rows, recipe: Recipe, generator: torch.Genera
 def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:
     """What each estimate says of rows and of a flow trained on them, in units of the flow."""
     every_row = torch.cat([rows.train, rows.validation])
-    of_points = dimension_of(every_row).estimates
-    denoised = of_points.above_noise is not None and of_points.above_noise.clear
+    falls = not rows.few and rows.neighbours.fall_across_scales > FALLS  # or there is no noise that one could take off
+    of_points = dimension_of(every_row).estimates if falls else None
+    above_noise = None if of_points is None else of_points.above_noise
     return replace(
         estimates_of(flow, every_row, rows.neighbours, data_noise=data_noise, generator=generator),
         density=density_dimension(flow, rows.validation, data_noise=data_noise, generator=generator),
-        parts=of_points.parts if denoised else rows.parts,
+        parts=of_points.parts if of_points and above_noise and above_noise.clear else rows.parts,
         path=rows.path,
         shells=rows.shells,
         tangents=rows.tangents,
-        above_noise=of_points.above_noise,
+        above_noise=above_noise,
     )
