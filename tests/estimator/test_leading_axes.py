@@ -59,7 +59,7 @@ def test_the_axes_hold_what_stands_above_the_noise_and_some_more():
 
 @pytest.mark.parametrize("standardize", [False, True])
 def test_the_density_of_all_columns_is_that_of_one_gaussian(standardize):
-    x = arc()
+    x = arc(80, 520)
     units = units_of(x, standardize=standardize)
     unit, noise = units.to_flow(torch.as_tensor(x[:7]), torch.float64), 0.02
     of_flow = -0.5 * (unit.square().sum(1) + unit.shape[1] * math.log(2.0 * math.pi))
