@@ -18,7 +18,7 @@ from nflows_spread.cli.text_tables import text_format
 _UNNAMED = "Unnamed: "
 """How pandas calls columns without a name, such as that of its own row numbers, which it writes first."""
 
-_LEVELS = 255.0
+WHITE = 255.0
 """The value of white in 8-bit images, by convention."""
 
 
@@ -194,7 +194,7 @@ def _images(path: Path, options: ReadOptions) -> Table:
     if (options.columns or options.drop) and not options.fitted:
         raise ValueError(f"images have no columns to choose, got {path.name}; leave the option")
     found = image_folder(path, size=options.image_size, channels=1 if options.grey else 3)
-    pixels = found.images.numpy().astype(np.float32) / np.float32(_LEVELS)
+    pixels = found.images.numpy().astype(np.float32) / np.float32(WHITE)
     left_out = {} if found.labels is None else {"class": found.labels.numpy()}
     return Table(pixels.reshape(len(pixels), -1), tuple(pixels.shape[1:]), left_out)
 

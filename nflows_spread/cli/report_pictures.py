@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nflows_spread.cli.result_files import is_image
 from nflows_spread.dimension import PointDimension
 from nflows_spread.plots import (
     DATA_COLOUR,
@@ -97,7 +98,7 @@ def of_chart(coordinates: Any, colours: Any, label: str) -> str:
 
 def of_samples(rows: Any, samples: Any, item_shape: Sequence[int]) -> list[str]:
     """Data and samples: in three features in space, of images a grid of each, else in their principal plane."""
-    if len(item_shape) == 3 and item_shape[0] in (1, 3):
+    if is_image(item_shape):
         grids = (_as_images(shown[:_IMAGES], item_shape) for shown in (rows, samples))
         return [picture(partial(plot_images, images=grid)) for grid in grids]
     if rows.shape[1] == 3:

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from nflows_spread.cli.data_files import WHITE
 from nflows_spread.datasets.extras import pillow_image
 
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 """Of files that can be written."""
-
-_WHITE = 255.0
-"""The value of white in 8-bit images, by convention."""
 
 
 def check_writable(path: Path, item_shape: Sequence[int]) -> None:
@@ -31,7 +29,7 @@ def check_writable(path: Path, item_shape: Sequence[int]) -> None:
         return
     if path.suffix:
         raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, or be a folder of images, got {path.name}")
-    if not _is_image(item_shape):
+    if not is_image(item_shape):
         raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, as the rows are no images, got {path.name}")
 
 
@@ -69,10 +67,11 @@ def _write_images(folder: Path, images: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     width = len(str(len(images) - 1))
     for number, image in enumerate(np.clip(images, 0.0, 1.0)):
-        pixels = np.rint(image * _WHITE).astype(np.uint8)
+        pixels = np.rint(image * WHITE).astype(np.uint8)
         shaped = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
         pillow_image().fromarray(shaped).save(folder / f"{number:0{width}d}.png")
 
 
-def _is_image(item_shape: Sequence[int]) -> bool:
+def is_image(item_shape: Sequence[int]) -> bool:
+    """Whether entries of a shape are images, (channels, height, width) of one or three channels."""
     return len(item_shape) == 3 and item_shape[0] in (1, 3)

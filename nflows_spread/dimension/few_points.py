@@ -17,7 +17,7 @@ from nflows_spread import validation
 from nflows_spread.dimension.calibration_curve import GRID, SHAPES, calibrated
 from nflows_spread.dimension.distinct_points import near_by_chance, without_near_repeats
 from nflows_spread.dimension.maximum_likelihood import NEIGHBOURS, inverse_dimensions, maximum_likelihood
-from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.neighbours import NeighbourDimension, of_profile
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension
 
 FEWEST = 6
@@ -54,9 +54,7 @@ def neighbours_of_few(x: Tensor) -> NeighbourDimension:
     logs = _log_distances(points.unsqueeze(0))[0]
     estimates, _ = maximum_likelihood(logs)
     profile = {shape: calibrated(partial(_curve, shape, size), estimates, features) for shape in SHAPES}
-    nearest = torch.tensor([values[:2] for values in profile.values()]).log()
-    value = float(nearest.mean().exp())
-    spread = 0.5 * float(nearest.mean(1).max() - nearest.mean(1).min())
+    value, spread = of_profile(profile, slice(2))
     near_in_grid = min(GRID, key=lambda dimension: abs(math.log(dimension / value)))
     sampling = max(_sampling_error(shape, size, near_in_grid) for shape in SHAPES)
     error = math.hypot(_CURVED, spread, sampling)

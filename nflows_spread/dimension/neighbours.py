@@ -202,14 +202,13 @@ def of_log_distances(
     even = evenly_spaced(logs)
     if even and points is not None:
         profile, error = _profile_of_draws(points, profile, generator)
-    deciding = torch.tensor([values[_FAR if noisy else _NEAR] for values in profile.values()]).log()
+    value, spread = of_profile(profile, _FAR if noisy else _NEAR)
     trends = [0.0] if noisy else [math.log(values[-1] / values[0]) for values in profile.values()]
-    spread = 0.5 * float(deciding.mean(1).max() - deciding.mean(1).min())
     least = _LEAST_ERROR_FAR if noisy else _LEAST_ERROR_EVEN if even else _LEAST_ERROR
     error = math.hypot(least, spread, error)
     falling = max(0.0, -max(trends))
     return NeighbourDimension(
-        value=float(deciding.mean().exp()),
+        value=value,
         # what is rounded off fills all directions at the scale of its nearest points
         below=error + _TREND * max(0.0, min(trends)) + (falling if even else 0.0),
         # a mesh that is finer along one axis is a bundle of curves at the scale of its nearest points
@@ -220,6 +219,13 @@ def of_log_distances(
         ambient_noise=_explaining(profile, logs, features) if max(trends) < 0.0 and not even else 0.0,
         even=even,
     )
+
+
+def of_profile(profile: Mapping[str, tuple[float, ...]], numbers: slice) -> tuple[float, float]:
+    """The dimension by some of the numbers of neighbours, and half the range, in nats, of what the shapes say."""
+    deciding = torch.tensor([values[numbers] for values in profile.values()]).log()
+    of_shapes = deciding.mean(1)
+    return float(deciding.mean().exp()), 0.5 * float(of_shapes.max() - of_shapes.min())
 
 
 def _profile(logs: Tensor, points: int, features: int) -> tuple[dict[str, tuple[float, ...]], float]:

@@ -108,10 +108,12 @@ def trained_by(
     rate = PolynomialLR(optimizer, total_iters=int(1.1 * recipe.steps))
     last = annealing
     if stop is not None and resumption is not None:
-        since = resumption.steps_done(_ANNEALING) - recipe.first_check
+        done = resumption.steps_done(_ANNEALING)
         dimensions, ambient_noise, ended = resumption.read_checks()
-        stop.resume(dimensions[: max(0, 1 + since // recipe.check_every)], ambient_noise)
-        last = annealing if ended is None or since + recipe.first_check < ended else ended
+        checks = max(0, 1 + (done - recipe.first_check) // recipe.check_every)
+        stop.resume(dimensions[:checks], ambient_noise)
+        if ended is not None and done >= ended:
+            last = ended
     in_time = train(_ANNEALING, last, Geometric(recipe.first_noise, end, annealing), rate, [check])
     if stop is not None:
         end = max(end, _OF_AMBIENT_NOISE * stop.ambient_noise)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from nflows_spread.linalg.eigen import principal_axes
 from nflows_spread.linalg.optimal_threshold import components_above_noise
 
-_WIDE = 512
+WIDE = 512
 """Features beyond which data is wide: a choice, where the paper's A would be left for a cheaper factor as well."""
 
 _ROWS = 2000
@@ -53,7 +53,7 @@ class LeadingAxes:
             fewest: axes at the least.
         """
         features = x.shape[1]
-        if features <= _WIDE:
+        if features <= WIDE:
             return None
         some = x[:: max(1, -(-len(x) // _ROWS))].double()
         axes, deviations = principal_axes(some, min(some.shape))
@@ -77,15 +77,23 @@ class LeadingAxes:
         """Of coordinates (n, d), (n, D)."""
         return (coordinates * self.deviation) @ self.axes.to(coordinates).mT
 
-    def log_prob_beyond(self, x: Tensor, *, noise_variance: float) -> Tensor:
-        """Log-density of what is beyond the axes of rows (n, D), white and Gaussian, (n,), float64.
+    def log_prob(self, of_coordinates: Tensor, x: Tensor, *, noise: float) -> Tensor:
+        """Log-density of rows (n, D) from that of their coordinates, (n,): what is beyond the axes is white noise.
 
         Args:
+            of_coordinates: (n,).
             x: the rows.
-            noise_variance: that of what else blurs them, along each direction.
+            noise: the standard deviation of what blurs the coordinates, and the rows along each other direction too.
         """
         x = x.double()
+        features, count = self.axes.shape
         squares = (x.square().sum(1) - (x @ self.axes).square().sum(1)).clamp_min(0.0)
-        variance = x.new_tensor(self.beyond + noise_variance)
-        directions = self.axes.shape[0] - self.axes.shape[1]
-        return -0.5 * (squares / variance + directions * (2.0 * torch.pi * variance).log())
+        variance = self.beyond + (noise * self.deviation) ** 2
+        beyond = -0.5 * (squares / variance + (features - count) * math.log(2.0 * math.pi * variance))
+        return of_coordinates + beyond - count * math.log(self.deviation)
+
+    def relative_errors(self, errors: Tensor) -> Tensor:
+        """Root mean squared errors over the root of the total variance of rows, from those of their coordinates."""
+        features, count = self.axes.shape
+        within, beyond = count * self.deviation**2, (features - count) * self.beyond
+        return ((errors.square() * within + beyond) / (within + beyond)).sqrt()

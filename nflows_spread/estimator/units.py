@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.estimator.leading_axes import LeadingAxes
+from nflows_spread.estimator.leading_axes import WIDE, LeadingAxes
 
 _RESOLUTION = 4.0
 """The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
@@ -72,6 +71,8 @@ class Units:
 
     def along_leading_axes(self, x: Tensor, *, fewest: int = 0) -> Units:
         """These, and of wide data (n, D) the principal axes that stand above its noise, at least so many."""
+        if x.shape[1] <= WIDE:  # before a copy of all rows is made
+            return self
         return replace(self, leading=LeadingAxes.of(self._scaled(x), fewest=fewest))
 
     @property
@@ -115,17 +116,11 @@ class Units:
         volume = len(self.center) * self.scale.log() if self.scale.dim() == 0 else self.scale.log().sum()
         if self.leading is None:
             return log_prob - volume
-        deviation, count = self.leading.deviation, self.leading.axes.shape[1]
-        beyond = self.leading.log_prob_beyond(self._scaled(x), noise_variance=(data_noise * deviation) ** 2)
-        return log_prob + beyond - volume - count * math.log(deviation)
+        return self.leading.log_prob(log_prob, self._scaled(x), noise=data_noise) - volume
 
     def relative_errors(self, errors: Tensor) -> Tensor:
         """Root mean squared errors over the root of the total variance, from those over that of what the flow knows."""
-        if self.leading is None:
-            return errors
-        features, count = self.leading.axes.shape
-        within, beyond = count * self.leading.deviation**2, (features - count) * self.leading.beyond
-        return ((errors.square() * within + beyond) / (within + beyond)).sqrt()
+        return errors if self.leading is None else self.leading.relative_errors(errors)
 
     def _scaled(self, x: Tensor) -> Tensor:
         return (x.double() - self.center) / self.scale
@@ -139,10 +134,9 @@ class Units:
         """
         if self.scale.dim() > 0:
             return
-        noise = data_noise * self.length
+        limit = _THIN * data_noise * self.length
         # what noise along principal axes is in each column
         share = 1.0 if self.leading is None else self.leading.axes.norm(dim=1)
-        limit = _THIN * noise
         thin = ((self.deviation <= limit * share) & ~self.constant).nonzero().flatten().tolist()
         if not thin:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, distributed
@@ -50,12 +50,10 @@ class RunningFactors(SeparateFactors):
         seen = validation.all_finite(z)
         z = z if seen else torch.zeros_like(z)
         given = (log_weights + self.log_probs(z, means, spread_variance)).softmax(1) * float(seen)
-        counts = summed_over_processes(given.sum(0), among_others)
-        total = summed_over_processes(counts.new_tensor(float(len(z) if seen else 0)), among_others)
-        if float(total) == 0.0:
+        step_of_weights = moved_weights(given, len(z) if seen else 0, weights, self.rate, factors[0])
+        if step_of_weights is None:
             return None
-        now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - factors[0].decay)
-        shares = torch.lerp(weights, counts / total, now)
+        counts, total, now, shares = step_of_weights
         moved = means.double().clone()
         for m, factor in enumerate(factors):
             centred = z - moved[m]
@@ -80,6 +78,40 @@ class RunningFactors(SeparateFactors):
         """As ``assign``."""
         super().take_over(others, spread_variance)
         self.rate.fill_(1.0 - cast(RunningAverageFactor, self.parts[0]).decay)
+
+
+class MovedWeights(NamedTuple):
+    """What a step makes of the weights of the pieces.
+
+    ``counts`` are the sums of responsibilities over all processes, (M,), ``total`` the number of latents there, ``now``
+    the rate γ of this step, and ``weights`` those after it, (M,).
+    """
+
+    counts: Tensor
+    total: Tensor
+    now: Tensor
+    weights: Tensor
+
+
+def moved_weights(
+    given: Tensor, seen: int, weights: Tensor, rate: Tensor, factor: RunningAverageFactor
+) -> MovedWeights | None:
+    """Weights, (M,), moved towards the shares of the latents of a step; None where no process saw any.
+
+    Args:
+        given: responsibilities, (n, M), 0 where nothing was seen.
+        seen: the number of latents of this process.
+        weights: before the step.
+        rate: γ of the step before.
+        factor: one of the factors, whose decay bounds the rate.
+    """
+    among_others = factor.is_among_others
+    counts = summed_over_processes(given.sum(0), among_others)
+    total = summed_over_processes(counts.new_tensor(float(seen)), among_others)
+    if float(total) == 0.0:
+        return None
+    now = (rate / (1.0 + rate)).clamp_min(1.0 - factor.decay)
+    return MovedWeights(counts, total, now, torch.lerp(weights, counts / total, now))
 
 
 def summed_over_processes(value: Tensor, among_others: bool) -> Tensor:

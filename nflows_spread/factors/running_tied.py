@@ -12,7 +12,7 @@ from nflows_spread import validation
 from nflows_spread.factors.interface import Factor
 from nflows_spread.factors.pieces import PieceFactors, first_log_scales
 from nflows_spread.factors.running_average import RunningAverageFactor
-from nflows_spread.factors.running_pieces import summed_over_processes
+from nflows_spread.factors.running_pieces import moved_weights, summed_over_processes
 from nflows_spread.factors.tied_pieces import TiedFactors
 from nflows_spread.linalg.cholesky_pieces import (
     log_probs_of_conditionals,
@@ -136,14 +136,10 @@ class RunningTiedFactors(TiedFactors):
         white = whitened_by(cholesky, z, centred)  # once, for the responsibilities and for what they weigh
         joint = log_probs_of_whitened(*white, cholesky, self._variances(cholesky, spread_variance))
         given = (log_weights + joint).softmax(1) * float(seen)
-        counts, total = (
-            summed_over_processes(value, among_others)
-            for value in (given.sum(0), given.new_tensor(float(len(z) if seen else 0)))
-        )
-        if float(total) == 0.0:
+        step_of_weights = moved_weights(given, len(z) if seen else 0, weights, self.rate, self._one)
+        if step_of_weights is None:
             return None
-        now = (self.rate / (1.0 + self.rate)).clamp_min(1.0 - self._one.decay)
-        shares = torch.lerp(weights, counts / total, now)
+        counts, total, now, shares = step_of_weights
         steps = now * counts / (total * shares).clamp_min(_TINY)
         batch = WhitenedBatch(*white, given, counts, steps, among_others)
         squares = self._averaged_squares(batch, cholesky, spread_variance, learn_mean=learn_mean)

@@ -151,8 +151,7 @@ class VolumePreservingElementWiseTransform(ElementWiseTransform):
         super().__init__(features, context, univariate, **kwargs)
 
     def forward(self, c: Tensor | None = None) -> Transform:
-        affine = super().forward(c).base
-        return CentredAffineTransform(affine.shift, affine.log_scale - affine.log_scale.mean(-1, keepdim=True))
+        return _centred(super().forward(c).base)
 
 
 class VolumePreservingCouplingTransform(GeneralCouplingTransform):
@@ -186,8 +185,7 @@ class VolumePreservingCouplingTransform(GeneralCouplingTransform):
         super().__init__(features, context, mask, univariate, **kwargs)
 
     def meta(self, c: Tensor | None, x: Tensor) -> Transform:
-        affine = super().meta(c, x).base
-        return CentredAffineTransform(affine.shift, affine.log_scale - affine.log_scale.mean(-1, keepdim=True))
+        return _centred(super().meta(c, x).base)
 
 
 class VolumePreservingAutoregressiveTransform(MaskedAutoregressiveTransform):
@@ -238,6 +236,11 @@ def centred_in_order(s: Tensor, order: Tensor) -> Tensor:
     after = count.flip(0).cumsum(0).flip(0)  # features at a place or behind it
     shares = s.new_zeros(*s.shape[:-1], len(count)).index_add(-1, order, s / after[order].to(s.dtype))
     return s - shares.cumsum(-1)[..., order]
+
+
+def _centred(affine: MonotonicAffineTransform) -> CentredAffineTransform:
+    """The map with its log-scales centred over the features."""
+    return CentredAffineTransform(affine.shift, affine.log_scale - affine.log_scale.mean(-1, keepdim=True))
 
 
 def constructor_of(univariate: Callable[..., Any]) -> Callable[..., Any]:
