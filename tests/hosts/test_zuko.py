@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -175,6 +176,19 @@ def test_a_flow_that_changes_its_density_is_refused():
 
 
 # what zuko does on the way
+
+
+def test_latents_that_no_point_of_the_searched_interval_has_are_said():
+    """Of a new Gaussianization flow most are such; their points are an end of the interval, as in zuko."""
+    flow = of_zuko("GF").double()
+    z = torch.randn(200, FEATURES, dtype=torch.float64, generator=generator())
+    with pytest.warns(UserWarning, match=r"latents must be those of data from -10 to 10.* of 200 that are not") as told:
+        x = decode(flow, z)
+    off = ((encode(flow, x) - z).abs() > 1e-2 * z.abs().clamp_min(1.0)).any(1)
+    assert f"got {int(off.sum())} of 200" in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        decode(flow, z[~off])
 
 
 @pytest.mark.parametrize("name", ["zuko: UNAF", "zuko: NAF", "zuko: GF", "zuko: BPF", "zuko: SOSPF"])

@@ -13,13 +13,25 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 from zuko.flows import GMM, NCSF
 from zuko.lazy import Flow, LazyDistribution, LazyTransform, UnconditionalDistribution
 
+from nflows_spread import validation
 from nflows_spread.hosts.caches import forget_caches
 from nflows_spread.hosts.conversion_rules import Rules
 from nflows_spread.hosts.interface import Density, Host, Method, SavedBase
 from nflows_spread.hosts.overrides import overridden
 from nflows_spread.hosts.swapping import with_base
 from nflows_spread.hosts.zuko.conversion import RULES
-from nflows_spread.hosts.zuko.layers import ENCODE, context_features_of, down, encoder_of, gradients_of_all_parameters
+from nflows_spread.hosts.zuko.layers import (
+    ENCODE,
+    bisections,
+    context_features_of,
+    down,
+    encoder_of,
+    gradients_of_all_parameters,
+)
+from nflows_spread.linalg.torch_func import under_transforms
+
+_FAR = 1e-2
+"""How far a latent may be from that of its point, over its size or 1: a choice, far above what float32 leaves."""
 
 
 class Zuko(Host):
@@ -65,8 +77,23 @@ class Zuko(Host):
         return z, logabsdet
 
     def decode(self, flow: Flow, z: Tensor, context: Tensor | None) -> Tensor:
-        with _differentiable(flow, z, context) as (latents, given):
-            return down(flow.transform, latents, given)
+        with _differentiable(flow, z, context) as (latents, given), bisections() as sought:
+            x = down(flow.transform, latents, given)
+        if sought and not under_transforms(x):
+            self._warn_of_ends(flow, x, z, context, float(sought[0].bound))
+        return x
+
+    @torch.no_grad()
+    def _warn_of_ends(self, flow: Flow, x: Tensor, z: Tensor, context: Tensor | None, bound: float) -> None:
+        """Say how many latents no point of the interval is mapped to in which their inverse was sought."""
+        again, _ = self.encode(flow, x.detach(), context)
+        off = ((again - z.detach()).abs() > _FAR * z.detach().abs().clamp_min(1.0)).flatten(1).any(1)
+        if bool(off.any()):
+            validation.warn(
+                f"latents must be those of data from {-bound:g} to {bound:g}, between which zuko seeks an inverse, got "
+                f"{int(off.sum())} of {len(x)} that are not, the first at index {int(off.nonzero()[0])}: their points "
+                "are an end of that interval; bring the data to a standard deviation of about 1, or train longer"
+            )
 
     def base_of(self, flow: Flow) -> nn.Module:
         base: nn.Module = flow.base

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MethodType
 
 import numpy as np
@@ -41,6 +42,9 @@ _NEWTON_STEPS = 2
 _TRUSTED_STEP = 1e-4
 """The longest of these steps, 100 times what bisection leaves: where it is longer, bisection met the end of its
 interval. A choice."""
+
+_sought: ContextVar[list[MonotonicTransform] | None] = ContextVar("sought", default=None)
+"""The transforms that were inverted by bisection since somebody asked."""
 
 Encoder = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
@@ -88,6 +92,17 @@ def gradients_of_all_parameters(flow: Flow) -> Iterator[None]:
     finally:
         for part in held:
             part.training = False
+
+
+@contextmanager
+def bisections() -> Iterator[list[MonotonicTransform]]:
+    """A list to which each transform comes that is inverted by bisection, and may meet the end of its interval."""
+    sought: list[MonotonicTransform] = []
+    token = _sought.set(sought)
+    try:
+        yield sought
+    finally:
+        _sought.reset(token)
 
 
 def context_features_of(flow: Flow) -> set[int]:
@@ -162,7 +177,11 @@ def _inverted(transform: Transform, y: Tensor) -> Tensor:
         kept, changed = transform.split(y)
         return transform.merge(kept, _inverted(transform.meta(kept), changed), y.shape)
     x = transform.inv(y)
-    return _refined(transform, x, y) if isinstance(transform, MonotonicTransform) else x
+    if not isinstance(transform, MonotonicTransform):
+        return x
+    if (sought := _sought.get()) is not None:
+        sought.append(transform)
+    return _refined(transform, x, y)
 
 
 def _refined(transform: MonotonicTransform, x: Tensor, y: Tensor) -> Tensor:
