@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.hosts import encode, encode_with_logabsdet
 from nflows_spread.hosts.advice import advice_on_a_layer, advice_on_an_argument, name_of
 from nflows_spread.hosts.conversion_rules import Memo, Rules, UnconvertibleError
@@ -62,6 +63,7 @@ def to_volume_preserving(transform: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
+@typed
 def volume_error(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -> float:
     """The largest |log|det J|| of the encoder on data: 0, up to rounding, for a flow that preserves volume.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.first_batch import (
@@ -50,6 +51,7 @@ class DataDependentLayer(Protocol):
 
 
 @torch.no_grad()
+@typed
 def initialize(
     flow: nn.Module,
     x: Tensor,
@@ -124,6 +126,7 @@ def set_from_data(
 
 
 @torch.no_grad()
+@typed
 def initialize_prior(
     flow: nn.Module,
     x: Tensor,

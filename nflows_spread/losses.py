@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode_with_logabsdet
 from nflows_spread.linalg.entropy import kernel_negative_entropy
@@ -52,6 +53,7 @@ class SpreadKLLoss(nn.Module):
         >>> objective(torch.randn(100, 2)).backward()
     """
 
+    @typed
     def __init__(
         self,
         flow: nn.Module,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions.latent_pieces import coordinates_of, leading_directions, moments_of_latents
 from nflows_spread.initialization import noisy_latents
 from nflows_spread.linalg.mixture_choice import fit_pieces
@@ -24,6 +25,7 @@ _NUMBERS = (1, 2, 4, 8, 16, 32)
 
 
 @torch.no_grad()
+@typed
 def choose_pieces(
     flow: nn.Module,
     x: Tensor,
@@ -61,7 +63,9 @@ def choose_pieces(
     """
     validation.two_points("x", x)
     validation.context_of(len(x), context)
-    asked = [validation.positive_int("numbers", number) for number in numbers]
+    asked = list(validation.sizes("numbers", numbers))
+    if not asked:
+        raise ValueError(f"numbers must have at least one to choose from, got {numbers!r}")
     noise = validation.non_negative("data_noise", data_noise)
     if len(x) > _ROWS:
         chosen = torch.empty(len(x), device=x.device).uniform_(generator=generator).argsort()[:_ROWS]

@@ -38,7 +38,7 @@ def non_negative(name: str, value: float) -> float:
 
 def positive_int(name: str, value: int) -> int:
     """``value`` if it is an integer above 0, else ``TypeError`` or ``ValueError``."""
-    number = _integer(name, value)
+    number = integer(name, value)
     if number < 1:
         raise ValueError(f"{name} must be at least 1, got {number}")
     return number
@@ -46,7 +46,7 @@ def positive_int(name: str, value: int) -> int:
 
 def non_negative_int(name: str, value: int) -> int:
     """``value`` if it is an integer of at least 0, else ``TypeError`` or ``ValueError``."""
-    number = _integer(name, value)
+    number = integer(name, value)
     if number < 0:
         raise ValueError(f"{name} must be at least 0, got {number}")
     return number
@@ -62,7 +62,7 @@ def share(name: str, value: float) -> float:
 
 def seed(name: str, value: int) -> int:
     """``value`` as a plain int if it is an integer of 64 bits and no sign, else ``TypeError`` or ``ValueError``."""
-    number = _integer(name, value)
+    number = integer(name, value)
     if not 0 <= number < 2**64:
         raise ValueError(f"{name} must be between 0 and 2^64 − 1, got {number}")
     return number
@@ -77,7 +77,7 @@ def switch(name: str, value: bool) -> bool:
 
 def rank_within(rank: int, features: int) -> int:
     """``rank`` as a plain int if 1 ≤ rank ≤ features, else ``TypeError`` or ``ValueError``."""
-    number = _integer("rank", rank)
+    number = integer("rank", rank)
     if not 1 <= number <= features:
         raise ValueError(f"rank must be between 1 and {features}, got {number}")
     return number
@@ -92,10 +92,15 @@ def shape(name: str, value: int | Sequence[int]) -> torch.Size:
             f"write [3] or 3 for three features"
         )
     given = cast(Sequence[int], value) if sequence else [cast(int, value)]
-    sizes = [_integer(f"each entry of {name}", size) for size in given]
+    sizes = [integer(f"each entry of {name}", size) for size in given]
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{name} must have at least one entry and all entries at least 1, got {tuple(sizes)}")
     return torch.Size(sizes)
+
+
+def sizes(name: str, value: Sequence[int]) -> tuple[int, ...]:
+    """Sizes as plain ints, none of them too, if all are at least 1, else ``TypeError`` or ``ValueError``."""
+    return tuple(positive_int(f"each entry of {name}", size) for size in value)
 
 
 def _is_index(value: object) -> bool:
@@ -107,7 +112,7 @@ def _is_index(value: object) -> bool:
     return True
 
 
-def _integer(name: str, value: SupportsIndex) -> int:
+def integer(name: str, value: SupportsIndex) -> int:
     """Python's and NumPy's integers, but no booleans."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or isinstance(value, Tensor):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
@@ -155,8 +160,8 @@ def two_points(name: str, value: Tensor) -> Tensor:
 
 
 def context_of(rows: int, context: Tensor | None) -> None:
-    """``ValueError`` unless there is no context, or one row of it for each of the inputs."""
-    if context is not None and len(context) != rows:
+    """``TypeError`` or ``ValueError`` unless there is no context, or one row of it for each of the inputs."""
+    if context is not None and len(tensor("context", context)) != rows:
         raise ValueError(f"context must have one row for each of the {rows} inputs, got {len(context)} rows")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nflows_spread.training.schedules import Constant
+from nflows_spread.training.curves import Constant
 from paper import measures as numbers
 from paper import pictures
 from paper.data_sets import DataSet

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from baselines.fixed_prior import NegativeLogLikelihood
 from nflows_spread import IntrinsicDimension, initialize
 from nflows_spread.factors import Factor, LowerTriangularFactor
-from nflows_spread.training.schedules import Cosine, Geometric, ParametricCurve
+from nflows_spread.training.curves import Cosine, Geometric, ParametricCurve
 from paper.data_sets import DataSet, Folders
 from paper.tracking import TrackedNumber
 

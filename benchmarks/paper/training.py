@@ -34,7 +34,7 @@ from nflows_spread.training import (
     fit,
     parameter_groups,
 )
-from nflows_spread.training.schedules import Curve
+from nflows_spread.training.curves import Curve
 from nflows_spread.transforms import PrincipalRotation
 from paper.settings import Settings
 from paper.tracking import Recorder

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.atlas.atlas import Atlas, AtlasPiece
 from nflows_spread.atlas.components import components_of, overlaps
 from nflows_spread.chart import Chart, LatentMaps, chart_of
@@ -28,6 +29,7 @@ _ROWS = 1024
 
 
 @torch.no_grad()
+@typed
 def atlas_of(
     flow: nn.Module,
     x: Tensor,

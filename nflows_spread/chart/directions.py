@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.chart.latent_maps import LatentMaps
 from nflows_spread.chart.prior_moments import mean_of
 from nflows_spread.distributions import DegeneratePrior
@@ -101,6 +102,7 @@ class Directions:
         return self.energies.argsort(descending=True)
 
 
+@typed
 def directions_of(
     flow: nn.Module,
     x: Tensor,

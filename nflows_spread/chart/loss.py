@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.inverse import explained, rows_off
 from nflows_spread.chart.latent_maps import LatentMaps
@@ -55,6 +56,7 @@ class ChartLoss(SpreadKLLoss):
     forth: Tensor
     back: Tensor
 
+    @typed
     def __init__(
         self,
         flow: nn.Module,

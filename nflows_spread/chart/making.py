@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.directions import ORDERS as OF_DIRECTIONS
 from nflows_spread.chart.directions import directions_of
@@ -28,6 +29,7 @@ ORDERS = (BY_SIGNAL_TO_NOISE, *OF_DIRECTIONS)
 
 
 @torch.no_grad()
+@typed
 def chart_of(
     flow: nn.Module,
     x: Tensor | None = None,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.chart.chart import Chart
 from nflows_spread.chart.inverse import explained
 from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE, chart_of
@@ -14,6 +15,7 @@ from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, encode
 
 
+@typed
 def project(
     flow: nn.Module,
     x: Tensor,
@@ -53,6 +55,7 @@ def project(
     return _of_data(flow, x, rank, order, context, chart).coordinates(x, context)
 
 
+@typed
 def reconstruct(
     flow: nn.Module,
     x: Tensor,
@@ -69,6 +72,7 @@ def reconstruct(
     return _of_data(flow, x, rank, order, context, chart).reconstruct(x, context)
 
 
+@typed
 def sample(
     flow: nn.Module,
     num_samples: int,
@@ -112,6 +116,7 @@ def sample(
     return _chart(flow, rank, order, context, chart).sample(num_samples, context, generator=generator)
 
 
+@typed
 def manifold_log_prob(
     flow: nn.Module,
     x: Tensor,

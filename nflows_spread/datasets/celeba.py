@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
+from nflows_spread.argument_types import typed
 from nflows_spread.datasets.data_folder import candidate_folders, missing
 from nflows_spread.datasets.image_folder import image_folder
 from nflows_spread.datasets.images import ImageSet
@@ -15,6 +16,7 @@ _PARTS = ("train", "valid", "test")
 _PUBLISHED = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
 
+@typed
 def celeba(
     folder: str | Path | None = None,
     *,

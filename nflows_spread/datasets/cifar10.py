@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nflows_spread.argument_types import typed
 from nflows_spread.datasets.data_folder import candidate_folders, missing
 from nflows_spread.datasets.image_folder import image_folder
 from nflows_spread.datasets.images import ImageSet, as_bytes
@@ -21,6 +22,7 @@ _PUBLISHED = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SHAPE = (3, 32, 32)
 
 
+@typed
 def cifar10(
     folder: str | Path | None = None, *, split: Literal["train", "test"] = "train", strict: bool = False
 ) -> ImageSet:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from nflows_spread.argument_types import typed
 from nflows_spread.datasets.data_folder import candidate_folders, first_file, missing
 from nflows_spread.datasets.extras import sklearn_datasets
 
@@ -37,6 +38,7 @@ def handwritten_digits() -> LabelledImages:
     return LabelledImages(torch.from_numpy(x).float() / 16.0, torch.from_numpy(labels).long())
 
 
+@typed
 def mnist(folder: str | Path | None = None, *, split: Literal["train", "test"] = "train") -> LabelledImages:
     """MNIST from its IDX files on disk, 28×28, as points (60000 or 10000, 784). Nothing is downloaded.
 

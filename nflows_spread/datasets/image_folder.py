@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.datasets.extras import pillow_image
 from nflows_spread.datasets.image_decoding import decoded
 from nflows_spread.datasets.images import ImageSet
@@ -22,6 +23,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".
 _NAMED = 5
 
 
+@typed
 def image_folder(
     folder: str | Path,
     *,

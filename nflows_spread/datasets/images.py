@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 
 LEVELS = 256
 
@@ -21,6 +22,7 @@ class ImageSet(NamedTuple):
     labels: Tensor | None
 
 
+@typed
 def dequantise(images: Tensor, *, levels: int = LEVELS, generator: torch.Generator | None = None) -> Tensor:
     """x = (image + u) / levels with u uniform in [0, 1) for each entry: continuous values in [0, 1) (appendix C.6).
 
@@ -45,6 +47,7 @@ def dequantise(images: Tensor, *, levels: int = LEVELS, generator: torch.Generat
     return torch.minimum(noisy, torch.nextafter(exact + 1.0, exact)) / levels  # the sum may have been rounded up
 
 
+@typed
 def quantise(x: Tensor, *, levels: int = LEVELS, clip: bool = True) -> Tensor:
     """The images ⌊levels · x⌋ of continuous values, uint8: the inverse of ``dequantise``.
 
@@ -83,6 +86,7 @@ class DequantisedImages(Dataset[Any]):
         ValueError: there is no image, a value is out of range, or the context has another number of rows.
     """
 
+    @typed
     def __init__(
         self, images: Tensor, *, context: Tensor | None = None, generator: torch.Generator | None = None
     ) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from nflows_spread.argument_types import typed
 from nflows_spread.datasets.data_folder import candidate_folders, missing
 from nflows_spread.datasets.extras import scipy_io
 from nflows_spread.datasets.images import ImageSet, as_bytes
@@ -18,6 +19,7 @@ _PUBLISHED = "http://ufldl.stanford.edu/housenumbers"
 _CLASSES = 10
 
 
+@typed
 def svhn(folder: str | Path | None = None, *, split: Literal["train", "test", "extra"] = "train") -> ImageSet:
     """SVHN's cropped digits from a ``.mat`` file on disk, (n, 3, 32, 32), with labels 0 to 9. Nothing is downloaded.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 
 
 class PointsOfUnion(NamedTuple):
@@ -25,6 +26,7 @@ class PointsOfUnion(NamedTuple):
     to_joint: Tensor
 
 
+@typed
 def lollipop(num_points: int, *, generator: torch.Generator | None = None) -> PointsOfUnion:
     """A segment of length 2 joined to a disc of radius 1, in the plane; half of the points on each.
 
@@ -44,6 +46,7 @@ def lollipop(num_points: int, *, generator: torch.Generator | None = None) -> Po
     )
 
 
+@typed
 def curve_and_surface(num_points: int, *, generator: torch.Generator | None = None) -> PointsOfUnion:
     """A helix of one turn that leaves a hemisphere at its pole, in space; half of the points on each.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.hosts import log_prob
 
 _ROWS_AT_ONCE = 500
@@ -50,6 +51,7 @@ class DensityDimension:
         return replace(self, data_noise=self.data_noise * scale)
 
 
+@typed
 def density_dimension(
     flow: nn.Module,
     x: Tensor,
@@ -102,6 +104,7 @@ def score_of(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tenso
     return gradient
 
 
+@typed
 def denoise(
     flow: nn.Module,
     x: Tensor,
@@ -123,15 +126,23 @@ def denoise(
         longest: the length of a step, at most.
         at_once: rows that go through the flow together, for memory; the last digits depend on it.
 
+    Raises:
+        TypeError, ValueError: ``x`` is of no floating dtype, or a number is out of range.
+
     Returns:
         The points, of the shape of ``x``. One where the flow's density has no finite slope stays where it is.
 
     References:
         B. Efron, Tweedie's formula and selection bias, JASA 106, 2011.
     """
+    validation.floating("x", x)
+    validation.context_of(len(x), context)
+    validation.non_negative("variance", variance)
+    if not longest >= 0.0:
+        raise ValueError(f"longest must be at least 0, got {longest}")
     a_row = (-1, *[1] * (x.dim() - 1))
-    parts = torch.arange(len(x), device=x.device).split(at_once)
-    for _ in range(times):
+    parts = torch.arange(len(x), device=x.device).split(validation.positive_int("at_once", at_once))
+    for _ in range(validation.non_negative_int("times", times)):
         scores = [score_of(flow, x[part], None if context is None else context[part]) for part in parts]
         step = variance * torch.cat(scores)
         if longest < math.inf:
@@ -141,6 +152,7 @@ def denoise(
     return x
 
 
+@typed
 def posterior_mean(
     flow: nn.Module,
     x: Tensor,
@@ -158,7 +170,7 @@ def posterior_mean(
         context: conditioning inputs, one row for each point.
         at_once: as for ``denoise``.
     """
-    longest = _FARTHEST * noise * x[0].numel() ** 0.5
+    longest = _FARTHEST * validation.non_negative("noise", noise) * validation.floating("x", x).shape[1:].numel() ** 0.5
     return denoise(flow, x, variance=noise**2, context=context, longest=longest, at_once=at_once)
 
 

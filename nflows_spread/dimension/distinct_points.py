@@ -64,6 +64,9 @@ def without_repeats(
 def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Tensor, Tensor]:
     """The points without repetitions, (m, D) in float64, and which of them each row of x is, (n,).
 
+    They are in order of their distance from the mean, so that what is drawn among them by a seed is the same whatever
+    the order of rows and columns, the unit, the offset and the axes.
+
     Args:
         x: points, shape (n, ...).
         name: what an error calls them.
@@ -80,7 +83,10 @@ def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Te
     check_range(rows, name=name)
     points, which = rows.unique(dim=0, return_inverse=True)
     check_enough(points, len(x), name=name, remedy=remedy)
-    return points, which
+    order = (points - points.mean(0)).square().sum(1).argsort()  # theirs by columns would not outlive a rotation
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    return points[order], place[which]
 
 
 def check_range(rows: Tensor, *, name: str = "x") -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nflows_spread.argument_types import typed
 from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renamed_state
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
@@ -203,6 +204,7 @@ VOTES: Registry[Vote] = Registry(
 """Votes by the names of their estimates, in the order in which they are summed; ``register_vote`` adds one."""
 
 
+@typed
 def register_vote(name: str, vote: Vote) -> Registration:
     """Let something else count in ``consensus_dimension``, and so in the dimension of ``SpreadFlowEstimator``.
 

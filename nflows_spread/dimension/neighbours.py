@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nflows_spread.argument_types import typed
 from nflows_spread.arrays import on_cpu_by_default, points_of
 from nflows_spread.deprecation import RenamedAttribute, moved_names, renamed_arguments, renamed_state
 from nflows_spread.dimension.calibration_curve import MOST_POINTS, SHAPES, calibrated, calibration_curve
@@ -121,6 +122,7 @@ class NeighbourDimension:
 
 
 @on_cpu_by_default
+@typed
 def neighbour_dimension(
     x: Any,
     *,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.arrays import Array, on_cpu_by_default, points_of
 from nflows_spread.dimension.calibration_curve import SHAPES, calibration_curve
 from nflows_spread.dimension.dependent_rows import DependentRows, dependent_rows, neighbours_apart, standing_for_all
@@ -61,6 +62,7 @@ class LocalDimensions(Generic[Array]):
 
 
 @on_cpu_by_default
+@typed
 def pointwise_dimension(
     x: Array,
     *,
@@ -100,6 +102,7 @@ def pointwise_dimension(
 
 
 @on_cpu_by_default
+@typed
 def local_dimensions(
     x: Array,
     data: Any = None,

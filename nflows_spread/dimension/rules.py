@@ -13,6 +13,7 @@ from operator import index
 import torch
 from torch import Tensor
 
+from nflows_spread.argument_types import typed
 from nflows_spread.deprecation import RenamedAttribute
 from nflows_spread.registry import Registration, Registry
 
@@ -200,6 +201,7 @@ RULES: Registry[Rule] = Registry(
 """Rules by their names; ``register_rule`` adds one."""
 
 
+@typed
 def register_rule(name: str, rule: Rule) -> Registration:
     """Add a rule to ``RULES``, for ``intrinsic_dimension(flow, x, rule=name)`` and among all ``estimates``.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import STEP_OF_NOISE, Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
@@ -23,6 +24,7 @@ _JACOBIAN_ROWS, _FEWEST_JACOBIANS = 2**16, 16
 
 
 @torch.no_grad()
+@typed
 def spectrum(
     flow: nn.Module,
     x: Tensor,
@@ -110,6 +112,7 @@ def spectrum(
 
 
 @torch.no_grad()
+@typed
 def pointwise_spectrum(
     flow: nn.Module,
     x: Tensor,
@@ -149,6 +152,7 @@ def pointwise_spectrum(
     return log_pointwise_signal_to_noise(signal, here.jacobians(len(x))).exp()
 
 
+@typed
 def intrinsic_dimension(
     flow: nn.Module,
     x: Tensor,

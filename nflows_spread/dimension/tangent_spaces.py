@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nflows_spread.argument_types import typed
 from nflows_spread.arrays import on_cpu_by_default, points_of
 from nflows_spread.dimension.distinct_points import distinct_points
 from nflows_spread.dimension.rules import likeliest
@@ -151,6 +152,7 @@ class TangentSpaces:
 
 
 @on_cpu_by_default
+@typed
 def tangent_spaces(x: Any, *, generator: torch.Generator | None = None) -> TangentSpaces:
     """Local principal axes of points and how far those of two halves of each neighbourhood agree.
 

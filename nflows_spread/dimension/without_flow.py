@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.arrays import on_cpu_by_default
 from nflows_spread.dimension.calibration_curve import GRID, MOST_POINTS
 from nflows_spread.dimension.dependent_rows import (
@@ -47,6 +48,7 @@ _HIGHEST = GRID[-1]
 
 
 @on_cpu_by_default
+@typed
 def dimension_of(
     X: Any = None,
     *,
@@ -171,7 +173,7 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
         parts=() if neighbours.even else parts_of_distinct(some, near),
         shells=shells_of(points),
-        tangents=tangent_spaces_of_distinct(local[local[:, 0].argsort()], generator=generator),
+        tangents=tangent_spaces_of_distinct(local, generator=generator),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions.prior import DegeneratePrior
 from nflows_spread.factors import Factor, LowerTriangularFactor
 from nflows_spread.linalg.autocast import full_precision
@@ -50,6 +51,7 @@ class DegenerateGaussian(DegeneratePrior):
 
     has_rsample = True
 
+    @typed
     def __init__(
         self,
         shape: int | Sequence[int],

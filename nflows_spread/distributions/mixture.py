@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions.gaussian import DegenerateGaussian
 from nflows_spread.distributions.latent_pieces import Blocks, blocks_of
 from nflows_spread.distributions.mixture_fitting import fit_mixture
@@ -64,13 +65,14 @@ class DegenerateGaussianMixture(DegeneratePrior):
 
     factors: PieceFactors
 
+    @typed
     def __init__(
         self,
         shape: int | Sequence[int],
         pieces: int,
         *,
         factor: Callable[[int], Factor] = LowerTriangularFactor,
-        tied: bool | str = False,
+        tied: bool | Literal["semi"] = False,
         learn_mean: bool = True,
         spread_variance: float | None = None,
         spread_std: float | None = None,
@@ -78,8 +80,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
         super().__init__(shape, spread_variance, spread_std)
         if isinstance(factor, nn.Module):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
-        self.pieces = validation.positive_int("pieces", pieces)
-        self.tied = tie_of(tied)
+        self.pieces, self.tied = validation.positive_int("pieces", pieces), tie_of(tied)
         self.logits = nn.Parameter(torch.zeros(self.pieces))
         self.locs = nn.Parameter(torch.zeros(self.pieces, *self.shape)) if learn_mean else None
         self.factors = self._factors_of(factor)
@@ -232,15 +233,14 @@ class DegenerateGaussianMixture(DegeneratePrior):
         """Exact samples of all pieces, or of one, or of their projections on their leading eigenvectors.
 
         Args:
-            num_samples: samples to draw, for each row of the context if there is one.
-            context: ignored but for its number of rows, as in nflows' ``StandardNormal``.
+            num_samples: samples to draw, for each row of the context if there is one, which says no more.
+            context: as in nflows' ``StandardNormal``.
             batch_size: draw so many at a time; the result is the same in law.
             rank: K for samples m_m + E_K √Λ_K ε of each piece; None for the full m_m + A_m ε.
             piece: draw from this one alone.
             generator: source of the randomness.
 
-        Returns:
-            As ``DegenerateGaussian.sample``.
+        Returns as ``DegenerateGaussian.sample``.
 
         Raises:
             TypeError: ``num_samples``, ``batch_size``, ``rank`` or ``piece`` is no integer.
@@ -295,6 +295,6 @@ class DegenerateGaussianMixture(DegeneratePrior):
         return cached_eigh(self, lambda: eigh_descending(self._covariance()), *inputs)
 
     @property
+    @torch.no_grad()
     def eigenvalues(self) -> Tensor:
-        with torch.no_grad():
-            return eigenvalues_descending(self._covariance())
+        return eigenvalues_descending(self._covariance())

@@ -19,9 +19,9 @@ from nflows_spread.estimator.training_device import CPU, generator_on
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.models import density_flow
 from nflows_spread.training import Callback, Geometric, TrainingState, fit, parameter_groups
+from nflows_spread.training.curves import Curve
 from nflows_spread.training.flat_adamw import FlatAdamW
 from nflows_spread.training.randomness import drawing_from
-from nflows_spread.training.schedules import Curve
 from nflows_spread.transforms import MarginalSpline
 
 _ANNEALING, _SETTLING = "annealing", "settling"

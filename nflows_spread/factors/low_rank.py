@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.factors.interface import TrainedFactor
 from nflows_spread.linalg.low_rank import low_rank_eigenvalues, low_rank_eigh, low_rank_log_prob, low_rank_of
@@ -29,10 +30,13 @@ class LowRankFactor(TrainedFactor):
         ValueError: ``rank`` is out of range.
     """
 
+    @typed
     def __init__(self, features: int, rank: int) -> None:
         super().__init__()
         # by columns in memory, as its products want it
-        self.entries = nn.Parameter(torch.eye(validation.rank_within(rank, features), features).mT)
+        self.entries = nn.Parameter(
+            torch.eye(validation.rank_within(rank, validation.positive_int("features", features)), features).mT
+        )
 
     @classmethod
     def of_rank(cls, rank: int) -> Callable[[int], LowRankFactor]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.factors.interface import TrainedFactor
 from nflows_spread.linalg.eigen import eigenvalues_descending, factor_eigh
@@ -38,9 +39,13 @@ class LowRankPlusDiagonalFactor(TrainedFactor):
         ValueError: one of them is out of range.
     """
 
+    @typed
     def __init__(self, features: int, rank: int, leading: int | None = None) -> None:
         super().__init__()
-        reached = features if leading is None else validation.rank_within(leading, features)
+        validation.positive_int("features", features)
+        reached = features if leading is None else validation.positive_int("leading", leading)
+        if reached > features:
+            raise ValueError(f"leading must be at most {features}, the features, got {leading}")
         half = torch.full((validation.rank_within(rank, reached),), 0.5).sqrt()  # a W of 0 would stay so
         self.entries = nn.Parameter(torch.eye(reached, rank) * half)
         self.deviations = nn.Parameter(torch.cat([half, torch.ones(features - rank)]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.factors.interface import TrainedFactor
 from nflows_spread.linalg.dense import spread_log_prob
@@ -19,9 +21,10 @@ class LowerTriangularFactor(TrainedFactor):
     in closed form.
     """
 
+    @typed
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.entries = nn.Parameter(torch.eye(features))
+        self.entries = nn.Parameter(torch.eye(validation.positive_int("features", features)))
 
     def matrix(self, spread_variance: Tensor) -> Tensor:
         return self.entries.tril()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.linalg.dense import covariance_cholesky, log_prob_from_cholesky
 from nflows_spread.linalg.eigen import eigenvalues_descending, eigh_descending
@@ -61,8 +62,10 @@ class RunningAverageFactor(nn.Module):
 
     shrinkage = 0.0
 
+    @typed
     def __init__(self, features: int, decay: float = 0.99, lag: float = 0.0, shrinkage: float = 0.0) -> None:
         super().__init__()
+        validation.positive_int("features", features)
         for name, value in (("decay", decay), ("lag", lag), ("shrinkage", shrinkage)):
             if not 0.0 <= value < 1.0:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {value}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.factors.cache import cached_eigh
 from nflows_spread.factors.interface import TrainedFactor
 from nflows_spread.linalg.cholesky import cholesky_entries_of, cholesky_log_prob, covariance_from_cholesky
@@ -27,9 +29,10 @@ class SpreadCholeskyFactor(TrainedFactor):
     ``factor.matrix`` before the change and give it to ``factor.assign`` after it.
     """
 
+    @typed
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.entries = nn.Parameter(torch.eye(features))
+        self.entries = nn.Parameter(torch.eye(validation.positive_int("features", features)))
 
     @torch.no_grad()
     def matrix(self, spread_variance: Tensor) -> Tensor:

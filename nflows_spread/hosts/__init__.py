@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.hosts.interface import Density, Host
 from nflows_spread.hosts.placement import Placement, move, placement_of
 from nflows_spread.hosts.registry import host_of, register_host
@@ -115,9 +116,10 @@ def log_prob(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tenso
 
 def log_prob_of_base(flow: nn.Module, z: Tensor) -> Tensor:
     """log p_Z(z), shape (n,), of latents (n, ...) under the base of a flow, which does not see the context."""
-    return host_of(flow).log_prob_of_base(base_of(flow), z)
+    return host_of(flow).log_prob_of_base(base_of(flow), validation.floating("z", z))
 
 
+@typed
 def samples_of_base(flow: nn.Module, num_samples: int) -> Tensor:
     """So many latents of the base of a flow, (num_samples, ...); it does not see the context."""
     return host_of(flow).samples_of_base(base_of(flow), num_samples)

@@ -13,6 +13,7 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, Transform
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.models.coupling import dense_coupling
 from nflows_spread.models.nets import ConvolutionalNet
@@ -28,6 +29,7 @@ TABLE_3: Mapping[str, Any] = MappingProxyType({"image_shape": (1, 32, 32), "bloc
 TABLE_4: Mapping[str, Any] = MappingProxyType({"image_shape": (1, 28, 28), "blocks": (4, 4)})
 
 
+@typed
 def convolutional_flow(
     image_shape: Sequence[int],
     *,
@@ -62,6 +64,7 @@ def convolutional_flow(
     if len(image_shape) != 3 or min(image_shape) < 1:
         raise ValueError(f"image_shape must be (channels, height, width), got {tuple(image_shape)}")
     channels, height, width = image_shape
+    validation.non_negative_int("dense_layers", dense_layers)
     divisor = 2 ** len(blocks)
     if not blocks or height % divisor or width % divisor:
         raise ValueError(

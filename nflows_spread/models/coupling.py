@@ -13,6 +13,7 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, Transform
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.models.nets import ScaleAndShiftNet
 from nflows_spread.transforms import (
@@ -26,6 +27,7 @@ TABLE_1: Mapping[str, Any] = MappingProxyType({"features": 2, "layers": 2, "hidd
 TABLE_2: Mapping[str, Any] = MappingProxyType({"features": 3, "layers": 6, "hidden_features": (24, 24, 24)})
 
 
+@typed
 def coupling_flow(
     features: int,
     *,

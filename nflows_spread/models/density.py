@@ -11,6 +11,7 @@ from nflows.transforms import CompositeTransform, PointwiseAffineTransform, Tran
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.models.coupling import coupling_layers
 from nflows_spread.transforms import MarginalSpline
@@ -19,6 +20,7 @@ _LEAST_SCALE = 0.1
 """The least standard deviation of a feature, in units of the data's scale, that is brought to 1. A choice."""
 
 
+@typed
 def density_flow(
     x: Tensor,
     *,

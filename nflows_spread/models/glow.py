@@ -9,6 +9,7 @@ import torch
 from nflows.transforms import CompositeTransform, SqueezeTransform, Transform
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.models.nets import GlowNet
 from nflows_spread.transforms import (
     ExplicitActNorm,
@@ -23,6 +24,7 @@ from nflows_spread.transforms import (
 )
 
 
+@typed
 def volume_preserving_glow(
     image_shape: Sequence[int],
     *,

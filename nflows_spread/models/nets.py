@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nflows_spread import validation
 from nflows_spread.linalg.by_columns import lies_by_columns, takes_closed_form
 from nflows_spread.linalg.stacked_nets import plain_stacked_nets, stacked_nets
 
@@ -42,8 +43,11 @@ class ScaleAndShiftNet(nn.Module):
         context_features: int | None = None,
     ) -> None:
         super().__init__()
+        if context_features is not None:
+            validation.positive_int("context_features", context_features)
         self.context_features = context_features
-        widths = [in_features + (context_features or 0), *hidden_features, out_features // 2]
+        hidden = validation.sizes("hidden_features", hidden_features)
+        widths = [in_features + (context_features or 0), *hidden, out_features // 2]
         self.weights = nn.ParameterList(nn.Parameter(torch.empty(2, m, n)) for m, n in pairwise(widths))
         self.biases = nn.ParameterList(nn.Parameter(torch.empty(2, 1, n)) for n in widths[1:])
         for weight, bias in zip(self.weights, self.biases):

@@ -20,6 +20,8 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform, Transform
 from torch import Tensor, nn
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.deprecation import replaced_by
 from nflows_spread.distributions import DegenerateGaussian
 from nflows_spread.initialization import initialize
@@ -28,6 +30,7 @@ from nflows_spread.models.nets import ScaleAndShiftNet
 from nflows_spread.transforms import ExplicitActNorm, Flatten, LeadingFeatures, PrincipalRotation
 
 
+@typed
 def principal_flow(
     image_shape: Sequence[int],
     *,
@@ -64,7 +67,9 @@ def principal_flow(
         >>> flow.log_prob(torch.rand(5, 1, 8, 8)).shape
         torch.Size([5])
     """
-    features = torch.Size(image_shape).numel()
+    features = validation.shape("image_shape", image_shape).numel()
+    validation.positive_int("leading", leading)
+    validation.positive_int("core", core)
     coupling = partial(
         dense_coupling, layer=0, context_features=None, volume_preserving=volume_preserving, bounded_scale=True
     )

@@ -3,6 +3,7 @@
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.callbacks import Callback, TrainingState
 from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, restore_objective
+from nflows_spread.training.curves import Constant, Cosine, Geometric, Staircase
 from nflows_spread.training.evaluation import Evaluation, current_dimension
 from nflows_spread.training.fitting import fit
 from nflows_spread.training.late_pieces import LatePieces
@@ -11,15 +12,11 @@ from nflows_spread.training.restarted_pieces import RestartedPieces
 from nflows_spread.training.result import FitResult, NotFiniteError
 from nflows_spread.training.saving import load_model, save_model
 from nflows_spread.training.schedules import (
-    Constant,
     ConstantNoise,
-    Cosine,
     CosineNoise,
-    Geometric,
     GeometricNoise,
     NoiseSchedule,
     SpreadVarianceSchedule,
-    Staircase,
     StaircaseNoise,
     WeightSchedule,
 )

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from nflows_spread.argument_types import typed
+
 
 class MovingAverage:
     """θ̄ ← decay · θ̄ + (1 − decay) · θ, after every step. Buffers are not averaged.
@@ -22,6 +24,7 @@ class MovingAverage:
         ValueError: ``decay`` is not in [0, 1).
     """
 
+    @typed
     def __init__(self, module: nn.Module, decay: float) -> None:
         if not 0.0 <= decay < 1.0:
             raise ValueError(f"the decay of the moving average must be at least 0 and below 1, got {decay}")

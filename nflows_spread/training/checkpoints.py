@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.training.archives import link_atomically, read_archive, remove_unfinished, write_archive
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.comparison import check_same_architecture, check_same_shapes
@@ -19,6 +20,7 @@ _VERSION = 1
 """Of the format; newer ones than this are refused."""
 
 
+@typed
 @dataclass(frozen=True)
 class Checkpoints:
     """Where ``fit`` leaves its checkpoints, how often, and how many it keeps.

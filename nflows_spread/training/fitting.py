@@ -12,10 +12,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.hosts import host_of
 from nflows_spread.training.batches import Data
 from nflows_spread.training.callbacks import Callback
 from nflows_spread.training.checkpoints import Checkpoints
+from nflows_spread.training.curves import Curve, over_run
 from nflows_spread.training.engine import Fabric, engine_for, launched_from_outside
 from nflows_spread.training.fit_arguments import HeldOut, Job, LearningRateSchedule
 from nflows_spread.training.new_processes import train_in_new_processes
@@ -25,12 +27,13 @@ from nflows_spread.training.precision import Precision
 from nflows_spread.training.randomness import draw_seed
 from nflows_spread.training.result import FitResult
 from nflows_spread.training.run_parts import Limits
-from nflows_spread.training.schedules import Curve, NoiseSchedule, SpreadVarianceSchedule, WeightSchedule, over_run
+from nflows_spread.training.schedules import NoiseSchedule, SpreadVarianceSchedule, WeightSchedule
 from nflows_spread.training.stop_rules import StopOnHeldOutLoss, StopRule
 
 ScheduleKind = TypeVar("ScheduleKind", NoiseSchedule, SpreadVarianceSchedule, WeightSchedule)
 
 
+@typed
 def fit(
     objective: nn.Module,
     data: Data,

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussianMixture
-from nflows_spread.hosts import base_of
+from nflows_spread.hosts import base_of, encode
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.initialization import initialize_prior
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.training.callbacks import TrainingState
@@ -43,6 +45,7 @@ class LatePieces:
 
     in_every_process = True
 
+    @typed
     def __init__(
         self,
         flow: nn.Module,
@@ -52,12 +55,9 @@ class LatePieces:
         context: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        base = base_of(flow)
-        if not isinstance(base, DegenerateGaussianMixture):
-            raise TypeError(f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}")
-        if len(validation.points("x", x)) < base.pieces:
+        base = mixture_of(flow, x, context)
+        if len(x) < base.pieces:
             raise ValueError(f"x must have at least {base.pieces} rows, one for each piece, got {len(x)}")
-        validation.context_of(len(x), context)
         self.step = validation.positive_int("step", step)
         self.flow, self.x, self.context, self.generator = flow, x, context, generator
         _unite(base)
@@ -67,6 +67,26 @@ class LatePieces:
         if state.step == self.step:
             noise = state.data_noise or 0.0
             initialize_prior(self.flow, self.x, context=self.context, data_noise=noise, generator=self.generator)
+
+
+@torch.no_grad()
+def mixture_of(flow: nn.Module, x: Tensor, context: Tensor | None) -> DegenerateGaussianMixture:
+    """The prior in pieces of a flow, if the flow takes the data that its pieces will be fitted to.
+
+    Raises:
+        TypeError: the base is no ``DegenerateGaussianMixture``.
+        TypeError, ValueError: ``x`` or ``context`` is not what the flow takes.
+    """
+    base = base_of(flow)
+    if not isinstance(base, DegenerateGaussianMixture):
+        raise TypeError(f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}")
+    validation.two_points("x", x)
+    validation.context_of(len(x), context)
+    with evaluating(flow):
+        z = encode(flow, x[:1], None if context is None else context[:1])
+    if z[0].numel() != base.features:
+        raise ValueError(f"x must have {base.features} features, got shape {tuple(x.shape)}")
+    return base
 
 
 @torch.no_grad()

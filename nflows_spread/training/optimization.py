@@ -13,12 +13,14 @@ from torch.optim import LBFGS
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.training.flat_adamw import FlatAdamW
 
 _NOT_WEIGHTS = ("bias", "scale", "shift", "diag")
 
 
+@typed
 def default_optimizer(
     objective: nn.Module, *, learning_rate: float = 5e-4, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
@@ -43,6 +45,8 @@ def default_optimizer(
         return kind(groups, lr=rate, weight_decay=0.0)
 
 
+@typed
+@typed
 def parameter_groups(
     objective: nn.Module,
     weight_decay: float,
@@ -65,6 +69,7 @@ def parameter_groups(
     Returns:
         The groups that have parameters, in this order, for any optimizer of torch.
     """
+    validation.non_negative("weight_decay", weight_decay)
     decaying: list[Tensor] = []
     free: list[Tensor] = []
     apart: dict[type[nn.Module], list[Tensor]] = {kind: [] for kind in learning_rates or {}}

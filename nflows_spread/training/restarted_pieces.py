@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussianMixture
 from nflows_spread.distributions.latent_pieces import blocks_of, pieces_of_latents
-from nflows_spread.hosts import base_of
 from nflows_spread.initialization import noisy_latents
 from nflows_spread.linalg.eigen import principal_axes
 from nflows_spread.training.callbacks import TrainingState
+from nflows_spread.training.late_pieces import mixture_of
 
 _ROWS = 4000
 """Rows that are asked whose they are: a choice, for time; half of them fit, and half decide."""
@@ -61,6 +62,7 @@ class RestartedPieces:
 
     in_every_process = True
 
+    @typed
     def __init__(
         self,
         flow: nn.Module,
@@ -71,11 +73,7 @@ class RestartedPieces:
         context: Tensor | None = None,
         seed: int = 0,
     ) -> None:
-        base = base_of(flow)
-        if not isinstance(base, DegenerateGaussianMixture):
-            raise TypeError(f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}")
-        validation.two_points("x", x)
-        validation.context_of(len(x), context)
+        base = mixture_of(flow, x, context)
         self.every, self.floor = validation.positive_int("every", every), validation.positive("floor", floor)
         if self.floor >= 1.0:
             raise ValueError(f"floor must be below 1, the share of pieces of one weight, got {floor}")

@@ -12,6 +12,7 @@ from typing import Any, cast
 from torch import nn
 
 from nflows_spread import models
+from nflows_spread.argument_types import typed
 from nflows_spread.factors import KINDS
 from nflows_spread.hosts import base_of
 from nflows_spread.hosts.bases import base_from, describe_base
@@ -71,6 +72,7 @@ def save_model(path: str | Path, flow: nn.Module, *, build: Builder, config: Map
     write_archive(Path(path), _KIND, _VERSION, content)
 
 
+@typed
 def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Module | None = None) -> nn.Module:
     """The flow that ``save_model`` wrote, on the CPU and in evaluation mode.
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.training.evaluation import Evaluation
 
 
@@ -35,6 +36,7 @@ class _Resumable:
             setattr(self, name, value)
 
 
+@typed
 @dataclass
 class StopOnHeldOutLoss(_Resumable):
     """Stop when the held-out loss has not fallen by ``min_improvement`` nats in ``patience`` evaluations."""
@@ -60,6 +62,7 @@ class StopOnHeldOutLoss(_Resumable):
         return f"the held-out loss has not improved in {self.waited} evaluations"
 
 
+@typed
 @dataclass
 class StopOnStableDimension(_Resumable):
     """Stop when ``patience`` evaluations in a row gave the same dimension, once ``after`` steps are done.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.chart import sample
 from nflows_spread.deprecation import RenamedAttribute, renamed_arguments
 from nflows_spread.dimension import rules
@@ -48,6 +49,7 @@ class TensorBoard:
 
     look_every = RenamedAttribute("check_every")
 
+    @typed
     def __init__(self, folder: str | Path, *, every: int = 50, check_every: int = 1000) -> None:
         self.folder = str(folder)
         self.every = validation.positive_int("every", every)

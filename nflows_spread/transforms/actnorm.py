@@ -6,6 +6,9 @@ import torch
 from nflows.transforms import ActNorm
 from torch import Tensor
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
+
 _ROUNDINGS = 64.0
 """A channel is constant if it varies by no more than so many roundings, of its own values or, where float32 has
 mixed channels, of the channel that varies most."""
@@ -25,8 +28,9 @@ class ExplicitActNorm(ActNorm):
         inputs (n, features) or (n, channels, height, width); outputs the same; log-determinants (n,).
     """
 
+    @typed
     def __init__(self, features: int) -> None:
-        super().__init__(features)
+        super().__init__(validation.positive_int("features", features))
         self.initialized.fill_(True)  # nothing is left for the first batch to do
 
     @property

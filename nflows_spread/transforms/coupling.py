@@ -10,6 +10,8 @@ import torch
 from nflows.transforms import AffineCouplingTransform
 from torch import Tensor, nn
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.autocast import under_autocast
 from nflows_spread.linalg.by_columns import lies_by_columns, takes_closed_form
 from nflows_spread.linalg.tanh_affine import tanh_affine
@@ -172,6 +174,7 @@ class MeanCentredAffineCouplingTransform(ExponentialAffineCouplingTransform):
     _placement: Tensor
     _selection: Tensor
 
+    @typed
     def __init__(
         self,
         mask: Tensor | Sequence[int],
@@ -249,9 +252,10 @@ class TanhLogScale(nn.Module):
         features: number of transformed features or channels.
     """
 
+    @typed
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(features))
+        self.scale = nn.Parameter(torch.ones(validation.positive_int("features", features)))
 
     def forward(self, raw_scale: Tensor) -> Tensor:
         return self.scale.view(-1, *[1] * (raw_scale.dim() - 2)) * torch.tanh(raw_scale)

@@ -11,6 +11,8 @@ from nflows.transforms import MultiscaleCompositeTransform, Transform
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.transforms.actnorm import ExplicitActNorm
 from nflows_spread.transforms.linear import LUOneByOneConvolution, check_channels, map_pixels
@@ -114,9 +116,10 @@ class MultiscaleImageTransform(MultiscaleCompositeTransform):
         inputs (n, channels, height, width), outputs (n, D); log-determinants (n,).
     """
 
+    @typed
     def __init__(self, image_shape: Sequence[int], num_transforms: int) -> None:
-        super().__init__(num_transforms)
-        self.image_shape = tuple(image_shape)
+        super().__init__(validation.positive_int("num_transforms", num_transforms))
+        self.image_shape = tuple(validation.shape("image_shape", image_shape))
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if tuple(inputs.shape[1:]) != self.image_shape:

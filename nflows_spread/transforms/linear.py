@@ -10,6 +10,8 @@ from nflows.transforms.linear import Linear
 from torch import Tensor
 from torch.nn import functional as F
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.autocast import full_precision
 
 _ORTHOGONAL = 1e-4
@@ -60,8 +62,11 @@ class _SolvedLU(FullPrecisionLinear, LULinear):
     nflows still calls the deprecated ``torch.triangular_solve``.
     """
 
+    @typed
     def __init__(self, features: int, *, using_cache: bool = False, identity_init: bool = True) -> None:
-        super().__init__(features, using_cache=using_cache, identity_init=identity_init)
+        super().__init__(
+            validation.positive_int("features", features), using_cache=using_cache, identity_init=identity_init
+        )
         rows, columns = torch.tril_indices(features, features, -1)
         self.register_buffer("_below_diagonal", rows * features + columns, persistent=False)
         rows, columns = torch.triu_indices(features, features, 1)
@@ -126,6 +131,7 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
         inputs and outputs (n, channels, height, width); log-determinants (n,).
     """
 
+    @typed
     def __init__(
         self,
         num_channels: int,
@@ -133,7 +139,7 @@ class LUOneByOneConvolution(_SolvedLU, OneByOneConvolution):
         identity_init: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(num_channels, identity_init=identity_init)
+        super().__init__(validation.positive_int("num_channels", num_channels), identity_init=identity_init)
         self.permutation._permutation.copy_(torch.randperm(num_channels, generator=generator))
 
     def kernel(self) -> Tensor:

@@ -9,6 +9,7 @@ from nflows.transforms import Transform
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.by_columns import takes_closed_form
 from nflows_spread.linalg.rational_quadratic import bins_of, knots, log_slope, plain_spline, spline
 
@@ -34,6 +35,7 @@ class MarginalSpline(Transform):
     Reference: C. Durkan et al., Neural spline flows, NeurIPS 2019, section 3.1.
     """
 
+    @typed
     def __init__(self, features: int, *, bins: int = 32, bound: float = 3.0) -> None:
         super().__init__()
         self.features = validation.positive_int("features", features)

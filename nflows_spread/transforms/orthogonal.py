@@ -6,6 +6,8 @@ import torch
 from nflows.transforms import QRLinear, SVDLinear
 from torch import Tensor
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.transforms.linear import FullPrecisionLinear
 
 
@@ -59,9 +61,12 @@ class VolumePreservingSVDLinear(FullPrecisionLinear, SVDLinear):
         inputs and outputs (n, features); log-determinants, exact zeros, (n,).
     """
 
+    @typed
     def __init__(
         self, features: int, num_householder: int, *, using_cache: bool = False, identity_init: bool = True
     ) -> None:
+        validation.positive_int("features", features)
+        validation.positive_int("num_householder", num_householder)
         super().__init__(features, num_householder, using_cache=using_cache, identity_init=identity_init)
 
     @property

@@ -7,6 +7,7 @@ from nflows.transforms import Transform
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.autocast import full_precision
 from nflows_spread.linalg.eigen import eigh_descending
 from nflows_spread.linalg.moments import covariance_of
@@ -25,9 +26,10 @@ class PrincipalRotation(Transform):
     mean: Tensor
     directions: Tensor
 
+    @typed
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("mean", torch.zeros(validation.positive_int("features", features)))
         self.register_buffer("directions", torch.eye(features))
 
     @property
@@ -62,8 +64,11 @@ class LeadingFeatures(Transform):
         TypeError, ValueError: ``count`` is no integer, or below 1.
     """
 
+    @typed
     def __init__(self, transform: Transform, count: int) -> None:
         super().__init__()
+        if not isinstance(transform, Transform):
+            raise TypeError(f"transform must be a Transform of nflows, got {transform!r}")
         self.transform, self.count = transform, validation.positive_int("count", count)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ import torch
 from nflows.transforms import Permutation, SqueezeTransform, Transform
 from torch import Tensor
 
+from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.linalg.by_columns import lies_by_columns
 
 
@@ -31,7 +33,10 @@ class CheckerboardSqueeze(SqueezeTransform):
     Reference: J.-H. Jacobsen et al., i-RevNet: Deep Invertible Networks, ICLR 2018.
     """
 
+    @typed
     def __init__(self, factor: int = 2) -> None:
+        if factor < 2:
+            raise ValueError(f"factor must be at least 2, got {factor}")
         super().__init__(factor)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -65,8 +70,10 @@ class ChannelPermutation(Permutation):
         generator: source of the permutation.
     """
 
+    @typed
     def __init__(self, features: int, *, generator: torch.Generator | None = None) -> None:
-        super().__init__(torch.randperm(features, generator=generator), dim=1)
+        order = torch.randperm(validation.positive_int("features", features), generator=generator)
+        super().__init__(order, dim=1)
 
     @staticmethod
     def _permute(inputs: Tensor, permutation: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -84,9 +91,10 @@ class Flatten(Transform):
         shape: shape of one input, which the inverse restores.
     """
 
+    @typed
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.shape = torch.Size(shape)
+        self.shape = validation.shape("shape", shape)
 
     def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if inputs.shape[1:] != self.shape:

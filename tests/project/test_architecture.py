@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "deprecation", "registry"},
+    {"linalg", "validation", "argument_types", "deprecation", "registry"},
     {"manifold", "recipe", "units"},  # old places, each of which says where its names are now
     {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
@@ -37,6 +37,7 @@ WITHIN_A_LAYER = {
     ("distributions", "factors"),
     ("models", "initialization"),
     ("validation", "linalg"),
+    ("argument_types", "validation"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 

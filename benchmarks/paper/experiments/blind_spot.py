@@ -12,7 +12,7 @@ least is 0.31, 0.50, 0.74, 1.03 and 1.34 (at 32 held-out points show overfitting
 from functools import partial
 
 from nflows_spread.models import coupling_flow
-from nflows_spread.training.schedules import Geometric
+from nflows_spread.training.curves import Geometric
 from paper import balls
 from paper.experiment import FIXED_PRIOR, OURS, PIECES, Experiment, Variant
 

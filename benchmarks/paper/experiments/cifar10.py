@@ -28,7 +28,7 @@ from baselines.cef import ConformalLoss, conformal_embedding_flow
 from nflows_spread import initialize
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import initialize_from_patches
-from nflows_spread.training.schedules import Constant, Cosine, Staircase
+from nflows_spread.training.curves import Constant, Cosine, Staircase
 from paper.data_sets import DataSet
 from paper.experiment import FIXED_PRIOR, OURS, Experiment, Variant
 from paper.images import colour

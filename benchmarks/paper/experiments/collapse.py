@@ -12,7 +12,7 @@ Found (``full``, seed 0): (0.0023, 0.0002) without noise and (0.19, 0.027) with 
 from functools import partial
 
 from nflows_spread.models import TABLE_1, coupling_flow
-from nflows_spread.training.schedules import Constant
+from nflows_spread.training.curves import Constant
 from paper import data_sets, pictures
 from paper.experiment import OURS, PAPER, Experiment
 from paper.tracking import eigenvalue

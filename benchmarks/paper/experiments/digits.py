@@ -8,7 +8,7 @@ AAᵀ held the offset and samples came out on the wrong side of it.
 from functools import partial
 
 from nflows_spread.models import coupling_flow
-from nflows_spread.training.schedules import Cosine
+from nflows_spread.training.curves import Cosine
 from paper import data_sets, pictures
 from paper.experiment import FIXED_PRIOR, OURS, Experiment
 from paper.measures import sample_distance

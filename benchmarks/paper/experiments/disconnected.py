@@ -11,7 +11,7 @@ says 1, once 2, and 2 to 64 % of its samples are far.
 from functools import partial
 
 from nflows_spread.models import coupling_flow
-from nflows_spread.training.schedules import Cosine, Geometric
+from nflows_spread.training.curves import Cosine, Geometric
 from paper import disconnected
 from paper.experiment import OURS, Experiment, Variant
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
-from nflows_spread.training.schedules import Constant, Staircase
+from nflows_spread.training.curves import Constant, Staircase
 from paper import data_sets, entropy_estimate
 from paper.experiment import PAPER, Experiment, Variant
 

@@ -24,7 +24,7 @@ from functools import partial
 
 from nflows_spread.factors import LowerTriangularFactor, LowRankPlusDiagonalFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_3, convolutional_flow
-from nflows_spread.training.schedules import Geometric, Staircase
+from nflows_spread.training.curves import Geometric, Staircase
 from paper import data_sets, measures, pictures
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, PIECES, Experiment
 

@@ -11,7 +11,7 @@ noise on the data nothing keeps the flow from shrinking the line (see ``collapse
 from functools import partial
 
 from nflows_spread.models import TABLE_1, coupling_flow
-from nflows_spread.training.schedules import Constant, Geometric
+from nflows_spread.training.curves import Constant, Geometric
 from paper import data_sets
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
 

@@ -29,7 +29,7 @@ from functools import partial
 
 from nflows_spread.factors import LowerTriangularFactor, LowRankPlusDiagonalFactor, RunningAverageFactor
 from nflows_spread.models import TABLE_4, convolutional_flow, principal_flow
-from nflows_spread.training.schedules import Cosine, Geometric, Staircase
+from nflows_spread.training.curves import Cosine, Geometric, Staircase
 from paper import pictures
 from paper.dimensions import above_noise, consensus_of_spectrum_and_neighbours, denoising_dimension, widest_step
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment, Variant

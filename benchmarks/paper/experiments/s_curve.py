@@ -15,7 +15,7 @@ on seeds 0, 1 and 2 (0.06, 0.05, 0.06 against 0.07, 0.06, 0.06; 1.47, 1.47, 1.46
 from functools import partial
 
 from nflows_spread.models import TABLE_2, coupling_flow
-from nflows_spread.training.schedules import Constant, Staircase
+from nflows_spread.training.curves import Constant, Staircase
 from paper import data_sets
 from paper.experiment import FIXED_PRIOR, OURS, PAPER, PIECES, Experiment
 
