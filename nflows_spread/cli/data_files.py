@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from nflows_spread import validation
-from nflows_spread.cli.text_tables import text_format
-
-_UNNAMED = "Unnamed: "
-"""How pandas calls columns without a name, such as that of its own row numbers, which it writes first."""
+from nflows_spread.cli.one_line_errors import readable
+from nflows_spread.cli.text_tables import read_text
 
 WHITE = 255.0
 """The value of white in 8-bit images, by convention."""
@@ -105,12 +101,12 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    with _readable(path):
+    with readable(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:
-    with _readable(path):
+    with readable(path):
         file = np.load(path, allow_pickle=False)
         names = list(file.files)
     with file:
@@ -119,36 +115,25 @@ def _npz(path: Path, options: ReadOptions) -> Any:
         name = names[0] if options.key is None else options.key
         if name not in names:
             raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
-        with _readable(path):
+        with readable(path):
             return file[name]
 
 
 def _text(path: Path, options: ReadOptions) -> Table:
-    form = text_format(path)
-    read = partial(_module("pandas", path).read_csv, path, **form)
-    with _readable(path):
-        frame = read()
-    if all(
-        _is_number(str(label).replace(form["decimal"], ".")) for label in frame.columns
-    ):  # the first row is one of numbers
-        with _readable(path):
-            return _of_array(path, read(header=None).to_numpy(), options)
-    if str(frame.columns[0]).startswith(_UNNAMED) and options.columns == ():
-        validation.warn(f"the first column of {path.name} has no name and is taken for numbers of rows: it is left out")
-        frame = frame.iloc[:, 1:]
-    return _of_frame(path, frame, options)
+    found = read_text(path, _module("pandas", path), keep_unnamed=options.columns != ())
+    return _of_frame(path, found, options) if hasattr(found, "columns") else _of_array(path, found, options)
 
 
 def _parquet(path: Path, options: ReadOptions) -> Table:
     _module("pyarrow", path)
-    with _readable(path):
+    with readable(path):
         frame = _module("pandas", path).read_parquet(path)
     return _of_frame(path, frame, options)
 
 
 def _annotated(path: Path, options: ReadOptions) -> Table:
     anndata, pandas = _module("anndata", path), _module("pandas", path)
-    with _readable(path):
+    with readable(path):
         data = anndata.read_h5ad(path)
     known = [*data.layers, *data.obsm]
     if options.key is None:
@@ -210,31 +195,12 @@ READERS: dict[str, Callable[[Path, ReadOptions], Any]] = {
 """What reads a file, by its suffix."""
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """``ValueError`` with the name of the file where a library cannot read it."""
-    try:
-        yield
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:  # each library has kinds of its own
-        raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; save it again") from error
-
-
 def _module(name: str, path: Path) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
         extra = name if name == "anndata" else '"nflows-spread[cli]"'
         raise ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}") from error
-
-
-def _is_number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
 
 
 def _listed(names: Sequence[str]) -> str:
