@@ -1,4 +1,4 @@
-"""Read text tables (CSV, TSV): delimiter, decimal mark, comments, header or none, names of rows, told by their lines."""
+"""Read text tables (CSV, TSV): delimiter, decimal mark, comments, header or none, names of rows, by their lines."""
 
 from __future__ import annotations
 
