@@ -26,7 +26,7 @@ _READ_OPTIONS = [
     click.option("--columns", default="", metavar="A,B,…", help="Names of the columns to take; all by default."),
     click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out; may be given several times."),
     click.option("--key", help="The array of an .npz file; a layer or an embedding of an .h5ad file."),
-    click.option("--drop-missing", is_flag=True, help="Leave out rows with missing numbers."),
+    click.option("--drop-missing", is_flag=True, help="Leave out rows with missing or infinite numbers."),
     click.option("--image-size", type=click.IntRange(1), help="Height and width that images are resized to."),
     click.option("--grey", is_flag=True, help="Read images as grey levels."),
 ]
@@ -133,7 +133,7 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
     """Coordinates of DATA by the chart of RUN."""
     estimator, facts = read_run(run)
     names = [f"coordinate{number}" for number in range(1, estimator.chart_.rank + 1)]
-    check_writable(out, (len(names),))
+    check_writable(out, (len(names),), data=data)
     table = facts.read_alike(data, key=key)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
     click.echo(f"{len(table.rows)} rows, {len(names)} coordinates: {out}")
@@ -161,7 +161,7 @@ def sample(run: Path, number: int, out: Path, seed: int | None) -> None:
 def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: str | None) -> None:
     """DATA with all removed that the coordinates of RUN do not tell."""
     estimator, facts = read_run(run)
-    check_writable(out, facts.item_shape)
+    check_writable(out, facts.item_shape, data=data)
     rank = estimator.chart_.rank if components is None else components
     if rank > estimator.chart_.rank:
         raise ValueError(f"--components must be between 1 and {estimator.chart_.rank}, those of {run}, got {rank}")

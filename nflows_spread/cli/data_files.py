@@ -14,6 +14,9 @@ from nflows_spread import validation
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
 
+_REAL = "buif"
+"""Kinds of dtypes that hold real numbers."""
+
 WHITE = 255.0
 """The value of white in 8-bit images, by convention."""
 
@@ -95,8 +98,8 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
     if array.ndim < 2:
         raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
     rows = array if array.ndim == 2 else array.reshape(len(array), -1)
-    if options.drop_missing:
-        rows = rows[np.isfinite(rows).all(axis=1)]
+    if options.drop_missing and rows.dtype.kind in _REAL:
+        rows = rows[_whole(path, rows, options)]
     return Table(rows, tuple(array.shape[1:]), {})
 
 
@@ -146,7 +149,8 @@ def _annotated(path: Path, options: ReadOptions) -> Table:
         raise ValueError(f"--key must be a layer or an embedding of {path.name}, {', '.join(known)}, got {options.key}")
     dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     found = _of_frame(path, pandas.DataFrame(dense, columns=names), options)
-    return Table(found.rows, found.item_shape, {**found.left_out, **{name: data.obs[name] for name in data.obs}})
+    beside = data.obs.iloc[found.rows.index]  # less the rows with gaps
+    return Table(found.rows, found.item_shape, {**found.left_out, **{name: beside[name] for name in beside}})
 
 
 def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
@@ -160,17 +164,33 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     unknown = [name for name in (*options.columns, *options.drop) if name not in known]
     if unknown:
         raise ValueError(f"columns must be of {path.name}, {_listed(known)}, got {_listed(unknown)}")
+    if len(set(options.columns)) < len(options.columns):
+        raise ValueError(f"--columns must name a column once, got {_listed(options.columns)}")
     taken = [name for name in options.columns or known if name not in options.drop]
-    text = [name for name in taken if frame[name].dtype.kind not in "buif"]
+    if not taken:
+        raise ValueError(f"some columns of {path.name} must be left, got --drop of all that are taken")
+    text = [name for name in taken if frame[name].dtype.kind not in _REAL]
     if text:
         raise ValueError(
             f"columns of {path.name} must hold numbers, got {_listed(text)}; leave them out with "
             + " ".join(f"--drop {name}" for name in text[:3])
         )
     if options.drop_missing:
-        frame = frame[frame[taken].notna().all(axis=1)]
+        values = frame[taken].to_numpy(dtype=np.float64, na_value=np.nan)
+        frame = frame[_whole(path, values, options)]
     left_out = {name: frame[name] for name in known if name not in taken}
     return Table(frame[taken], (len(taken),), left_out)
+
+
+def _whole(path: Path, rows: Any, options: ReadOptions) -> Any:
+    """Which rows have no missing and no infinite number, (n,); where results stand beside the data, with a word."""
+    whole = np.isfinite(rows).all(axis=1)
+    if options.fitted and not whole.all():
+        gaps = len(whole) - int(whole.sum())
+        validation.warn(
+            f"{gaps} of {len(whole)} rows of {path.name} have missing numbers and are left out, as in the fit"
+        )
+    return whole
 
 
 def _images(path: Path, options: ReadOptions) -> Table:
@@ -178,7 +198,10 @@ def _images(path: Path, options: ReadOptions) -> Table:
 
     if (options.columns or options.drop) and not options.fitted:
         raise ValueError(f"images have no columns to choose, got {path.name}; leave the option")
-    found = image_folder(path, size=options.image_size, channels=1 if options.grey else 3)
+    try:
+        found = image_folder(path.resolve(), size=options.image_size, channels=1 if options.grey else 3)
+    except ValueError as error:
+        raise ValueError(str(error).replace("; give size=", "; give --image-size")) from error
     pixels = found.images.numpy().astype(np.float32) / np.float32(WHITE)
     left_out = {} if found.labels is None else {"class": found.labels.numpy()}
     return Table(pixels.reshape(len(pixels), -1), tuple(pixels.shape[1:]), left_out)

@@ -47,6 +47,8 @@ def _in_one_line() -> Iterator[None]:
         yield
     except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort, OneLineError, BrokenPipeError):
         raise
+    except KeyboardInterrupt:
+        raise interrupted("interrupted") from None
     except click.ClickException as error:
         raise OneLineError(_line(error.format_message())) from error
     except _EXPECTED as error:
@@ -68,7 +70,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def interrupted(message: str) -> click.exceptions.Exit:
-    """The end after Ctrl-C, with a line that says what is left."""
+    """The end after Ctrl-C, with a line that says so, and what is left."""
     click.echo(f"nflows-spread: {message}", err=True)
     return click.exceptions.Exit(_INTERRUPTED)
 

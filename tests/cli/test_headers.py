@@ -36,9 +36,7 @@ def test_a_first_row_with_equal_numbers_or_gaps_is_no_header(first, gap, tmp_pat
 def test_numbers_of_columns_as_pandas_writes_them_are_no_row(tmp_path):
     for index in (False, True):
         pandas.DataFrame(ROWS).to_csv(tmp_path / "data.csv", index=index)
-        with pytest.warns(
-            UserWarning, match=r"line of data\.csv counts its columns and is taken for their names"
-        ) as said:
+        with pytest.warns(UserWarning, match=r"data\.csv counts its columns and is taken for their names") as said:
             table = read_table(tmp_path / "data.csv", ReadOptions())
         assert len(said) == 1 + index  # of the numbers of rows
         assert table.names == ["0", "1", "2"]
