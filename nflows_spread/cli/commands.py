@@ -15,7 +15,7 @@ import numpy as np
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, kept_rows, read_run, unfinished, write_run
+from nflows_spread.cli.run_folder import check_new, in_units_of_fit, kept_rows, read_run, unfinished, write_run
 from nflows_spread.dimension import dimension_of
 
 _FILE = click.Path(path_type=Path)
@@ -168,7 +168,7 @@ def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: s
     rows = facts.read_alike(data, key=key).rows
     back = estimator.inverse_transform(estimator.transform(rows)[:, :rank])
     write_rows(out, back, facts.columns, facts.item_shape)
-    values = np.asarray(rows, dtype=np.float64)
+    values, back = (in_units_of_fit(estimator, each) for each in (rows, back))
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
     click.echo(f"{len(values)} rows from {rank} coordinates, {error:.3g} of their standard deviation left: {out}")

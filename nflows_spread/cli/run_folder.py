@@ -128,6 +128,12 @@ def read_run(folder: Path) -> tuple[SpreadFlowEstimator, Facts]:
     return estimator, facts
 
 
+def in_units_of_fit(estimator: SpreadFlowEstimator, rows: Any) -> Any:
+    """Rows (n, D) in the units in which the fit measures distances: scaled columns where it standardizes."""
+    values = np.asarray(rows, dtype=np.float64)
+    return values / np.asarray(estimator.scale_) if estimator.standardize else values
+
+
 def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
     """Up to 2 000 rows of the data, (n, D), and the columns that were left out, by name."""
     with np.load(folder / _ROWS, allow_pickle=False) as file:
