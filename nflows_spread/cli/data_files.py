@@ -140,6 +140,10 @@ def _annotated(path: Path, options: ReadOptions) -> Table:
         data = anndata.read_h5ad(path)
     known = [*data.layers, *data.obsm]
     if options.key is None:
+        if data.X is None:
+            raise ValueError(
+                f"--key must name a layer or an embedding of {path.name}, which has no X, {', '.join(known)}"
+            )
         matrix, names = data.X, list(map(str, data.var_names))
     elif options.key in known:
         layer = options.key in data.layers

@@ -1,6 +1,8 @@
 """What is written: never over the data or among other files, with a row for each that was read or a word about it."""
 
 import json
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("lightning_fabric")
 from nflows_spread.cli import program  # noqa: E402
 from nflows_spread.cli.commands import main  # noqa: E402 - needs click
 from nflows_spread.cli.data_files import ReadOptions, read_table  # noqa: E402
+from support import refused  # noqa: E402
 
 NAMES = ["a", "b", "c"]
 
@@ -101,6 +104,34 @@ def test_labels_of_annotated_data_stay_with_their_rows_where_some_are_left_out(t
     data.write_h5ad(tmp_path / "data.h5ad")
     table = read_table(tmp_path / "data.h5ad", ReadOptions(drop_missing=True))
     assert list(table.left_out["number"]) == [number for number in range(20) if number != 3]
+
+
+def test_annotated_data_without_x_have_their_keys_named(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    data = anndata.AnnData(obs=pandas.DataFrame(index=[str(number) for number in range(20)]))
+    data.obsm["X_pca"] = arc(20)
+    data.write_h5ad(tmp_path / "data.h5ad")
+    with refused(ValueError, "--key must name a layer or an embedding of data.h5ad, which has no X, X_pca"):
+        read_table(tmp_path / "data.h5ad", ReadOptions())
+
+
+DAMAGED = {
+    "estimator.pickle": [pickle.dumps({"a": 1}), b"cnosuchmodule\nfoo\n.", b"x", b""],
+    "run.json": [b"{", b"{}", b"\xff"],
+    "rows.npz": [b"x", b"", b"PK"],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_run_that_is_damaged_is_a_line(name, fitted, tmp_path):
+    for content in DAMAGED[name]:
+        shutil.copytree(fitted, tmp_path / "run", dirs_exist_ok=True)
+        (tmp_path / "run" / name).write_bytes(content)
+        out, err, status = run("report", tmp_path / "run")
+        assert (out, len(err), status) == ([], 1, 2)
+        assert err[0].startswith(
+            f"nflows-spread: RUN must hold a run of this or an older version, got {tmp_path / 'run'}: "
+        )
 
 
 def test_infinite_numbers_are_left_out_with_missing_ones_whatever_the_file(tmp_path):
