@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,7 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     if text:
         raise ValueError(
             f"columns of {path.name} must hold numbers, got {_listed(text)}; leave them out with "
-            + " ".join(f"--drop {name}" for name in text[:3])
+            + " ".join(f"--drop {quote(name)}" for name in text[:3])
         )
     if options.drop_missing:
         values = frame[taken].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -153,7 +153,8 @@ def _separator_and_mark(lines: list[str]) -> tuple[str, str]:
         numbers = any(_DECIMAL_COMMA.search(line) for line in lines)
         if numbers or not comma:
             return separator, "," if numbers else "."
-    return (r"\s+" if "," not in first and len(first.split()) > 1 else ","), "."
+    blanks = "," not in first and all(len(line.split()) > 1 for line in lines[:2])  # or the name of one column has some
+    return (r"\s+" if blanks else ","), "."
 
 
 def _entries(pandas: Any, line: str, separator: str) -> list[str]:

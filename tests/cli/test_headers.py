@@ -85,6 +85,17 @@ def test_comments_above_the_names_are_none(tmp_path):
     assert read(tmp_path, "# of three sensors", *lines()).names is None
 
 
+def test_a_blank_in_the_name_of_the_only_column_separates_none(tmp_path):
+    table = read(tmp_path, "height of wave", *map(str, ROWS[:, 0].tolist()))
+    assert table.names == ["height of wave"]
+    np.testing.assert_array_equal(table.rows.to_numpy()[:, 0], ROWS[:, 0])
+
+
+def test_the_remedy_for_columns_of_text_can_be_pasted_into_a_shell(tmp_path):
+    with refused(ValueError, "must hold numbers, got kind of wave; leave them out with --drop 'kind of wave'"):
+        read(tmp_path, "a,b,c,kind of wave", *lines(after=",x"))
+
+
 def test_blank_lines_above_the_names_hide_no_separator(tmp_path):
     table = read(tmp_path, "", "a;b;c", *lines(separator=";"))
     assert table.names == NAMES
