@@ -16,4 +16,7 @@ def program() -> None:
     except ModuleNotFoundError as error:
         print(f'nflows-spread: {error.name} is not installed; pip install "nflows-spread[cli]"', file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("nflows-spread: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     main(prog_name="nflows-spread")

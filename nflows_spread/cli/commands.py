@@ -15,7 +15,7 @@ import numpy as np
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, kept_rows, read_run, unfinished, write_run
+from nflows_spread.cli.run_folder import check_new, in_units_of_fit, kept_rows, read_run, unfinished, write_run
 from nflows_spread.dimension import dimension_of
 
 _FILE = click.Path(path_type=Path)
@@ -26,7 +26,7 @@ _READ_OPTIONS = [
     click.option("--columns", default="", metavar="A,B,…", help="Names of the columns to take; all by default."),
     click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out; may be given several times."),
     click.option("--key", help="The array of an .npz file; a layer or an embedding of an .h5ad file."),
-    click.option("--drop-missing", is_flag=True, help="Leave out rows with missing numbers."),
+    click.option("--drop-missing", is_flag=True, help="Leave out rows with missing or infinite numbers."),
     click.option("--image-size", type=click.IntRange(1), help="Height and width that images are resized to."),
     click.option("--grey", is_flag=True, help="Read images as grey levels."),
 ]
@@ -133,7 +133,7 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
     """Coordinates of DATA by the chart of RUN."""
     estimator, facts = read_run(run)
     names = [f"coordinate{number}" for number in range(1, estimator.chart_.rank + 1)]
-    check_writable(out, (len(names),))
+    check_writable(out, (len(names),), data=data)
     table = facts.read_alike(data, key=key)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
     click.echo(f"{len(table.rows)} rows, {len(names)} coordinates: {out}")
@@ -161,14 +161,14 @@ def sample(run: Path, number: int, out: Path, seed: int | None) -> None:
 def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: str | None) -> None:
     """DATA with all removed that the coordinates of RUN do not tell."""
     estimator, facts = read_run(run)
-    check_writable(out, facts.item_shape)
+    check_writable(out, facts.item_shape, data=data)
     rank = estimator.chart_.rank if components is None else components
     if rank > estimator.chart_.rank:
         raise ValueError(f"--components must be between 1 and {estimator.chart_.rank}, those of {run}, got {rank}")
     rows = facts.read_alike(data, key=key).rows
     back = estimator.inverse_transform(estimator.transform(rows)[:, :rank])
     write_rows(out, back, facts.columns, facts.item_shape)
-    values = np.asarray(rows, dtype=np.float64)
+    values, back = (in_units_of_fit(estimator, each) for each in (rows, back))
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
     click.echo(f"{len(values)} rows from {rank} coordinates, {error:.3g} of their standard deviation left: {out}")

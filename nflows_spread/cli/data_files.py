@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from nflows_spread import validation
-from nflows_spread.cli.text_tables import text_format
+from nflows_spread.cli.one_line_errors import readable
+from nflows_spread.cli.text_tables import read_text
 
-_UNNAMED = "Unnamed: "
-"""How pandas calls columns without a name, such as that of its own row numbers, which it writes first."""
+_REAL = "buif"
+"""Kinds of dtypes that hold real numbers."""
 
 WHITE = 255.0
 """The value of white in 8-bit images, by convention."""
@@ -99,18 +99,18 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
     if array.ndim < 2:
         raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
     rows = array if array.ndim == 2 else array.reshape(len(array), -1)
-    if options.drop_missing:
-        rows = rows[np.isfinite(rows).all(axis=1)]
+    if options.drop_missing and rows.dtype.kind in _REAL:
+        rows = rows[_whole(path, rows, options)]
     return Table(rows, tuple(array.shape[1:]), {})
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    with _readable(path):
+    with readable(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:
-    with _readable(path):
+    with readable(path):
         file = np.load(path, allow_pickle=False)
         names = list(file.files)
     with file:
@@ -119,39 +119,32 @@ def _npz(path: Path, options: ReadOptions) -> Any:
         name = names[0] if options.key is None else options.key
         if name not in names:
             raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
-        with _readable(path):
+        with readable(path):
             return file[name]
 
 
 def _text(path: Path, options: ReadOptions) -> Table:
-    form = text_format(path)
-    read = partial(_module("pandas", path).read_csv, path, **form)
-    with _readable(path):
-        frame = read()
-    if all(
-        _is_number(str(label).replace(form["decimal"], ".")) for label in frame.columns
-    ):  # the first row is one of numbers
-        with _readable(path):
-            return _of_array(path, read(header=None).to_numpy(), options)
-    if str(frame.columns[0]).startswith(_UNNAMED) and options.columns == ():
-        validation.warn(f"the first column of {path.name} has no name and is taken for numbers of rows: it is left out")
-        frame = frame.iloc[:, 1:]
-    return _of_frame(path, frame, options)
+    found = read_text(path, _module("pandas", path), keep_unnamed=options.columns != ())
+    return _of_frame(path, found, options) if hasattr(found, "columns") else _of_array(path, found, options)
 
 
 def _parquet(path: Path, options: ReadOptions) -> Table:
     _module("pyarrow", path)
-    with _readable(path):
+    with readable(path):
         frame = _module("pandas", path).read_parquet(path)
     return _of_frame(path, frame, options)
 
 
 def _annotated(path: Path, options: ReadOptions) -> Table:
     anndata, pandas = _module("anndata", path), _module("pandas", path)
-    with _readable(path):
+    with readable(path):
         data = anndata.read_h5ad(path)
     known = [*data.layers, *data.obsm]
     if options.key is None:
+        if data.X is None:
+            raise ValueError(
+                f"--key must name a layer or an embedding of {path.name}, which has no X, {', '.join(known)}"
+            )
         matrix, names = data.X, list(map(str, data.var_names))
     elif options.key in known:
         layer = options.key in data.layers
@@ -161,7 +154,8 @@ def _annotated(path: Path, options: ReadOptions) -> Table:
         raise ValueError(f"--key must be a layer or an embedding of {path.name}, {', '.join(known)}, got {options.key}")
     dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     found = _of_frame(path, pandas.DataFrame(dense, columns=names), options)
-    return Table(found.rows, found.item_shape, {**found.left_out, **{name: data.obs[name] for name in data.obs}})
+    beside = data.obs.iloc[found.rows.index]  # less the rows with gaps
+    return Table(found.rows, found.item_shape, {**found.left_out, **{name: beside[name] for name in beside}})
 
 
 def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
@@ -175,17 +169,33 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     unknown = [name for name in (*options.columns, *options.drop) if name not in known]
     if unknown:
         raise ValueError(f"columns must be of {path.name}, {_listed(known)}, got {_listed(unknown)}")
+    if len(set(options.columns)) < len(options.columns):
+        raise ValueError(f"--columns must name a column once, got {_listed(options.columns)}")
     taken = [name for name in options.columns or known if name not in options.drop]
-    text = [name for name in taken if frame[name].dtype.kind not in "buif"]
+    if not taken:
+        raise ValueError(f"some columns of {path.name} must be left, got --drop of all that are taken")
+    text = [name for name in taken if frame[name].dtype.kind not in _REAL]
     if text:
         raise ValueError(
             f"columns of {path.name} must hold numbers, got {_listed(text)}; leave them out with "
-            + " ".join(f"--drop {name}" for name in text[:3])
+            + " ".join(f"--drop {quote(name)}" for name in text[:3])
         )
     if options.drop_missing:
-        frame = frame[frame[taken].notna().all(axis=1)]
+        values = frame[taken].to_numpy(dtype=np.float64, na_value=np.nan)
+        frame = frame[_whole(path, values, options)]
     left_out = {name: frame[name] for name in known if name not in taken}
     return Table(frame[taken], (len(taken),), left_out)
+
+
+def _whole(path: Path, rows: Any, options: ReadOptions) -> Any:
+    """Which rows have no missing and no infinite number, (n,); where results stand beside the data, with a word."""
+    whole = np.isfinite(rows).all(axis=1)
+    if options.fitted and not whole.all():
+        gaps = len(whole) - int(whole.sum())
+        validation.warn(
+            f"{gaps} of {len(whole)} rows of {path.name} have missing numbers and are left out, as in the fit"
+        )
+    return whole
 
 
 def _images(path: Path, options: ReadOptions) -> Table:
@@ -193,7 +203,10 @@ def _images(path: Path, options: ReadOptions) -> Table:
 
     if (options.columns or options.drop) and not options.fitted:
         raise ValueError(f"images have no columns to choose, got {path.name}; leave the option")
-    found = image_folder(path, size=options.image_size, channels=1 if options.grey else 3)
+    try:
+        found = image_folder(path.resolve(), size=options.image_size, channels=1 if options.grey else 3)
+    except ValueError as error:
+        raise ValueError(str(error).replace("; give size=", "; give --image-size")) from error
     pixels = found.images.numpy().astype(np.float32) / np.float32(WHITE)
     left_out = {} if found.labels is None else {"class": found.labels.numpy()}
     return Table(pixels.reshape(len(pixels), -1), tuple(pixels.shape[1:]), left_out)
@@ -210,31 +223,12 @@ READERS: dict[str, Callable[[Path, ReadOptions], Any]] = {
 """What reads a file, by its suffix."""
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """``ValueError`` with the name of the file where a library cannot read it."""
-    try:
-        yield
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:  # each library has kinds of its own
-        raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; save it again") from error
-
-
 def _module(name: str, path: Path) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
         extra = name if name == "anndata" else '"nflows-spread[cli]"'
         raise ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}") from error
-
-
-def _is_number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,8 @@ def _in_one_line() -> Iterator[None]:
         yield
     except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit, click.Abort, OneLineError, BrokenPipeError):
         raise
+    except KeyboardInterrupt:
+        raise interrupted("interrupted") from None
     except click.ClickException as error:
         raise OneLineError(_line(error.format_message())) from error
     except _EXPECTED as error:
@@ -67,9 +70,21 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def interrupted(message: str) -> click.exceptions.Exit:
-    """The end after Ctrl-C, with a line that says what is left."""
+    """The end after Ctrl-C, with a line that says so, and what is left."""
     click.echo(f"nflows-spread: {message}", err=True)
     return click.exceptions.Exit(_INTERRUPTED)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """``ValueError`` with the name of the file where a library cannot read it."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # each library has kinds of its own
+        remedy = "save it as UTF-8" if isinstance(error, UnicodeError) else "save it again"
+        raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; {remedy}") from error
 
 
 def _line(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nflows_spread.cli import report_pictures
-from nflows_spread.cli.run_folder import Facts
+from nflows_spread.cli.result_files import is_image
+from nflows_spread.cli.run_folder import Facts, in_units_of_fit
 from nflows_spread.dimension import VOTES, PointDimension, dimension_of
 
 if TYPE_CHECKING:
@@ -52,16 +53,23 @@ def report_page(
     name = next(iter(columns)) if colour is None else colour
     if name not in columns:
         raise ValueError(f"--colour must be a column of the data, {', '.join(list(columns)[:20])}, got {name}")
-    without_flow = _without_flow(rows)
+    in_units = in_units_of_fit(estimator, rows)
+    without_flow = _without_flow(in_units)
     kind = f"{estimator.chart_.rank} coordinates, {estimator.chart_kind_}"
     samples = np.asarray(estimator.sample(min(_SAMPLES, len(rows)), random_state=0))
+    scaled = estimator.standardize and not is_image(facts.item_shape)  # of which the eye knows the units
+    own, drawn = (in_units, in_units_of_fit(estimator, samples)) if scaled else (rows, samples)
     pictures = report_pictures
     sections = [
         _section("What to distrust", _list(distrusted(estimator, facts, without_flow))),
         _section(
             "Dimension",
             _pictures(
-                *([] if without_flow is None else [(pictures.of_scales(without_flow), _SCALES)]),
+                *(
+                    []
+                    if without_flow is None
+                    else [(pictures.of_scales(without_flow, scaled=estimator.standardize), _SCALES)]
+                ),
                 (pictures.of_spectrum(estimator), _SPECTRUM),
             )
             + _table(estimator.estimates_.by_name),
@@ -77,7 +85,8 @@ def report_page(
             f"Samples of the {estimator.samples_from_}",
             _pictures(
                 *zip(
-                    pictures.of_samples(rows, samples, facts.item_shape), ("Data, and beside them samples.", "Samples.")
+                    pictures.of_samples(own, drawn, facts.item_shape, scaled=scaled),
+                    ("Data, and beside them samples.", "Samples."),
                 )
             ),
         ),

@@ -16,21 +16,28 @@ SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 """Of files that can be written."""
 
 
-def check_writable(path: Path, item_shape: Sequence[int]) -> None:
-    """``ValueError`` if nothing can be written there, before anything is computed.
+def check_writable(path: Path, item_shape: Sequence[int], *, data: Path | None = None) -> None:
+    """``ValueError`` if nothing can be written there, or only over data, before anything is computed.
 
     Args:
         path: a file, or, without a suffix, a folder of images.
         item_shape: the shape of an entry; of an image (channels, height, width).
+        data: the file that rows are read from.
     """
+    if data is not None and path.exists() and data.exists() and path.samefile(data):
+        raise ValueError(f"--out must be another file or folder than DATA, got {path} for both; choose another name")
     if path.suffix.lower() in SUFFIXES:
         if not path.parent.is_dir():
             raise ValueError(f"--out must lie in a folder that exists, got {path}; make {path.parent} first")
+        if path.is_dir():
+            raise ValueError(f"--out must be a file, got {path}, which is a folder; choose another name")
         return
     if path.suffix:
         raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, or be a folder of images, got {path.name}")
     if not is_image(item_shape):
         raise ValueError(f"--out must end in {', '.join(SUFFIXES)}, as the rows are no images, got {path.name}")
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"--out must be a new or an empty folder, got {path}, which holds files; choose another name")
 
 
 def write_rows(path: Path, rows: Any, names: Sequence[str], item_shape: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 import pickle
 import shutil
+import zipfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -121,15 +122,30 @@ def read_run(folder: Path) -> tuple[SpreadFlowEstimator, Facts]:
     try:
         estimator = pickle.loads((folder / _ESTIMATOR).read_bytes())
         facts = Facts(**json.loads((folder / _FACTS).read_text(encoding="utf-8")))
-    except (pickle.UnpicklingError, EOFError, AttributeError, json.JSONDecodeError, TypeError) as error:
-        raise ValueError(
-            f"RUN must hold a run of this or an older version, got {folder}: {error}; fit again"
-        ) from error
+    except OSError:
+        raise
+    except Exception as error:  # pickles that are damaged, or of other programs, raise anything
+        raise _not_a_run(folder, str(error)) from error
+    if not hasattr(estimator, "chart_"):
+        raise _not_a_run(folder, f"{_ESTIMATOR} holds a {type(estimator).__name__}")
     return estimator, facts
+
+
+def in_units_of_fit(estimator: SpreadFlowEstimator, rows: Any) -> Any:
+    """Rows (n, D) in the units in which the fit measures distances: scaled columns where it standardizes."""
+    values = np.asarray(rows, dtype=np.float64)
+    return values / np.asarray(estimator.scale_) if estimator.standardize else values
 
 
 def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
     """Up to 2 000 rows of the data, (n, D), and the columns that were left out, by name."""
-    with np.load(folder / _ROWS, allow_pickle=False) as file:
-        left_out = {name.removeprefix("column "): file[name] for name in file.files if name.startswith("column ")}
-        return file["rows"], left_out
+    try:
+        with np.load(folder / _ROWS, allow_pickle=False) as file:
+            left_out = {name.removeprefix("column "): file[name] for name in file.files if name.startswith("column ")}
+            return file["rows"], left_out
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _not_a_run(folder, f"{_ROWS} cannot be read") from error
+
+
+def _not_a_run(folder: Path, reason: str) -> ValueError:
+    return ValueError(f"RUN must hold a run of this or an older version, got {folder}: {reason}; fit again")

@@ -49,8 +49,8 @@ def dependent_rows(count: int, groups: Any, window: int | None) -> DependentRows
         window: Theiler window: rows whose places differ by less belong together.
 
     Raises:
-        TypeError, ValueError: both are given, there are other than n labels or less than two, or the window is no
-            whole number from 1 to n.
+        TypeError, ValueError: both are given, there are other than n labels, less than two or missing ones, or the
+            window is no whole number from 1 to n.
     """
     if groups is None and window is None:
         return None
@@ -64,6 +64,11 @@ def dependent_rows(count: int, groups: Any, window: int | None) -> DependentRows
     labels = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else np.asarray(groups)
     if labels.shape != (count,):
         raise ValueError(f"groups must have a label for each of the {count} rows, got shape {labels.shape}")
+    if missing := sum(map(_is_missing, labels)):
+        raise ValueError(
+            f"groups must have a label for each row, got none for {missing} of {count}; give rows whose group is not "
+            "known labels of their own, or drop them"
+        )
     try:
         different, numbers = np.unique(labels, return_inverse=True)
     except TypeError as error:
@@ -73,6 +78,14 @@ def dependent_rows(count: int, groups: Any, window: int | None) -> DependentRows
             f"groups must have at least two labels, got {len(different)}, so that all rows belong together"
         )
     return DependentRows(torch.from_numpy(numbers.reshape(count).astype(np.int64)), 1)
+
+
+def _is_missing(label: object) -> bool:
+    """Whether a label is none: None, NaN, NaT, or a library's own, which alone are not equal to themselves."""
+    try:
+        return label is None or not bool(label == label)
+    except TypeError:  # pandas.NA
+        return True
 
 
 def neighbours_apart(x: Tensor, of_x: DependentRows, others: Tensor, of_others: DependentRows, k: int) -> Neighbours:

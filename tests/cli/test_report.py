@@ -2,11 +2,14 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 testing = pytest.importorskip("click.testing")
 pandas = pytest.importorskip("pandas")
@@ -17,6 +20,7 @@ from nflows_spread.cli import report_pictures  # noqa: E402 - needs matplotlib
 from nflows_spread.cli.commands import main  # noqa: E402
 from nflows_spread.cli.report_page import report_page  # noqa: E402
 from nflows_spread.cli.run_folder import kept_rows, read_run  # noqa: E402
+from nflows_spread.dimension import IntrinsicDimension, dimension_of  # noqa: E402
 from support import refused  # noqa: E402
 
 VOID = {"meta", "img"}
@@ -163,3 +167,73 @@ def test_few_rows_have_a_page_without_the_dimension_against_scale(tmp_path):
     page = page_of(tmp_path / "run")
     assert "told from 50 distinct rows or more, got fewer among 20" in page.text
     assert len(page.pictures) == 4
+
+
+@pytest.fixture(scope="module")
+def standardized(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("units")
+    x, _ = surface(300)
+    np.save(folder / "x.npy", x * np.array([1e5, 1.0, 1e-3, 1.0]))  # whose first column hides the others
+    arguments = ["fit", str(folder / "x.npy"), "--standardize", "--out", str(folder / "run"), "--steps", "20"]
+    assert testing.CliRunner().invoke(main, arguments).exit_code == 0
+    return folder / "run"
+
+
+def test_a_standardized_fit_is_doubted_in_its_own_units(standardized):
+    _, facts = read_run(standardized)
+    rows, _ = kept_rows(standardized)
+    assert facts.dimension == int(dimension_of(rows / rows.std(0))) == 2
+    assert int(dimension_of(rows)) == 1
+    text = page_of(standardized).text
+    assert "without the flow the dimension is" not in text
+    assert "the dimension falls from" not in text
+
+
+def test_a_standardized_fit_is_drawn_in_its_own_units(standardized, monkeypatch):
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")
+    roots = [
+        ElementTree.fromstring(base64.b64decode(source.partition(",")[2])) for source in page_of(standardized).pictures
+    ]
+    texts = [" ".join(root.itertext()) for root in roots]
+    assert ["(scaled columns)" in text for text in texts] == [True, False, False, False, True]
+    assert "units of the data" not in texts[0]
+
+
+def test_what_a_reconstruction_leaves_of_a_standardized_fit_is_in_its_own_units(standardized):
+    x = str(standardized.parent / "x.npy")
+    result = testing.CliRunner().invoke(
+        main, ["reconstruct", str(standardized), x, "--out", str(standardized.parent / "r.npy")]
+    )
+    x, back = (np.load(standardized.parent / name) for name in ("x.npy", "r.npy"))
+    error = np.sqrt(np.square((x - back) / x.std(0)).sum(1).mean() / x.shape[1])
+    assert f"{error:.3g} of their standard deviation left" in result.output
+    of_first = np.sqrt(np.square(x - back).sum(1).mean() / x.var(0).sum())  # which hides the others
+    assert f"{of_first:.3g}" != f"{error:.3g}"
+
+
+def test_the_line_of_the_dimension_is_in_the_picture_of_the_spectrum(fitted):
+    estimator, _ = read_run(fitted)
+    values = torch.logspace(0, -4, 60, dtype=torch.float64)
+    spectrum = replace(estimator.spectrum_, eigenvalues=values, signal_to_noise=values)
+    of = SimpleNamespace(
+        spectrum_=spectrum, intrinsic_dimension_=IntrinsicDimension(40, "gap", 1.0, spectrum, (40, 40))
+    )
+    drawn = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(report_pictures, "plot_spectrum", lambda *args, first: drawn.append(first))
+        report_pictures.of_spectrum(of)
+    assert drawn[0] > 40
+
+
+def test_names_of_categories_lie_beside_the_points_and_are_short():
+    from matplotlib.figure import Figure
+
+    figures = []
+    with pytest.MonkeyPatch.context() as patched:
+        savefig = Figure.savefig
+        patched.setattr(Figure, "savefig", lambda own, *args, **how: figures.append(own) or savefig(own, *args, **how))
+        kinds = np.array(["short", "a name that is longer than the picture of the points is wide"] * 10)
+        report_pictures.of_chart(np.random.default_rng(0).normal(size=(20, 2)), kinds, "kind")
+    (legend,), (axes,) = figures[0].legends, figures[0].axes
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert axes.get_window_extent().width > 0.4 * figures[0].get_window_extent().width

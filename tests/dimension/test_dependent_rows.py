@@ -1,5 +1,7 @@
 """Rows that belong together are no neighbours: groups of repeated measurements, and series with a Theiler window."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,6 +132,15 @@ def test_what_does_not_fit_is_refused():
     x, subject, _ = subjects(60)
     with refused(ValueError, "groups must have a label for each of the 300 rows, got shape (299,)"):
         dimension_of(x, groups=subject[1:])
+    numbers = [float(number // 20) for number in range(300)]
+    for missing in (None, math.nan, np.datetime64("NaT"), pd.NA):
+        labels = np.array([missing, *numbers[1:299], missing], dtype=object)
+        with refused(ValueError, "groups must have a label for each row, got none for 2 of 300; give rows whose group"):
+            dimension_of(x, groups=labels)
+    with refused(ValueError, "got none for 300 of 300"):
+        dimension_of(x, groups=np.full(300, np.datetime64("NaT", "ns")))
+    with refused(ValueError, "got none for 1 of 300"):
+        dimension_of(x, groups=torch.tensor([math.nan, *numbers[1:]]))
     with refused(ValueError, "groups must have at least two labels, got 1"):
         pointwise_dimension(x, groups=0 * subject)
     with refused(TypeError, "groups and window cannot both be given"):

@@ -259,6 +259,12 @@ def test_fewer_rows_than_columns_span_no_more_than_they_are():
     assert any("100 rows span 99 of 1000 dimensions" in said for said in found.reservations)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_interval_above_what_the_rows_span_ends_there_at_both_ends(seed):
+    found = dimension_of(torch.rand(60, 192, generator=torch.Generator().manual_seed(seed)))
+    assert (found, *found.interval) == (59, 59, 59)
+
+
 def test_distinct_rows_that_are_near_each_other_by_chance_are_not_merged_below_what_it_takes():
     x = np.random.default_rng(5).random((55, 1)) * np.ones((1, 3))
     assert dimension_of(x) == 1
