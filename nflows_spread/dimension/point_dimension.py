@@ -216,4 +216,4 @@ def concluded(estimates: PointEstimates) -> PointDimension:
             covered.append(above.dimension)
     highest = min(estimates.features, estimates.sample.distinct - 1)
     best = min(best, highest)
-    return PointDimension(best, (max(1, min(covered)), min(highest, max(covered))), estimates)
+    return PointDimension(best, (max(1, min(best, *covered)), min(highest, max(covered))), estimates)
