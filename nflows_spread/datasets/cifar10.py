@@ -16,6 +16,7 @@ from nflows_spread.datasets.image_folder import image_folder
 from nflows_spread.datasets.images import ImageSet, as_bytes
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""What the labels 0 to 9 stand for."""
 _BATCHES = "cifar-10-batches-py"
 _FILES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 _PUBLISHED = "https://www.cs.toronto.edu/~kriz/cifar.html"

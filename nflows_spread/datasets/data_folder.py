@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 DATA_VARIABLE = "NFLOWS_SPREAD_DATA"
+"""The environment variable that names the folder of data sets on disk."""
 
 
 def candidate_folders(folder: str | Path | None, name: str) -> list[Path]:

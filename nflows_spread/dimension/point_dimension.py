@@ -215,5 +215,5 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         else:
             covered.append(above.dimension)
     highest = min(estimates.features, estimates.sample.distinct - 1)
-    lowest_covered, highest_covered = (min(max(1, k), highest) for k in (min(covered), max(covered)))
-    return PointDimension(min(best, highest), (lowest_covered, highest_covered), estimates)
+    best = min(best, highest)
+    return PointDimension(best, (max(1, min(best, *covered)), max(best, min(highest, max(covered)))), estimates)

@@ -24,7 +24,9 @@ from nflows_spread.transforms import (
 )
 
 TABLE_1: Mapping[str, Any] = MappingProxyType({"features": 2, "layers": 2, "hidden_features": (24, 24, 24)})
+"""Arguments of ``coupling_flow`` for the paper's table 1, the network of its toys in the plane."""
 TABLE_2: Mapping[str, Any] = MappingProxyType({"features": 3, "layers": 6, "hidden_features": (24, 24, 24)})
+"""Those for table 2, the network of its S-curve."""
 
 
 @typed

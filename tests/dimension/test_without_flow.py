@@ -257,6 +257,8 @@ def test_fewer_rows_than_columns_span_no_more_than_they_are():
     found = dimension_of(plane + 0.05 * draws.standard_normal((100, 1000)))
     assert max(found, *found.interval) <= 99
     assert any("100 rows span 99 of 1000 dimensions" in said for said in found.reservations)
+    full = dimension_of(draws.standard_normal((60, 100)))
+    assert full.interval[0] <= full == full.interval[1] == 59
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -10,7 +10,7 @@ from pathlib import Path
 import nflows_spread
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"normflows", "zuko", "train", "sklearn", "images", "cli", "bench", "charts", "systems", "test"}
+EXTRAS = {"normflows", "zuko", "train", "sklearn", "images", "cli", "bench", "charts", "systems", "docs", "test"}
 
 
 def _readme_commands() -> list[str]:
