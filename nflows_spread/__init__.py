@@ -7,6 +7,7 @@ intrinsic dimension, a representation, and samples on the manifold.
 from nflows_spread.atlas import Atlas, atlas_of
 from nflows_spread.chart import Chart, ChartLoss, chart_of, manifold_log_prob, project, reconstruct, sample
 from nflows_spread.conversion import to_volume_preserving, volume_error
+from nflows_spread.dimension.informative import InformativeDimensions, informative_dimensions
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum
 from nflows_spread.dimension.spectra import intrinsic_dimension, spectrum
 from nflows_spread.dimension.without_flow import dimension_of
@@ -24,6 +25,7 @@ __all__ = [
     "ChartLoss",
     "DegenerateGaussian",
     "DegenerateGaussianMixture",
+    "InformativeDimensions",
     "IntrinsicDimension",
     "Spectrum",
     "SpreadKLLoss",
@@ -34,6 +36,7 @@ __all__ = [
     "decode",
     "dimension_of",
     "encode",
+    "informative_dimensions",
     "initialize",
     "initialize_prior",
     "intrinsic_dimension",

@@ -2,7 +2,8 @@
 
 - of a flow: ``latents`` (moments of the encoded data), ``spectra`` (μ and Λ), ``standard_errors`` (of μ),
   ``quick_spectrum`` (a fast μ), ``rules`` (what a spectrum says), ``density`` (its score and denoiser),
-  ``ambient_noise`` (noise in the data), ``encoder`` (float32 or float64);
+  ``ambient_noise`` (noise in the data), ``encoder`` (float32 or float64), ``informative`` (dimensions that labels
+  differ in);
 - of distances between points, without a flow: ``without_flow`` (of an array), ``neighbours``, ``scales`` (dimension
   against scale) and ``pointwise``, by ``maximum_likelihood`` and ``calibration_curve``; ``distinct_points``,
   ``even_spacing``, ``time_order``, ``variation`` and ``shells`` say what points they are; ``neighbour_search``,
@@ -14,6 +15,7 @@
 from nflows_spread.dimension.consensus import consensus_dimension, estimates_of
 from nflows_spread.dimension.density import DensityDimension, denoise, density_dimension, posterior_mean
 from nflows_spread.dimension.estimates import VOTES, Estimates, register_vote
+from nflows_spread.dimension.informative import InformativeDimensions, informative_dimensions
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.point_dimension import PointDimension
 from nflows_spread.dimension.pointwise import LocalDimensions, local_dimensions, pointwise_dimension
@@ -30,6 +32,7 @@ __all__ = [
     "DensityDimension",
     "DimensionAgainstScale",
     "Estimates",
+    "InformativeDimensions",
     "IntrinsicDimension",
     "LocalDimensions",
     "NeighbourDimension",
@@ -43,6 +46,7 @@ __all__ = [
     "density_dimension",
     "dimension_of",
     "estimates_of",
+    "informative_dimensions",
     "intrinsic_dimension",
     "local_dimensions",
     "neighbour_dimension",

@@ -81,6 +81,12 @@ class Latents:
         z = z - z[:1]  # so that a large offset costs no digits
         return z - z.mean(0)
 
+    def with_noise(self) -> Tensor:
+        """g(x̃) of all points, each with noise once, (n, D)."""
+        z = torch.cat([self._encode(points, index) for points, index in self._noisy(len(self.x))])
+        _check_finite(z)
+        return z
+
     def response(self) -> Tensor:
         """N = E[J Jᵀ], (D, D), as in ``moments_and_response``."""
         response = self._zeros(self.features, self.features)

@@ -47,7 +47,7 @@ WITHIN_DIMENSION = [
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"dependent_rows"},
-    {"spectra", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
+    {"spectra", "informative", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
     {"ambient_noise", "noisy_neighbours", "quick_spectrum", "few_points"},
     {"variation"},
     {"estimates", "point_dimension"},
