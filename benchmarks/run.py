@@ -17,6 +17,8 @@ COMMANDS = {
     "dimension-against-scale": "intrinsic_dimension.against_scale",
     "charts": "charts.command",
     "performance": "performance.command",
+    "stale": "shared.stale",
+    "refresh": "shared.refresh",
 }
 """Benchmarks with options of their own, by the module whose ``COMMAND`` they are; some need more than the rest."""
 

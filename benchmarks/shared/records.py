@@ -1,4 +1,4 @@
-"""Record of a benchmark run: a JSON file with its provenance, that is command, commit, versions and machine."""
+"""Record of a benchmark run: a JSON file with its provenance, that is command, commit, code, versions and machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 import nflows_spread
+from shared.code_digest import loaded_code
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -27,7 +29,7 @@ def record(
     found: Mapping[str, object],
     packages: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The record of one run.
+    """The record of one run, with the processor time of this process so far.
 
     Args:
         experiment: its name.
@@ -36,14 +38,16 @@ def record(
         found: what came out.
         packages: beside torch and nflows, those whose versions matter.
     """
-    return {"experiment": experiment, **run, **provenance(command, packages), **found}
+    took = {"processor_seconds": round(time.process_time(), 1)}
+    return {"experiment": experiment, **run, **provenance(command, packages), **took, **found}
 
 
 def provenance(command: str, packages: Iterable[str] = ()) -> dict[str, Any]:
-    """Command, commit, versions (None of a package that is not installed) and machine of this run."""
+    """Command, commit, digests of the code, versions (None of a package that is not installed) and machine of a run."""
     return {
         "command": command,
         "commit": _commit(),
+        "code": loaded_code(),
         "versions": {
             "nflows-spread": nflows_spread.__version__,
             "torch": torch.__version__,
