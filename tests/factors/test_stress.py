@@ -1,7 +1,7 @@
 """Densities at the ends of what numbers can be: conditions to 1e12, eigenvalues 1e-12 to 1e6, ranks 0 to D, D to 4 096.
 
-In float64 they are right to 1e-6, or 1e-4, up to a condition of 1e12; beyond, and in float32, where the points themselves are
-rounded by more than σ_Z, they and their gradients are finite.
+In float64 they are right to 1e-6, or 1e-4, up to a condition of 1e12. Beyond, and in float32, where the points
+themselves are rounded by more than σ_Z, they and their gradients are finite.
 """
 
 import math
