@@ -15,6 +15,9 @@ from nflows_spread import validation
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
 
+_KEYED = (".npz", ".h5ad")
+"""Suffixes of files that hold several arrays."""
+
 _REAL = "buif"
 """Kinds of dtypes that hold real numbers."""
 
@@ -84,9 +87,17 @@ def read_table(path: Path, options: ReadOptions) -> Table:
     """
     if not path.exists():
         raise FileNotFoundError(f"DATA must be a file or a folder of images, got {path}, which does not exist")
-    if path.is_dir() or path.suffix.lower() == ".zip":
+    images, suffix = path.is_dir() or path.suffix.lower() == ".zip", path.suffix.lower()
+    if not options.fitted:  # whose options are those of another file
+        if options.key is not None and (images or suffix not in _KEYED):
+            raise ValueError(
+                f"--key must be of a file that ends in {' or '.join(_KEYED)}, got {path.name}; leave it out"
+            )
+        if (options.grey or options.image_size is not None) and not images:
+            raise ValueError(f"--grey and --image-size must be of images, got {path.name}; leave them out")
+    if images:
         return _images(path, options)
-    reader = READERS.get(path.suffix.lower())
+    reader = READERS.get(suffix)
     if reader is None:
         raise ValueError(f"DATA must be a folder of images or end in {', '.join(READERS)} or .zip, got {path.name}")
     found = reader(path, options)

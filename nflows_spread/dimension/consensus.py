@@ -27,7 +27,7 @@ _DENOISED = 4
 """How often noisy points are denoised. A choice: a flow that takes noise for wider leaves a part of it each time."""
 
 
-def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
+def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> IntrinsicDimension:
     """The dimension K with the most log-evidence, from the spectrum, the neighbours and other ``VOTES`` together.
 
     The vote of the spectrum is that of its gaps (``gap_log_evidence``), up to 2 nats: for gaps that are wide, or that
@@ -37,6 +37,10 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     halves of a neighbourhood share the subspaces that they seem to share, up to 4 nats. So a clear gap overrules
     neighbours that are unsure, and sharp neighbours choose between several gaps and subspaces, as a closed surface has
     them at K and at K + 1. The density is reported and not counted.
+
+    Args:
+        estimates: what each says by itself.
+        most: the largest K that the points can show, one less than there are; by default D.
 
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
@@ -50,7 +54,8 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
     """
     gaps = signal_to_noise_gaps(estimates.spectrum, ambient_noise=estimates.ambient_noise)
     evidence = torch.tensor([-math.inf, *estimates.log_evidence])
-    best = int(evidence.argmax())
+    highest = len(gaps) - 1 if most is None else min(len(gaps) - 1, most)
+    best = int(evidence[: highest + 1].argmax())
     covered: list[int] = (evidence >= evidence[best] - PLAUSIBLE).nonzero().flatten().tolist()
     if len(otherwise := estimates.disagreeing_with(best)) == len(estimates.compared):
         covered += map(rounded, otherwise.values())
@@ -63,9 +68,8 @@ def consensus_dimension(estimates: Estimates) -> IntrinsicDimension:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.undenoised_neighbours, estimates.tangents)
-    highest = len(gaps) - 1
-    interval = (max(1, min(covered)), min(highest, max(covered)))
-    return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, interval)
+    lowest_covered, highest_covered = (min(max(1, k), highest) for k in (min(covered), max(covered)))
+    return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, (lowest_covered, highest_covered))
 
 
 def estimates_of(

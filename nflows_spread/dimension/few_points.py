@@ -68,12 +68,21 @@ def neighbours_of_few(x: Tensor) -> NeighbourDimension:
     )
 
 
-def widened(dimension: IntrinsicDimension, neighbours: NeighbourDimension) -> IntrinsicDimension:
-    """The same with an interval that covers all that neighbours alone find plausible, whatever else is sure."""
+def widened(
+    dimension: IntrinsicDimension, neighbours: NeighbourDimension, *, most: int | None = None
+) -> IntrinsicDimension:
+    """The same with an interval that covers all that neighbours alone find plausible, whatever else is sure.
+
+    Args:
+        dimension: of few points.
+        neighbours: what they say.
+        most: the largest dimension that the points can show, one less than there are; by default D.
+    """
     features = len(dimension.spectrum.signal_to_noise)
     nats = neighbours.log_plausibilities(features)
     plausible = [k for k, own in enumerate(nats, 1) if own >= max(nats) - PLAUSIBLE]
-    covered: Sequence[int] = (*dimension.interval, *plausible)
+    highest = features if most is None else min(features, most)
+    covered: Sequence[int] = [min(k, highest) for k in (*dimension.interval, *plausible)]
     return IntrinsicDimension(
         int(dimension), dimension.rule, dimension.gap, dimension.spectrum, (min(covered), max(covered))
     )

@@ -129,9 +129,9 @@ def fit_rows(
     flow, noise = objective.flow, objective.data_noise
     found = _estimates_of(flow, rows, noise, generator)
     estimates = found.in_units_of(rows.units.length)
-    dimension = consensus_dimension(estimates)
+    dimension = consensus_dimension(estimates, most=rows.spanned)
     if rows.few:
-        dimension = widened(dimension, estimates.neighbours)
+        dimension = widened(dimension, estimates.neighbours, most=rows.spanned)
         validation.warn(
             f"a dimension is told from 50 distinct rows or more, got fewer among {len(x)}: {int(dimension)} is less "
             "sure, by distances to neighbours and the flow alone (interval {} to {}); take more rows".format(

@@ -89,6 +89,14 @@ class Rows:
         return cls(unit, train, kept, units, neighbours, tangents)
 
     @property
+    def spanned(self) -> int:
+        """Dimensions that the distinct rows span at most."""
+        seeded = torch.Generator().manual_seed(0)
+        weights = torch.randn(self.in_order.shape[1], dtype=torch.float64, generator=seeded)
+        # equal rows have equal sums, others do not
+        return max(1, len((self.in_order.double() @ weights).unique()) - 1)
+
+    @property
     def few(self) -> bool:
         """Whether fewer than 50 rows are distinct."""
         return self.tangents is None

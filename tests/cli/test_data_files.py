@@ -158,6 +158,16 @@ REFUSED = {
     "another key": ("two.npz", {"key": "c"}, ValueError, "--key must be an array of two.npz, a, b, got c"),
     "text": ("text.csv", {}, ValueError, "must hold numbers, got kind, group", "--drop kind --drop group"),
     "a column": ("text.csv", {"columns": ("depth",)}, ValueError, "columns must be of text.csv, length", "got depth"),
+    "a key of one array": (
+        "data.npy",
+        {"key": "a"},
+        ValueError,
+        "--key must be of a file that ends in .npz or .h5ad",
+        "data.npy",
+    ),
+    "a key of a table": ("text.csv", {"key": "a"}, ValueError, "--key must be of a file that ends in", "got text.csv"),
+    "a size of an array": ("data.npy", {"image_size": 4}, ValueError, "--image-size must be of images, got data.npy"),
+    "grey levels of a table": ("text.csv", {"grey": True}, ValueError, "--grey and --image-size must be", "text.csv"),
     "names of none": ("data.npy", {"drop": ("a",)}, ValueError, "columns must have names", "got data.npy"),
 }
 

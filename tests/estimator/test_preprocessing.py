@@ -103,3 +103,19 @@ def test_what_is_said_against_one_dimension_is_said_at_the_line_that_calls_fit()
     with pytest.warns(UserWarning, match="follow each other along a path") as heard:
         SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x)
     assert {warning.filename for warning in heard if "says less than" in str(warning.message)} == {__file__}
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (60, 80)])
+def test_rows_tell_no_more_dimensions_than_they_span(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(np.vstack([x, x]))
+    lowest, highest = estimator.intrinsic_dimension_.interval
+    assert 1 <= lowest <= estimator.intrinsic_dimension_ <= highest <= len(x) - 1
+    assert estimator.transform(x).shape == (len(x), estimator.intrinsic_dimension_)
+
+
+def test_rows_on_a_lattice_are_all_told_apart():
+    x = torch.cartesian_prod(*[torch.arange(4.0)] * 3)
+    assert rows_of(torch.cat([x, x])).spanned == 63
