@@ -91,6 +91,12 @@ def test_every_public_name_is_in_the_reference(site):
         assert missing == [], f"say them in docs/reference/, of {module.__name__}"
 
 
+def test_examples_of_docstrings_are_code(site):
+    page = (site / "reference" / "readouts" / "index.html").read_text(encoding="utf-8")
+    assert page.count('<span class="gp">&gt;&gt;&gt; </span>') > 5
+    assert "<blockquote>" not in page
+
+
 def test_links_to_the_repository_lead_to_files_of_the_site(site):
     """``mkdocs build --strict`` has followed them; here is that scripts became pages, and pictures are there."""
     page = (site / "hosts" / "index.html").read_text(encoding="utf-8")
