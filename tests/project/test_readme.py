@@ -14,18 +14,16 @@ import torch
 from nflows.flows import Flow
 
 import nflows_spread
-import nflows_spread.estimator.fitting
+import page_code
 from nflows_spread import DegenerateGaussian, base_of, volume_error
-from nflows_spread.estimator import Recipe
-from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.models import coupling_flow
+from page_code import snippets, train_briefly
 from support import randomize
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
-SHORT = Recipe(steps=20, layers=2, hidden_features=8, bins=4)
 FEATURES = 3
 LONGEST = 140
 EXTRAS = ["lightning_fabric", "lightning", "tqdm", "sklearn", "scipy", "matplotlib", "normflows", "PIL", "pandas"]
@@ -33,13 +31,8 @@ EXTRAS = ["lightning_fabric", "lightning", "tqdm", "sklearn", "scipy", "matplotl
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="docs/ is in the source tree, and this is not one")
 
 
-def snippets(page):
-    """The blocks of code on a page, in their order."""
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
 def run(code, names, page=README):
-    exec(compile(code, page.name, "exec"), names)
+    page_code.run(code, names, page)
 
 
 def surface(rows=200):
@@ -56,12 +49,7 @@ def names_of_a_reader():
 def _trained_briefly(monkeypatch):
     """The estimator trains for a few steps, where it is not told for how many."""
     pytest.importorskip("lightning_fabric")
-
-    def briefly(recipe, x, **options):
-        assert recipe == Recipe()  # as "nothing to set" says
-        return trained_by(SHORT, x, **options)
-
-    monkeypatch.setattr(nflows_spread.estimator.fitting, "trained_by", briefly)
+    train_briefly(monkeypatch)
 
 
 def test_the_first_steps_run_with_the_core_alone():
@@ -178,7 +166,8 @@ def test_every_public_name_is_on_a_page():
     assert [name for name in nflows_spread.__all__ if not re.search(rf"\b{name}\b", text)] == []
 
 
-def test_the_readme_is_short_and_leads_to_every_page():
-    text = README.read_text(encoding="utf-8")
+def test_the_readme_is_short_and_leads_to_every_page_with_the_first_one_of_the_documentation():
+    text, first = README.read_text(encoding="utf-8"), DOCS / "index.md"
     assert len(text.splitlines()) <= LONGEST
-    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+    pages = text.replace("](docs/", "](") + first.read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if page != first and f"]({page.name})" not in pages] == []
