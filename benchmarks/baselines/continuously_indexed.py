@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from nflows_spread.models.coupling import coupling_layers
 
 LAYERS, HIDDEN_FEATURES, INDEX_FEATURES, INDEX_HIDDEN = 10, (64, 64), 2, (10, 10)
-"""After the paper's sets in the plane: layers, widths of the couplings' nets, dimensions of u, and widths of the nets for
-s, t, p and q."""
+"""After the paper's sets in the plane: layers, widths of couplings' nets, dimensions of u, and widths of its nets."""
 
 
 class _Gaussian(nn.Module):
