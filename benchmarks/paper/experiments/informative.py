@@ -4,8 +4,8 @@ The question is that of GIN (Sorrenson et al., ICLR 2020): five labels have Gaus
 latents are noise of standard deviation 0.01 as in its paper, or of 1, and all ten are mixed. GIN and a spread flow with
 a piece for each label know the labels when they are trained; our default does not.
 
-Found (``quick``, seeds 0, 1, 2): two informative in 16 of 18; a piece for each label says 4 once at 0.01 and our default
-3 once at 1. By μ there are two dimensions at 0.01 and ten at 1.
+Found (``quick``, seeds 0, 1, 2): two informative in 16 of 18; a piece for each label says 4 once at 0.01 and our
+default 3 once at 1. By μ there are two dimensions at 0.01 and ten at 1.
 """
 
 from functools import partial
