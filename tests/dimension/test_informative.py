@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 LABELS = 4
 MEANS = torch.tensor([[0.0, 0.0], [4.0, 0.5], [-3.0, 1.0], [0.5, -1.0]], dtype=torch.float64)
 SCALES = torch.tensor([[1.0, 0.3], [0.6, 1.5], [2.0, 0.8], [1.0, 2.5]], dtype=torch.float64)
+CONDITIONAL = [name for name, model in MODELS.items() if model.context is not None and len(model.shape) == 1]
 UNCONDITIONAL = [name for name, model in MODELS.items() if model.context is None and len(model.shape) == 1]
 
 
@@ -93,6 +94,18 @@ def test_no_linear_gauge_of_the_latents_changes_anything(seed):
     torch.testing.assert_close(after.coordinates(moved, x), coordinates, rtol=0, atol=1e-8)
 
 
+def test_a_direction_counts_beside_one_that_tells_almost_all():
+    """Means three standard deviations apart in the first, variances in the second: 3 % of the information."""
+    generator = seeded()
+    labels = torch.randint(3, (4000,), generator=generator)
+    x = torch.randn(4000, 4, generator=generator)
+    x[:, 0] += 3.0 * labels
+    x[:, 1] *= 1.0 + labels
+    found = informative_dimensions(identity_flow(4), x, labels, data_noise=0.0, generator=seeded())
+    assert found == 2
+    assert float(found.information[2] - found.information[1]) < 0.05 * float(found.information[2])
+
+
 def test_labels_without_meaning_say_that_nothing_is_informative():
     """The rate of false alarms, over sets of several sizes and heavy tails; 0 of 60 as this is written."""
     flow, wrong = identity_flow(4), 0
@@ -122,6 +135,21 @@ def test_every_host_tells_the_directions_of_its_own_latents(name):
     with torch.no_grad():
         x = decode(flow, 0.2 * z)
     assert informative_dimensions(flow, x, labels, data_noise=0.0, generator=seeded()) == 1
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_every_host_reads_a_transform_that_sees_the_label_in_the_latents_of_one_of_them(name):
+    """Rows of all labels are those of one flow without context: the transform at the context of the commonest label."""
+    flow = spread_flow(name)
+    z, labels = mixture(1200, 3, 1)
+    each = torch.randn(LABELS, MODELS[name].context, generator=seeded(), dtype=torch.float64)
+    commonest = each[labels.bincount().argmax()]
+    with torch.no_grad():
+        x = decode(flow, 0.2 * z, commonest.expand(len(z), -1))
+    found = informative_dimensions(flow, x, labels, context=each[labels], data_noise=0.0, generator=seeded())
+    assert found == 1
+    torch.testing.assert_close(found.context, commonest.unsqueeze(0))
+    assert found.coordinates(flow, x[:7]).shape == (7, 1)
 
 
 def test_a_base_that_sees_the_label_needs_its_context_and_is_read_as_any_other():

@@ -84,7 +84,7 @@ OF_THE_PAPER = [
     {"settings", "images"},
     {"training"},
     {"results"},
-    {"balls", "dimensions", "disconnected", "entropy_estimate", "measures", "pictures"},
+    {"balls", "dimensions", "disconnected", "entropy_estimate", "informative", "measures", "pictures"},
     {"experiment", "reconstruction"},
     {"experiments"},
     {"report", "runs"},
