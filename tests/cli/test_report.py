@@ -122,7 +122,7 @@ def test_every_picture_is_an_svg_file_with_names_on_its_axes(fitted, monkeypatch
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         texts.append(" ".join(root.itertext()))
     assert len(texts) == 5
-    for text, words in zip(texts, ("dimension", "index", "coordinate 2", "coordinates", "principal component 2")):
+    for text, words in zip(texts, ("dimension", "direction", "coordinate 2", "coordinates", "principal component 2")):
         assert words in text
     assert "<late> & later" in texts[2]
     assert "samples" in texts[4]
@@ -134,14 +134,6 @@ def test_the_chart_is_coloured_by_the_column_that_is_named(fitted):
         assert f"By {column}." in page_of(fitted, colour=column).text
     with refused(ValueError, "--colour must be a column of the data, kind, age, a, b, c, d, got size"):
         page_of(fitted, colour="size")
-
-
-def test_rare_categories_share_a_colour():
-    values = np.repeat(np.array([f"kind {i}" for i in range(12)]), np.arange(13, 1, -1))
-    found = report_pictures._categories(values)
-    assert [name for name, _, _ in found] == [*(f"kind {i}" for i in range(7)), "5 others"]
-    assert len({colour for _, colour, _ in found}) == 8
-    np.testing.assert_array_equal(sum(chosen.astype(int) for _, _, chosen in found), 1)
 
 
 @pytest.mark.parametrize("numbers", [True, False])
