@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nflows_spread import plots
 from paper.results import Result
+from shared.titles import fit_titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,6 @@ _SHOWN = 1000
 _IMAGES = 48
 _WIDTH, _HEIGHT = 3.75, 3.5
 _MARGIN = 0.25
-_TITLE_SIZE, _TITLE_LETTERS = 12.0, 42
 
 
 def draw(
@@ -55,7 +55,7 @@ def draw(
     if together:
         for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
             shared(figure, place, results)
-    _fit_titles(figure)
+    fit_titles(figure)
     aside = path.with_suffix(".tmp")  # so that no half-written picture is left
     figure.savefig(aside, dpi=80, format="png")
     aside.replace(path)
@@ -168,12 +168,6 @@ def _images(axes: Axes, result: Result, images: Tensor, title: str) -> None:
         raise ValueError(f"a panel of images needs a data set with an image_shape, got none for {result.name}")
     plots.images(images[:_IMAGES].nan_to_num(), shape=result.data.image_shape, ax=axes)
     axes.set_title(title)
-
-
-def _fit_titles(figure: Figure) -> None:
-    """Smaller letters for titles that would run into the next panel."""
-    for axes in figure.axes:
-        axes.title.set_fontsize(min(_TITLE_SIZE, _TITLE_SIZE * _TITLE_LETTERS / max(1, len(axes.get_title()))))
 
 
 def _points_axes(figure: Figure, place: SubplotSpec, result: Result) -> Axes:
