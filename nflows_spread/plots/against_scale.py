@@ -13,6 +13,9 @@ from nflows_spread.plots.estimator_results import is_estimator
 
 _TAKEN = "what dimension_of found, its scales, or an array of points (n, D)"
 
+_NARROW = 4.0
+"""The ratio of the largest to the smallest distance up to which ticks are even, as 1, 2 and 5 are too few: a choice."""
+
 
 def scale(found: Any, *, label: str = "neighbours", ax: Any = None) -> Any:
     """The dimension at growing distances between neighbours, with bands of one and of two standard errors.
@@ -50,7 +53,7 @@ def scale(found: Any, *, label: str = "neighbours", ax: Any = None) -> Any:
 
 def draw_scales(axes: Any, scales: DimensionAgainstScale, label: str) -> None:
     """The curve, its bands, and the names of its axes."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     distances, dimensions = np.array(scales.scales), np.array(scales.dimensions)
     errors = np.array(scales.standard_errors)
@@ -60,7 +63,8 @@ def draw_scales(axes: Any, scales: DimensionAgainstScale, label: str) -> None:
         )
     axes.plot(distances, dimensions, "o-", c=DATA_COLOUR, ms=3, lw=1.2, label=label)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    narrow = distances[-1] < _NARROW * distances[0]
+    axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(bottom=0.0)

@@ -19,6 +19,9 @@ _VECTOR = 1_000
 _ZOOM = 0.85
 """Of the box of 3-D axes, so that its labels are within the axes: by trials in a figure of 4.6 by 3.4 inches."""
 
+_WITHIN = 3
+"""Categories up to which the legend is among the points and not beside the axes: a choice."""
+
 _LEGEND = {"fontsize": 7, "framealpha": 0.7}
 
 
@@ -92,9 +95,11 @@ def coloured(ax: Any, points: Any, colours: Any, label: str) -> None:
         drawn = scattered(ax, points, c=colours.astype(float), cmap=NUMBERS)
         ax.figure.colorbar(drawn, ax=ax, label=label, **({"shrink": 0.7, "pad": 0.12} if is_space(ax) else {}))
         return
-    for name, colour, chosen in categories_of(colours):
+    categories = categories_of(colours)
+    for name, colour, chosen in categories:
         scattered(ax, points[chosen], color=colour, label=name)
-    legend(ax, title=label, markerscale=2)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    legend(ax, title=label, markerscale=2, **(beside if len(categories) > _WITHIN else {}))
 
 
 def legend(ax: Any, **options: Any) -> None:

@@ -27,6 +27,15 @@ def test_dimensions_stand_at_their_scales_with_two_bands(ax):
     assert legend_of(ax) == ["neighbours"]
 
 
+@pytest.mark.parametrize("widest", [1.3, 3.0, 20.0, 1e4])
+def test_there_are_several_numbers_on_the_axis_of_scales(ax, widest):
+    scales = tuple(np.geomspace(9.0, 9.0 * widest, 3))
+    plots.scale(DimensionAgainstScale(scales, (3.0, 2.5, 2.0), (0.3, 0.2, 0.1), (3, 10, 40), (100, 100, 50)), ax=ax)
+    low, high = ax.get_xlim()
+    ax.figure.draw_without_rendering()
+    assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 2
+
+
 def test_of_what_dimension_of_found_the_answer_and_the_interval_are_there(ax, found):
     plots.scale(found, label="cylinder", ax=ax)
     answer, curve = ax.lines

@@ -93,3 +93,17 @@ def test_what_is_asked_for_in_vain_is_refused(ax, space, estimator):
     with refused(ValueError, "coordinates must be finite numbers (n, K), got shape (2, 2)"):
         plots.chart([[0.0, np.nan], [1.0, 1.0]], ax=ax)
     assert not ax.collections
+
+
+@pytest.mark.parametrize("projection", [None, "3d"])
+def test_a_long_legend_is_beside_the_axes_and_within_the_figure(projection):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    ax = figure.add_subplot(projection=projection)
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    plots.chart(values, colour=[f"kind {row % 8}" for row in range(40)], label="kind", ax=ax)
+    figure.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    assert legend.x0 >= ax.get_window_extent().x1 - 1.0
+    assert legend.x1 <= figure.bbox.x1
