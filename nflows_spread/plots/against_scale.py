@@ -41,7 +41,7 @@ def scale(found: Any, *, label: str = "neighbours", ax: Any = None) -> Any:
             raise refused("scale", _TAKEN, found, "take plots.scale(dimension_of(x))")
         found = dimension_of(found)
     scales = found.scales if isinstance(found, PointDimension) else found
-    axes = axes_for(ax)
+    axes = axes_for(ax, plane=True)
     if isinstance(found, PointDimension):
         lowest, highest = found.interval
         axes.axhspan(lowest - 0.5, highest + 0.5, color=REFERENCE_COLOUR, alpha=0.2, lw=0, label="interval")

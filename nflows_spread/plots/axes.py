@@ -25,16 +25,18 @@ _WITHIN = 3
 _LEGEND = {"fontsize": 7, "framealpha": 0.7}
 
 
-def axes_for(ax: Any, *, space: bool = False) -> Any:
+def axes_for(ax: Any, *, space: bool = False, plane: bool = False) -> Any:
     """The axes that are given, or those of a new figure.
 
     Args:
         ax: axes of matplotlib, or None.
         space: whether new ones are 3-D.
+        plane: whether given ones must not be.
 
     Raises:
         ImportError: matplotlib is not installed; the error names the extra.
         TypeError: ``ax`` is no axes.
+        ValueError: it is 3-D and the picture is one of the plane.
     """
     try:
         from matplotlib import pyplot
@@ -50,6 +52,8 @@ def axes_for(ax: Any, *, space: bool = False) -> Any:
             f"ax must be axes of matplotlib, got {type(ax).__name__}; take figure.add_subplot(), one of those that "
             "plt.subplots() returns, or leave it out for a new figure"
         )
+    if plane and is_space(ax):
+        raise ValueError("ax must be axes in the plane for this picture, got 3-D ones; leave out projection='3d'")
     return ax
 
 

@@ -46,7 +46,7 @@ def dimension(found: Any, points: Any = None, *, ax: Any = None) -> Any:
     if points is not None:
         return _map(found, points, ax)
     answer, features, estimates, intervals = _estimates(found)
-    axes = axes_for(ax)
+    axes = axes_for(ax, plane=True)
     lowest, highest = answer.interval
     axes.axvspan(lowest - 0.5, highest + 0.5, color=REFERENCE_COLOUR, alpha=0.2, lw=0, label="interval")
     axes.axvline(int(answer), c=MODEL_COLOUR, lw=1.0, ls="--", label=f"dimension {int(answer)}")

@@ -45,7 +45,7 @@ def spectrum(found: Any, *, dimension: int | None = None, first: int = 20, ax: A
             "dimension_of has no spectrum, plots.scale shows what it found",
         )
     marked = marked if dimension is None else validation.non_negative_int("dimension", dimension)
-    axes = axes_for(ax)
+    axes = axes_for(ax, plane=True)
     count = min(validation.positive_int("first", first), len(values.signal_to_noise))
     shown = range(1, count + 1)
     eigenvalues = numbers_of(values.eigenvalues[:count].clamp_min(_LEAST))

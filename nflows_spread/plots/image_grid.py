@@ -32,7 +32,7 @@ def images(x: Any, *, shape: Sequence[int] | None = None, columns: int = 8, ax: 
         TypeError, ValueError: these are no images, or not of this shape.
     """
     colours = as_images(x, shape)
-    axes = axes_for(ax)
+    axes = axes_for(ax, plane=True)
     channels, height, width = colours.shape[1:]
     rows = -(-len(colours) // validation.positive_int("columns", columns))
     grid = torch.full((channels, rows * (height + 1) + 1, columns * (width + 1) + 1), _GREY)

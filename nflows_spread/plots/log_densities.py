@@ -34,11 +34,14 @@ def density(found: Any, x: Any, *, truth: Any = None, label: str | None = None, 
         The axes.
 
     Raises:
-        TypeError, ValueError: ``found`` is nothing of the kind, or there is not one number for each row.
+        TypeError, ValueError: ``found`` is nothing of the kind, there is not one number for each row, or an estimator
+            has one coordinate of data of more dimensions.
     """
     densities, coordinates, units = _densities(found, x)
     if coordinates.shape[1] == 1:
-        return _curves(densities, coordinates[:, 0], truth, label or f"coordinate 1 ({units})", axes_for(ax))
+        return _curves(
+            densities, coordinates[:, 0], truth, label or f"coordinate 1 ({units})", axes_for(ax, plane=True)
+        )
     if truth is not None or len(densities) > 1:
         raise ValueError(
             f"truth and several densities need one coordinate, got {coordinates.shape[1]}; draw each by itself"
@@ -72,6 +75,11 @@ def _densities(found: Any, x: Any) -> tuple[dict[str, Any], Any, str]:
     """Log-densities by their names, each (n,), coordinates (n, K), and the units of these."""
     if is_estimator(found):
         values, units = coordinates_of(found, x)
+        dimension = int(found.intrinsic_dimension_)
+        if values.shape[1] == 1 < dimension:
+            raise ValueError(
+                f"a density along one coordinate needs data of dimension 1, got {dimension}; fit with n_components=2"
+            )
         return {"density on the manifold": numbers_of(found.manifold_score_samples(x))}, values, units
     if isinstance(found, Chart):
         values, units = coordinates_of(found, x)

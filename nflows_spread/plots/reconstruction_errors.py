@@ -52,7 +52,7 @@ def reconstructions(
     if ranks is not None:
         raise ValueError(f"ranks must come with a shape, got {tuple(ranks)} and none; a curve shows them all")
     errors, whose = _errors(found, x)
-    axes = axes_for(ax)
+    axes = axes_for(ax, plane=True)
     axes.plot(range(1, len(errors) + 1), errors, "o-", c=MODEL_COLOUR, ms=4, label=whose)
     axes.axhline(1.0, c=REFERENCE_COLOUR, lw=1, ls=":", label="the mean alone")
     axes.set_ylim(bottom=0.0)

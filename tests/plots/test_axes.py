@@ -106,6 +106,12 @@ def test_its_texts_keep_clear_of_a_title(name, request):
         assert inside.y0 <= text.y0 <= text.y1 <= inside.y1
 
 
+@pytest.mark.parametrize("name", ["dimension", "scale", "spectrum", "reconstructions", "images"])
+def test_pictures_of_the_plane_refuse_axes_in_space(name, space, request):
+    with refused(ValueError, "ax must be axes in the plane for this picture, got 3-D ones; leave out projection='3d'"):
+        DRAWN[name](request.getfixturevalue, space)
+
+
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with refused(ImportError, 'pip install "nflows-spread[cli]"'):

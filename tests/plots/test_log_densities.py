@@ -58,6 +58,13 @@ def test_what_does_not_fit_is_refused(ax, space):
     assert not ax.collections
 
 
+def test_one_coordinate_of_several_has_no_density_along_it(ax, estimator, surface, monkeypatch):
+    monkeypatch.setattr(estimator, "chart_", estimator.chart_.first(1))
+    monkeypatch.setattr(estimator, "intrinsic_dimension_", 2)
+    with refused(ValueError, "a density along one coordinate needs data of dimension 1, got 2", "n_components=2"):
+        plots.density(estimator, surface[0], ax=ax)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_log_densities_are_finite_or_minus_infinity(ax, bad):
     with refused(ValueError, "density must be 2 log-densities, one for each row"):
