@@ -6,10 +6,17 @@ import torch
 
 pytest.importorskip("matplotlib")
 
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from nflows_spread import DegenerateGaussianMixture, atlas_of, chart_of, dimension_of, initialize_prior
 from nflows_spread.models import coupling_flow
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed():
+    yield
+    pyplot.close("all")
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def points_of_cylinder(surface):
 
 @pytest.fixture(scope="session")
 def chart(points_of_cylinder):
-    """Three coordinates of a flow as it starts."""
+    """Two coordinates of a flow as it starts."""
     torch.manual_seed(0)
     flow = coupling_flow(4, layers=2)
     initialize_prior(flow, points_of_cylinder, data_noise=0.1)
