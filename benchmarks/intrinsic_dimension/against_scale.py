@@ -11,8 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from nflows_spread import dimension_of
-from nflows_spread.plots import plot_dimension_against_scale
+from nflows_spread import dimension_of, plots
 from shared.command import Command, Work
 from shared.options import positive_int
 
@@ -57,7 +56,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
         figure, places = plt.subplots(1, len(SETS), figsize=(12.0, 3.6), layout="constrained")
         for axes, (name, draw) in zip(places, SETS.items()):
             found = dimension_of(draw(options.points))
-            plot_dimension_against_scale(axes, found.scales, interval=found.interval, dimension=found)
+            plots.scale(found, ax=axes)
             axes.set_title(name, fontsize=10)
             print(f"{name}: {found!r}")
         options.out.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from baselines import noise_conditional
+from nflows_spread import plots
 from nflows_spread.datasets import PointsOfUnion, curve_and_surface, lollipop
 from nflows_spread.dimension import pointwise_spectrum
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.units import Units
-from nflows_spread.plots import plot_dimensions
 from shared import records
 from shared.command import Command, Work
 from shared.options import add_seeds, positive_int
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, seed: int, command_line: str) -> None:
         for column, who in enumerate(_SHOWN):
             space = points.x.shape[1]
             axes = figure.add_subplot(2, 3, 3 * row + column + 1, projection="3d" if space == 3 else None)
-            plot_dimensions(axes, points.x, found[who].clamp(0, _COLOURED))
+            plots.dimension(found[who].clamp(0, _COLOURED), points.x, ax=axes)
             axes.set_title(f"{name}, {who}: {right[who]:.1%} right", fontsize=9)
         print(f"{name:18}" + "".join(f"  {who} {share:.1%}" for who, share in right.items()))
     path = options.out / f"{NAME}-seed-{seed}.json"

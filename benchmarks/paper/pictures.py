@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nflows_spread import plots
 from paper.results import Result
+from shared.titles import fit_titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,6 @@ _SHOWN = 1000
 _IMAGES = 48
 _WIDTH, _HEIGHT = 3.75, 3.5
 _MARGIN = 0.25
-_TITLE_SIZE, _TITLE_LETTERS = 12.0, 42
 
 
 def draw(
@@ -55,7 +55,7 @@ def draw(
     if together:
         for shared, place in zip(together, places[rows - 1].subgridspec(1, len(together))):
             shared(figure, place, results)
-    _fit_titles(figure)
+    fit_titles(figure)
     aside = path.with_suffix(".tmp")  # so that no half-written picture is left
     figure.savefig(aside, dpi=80, format="png")
     aside.replace(path)
@@ -68,7 +68,8 @@ def samples(figure: Figure, place: SubplotSpec, result: Result) -> None:
     low, high = data.amin(0), data.amax(0)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     inside = ((drawn >= low) & (drawn <= high)).all(1)
-    plots.plot_points(axes, data, drawn[inside])
+    if inside.any():
+        plots.samples(drawn[inside], data, ax=axes)
     if axes.name == "3d":
         axes.view_init(elev=8, azim=-75)  # across the S
     outside = len(drawn) - int(inside.sum())
@@ -108,7 +109,7 @@ def representation(figure: Figure, place: SubplotSpec, result: Result) -> None:
     """The leading one or two coordinates, coloured by the true coordinate or the class."""
     axes = figure.add_subplot(place)
     label = "class" if result.data.manifold is None else "true coordinate"
-    plots.plot_representation(axes, result.representation, result.data.held_out.coordinates[:, 0], label=label)
+    plots.chart(result.representation, colour=result.data.held_out.coordinates[:, 0], label=label, ax=axes)
     axes.set_title(f"{result.name}: representation")
 
 
@@ -125,7 +126,7 @@ def spectrum(
         marked: a range of dimensions to shade, such as the one that the paper reports.
     """
     axes = figure.add_subplot(place)
-    plots.plot_spectrum(axes, result.spectrum, result.dimension, first=first)
+    plots.spectrum(result.spectrum, dimension=int(result.dimension), first=first, ax=axes)
     if marked is not None:
         axes.axvspan(marked[0], marked[1], color=plots.DATA_COLOUR, alpha=0.2, linewidth=0)
     axes.set_title(f"{result.name}: eigenvalues, dimension {int(result.dimension)}")
@@ -137,8 +138,8 @@ def density(figure: Figure, place: SubplotSpec, result: Result) -> None:
     if result.grid is None or result.density is None:
         raise ValueError(f"the density panel needs data on a known manifold, got {result.data}")
     grid = result.grid
-    found = {"samples": grid.marginal(result.density)}
-    plots.plot_density(axes, grid.position, found, grid.marginal(grid.truth), label="true coordinate")
+    found, truth = {"samples": grid.marginal(result.density).log()}, grid.marginal(grid.truth).log()
+    plots.density(found, grid.position, truth=truth, label="true coordinate", ax=axes)
     axes.set_title(f"{result.name}: density")
 
 
@@ -165,14 +166,8 @@ OF_IMAGES: tuple[Panel, ...] = (data_images, sample_images, spectrum, representa
 def _images(axes: Axes, result: Result, images: Tensor, title: str) -> None:
     if result.data.image_shape is None:
         raise ValueError(f"a panel of images needs a data set with an image_shape, got none for {result.name}")
-    plots.plot_images(axes, images[:_IMAGES].reshape(-1, *result.data.image_shape))
+    plots.images(images[:_IMAGES].nan_to_num(), shape=result.data.image_shape, ax=axes)
     axes.set_title(title)
-
-
-def _fit_titles(figure: Figure) -> None:
-    """Smaller letters for titles that would run into the next panel."""
-    for axes in figure.axes:
-        axes.title.set_fontsize(min(_TITLE_SIZE, _TITLE_SIZE * _TITLE_LETTERS / max(1, len(axes.get_title()))))
 
 
 def _points_axes(figure: Figure, place: SubplotSpec, result: Result) -> Axes:

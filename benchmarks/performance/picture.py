@@ -48,6 +48,9 @@ def _growth(axes: Any, races: Sequence[Mapping[str, Any]], section: str, axis: s
             continue
         ours = _is_ours(name)
         axes.loglog(*zip(*sorted(found)), marker=marker, label=name, linewidth=2.0 if ours else 1.0)
+    sizes = sorted({size for found in points.values() for size, _ in found})
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])  # those that were run; a decade's ticks run into each other
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(axis)
     axes.set_ylabel("seconds, forward and backward")
     axes.set_title(f"{section}: growth with {axis}", fontsize=10)

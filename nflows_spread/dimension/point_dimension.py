@@ -157,7 +157,7 @@ class PointDimension(int):
 
     @property
     def scales(self) -> DimensionAgainstScale:
-        """The dimension against scale, which ``nflows_spread.plots.plot_dimension_against_scale`` draws."""
+        """The dimension against scale, which ``nflows_spread.plots.scale`` draws."""
         return self.estimates.scales
 
     @property

@@ -4,7 +4,6 @@ import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +15,7 @@ pandas = pytest.importorskip("pandas")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("matplotlib")
 
+from nflows_spread import plots  # noqa: E402 - needs matplotlib
 from nflows_spread.cli import report_pictures  # noqa: E402 - needs matplotlib
 from nflows_spread.cli.commands import main  # noqa: E402
 from nflows_spread.cli.report_page import report_page  # noqa: E402
@@ -126,7 +126,7 @@ def test_every_picture_is_an_svg_file_with_names_on_its_axes(fitted, monkeypatch
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         texts.append(" ".join(root.itertext()))
     assert len(texts) == 5
-    for text, words in zip(texts, ("dimension", "index", "coordinate 2", "coordinates", "principal component 2")):
+    for text, words in zip(texts, ("dimension", "direction", "coordinate 2", "coordinates", "principal component 2")):
         assert words in text
     assert "<late> & later" in texts[2]
     assert "samples" in texts[4]
@@ -138,14 +138,6 @@ def test_the_chart_is_coloured_by_the_column_that_is_named(fitted):
         assert f"By {column}." in page_of(fitted, colour=column).text
     with refused(ValueError, "--colour must be a column of the data, kind, age, a, b, c, d, got size"):
         page_of(fitted, colour="size")
-
-
-def test_rare_categories_share_a_colour():
-    values = np.repeat(np.array([f"kind {i}" for i in range(12)]), np.arange(13, 1, -1))
-    found = report_pictures._categories(values)
-    assert [name for name, _, _ in found] == [*(f"kind {i}" for i in range(7)), "5 others"]
-    assert len({colour for _, colour, _ in found}) == 8
-    np.testing.assert_array_equal(sum(chosen.astype(int) for _, _, chosen in found), 1)
 
 
 @pytest.mark.parametrize("numbers", [True, False])
@@ -215,14 +207,9 @@ def test_the_line_of_the_dimension_is_in_the_picture_of_the_spectrum(fitted):
     estimator, _ = read_run(fitted)
     values = torch.logspace(0, -4, 60, dtype=torch.float64)
     spectrum = replace(estimator.spectrum_, eigenvalues=values, signal_to_noise=values)
-    of = SimpleNamespace(
-        spectrum_=spectrum, intrinsic_dimension_=IntrinsicDimension(40, "gap", 1.0, spectrum, (40, 40))
-    )
-    drawn = []
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(report_pictures, "plot_spectrum", lambda *args, first: drawn.append(first))
-        report_pictures.of_spectrum(of)
-    assert drawn[0] > 40
+    axes = plots.spectrum(IntrinsicDimension(40, "gap", 1.0, spectrum, (40, 40)))
+    assert axes.get_xlim()[1] > 41.0
+    assert "dimension 40" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_names_of_categories_lie_beside_the_points_and_are_short():

@@ -48,7 +48,7 @@ def nearest_training_images(figure: Figure, place: SubplotSpec, result: Result) 
         data = result.data.train.x
         rows += [samples.view(-1, *data.shape[1:]), data[nearest(samples.nan_to_num(), data)[1]]]
     axes = figure.add_subplot(place)
-    plots.plot_images(axes, torch.cat(rows), columns=_COLUMNS)
+    plots.images(torch.cat(rows), columns=_COLUMNS, ax=axes)
     axes.set_title(f"{result.name}: samples, nearest data")
 
 
@@ -82,7 +82,7 @@ def whole_spectrum(figure: Figure, place: SubplotSpec, result: Result) -> None:
         axes.text(0.5, 0.5, f"dimension {result.given} was given", ha="center", va="center")
         axes.set_axis_off()
         return
-    plots.plot_spectrum(axes, result.spectrum, result.dimension, first=len(result.spectrum.eigenvalues))
+    plots.spectrum(result.spectrum, dimension=int(result.dimension), first=len(result.spectrum.eigenvalues), ax=axes)
     for line in axes.get_lines():
         line.set_marker("")
     axes.set_title(f"{result.name}: eigenvalues, dimension {int(result.dimension)}")
@@ -128,7 +128,7 @@ def _reconstructed(axes: Axes, result: Result, order: str) -> None:
 
 def _grid(axes: Axes, rows: list[Tensor], title: str, labels: list[object] | tuple[object, ...]) -> None:
     """Rows of images with a label at the left of each."""
-    plots.plot_images(axes, torch.cat(rows).nan_to_num(), columns=_COLUMNS)
+    plots.images(torch.cat(rows).nan_to_num(), columns=_COLUMNS, ax=axes)
     height = rows[0].shape[-2] + 1
     for number, label in enumerate(labels):
         axes.text(-1.0, (number + 0.5) * height, str(label), ha="right", va="center", fontsize=7)
