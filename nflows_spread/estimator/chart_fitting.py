@@ -12,8 +12,14 @@ from nflows.flows import Flow
 from torch import Tensor
 
 from nflows_spread.chart import Chart, LatentMaps
-from nflows_spread.chart.trustworthiness import trustworthiness_by_row
-from nflows_spread.estimator.chart_training import ChartData, curved_decoder_at, lifted_flow_at
+from nflows_spread.chart.tangents import tangents
+from nflows_spread.estimator.chart_training import (
+    TRUSTED,
+    ChartData,
+    curved_decoder_at,
+    kept_neighbours,
+    lifted_flow_at,
+)
 from nflows_spread.estimator.nested_chart import decoder_of, nested_chart, ordered_chart, regress_last_layer
 from nflows_spread.estimator.obstruction import Topology
 from nflows_spread.estimator.paired_comparison import clearly_above
@@ -40,12 +46,11 @@ _FAR = 3.0
 _FLAT = 1e-6
 """Standard deviations below this are not scaled up, in units of the flow: a choice, above rounding errors."""
 
-_NEIGHBOURS = 10
-"""Neighbours of the trustworthiness, by convention; fewer in fewer than four times as many rows."""
+_METRIC_ROWS = 200
+"""Rows over which the metric of a code is averaged, at most: a choice, for time."""
 
-_TRUSTED = 0.99
-"""Trustworthiness of principal components from which on a lifted flow starts at them, else at geodesic coordinates:
-from trials on smooth sets, where they are above, and rolls, where they are below."""
+_LEAST_METRIC = 1e-6
+"""The least eigenvalue of that metric over the largest: a bound; not measured."""
 
 _FEWEST_COMPARED = 10
 """Held-out rows, below which nothing is compared and principal components are taken: a choice."""
@@ -122,11 +127,11 @@ def chart_at(
         parts = [part.to(data_dtype) for part in (train, held_out, axes, scale.clamp_min(_FLAT))]
         data = ChartData(parts[0], parts[1], parts[2], parts[3], device)
         limits = pca.chart.reconstruction_error(compared)
-        trusted = float(pca.trust.mean()) >= _TRUSTED
+        trusted = float(pca.trust.mean()) >= TRUSTED
         couplings = lifted_flow_at(data, recipe, geodesic=not trusted, deadline=deadline, generator=generator).double()
         regress_last_layer(couplings, train, compared)
         couplings = _projected(couplings)
-        found = _candidate(_chart_of(couplings, rows), LIFTED_FLOW, compared, among)
+        found = _candidate(chart_of_code(couplings, rows), LIFTED_FLOW, compared, among)
         keeps = found.trust.mean() >= pca.trust.mean() if trusted else clearly_above(found.trust, pca.trust)
         if clearly_above(pca.squares, found.squares) and bool(keeps):
             nested = ordered_chart(found.chart, couplings, train, compared, limits=limits)
@@ -134,7 +139,7 @@ def chart_at(
         if chosen is pca:
             couplings = curved_decoder_at(data, recipe, deadline=deadline, generator=generator).double()
             regress_last_layer(couplings, train, compared)
-            found = _candidate(_chart_of(couplings, rows), CURVED_DECODER, compared, among)
+            found = _candidate(chart_of_code(couplings, rows), CURVED_DECODER, compared, among)
             if clearly_above(pca.squares, found.squares):
                 principal = LinearAndNet(axes.mT, ())
                 nested = nested_chart(found.chart, couplings, train, compared, principal=principal)
@@ -153,16 +158,13 @@ def _candidate(chart: Chart, kind: str, compared: Tensor, among: Tensor) -> _Can
     with torch.no_grad():
         coordinates = chart.coordinates(among)
         squares = (chart.points(coordinates[: len(compared)]) - compared).square().sum(1)
-        neighbours = max(1, min(_NEIGHBOURS, len(among) // 4))
-        trust = trustworthiness_by_row(
-            compared, coordinates[: len(compared)], among, coordinates, neighbours=neighbours
-        )
+        trust = kept_neighbours(compared, coordinates[: len(compared)], among, coordinates)
     return _Candidate(chart, kind, squares, trust)
 
 
 def _linear(axes: Tensor, x: Tensor) -> Chart:
     """The chart of the projection on axes (D, K)."""
-    return _chart_of(lifted_couplings(axes, encoder_features=(), decoder_features=()), x)
+    return chart_of_code(lifted_couplings(axes, encoder_features=(), decoder_features=()), x)
 
 
 def _projected(couplings: LiftedCouplings) -> LiftedCouplings:
@@ -171,17 +173,29 @@ def _projected(couplings: LiftedCouplings) -> LiftedCouplings:
     return LiftedCouplings(encoder, couplings.decoder, features=couplings.features, rank=couplings.rank)
 
 
-def _chart_of(couplings: LiftedCouplings, x: Tensor) -> Chart:
-    """The chart whose coordinates are the code, turned to its principal axes over rows (n, D); float64.
+def chart_of_code(couplings: LiftedCouplings, x: Tensor) -> Chart:
+    """The chart whose coordinates are the code in the units of the data, on its principal axes over rows; float64.
 
-    In float32 distances that are equal in the data would not be in as many coordinates.
+    A code may be wide along one direction of the manifold and narrow along another at no cost of reconstructions. The
+    linear map that makes its mean metric E[JᵀJ] that of the data, J the Jacobian of the decoder, leaves neighbours as
+    near as they are, on average. In float32 distances that are equal in the data would not be in as many coordinates.
     """
     features, rank = couplings.features, couplings.rank
     flow = Flow(couplings, StandardNormal([features + rank])).double().eval().requires_grad_(False)
     with torch.no_grad():
         code = couplings.encoder(x)
-    variances, turn = eigh_descending(covariance_of(code))
+    columns = tangents(couplings.decoder, code[:_METRIC_ROWS])
+    values, axes = eigh_descending((columns @ columns.mT).mean(0))
+    values = values.clamp_min(_LEAST_METRIC * values[:1].clamp_min(torch.finfo(values.dtype).tiny))
+    scale, back = (axes * values**power @ axes.mT for power in (0.5, -0.5))
+    variances, turn = eigh_descending(scale @ covariance_of(code) @ scale)
     mean = torch.cat([code.new_zeros(features), code.mean(0)])
-    forth = torch.cat([code.new_zeros(features, rank), turn])
-    maps = LatentMaps(mean, forth, forth.mT)
-    return Chart(flow, maps, variances, 0.0, BY_VARIANCE, torch.Size([features + rank]))
+    beside = code.new_zeros(features, rank)
+    return Chart(
+        flow,
+        LatentMaps(mean, torch.cat([beside, scale @ turn]), torch.cat([beside.mT, turn.mT @ back], 1)),
+        variances,
+        0.0,
+        BY_VARIANCE,
+        torch.Size([features + rank]),
+    )

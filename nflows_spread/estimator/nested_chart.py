@@ -94,11 +94,12 @@ def ordered_chart(
 ) -> NestedChart:
     """The nested chart of a lifted flow, whose coordinates come in the order of what they explain of the data.
 
-    They are the principal axes of the code. Where the first few leave more of the held-out rows than principal
-    components do, coordinates are turned to those axes that explain most, which are correlated, if these leave less.
+    They are its principal axes in the units of the data. Where the first few leave more of the held-out rows than
+    principal components do, coordinates are turned to those axes that explain most, which are correlated, if these
+    leave less.
 
     Args:
-        chart: of the couplings, its coordinates along the principal axes of the code, float64.
+        chart: of the couplings, its coordinates along their principal axes, float64.
         couplings: with a decoder that has a net.
         train: rows to regress on, (n, D).
         held_out: rows to choose by, (m, D).
@@ -156,9 +157,9 @@ def nested_chart(
 
 
 def _of_the_code(found: AffineMap, back: Tensor, mean: Tensor) -> AffineMap:
-    """A map of k coordinates (code − mean) backᵀ and hidden units as one of the code and hidden units."""
+    """A map of k coordinates (code − mean) back⁺ and hidden units as one of the code and hidden units."""
     rank = len(back)
-    of_code = back.mT @ found.weight[:rank]
+    of_code = torch.linalg.pinv(back) @ found.weight[:rank]
     return AffineMap(torch.cat([of_code, found.weight[rank:]]), found.bias - mean @ of_code)
 
 
