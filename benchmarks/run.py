@@ -16,6 +16,8 @@ COMMANDS = {
     "dimension-cost": "intrinsic_dimension.cost",
     "dimension-against-scale": "intrinsic_dimension.against_scale",
     "charts": "charts.command",
+    "rivals": "rivals.command",
+    "rivals-tuning": "rivals.tuning",
     "performance": "performance.command",
 }
 """Benchmarks with options of their own, by the module whose ``COMMAND`` they are; some need more than the rest."""

@@ -1,4 +1,4 @@
-"""Injective flow: an invertible map of K coordinates padded with zeros to D dimensions, and a flow on these coordinates.
+"""Injective flow: an invertible map of K coordinates, padded with zeros to D dimensions, and a flow on them.
 
 M-flow, rectangular flows and denoising flows are all of this kind and differ in how they are trained. Here is what
 they share: coordinates u = f(x)₁…K, points g(u) = f⁻¹(u, 0), the density on the manifold

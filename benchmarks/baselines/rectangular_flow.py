@@ -117,6 +117,7 @@ def rectangular_flow(
     hidden_features: Sequence[int],
     learning_rate: float,
     reconstruction_weight: float,
+    warm_up: float = WARM_UP,
     determinant: Determinant = "exact",
 ) -> tuple[InjectiveFlow, int]:
     """Train one. Arguments as for ``m_flow`` and ``RectangularLoss``; returns the flow and the steps."""
@@ -125,6 +126,7 @@ def rectangular_flow(
         flow,
         reconstruction_weight=reconstruction_weight,
         determinant=determinant,
+        warm_up=warm_up,
         generator=torch.Generator().manual_seed(seed),
     )
     steps = train_within(objective, x, budget, learning_rate=learning_rate, batch_size=BATCH_SIZE, seed=seed)
