@@ -108,9 +108,7 @@ def _to_hemisphere(x: Tensor) -> Tensor:
 _TRUTHS: Mapping[str, Truth] = {
     "S-curve": _S_CURVE,
     "swiss roll": Parametrised(_roll, _unit_square, _of_box(0.0), low=0.0, high=1.0),
-    "sphere": Known(
-        lambda x: (x.norm(dim=1) - 1.0).abs(), lambda x: x.new_full((len(x),), -math.log(4.0 * math.pi))
-    ),
+    "sphere": Known(lambda x: (x.norm(dim=1) - 1.0).abs(), lambda x: x.new_full((len(x),), -math.log(4.0 * math.pi))),
     "torus": Known(
         lambda x: ((_ring(x).square() + x[:, 2].square()).sqrt() - 1.0).abs(),
         lambda x: -torch.log(4.0 * math.pi**2 * (2.0 + torch.atan2(x[:, 2], _ring(x)).cos())),
@@ -138,11 +136,7 @@ OPTIONAL = ("heights, patches", "MNIST, pooled")
 
 _ALL = {
     **{each.name: each for each in _OWN},
-    **{
-        name: RivalSet(OF_CHARTS[name], _TRUTHS.get(name))
-        for name in (*FIRST, *LATER, *OPTIONAL)
-        if name in OF_CHARTS
-    },
+    **{name: RivalSet(OF_CHARTS[name], _TRUTHS.get(name)) for name in (*FIRST, *LATER, *OPTIONAL) if name in OF_CHARTS},
 }
 DATA_SETS: Mapping[str, RivalSet] = {name: _ALL[name] for name in (*FIRST, *LATER, *OPTIONAL)}
 
@@ -162,4 +156,3 @@ TUNING: Mapping[str, RivalSet] = {
     )
 }
 """Sets that every rival's numbers were tried on, and that are not reported: random manifolds of seeds of their own."""
-

@@ -75,5 +75,3 @@ def solve(task: Task) -> dict[str, Any]:
             "missing": dict(measured.missing),
             "notes": dict(model.notes),
         }
-
-

@@ -9,6 +9,7 @@ rival's ``fit``, and the record has every fit.
 from __future__ import annotations
 
 import argparse
+import inspect
 import math
 import sys
 import warnings
@@ -38,13 +39,19 @@ _WORST = 10.0
 
 def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
     """The best settings of a rival, and every fit in the store."""
-    chosen: dict[str, float] = {}
+    chosen = _defaults(name)
     for setting, values in METHODS[name].tried.items():
         scores = {value: _score(store, name, seed, {**chosen, setting: value}) for value in values}
         chosen[setting] = min(scores, key=scores.__getitem__)
         shown = ", ".join(f"{value:g}: {score:.4g}" for value, score in scores.items())
         print(f"{name}, {setting}: {shown}; {chosen[setting]:g} is taken", flush=True)
     return chosen
+
+
+def _defaults(name: str) -> dict[str, float]:
+    """The settings of a rival's ``fit``, with which a search begins."""
+    given = inspect.signature(METHODS[name].fit).parameters
+    return {setting: given[setting].default for setting in METHODS[name].tried}
 
 
 def _score(store: CellFile, name: str, seed: int, settings: Mapping[str, float]) -> float:

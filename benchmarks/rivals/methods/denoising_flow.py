@@ -38,7 +38,7 @@ RIVAL = Rival(
     fit,
     "Horvat and Pfister, NeurIPS 2021",
     tried={
-        "learning_rate": (2e-3, 5e-3, 1e-2, 2e-2),
+        "learning_rate": (2e-3, 5e-3, 1e-2),
         "noise": (0.02, 0.05, 0.1),
         "reconstruction_weight": (10.0, 100.0, 1000.0),
     },

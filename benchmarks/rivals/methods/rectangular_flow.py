@@ -38,8 +38,8 @@ RIVAL = Rival(
     fit,
     "Caterini et al., NeurIPS 2021",
     tried={
-        "learning_rate": (2e-3, 5e-3, 1e-2, 2e-2),
+        "learning_rate": (2e-3, 5e-3, 1e-2),
         "reconstruction_weight": (10.0, 100.0, 1000.0),
-        "warm_up": (0.3, 0.5, 0.7),
+        "warm_up": (0.5, 0.7),
     },
 )
