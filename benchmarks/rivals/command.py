@@ -20,7 +20,7 @@ from typing import Any
 
 from rivals import picture, summary
 from rivals.data_sets import DATA_SETS, FIRST, LATER
-from rivals.methods import METHODS, OURS
+from rivals.methods import AT_EQUAL_TIME, LONGER, METHODS, OURS
 from rivals.solving import Task, solve
 from rivals.store import Store
 from shared import records
@@ -36,17 +36,20 @@ class Profile:
 
     Attributes:
         data_sets: by name.
+        methods: by name.
         seeds: of rows, splits and trainings.
     """
 
     data_sets: Sequence[str]
+    methods: Sequence[str]
     seeds: Sequence[int]
 
 
 PROFILES = {
-    "quick": Profile(("sine", "S-curve"), (0,)),
-    "first": Profile(FIRST, (0, 1, 2)),
-    "full": Profile((*FIRST, *LATER), (0, 1, 2)),
+    "quick": Profile(("sine", "S-curve"), tuple(AT_EQUAL_TIME), (0,)),
+    "first": Profile(FIRST, tuple(AT_EQUAL_TIME), (0, 1, 2)),
+    "longer": Profile(FIRST, tuple(LONGER), (0,)),
+    "full": Profile((*FIRST, *LATER), tuple(METHODS), (0, 1, 2)),
 }
 
 
@@ -56,7 +59,7 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
     data_sets = options.sets or profile.data_sets
     if unknown := [name for name in data_sets if name not in DATA_SETS]:
         raise ValueError(f"--sets must be of {', '.join(DATA_SETS)}; got {unknown[0]!r}")
-    methods = dict.fromkeys((OURS, *(options.methods or METHODS)))  # without its time nobody has a budget
+    methods = dict.fromkeys((OURS, *(options.methods or profile.methods)))  # without its time nobody has a budget
     cells = [
         Cell(seed, problem, method)
         for seed in options.seed or profile.seeds
@@ -119,7 +122,10 @@ def _put(store: Store, task: Task, result: dict[str, Any] | Failure, shown: str)
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--profile", choices=PROFILES, default="quick", help="sine and S-curve, the first seven sets, or all but images"
+        "--profile",
+        choices=PROFILES,
+        default="quick",
+        help="sine and S-curve, the first seven sets, these with more time for the others, or all (default quick)",
     )
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="of " + ", ".join(DATA_SETS).replace("%", "%%"))
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help="of " + ", ".join(METHODS))

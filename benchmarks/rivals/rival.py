@@ -30,19 +30,26 @@ class Rival:
         fit: see ``Fit``.
         reference: whose it is.
         is_given_rank: whether it has to be told K.
-        tried: values of its settings that were tried on the sets made for it, by name; the first is no better than the
-            others, the defaults of ``fit`` are what was chosen.
+        tried: values of its settings that were tried on the sets made for it, by name, in the order in which they were;
+            the defaults of ``fit`` are what was chosen.
+        times: how many times the spread flow's processor time it has.
     """
 
     fit: Fit
     reference: str
     is_given_rank: bool = True
     tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    times: float = 1.0
 
     def declaration(self) -> dict[str, Any]:
         """What the record says of it."""
         tried = {name: list(values) for name, values in self.tried.items()}
-        return {"reference": self.reference, "is_given_rank": self.is_given_rank, "tried": tried}
+        return {
+            "reference": self.reference,
+            "is_given_rank": self.is_given_rank,
+            "tried": tried,
+            "times": self.times,
+        }
 
 
 def tensor(x: Array) -> Tensor:

@@ -60,7 +60,7 @@ def solve(task: Task) -> dict[str, Any]:
             found |= {"given_rank": rank, "budget": round(task.seconds, 3)}
         began, began_processor = time.perf_counter(), time.process_time()
         try:
-            model = rival.fit(rows.train, rank, task.cell.seed, Budget(task.seconds), **task.settings)
+            model = rival.fit(rows.train, rank, task.cell.seed, Budget(rival.times * task.seconds), **task.settings)
         except NoAnswerError as error:
             return {**found, "rank": rank, "failed": str(error)}
         found |= {

@@ -24,7 +24,7 @@ from charts.data_set import split
 from charts.measures import ERROR, reconstruction_error, rounded
 from rivals.data_sets import TUNING, RivalSet
 from rivals.measures import DENSITY, DISTANCE, density_error, distance
-from rivals.methods import METHODS
+from rivals.methods import AT_EQUAL_TIME
 from shared import records
 from shared.cells import Cell, CellFile
 from shared.command import Command, Work
@@ -40,7 +40,7 @@ _WORST = 10.0
 def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
     """The best settings of a rival, and every fit in the store."""
     chosen = _defaults(name)
-    for setting, values in METHODS[name].tried.items():
+    for setting, values in AT_EQUAL_TIME[name].tried.items():
         scores = {value: _score(store, name, seed, {**chosen, setting: value}) for value in values}
         chosen[setting] = min(scores, key=scores.__getitem__)
         shown = ", ".join(f"{value:g}: {score:.4g}" for value, score in scores.items())
@@ -50,8 +50,8 @@ def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
 
 def _defaults(name: str) -> dict[str, float]:
     """The settings of a rival's ``fit``, with which a search begins."""
-    given = inspect.signature(METHODS[name].fit).parameters
-    return {setting: given[setting].default for setting in METHODS[name].tried}
+    given = inspect.signature(AT_EQUAL_TIME[name].fit).parameters
+    return {setting: given[setting].default for setting in AT_EQUAL_TIME[name].tried}
 
 
 def _score(store: CellFile, name: str, seed: int, settings: Mapping[str, float]) -> float:
@@ -73,7 +73,7 @@ def _fitted(known: RivalSet, name: str, seed: int, settings: Mapping[str, float]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            model = METHODS[name].fit(rows.train, rank, seed, Budget(SECONDS), **settings)
+            model = AT_EQUAL_TIME[name].fit(rows.train, rank, seed, Budget(SECONDS), **settings)
             found = {
                 ERROR: reconstruction_error(model, rows),
                 DISTANCE: distance(model, known, rows),
@@ -97,13 +97,13 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
 
 def _run(store: CellFile, options: argparse.Namespace, command_line: str) -> None:
     store.begin(records.provenance(command_line))
-    chosen = {name: tune(store, name, options.seed[0]) for name in options.methods if METHODS[name].tried}
+    chosen = {name: tune(store, name, options.seed[0]) for name in options.methods if AT_EQUAL_TIME[name].tried}
     store.write({"chosen": chosen})
     print(f"every fit is in {store.path}", file=sys.stderr)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="NAME")
+    parser.add_argument("--methods", nargs="+", choices=AT_EQUAL_TIME, default=list(AT_EQUAL_TIME), metavar="NAME")
     add_seeds(parser, default=[0], of="rows, splits and trainings; the first is taken")
 
 

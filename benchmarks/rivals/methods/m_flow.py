@@ -11,7 +11,7 @@ from rivals.rival import Rival, tensor
 
 
 def fit(
-    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 5e-3, density_rate: float = 1e-2
+    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 1e-2, density_rate: float = 3e-3
 ) -> Model:
     """Both phases in half of the budget each."""
     flow, steps = m_flow(
