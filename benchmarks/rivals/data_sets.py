@@ -17,6 +17,7 @@ from intrinsic_dimension.embedded_manifold import EmbeddedManifold, angles, norm
 from intrinsic_dimension.embeddings import fourier, hills, layered
 from nflows_spread.datasets import SCurve, Sine
 from nflows_spread.datasets.unions import curve_and_surface
+from rivals.synthetic_digits import DIMENSION, decoded, synthetic_digits
 from rivals.truth import Known, Parametrised, Truth, Union
 
 _SINE_ROWS = 1000
@@ -128,10 +129,21 @@ _OWN = (
         ),
         Union([_HELIX, Known(_to_hemisphere, lambda x: x.new_zeros(len(x)))]),
     ),
+    RivalSet(
+        DataSet(
+            "synthetic digits 5",
+            synthetic_digits,
+            "the decoder of an autoencoder of scikit-learn's digits with five latents",
+            DIMENSION,
+            real=False,
+            rows=ROWS,
+        ),
+        Parametrised(decoded, normal(DIMENSION), _normal_log_density),
+    ),
 )
 
 FIRST = ("sine", "S-curve", "swiss roll", "sphere", "torus", "smooth 5 in 20", "breast cancer, standardized")
-LATER = ("helix and hemisphere", "iris, standardized", "wine, standardized", "EEG")
+LATER = ("helix and hemisphere", "synthetic digits 5", "iris, standardized", "wine, standardized", "EEG")
 OPTIONAL = ("heights, patches", "MNIST, pooled")
 
 _ALL = {

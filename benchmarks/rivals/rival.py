@@ -31,7 +31,7 @@ class Rival:
         reference: whose it is.
         is_given_rank: whether it has to be told K.
         tried: values of its settings that were tried on the sets made for it, by name, in the order in which they were;
-            the defaults of ``fit`` are what was chosen.
+            a setting has the first until it is its turn. The defaults of ``fit`` are what was chosen.
         times: how many times the spread flow's processor time it has.
     """
 

@@ -9,7 +9,6 @@ rival's ``fit``, and the record has every fit.
 from __future__ import annotations
 
 import argparse
-import inspect
 import math
 import sys
 import warnings
@@ -39,19 +38,13 @@ _WORST = 10.0
 
 def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
     """The best settings of a rival, and every fit in the store."""
-    chosen = _defaults(name)
+    chosen = {setting: values[0] for setting, values in AT_EQUAL_TIME[name].tried.items()}
     for setting, values in AT_EQUAL_TIME[name].tried.items():
         scores = {value: _score(store, name, seed, {**chosen, setting: value}) for value in values}
         chosen[setting] = min(scores, key=scores.__getitem__)
         shown = ", ".join(f"{value:g}: {score:.4g}" for value, score in scores.items())
         print(f"{name}, {setting}: {shown}; {chosen[setting]:g} is taken", flush=True)
     return chosen
-
-
-def _defaults(name: str) -> dict[str, float]:
-    """The settings of a rival's ``fit``, with which a search begins."""
-    given = inspect.signature(AT_EQUAL_TIME[name].fit).parameters
-    return {setting: given[setting].default for setting in AT_EQUAL_TIME[name].tried}
 
 
 def _score(store: CellFile, name: str, seed: int, settings: Mapping[str, float]) -> float:

@@ -39,7 +39,7 @@ RIVAL = Rival(
     "Horvat and Pfister, NeurIPS 2021",
     tried={
         "learning_rate": (2e-3, 5e-3, 1e-2),
-        "noise": (0.02, 0.05, 0.1),
-        "reconstruction_weight": (10.0, 100.0, 1000.0),
+        "noise": (0.05, 0.02, 0.1),
+        "reconstruction_weight": (100.0, 10.0, 1000.0),
     },
 )

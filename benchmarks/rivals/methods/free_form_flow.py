@@ -18,7 +18,7 @@ def fit(
     seed: int,
     budget: Budget,
     *,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 3.2e-2,
     reconstruction_weight: float = 30.0,
 ) -> Model:
     """With encoder and decoder of the widths of the spread flow's chart."""
@@ -52,7 +52,7 @@ RIVAL = Rival(
     fit,
     "Sorrenson et al., ICLR 2024",
     tried={
-        "learning_rate": (1e-3, 2e-3, 4e-3, 8e-3),
-        "reconstruction_weight": (10.0, 30.0, 100.0, 300.0, 1000.0),
+        "learning_rate": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2),
+        "reconstruction_weight": (30.0, 10.0, 100.0, 300.0, 1000.0),
     },
 )

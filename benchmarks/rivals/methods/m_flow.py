@@ -29,5 +29,5 @@ def fit(
 RIVAL = Rival(
     fit,
     "Brehmer and Cranmer, NeurIPS 2020",
-    tried={"learning_rate": (3e-4, 1e-3, 3e-3, 1e-2, 2e-2), "density_rate": (3e-3, 1e-2, 3e-2)},
+    tried={"learning_rate": (3e-4, 1e-3, 3e-3, 1e-2, 2e-2), "density_rate": (1e-2, 1e-3, 3e-3, 3e-2)},
 )

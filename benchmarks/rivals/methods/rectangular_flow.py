@@ -39,7 +39,7 @@ RIVAL = Rival(
     "Caterini et al., NeurIPS 2021",
     tried={
         "learning_rate": (2e-3, 5e-3, 1e-2),
-        "reconstruction_weight": (10.0, 100.0, 1000.0),
+        "reconstruction_weight": (100.0, 10.0, 1000.0),
         "warm_up": (0.5, 0.7),
     },
 )

@@ -121,7 +121,7 @@ def test_tuning_takes_the_best_of_each_setting_and_fits_nothing_twice(tmp_path: 
     def fit(x: object, rank: int, seed: int, budget: Budget, *, rate: float = 1.0, weight: float = 10.0) -> Model:
         raise AssertionError
 
-    toy = Rival(fit, "nobody", tried={"rate": (1.0, 2.0, 3.0), "weight": (10.0, 20.0, 30.0)})
+    toy = Rival(fit, "nobody", tried={"rate": (1.0, 2.0, 3.0), "weight": (20.0, 10.0, 30.0)})
     monkeypatch.setattr(tuning, "AT_EQUAL_TIME", {"toy": toy})
     monkeypatch.setattr(tuning, "_fitted", fitted)
     store = CellFile(tmp_path / "tuning.json", {}, {name: {} for name in TUNING}, kind="sets")
