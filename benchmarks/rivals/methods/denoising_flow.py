@@ -17,8 +17,8 @@ def fit(
     budget: Budget,
     *,
     learning_rate: float = 5e-3,
-    noise: float = 0.05,
-    reconstruction_weight: float = 100.0,
+    noise: float = 0.02,
+    reconstruction_weight: float = 1000.0,
 ) -> Model:
     """With its density in D dimensions, that of rows with noise."""
     objective, steps = denoising_flow(
@@ -39,7 +39,7 @@ RIVAL = Rival(
     "Horvat and Pfister, NeurIPS 2021",
     tried={
         "learning_rate": (2e-3, 5e-3, 1e-2),
-        "noise": (0.05, 0.02, 0.1),
-        "reconstruction_weight": (100.0, 10.0, 1000.0),
+        "noise": (0.05, 0.02, 0.1, 0.01),
+        "reconstruction_weight": (100.0, 10.0, 1000.0, 3000.0),
     },
 )

@@ -16,7 +16,7 @@ def fit(
     seed: int,
     budget: Budget,
     *,
-    learning_rate: float = 5e-3,
+    learning_rate: float = 1e-2,
     reconstruction_weight: float = 100.0,
     warm_up: float = 0.5,
 ) -> Model:
@@ -38,7 +38,7 @@ RIVAL = Rival(
     fit,
     "Caterini et al., NeurIPS 2021",
     tried={
-        "learning_rate": (2e-3, 5e-3, 1e-2),
+        "learning_rate": (2e-3, 5e-3, 1e-2, 2e-2),
         "reconstruction_weight": (100.0, 10.0, 1000.0),
         "warm_up": (0.5, 0.7),
     },
