@@ -21,8 +21,8 @@ from baselines.injective_flow import InjectiveFlow, half_log_det, injective_flow
 BATCH_SIZE = 100
 """Rows a step, as of M-flow beside it."""
 
-WARM_UP = 0.3
-"""Share of the budget for reconstructions alone, where a step costs a fraction. From trials on the random sets."""
+WARM_UP = 0.5
+"""Share of the budget for reconstructions alone, where a step costs a fraction. From the trials of ``rivals.tuning``."""
 
 _TOLERANCE = 1e-3
 """Norm of the residual, over that of the right-hand side, at which conjugate gradients end. A choice."""

@@ -37,7 +37,7 @@ _WORST = 10.0
 
 
 def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
-    """The best settings of a rival, and every fit in the store."""
+    """The best settings that the search ends at, and every fit in the store."""
     chosen = {setting: values[0] for setting, values in AT_EQUAL_TIME[name].tried.items()}
     for setting, values in AT_EQUAL_TIME[name].tried.items():
         scores = {value: _score(store, name, seed, {**chosen, setting: value}) for value in values}
