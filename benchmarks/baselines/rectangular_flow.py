@@ -22,7 +22,7 @@ BATCH_SIZE = 100
 """Rows a step, as of M-flow beside it."""
 
 WARM_UP = 0.5
-"""Share of the budget for reconstructions alone, where a step costs a fraction. From the trials of ``rivals.tuning``."""
+"""Share of the budget for reconstructions alone, which cost a fraction. From the trials of ``rivals.tuning``."""
 
 _TOLERANCE = 1e-3
 """Norm of the residual, over that of the right-hand side, at which conjugate gradients end. A choice."""

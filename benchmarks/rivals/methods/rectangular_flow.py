@@ -20,8 +20,11 @@ def fit(
     reconstruction_weight: float = 100.0,
     warm_up: float = 0.5,
 ) -> Model:
-    """With the exact determinant: of six couplings and K = 2, 5, 10 and 16 a step took 0.4 to 0.6 of the time that it
-    takes with conjugate gradients."""
+    """With the exact determinant.
+
+    A step of six couplings took 0.39, 0.45, 0.53 and 0.64 of the time that it takes with conjugate gradients at K = 2
+    of 3, 5 of 20, 10 and 16 of 30.
+    """
     flow, steps = rectangular_flow(
         tensor(x),
         rank,
