@@ -16,6 +16,8 @@ COMMANDS = {
     "dimension-cost": "intrinsic_dimension.cost",
     "dimension-against-scale": "intrinsic_dimension.against_scale",
     "charts": "charts.command",
+    "rivals": "rivals.command",
+    "rivals-tuning": "rivals.tuning",
     "performance": "performance.command",
     "stale": "shared.stale",
     "refresh": "shared.refresh",

@@ -63,10 +63,14 @@ class Split:
     Attributes:
         train: (n, D), of mean 0, and of mean variance 1 a column, or of variance 1 in each.
         held_out: (m, D), in the same units.
+        center: of the data's own units, x = center + scale · row, (D,) or one number.
+        scale: likewise.
     """
 
     train: Array
     held_out: Array
+    center: Array | float = 0.0
+    scale: Array | float = 1.0
 
     @property
     def all(self) -> Array:
@@ -84,4 +88,4 @@ def split(data: DataSet, seed: int) -> Split:
         scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     else:
         scale = np.full(x.shape[1], np.sqrt(variance.mean()))
-    return Split((train - center) / scale, (held_out - center) / scale)
+    return Split((train - center) / scale, (held_out - center) / scale, center, scale)

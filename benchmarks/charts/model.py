@@ -25,6 +25,7 @@ class Model:
         sample: a number to so many rows.
         log_prob: rows to the logarithm of their density in D dimensions, in nats, (n,).
         notes: what else the record should have.
+        manifold_log_prob: rows to the logarithm of the density by K-dimensional area at their reconstructions, (n,).
     """
 
     rank: int
@@ -33,6 +34,7 @@ class Model:
     sample: Callable[[int], Array] | None = None
     log_prob: Callable[[Array], Array] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    manifold_log_prob: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ OF_THE_BENCHMARKS = [
     {"baselines"},
     {"paper", "intrinsic_dimension"},
     {"performance", "charts"},
+    {"rivals"},
     {"run"},
 ]
 """The layers of ``benchmarks/``: what all share, what we compare with, what is compared, and the commands."""

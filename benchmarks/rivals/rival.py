@@ -1,0 +1,74 @@
+"""A rival: how it is fitted within a budget, what it is given, where its numbers are from, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.budgeted_training import Budget
+from charts.data_set import Array
+from charts.model import Model
+
+
+class Fit(Protocol):
+    """What a rival makes of rows."""
+
+    def __call__(self, x: Array, rank: int, seed: int, budget: Budget, **settings: Any) -> Model:
+        """Fit training rows (n, D) with K coordinates; what finds K itself does not look at the one given."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One system.
+
+    Attributes:
+        fit: see ``Fit``.
+        reference: whose it is.
+        is_given_rank: whether it has to be told K.
+        tried: values of its settings that were tried on the sets made for it, by name, in the order in which they were;
+            a setting has the first until it is its turn. The defaults of ``fit`` are what was chosen.
+        times: how many times the spread flow's processor time it has.
+    """
+
+    fit: Fit
+    reference: str
+    is_given_rank: bool = True
+    tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    times: float = 1.0
+
+    def declaration(self) -> dict[str, Any]:
+        """What the record says of it."""
+        tried = {name: list(values) for name, values in self.tried.items()}
+        return {
+            "reference": self.reference,
+            "is_given_rank": self.is_given_rank,
+            "tried": tried,
+            "times": self.times,
+        }
+
+
+def tensor(x: Array) -> Tensor:
+    """Rows as float32."""
+    return torch.as_tensor(np.asarray(x), dtype=torch.float32)
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], *, rows: int = 2000) -> Callable[[Array], Array]:
+    """A function of tensors as one of arrays, without gradients, so many rows at a time."""
+
+    def of_array(x: Array) -> Array:
+        with torch.no_grad():
+            parts = [function(part).double() for part in tensor(x).split(rows)]
+        found: Array = torch.cat(parts).numpy()
+        return found
+
+    return of_array
+
+
+def parameters(*modules: nn.Module) -> int:
+    """How many numbers are trained, each counted once."""
+    return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
