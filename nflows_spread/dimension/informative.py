@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nflows_spread import validation
+from nflows_spread.argument_types import typed
 from nflows_spread.data_noise import data_noise_of
 from nflows_spread.dimension.latents import Latents
 from nflows_spread.hosts import base_of, encode
@@ -90,6 +91,7 @@ class InformativeDimensions(int):
 
 
 @torch.no_grad()
+@typed
 def informative_dimensions(
     flow: nn.Module,
     x: Tensor,
@@ -170,6 +172,8 @@ def _smallest(losses: Tensor, information: Tensor, share: float) -> tuple[int, f
 
 def _codes_of(labels: Tensor | Sequence[Any], rows: int, features: int) -> tuple[Tensor, int]:
     """The labels as whole numbers from 0, (n,), in the order in which they first occur, and how many there are."""
+    if not hasattr(labels, "__len__"):
+        raise TypeError(f"labels must be one for each of the {rows} rows of x, got {labels!r}")
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(values) != rows:
         raise ValueError(f"labels must have one entry for each of the {rows} rows of x, got {len(values)}")

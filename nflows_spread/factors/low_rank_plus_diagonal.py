@@ -43,9 +43,9 @@ class LowRankPlusDiagonalFactor(TrainedFactor):
     def __init__(self, features: int, rank: int, leading: int | None = None) -> None:
         super().__init__()
         validation.positive_int("features", features)
-        reached = features if leading is None else validation.positive_int("leading", leading)
-        if reached > features:
-            raise ValueError(f"leading must be at most {features}, the features, got {leading}")
+        reached = features if leading is None else validation.integer("leading", leading)
+        if not 1 <= reached <= features:
+            raise ValueError(f"leading must be between 1 and {features}, the features, got {leading}")
         half = torch.full((validation.rank_within(rank, reached),), 0.5).sqrt()  # a W of 0 would stay so
         self.entries = nn.Parameter(torch.eye(reached, rank) * half)
         self.deviations = nn.Parameter(torch.cat([half, torch.ones(features - rank)]))

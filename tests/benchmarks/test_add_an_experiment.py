@@ -55,7 +55,7 @@ def test_a_file_is_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["list"]) == 0
     experiments_part, _, others = capsys.readouterr().out.partition("\n\n")
     assert experiments_part.splitlines()[-1].split() == ["toy", *TOY.split('"""')[1].splitlines()[0].split()]
-    assert others.rstrip().endswith(", charts, performance.")
+    assert others.rstrip().endswith(", performance, stale, refresh.")
     assert main(["toy", "--profile", "full", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "toy-full-seed-0.json").read_text())
     assert {flow: numbers["steps"] for flow, numbers in record["results"].items()} == {

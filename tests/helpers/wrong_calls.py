@@ -60,6 +60,7 @@ CALLS: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
         "decode": of_flow(z=X),
         "dimension_of": plain(X=X),
         "encode": of_flow(x=X),
+        "informative_dimensions": of_flow(x=X, labels=torch.arange(len(X)) % 2),
         "initialize": of_flow(x=X),
         "initialize_prior": of_flow(x=X),
         "intrinsic_dimension": of_flow(x=X),

@@ -111,7 +111,6 @@ def test_a_long_legend_is_beside_the_axes_and_within_the_figure(projection):
 
 def test_rows_without_a_number_are_grey(ax):
     plots.chart(np.arange(6.0).reshape(3, 2), colour=[0.0, np.nan, 1.0], ax=ax)
-    ax.figure.canvas.draw()
     drawn = ax.collections[0]
     assert len(drawn.get_offsets()) == 3
-    np.testing.assert_allclose(drawn.get_facecolors()[1, :3], 0xBB / 255)
+    np.testing.assert_allclose(drawn.to_rgba(drawn.get_array())[1, :3], 0xBB / 255)

@@ -41,7 +41,8 @@ def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixtu
     assert [line.split()[0] for line in experiment_lines] == experiments.names()
     assert all(len(line.split()) > 3 for line in experiment_lines)
     own = "calibration-table, dimension-cost, dimension-against-scale"
-    assert f"intrinsic-dimension, pointwise-dimension, {own}, charts, performance" in " ".join(others)
+    rest = "charts, rivals, rivals-tuning, performance, stale, refresh"
+    assert f"intrinsic-dimension, pointwise-dimension, {own}, {rest}" in " ".join(others)
 
 
 @pytest.mark.usefixtures("short")
