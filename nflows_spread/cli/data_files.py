@@ -218,7 +218,10 @@ def _images(path: Path, options: ReadOptions) -> Table:
         found = image_folder(path.resolve(), size=options.image_size, channels=1 if options.grey else 3)
     except ValueError as error:
         raise ValueError(str(error).replace("; give size=", "; give --image-size")) from error
-    pixels = found.images.numpy().astype(np.float32) / np.float32(WHITE)
+    images = found.images.numpy()
+    if images.shape[1] == 3 and all((images[:, 0] == images[:, channel]).all() for channel in (1, 2)):
+        images = images[:, :1]  # grey, whatever the files have as their mode
+    pixels = images.astype(np.float32) / np.float32(WHITE)
     left_out = {} if found.labels is None else {"class": found.labels.numpy()}
     return Table(pixels.reshape(len(pixels), -1), tuple(pixels.shape[1:]), left_out)
 

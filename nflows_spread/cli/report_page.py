@@ -17,10 +17,16 @@ from nflows_spread.dimension import VOTES, PointDimension, dimension_of
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
 
+_BRIGHTNESS = "brightness"
+"""The mean of an image, by which its chart is coloured where nothing else is known of it."""
+
 _SAMPLES = 2_000
 """Samples that are drawn beside the data, at most: a choice, as many as rows are kept."""
 
-_SCALES = "By distances to neighbours, without the flow, from near ones to far ones. A curve that falls shows noise."
+_SCALES = (
+    "By distances to neighbours, without the flow, from near ones to far ones. A curve that falls shows noise, or a "
+    "density that varies; one that rises shows clusters, or values that are rounded."
+)
 _SPECTRUM = "Variance along each direction of the flow, μ, and the prior's, AAᵀ; the line is after the dimension."
 _RECONSTRUCTION = "What the first coordinates leave of rows that were not trained on."
 
@@ -44,12 +50,15 @@ def report_page(
         facts: what was fitted.
         rows: some of the data, (n, D).
         left_out: columns that were not fitted, of the same rows.
-        colour: the column by which the chart is coloured; by default the first that was left out, or else the first.
+        colour: the column by which the chart is coloured; by default the first that was left out, or else
+            the first, of images their brightness.
 
     Raises:
         ValueError: there is no such column.
     """
     columns = {**left_out, **dict(zip(facts.columns, rows.T))}
+    if is_image(facts.item_shape) and not left_out:  # whose first column is a pixel at the edge
+        columns = {_BRIGHTNESS: rows.mean(1), **columns}
     name = next(iter(columns)) if colour is None else colour
     if name not in columns:
         raise ValueError(f"--colour must be a column of the data, {', '.join(list(columns)[:20])}, got {name}")

@@ -48,10 +48,10 @@ class SpreadFlowEstimator(SklearnInterface):
     Attributes:
         intrinsic_dimension_: K, an ``int`` with its ``gap``, its ``interval`` and its ``spectrum``.
         estimates_: what each estimate of the dimension says by itself; ``estimates_.by_name`` lists them.
-        disagreement_: those of ``signal_to_noise`` (the gap in the spectrum), ``neighbours`` and ``denoising`` (the
-            flow's density) that by themselves say otherwise than ``intrinsic_dimension_``, with what they say; empty
-            where all agree. ``denoising`` decides nothing and is often far above the dimension, even above D; where one
-            of the other two is here, look at both.
+        disagreement_: those of ``signal_to_noise`` (the gap in the spectrum), ``neighbours``, ``tangent_spaces`` and
+            ``denoising`` (the flow's density) that by themselves say otherwise than ``intrinsic_dimension_``, with what
+            they say; empty where all agree. ``denoising`` decides nothing and is often far above the dimension, even
+            above D; where one of the others is here, look at all.
         spectrum_: the flow's ``Spectrum``; μ in units of the data squared.
         flow_: the trained nflows ``Flow``, of data that is centred and divided by ``scale_``, along ``axes_`` if any.
         chart_: the ``Chart`` behind ``transform`` and ``inverse_transform``, of those that were trained the one that

@@ -84,8 +84,8 @@ class Rows:
         else:
             seeded = torch.Generator().manual_seed(generator.initial_seed())  # the order of rows is as without them
             tangents = tangent_spaces(unit, generator=seeded)
-        shuffled = unit[torch.randperm(len(unit), generator=generator)]
-        kept, train = shuffled.tensor_split([max(1, int(validation_fraction * len(unit)))])
+        order = torch.randperm(len(unit), generator=generator)
+        kept, train = (unit[rows] for rows in _split(unit[order], order, validation_fraction))
         return cls(unit, train, kept, units, neighbours, tangents)
 
     @property
@@ -116,3 +116,24 @@ class Rows:
     def shells(self) -> tuple[int, ...]:
         """Dimensions of linear spans in which the rows may fill a closed surface alone."""
         return () if self.few else shells_of(torch.cat([self.validation, self.train]))
+
+
+def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
+    """The indices of rows to keep from the training, and of those to train on, in random order.
+
+    Rows that are repeated are all on one side: those that are trained on would tell nothing of others.
+    """
+    count = max(1, int(fraction * len(order)))
+    distinct, which = shuffled.unique(dim=0, return_inverse=True)
+    if len(distinct) == len(order):
+        return order[:count], order[count:]
+    first = torch.full((len(distinct),), len(order)).scatter_reduce(0, which, torch.arange(len(order)), "amin")
+    sizes = which.bincount()
+    by_turn = first.argsort()
+    few = sizes[by_turn].where(sizes[by_turn] <= count, 0)
+    fits = (few > 0) & (few.cumsum(0) <= count)
+    if not bool(fits.any()):
+        fits[sizes[by_turn].argmin()] = True  # the rarest, where each is repeated more often than there are to keep
+    held = torch.zeros(len(distinct), dtype=torch.bool)
+    held[by_turn[fits]] = True
+    return order[held[which]], order[~held[which]]

@@ -54,6 +54,8 @@ def chart(
     values, units = coordinates_of(found, x)
     if isinstance(colour, str):
         colour = _column(x, colour)
+    elif x is not None and not (is_estimator(found) or isinstance(found, Chart)):
+        raise ValueError("x must be left out where coordinates are given, got both; what colours them is colour=")
     given = None if colour is None else colours_of_rows(colour, len(values))
     name = name_of_colour(colour, label)
     numbers = _numbers(coordinates, values.shape[1], ax)

@@ -109,6 +109,11 @@ def test_a_long_legend_is_beside_the_axes_and_within_the_figure(projection):
     assert legend.x1 <= figure.bbox.x1
 
 
+def test_coordinates_and_data_that_might_be_meant_as_colours_are_refused():
+    with refused(ValueError, "x must be left out where coordinates are given", "colour="):
+        plots.chart(np.zeros((3, 2)), np.arange(3.0))
+
+
 def test_rows_without_a_number_are_grey(ax):
     plots.chart(np.arange(6.0).reshape(3, 2), colour=[0.0, np.nan, 1.0], ax=ax)
     drawn = ax.collections[0]

@@ -16,6 +16,7 @@ BRIEFLY |= {"max_num_epochs=60": "max_num_epochs=1", "sample((5000,))": "sample(
 """What makes the code of a section quick, by what the page has in its place."""
 NEEDS = {
     "An array": ("lightning_fabric", "sklearn", "matplotlib"),
+    "A table in scikit-learn": ("lightning_fabric", "sklearn", "pandas", "matplotlib"),
     "A terminal": ("lightning_fabric", "click", "pandas", "matplotlib"),
     "An nflows model": (),
     "A normflows model": ("normflows",),
