@@ -35,7 +35,7 @@ class ReadOptions:
         key: the array of an ``.npz`` file or the layer of an ``.h5ad`` file.
         drop_missing: whether rows with missing numbers are left out.
         image_size: height and width that images are resized to, or None.
-        grey: whether images are read as grey levels.
+        grey: whether images are read as grey levels; where nothing was fitted yet, those that are grey are in any case.
         fitted: whether the columns are those of a fit, which an array without names has in their order.
     """
 
@@ -219,7 +219,11 @@ def _images(path: Path, options: ReadOptions) -> Table:
     except ValueError as error:
         raise ValueError(str(error).replace("; give size=", "; give --image-size")) from error
     images = found.images.numpy()
-    if images.shape[1] == 3 and all((images[:, 0] == images[:, channel]).all() for channel in (1, 2)):
+    if (
+        not options.fitted
+        and images.shape[1] == 3
+        and all((images[:, 0] == images[:, channel]).all() for channel in (1, 2))
+    ):
         images = images[:, :1]  # grey, whatever the files have as their mode
     pixels = images.astype(np.float32) / np.float32(WHITE)
     left_out = {} if found.labels is None else {"class": found.labels.numpy()}

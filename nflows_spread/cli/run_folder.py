@@ -10,7 +10,7 @@ import math
 import pickle
 import shutil
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,8 @@ class Facts:
 
     def read_alike(self, path: Path, *, key: str | None = None) -> Table:
         """The rows of a file with the columns of the fit."""
-        return read_table(path, ReadOptions(**self.reading).as_fitted(self.names, key))
+        grey = len(self.item_shape) == 3 and self.item_shape[0] == 1  # also where nobody said so
+        return read_table(path, replace(ReadOptions(**self.reading), grey=grey).as_fitted(self.names, key))
 
 
 def unfinished(folder: Path) -> Path:

@@ -122,6 +122,18 @@ def test_images_of_a_folder_are_rows_with_their_class_beside(tmp_path):
     assert read_table(tmp_path, ReadOptions(grey=True, image_size=3)).item_shape == (1, 3, 3)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_images_have_one_channel_whatever_their_mode_unless_colours_were_fitted(tmp_path, mode):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 6), dtype=np.uint8)
+    for number, each in enumerate(pixels):
+        image.fromarray(each).convert(mode).save(tmp_path / f"{number}.png")
+    table = read_table(tmp_path, ReadOptions())
+    assert table.item_shape == (1, 6, 6)
+    np.testing.assert_allclose(table.rows.reshape(4, 6, 6), pixels / 255.0, rtol=1e-6)
+    assert read_table(tmp_path, ReadOptions().as_fitted(None, None)).item_shape == (3, 6, 6)
+
+
 def test_layers_and_embeddings_of_annotated_data_are_read_by_their_key(tmp_path):
     as_h5ad(tmp_path / "data.h5ad")
     doubled = read_table(tmp_path / "data.h5ad", ReadOptions(key="doubled"))

@@ -43,6 +43,21 @@ def test_every_row_is_trained_on_or_kept_for_validation(share, kept):
     assert torch.equal(both.unique(dim=0), rows.in_order.unique(dim=0))
 
 
+@pytest.mark.parametrize(
+    ("distinct", "times"),
+    [(24, 5), (3, 40), (110, 1)],
+    ids=["some times each", "more often than are kept", "one often"],
+)
+def test_rows_that_are_repeated_are_on_one_side_of_the_split(distinct, times):
+    x = cloud(distinct).repeat(times, 1)
+    x = torch.cat([x, x[:1].expand(120 - len(x), -1)])
+    rows = rows_of(torch.cat([x, cloud(60, seed=2)]))
+    sides = [{tuple(row) for row in side.tolist()} for side in (rows.train, rows.validation)]
+    assert not sides[0] & sides[1]
+    assert len(rows.train) + len(rows.validation) == 180
+    assert 1 <= len(rows.validation) <= 18
+
+
 @pytest.mark.parametrize("standardize", [False, True])
 def test_rows_are_in_units_of_the_flow_and_lead_back(standardize):
     x = cloud() * torch.tensor([1.0, 10.0, 100.0])
