@@ -17,7 +17,7 @@ _HIDDEN = (128, 128)
 
 
 def fit(
-    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 3e-3, first_share: float = 0.5
+    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 1e-2, first_share: float = 0.75
 ) -> Model:
     """The K latents of least posterior variance are the coordinates; all others are 0 on the way back.
 
