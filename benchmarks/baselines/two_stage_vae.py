@@ -29,7 +29,7 @@ training would wait for it. By trials of 1, 3 and 10 on planes and curves that a
 latents stay active on curved ones."""
 
 
-_FIRST_GAMMA = 0.01
+FIRST_GAMMA = 0.01
 """γ at the start. From 1 no latent became active within five seconds on a 3-sphere, two of three on a roll of three
 dimensions in four; from 0.01 four and four, with errors of 0.5 and 0.27 in the place of 1 and 0.4. By trials of 1, 0.1
 and 0.01 on these, which are not the benchmark's."""
@@ -63,6 +63,7 @@ def two_stage_vae(
     hidden_features: tuple[Sequence[int], Sequence[int]] = (FIRST_HIDDEN, SECOND_HIDDEN),
     learning_rate: float = LEARNING_RATE,
     first_share: float = FIRST_SHARE,
+    first_gamma: float = FIRST_GAMMA,
 ) -> tuple[TwoStageVAE, int]:
     """Train one stage after the other.
 
@@ -74,6 +75,7 @@ def two_stage_vae(
         hidden_features: of the nets of the first stage and of the second.
         learning_rate: of both at its largest.
         first_share: of the budget, for the first stage.
+        first_gamma: γ of both at their start.
 
     Returns:
         Both stages, and the steps of both.
@@ -84,7 +86,7 @@ def two_stage_vae(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = GaussianVAE(
-                rows.shape[1], latent_features, hidden_features=hidden, first_gamma=_FIRST_GAMMA, generator=generator
+                rows.shape[1], latent_features, hidden_features=hidden, first_gamma=first_gamma, generator=generator
             )
         nets = [*model.encoder.parameters(), *model.decoder.parameters()]
         groups = [{"params": nets}, {"params": [model.log_gamma], "lr": _RATE_OF_GAMMA * learning_rate}]
