@@ -75,6 +75,7 @@ def train_within(
     batch_size: int,
     seed: int,
     weight_decay: float = 0.0,
+    optimizer: Optimizer | None = None,
 ) -> int:
     """Train an objective on rows (n, D) until the budget is spent; it ends at the best of its 25 held-out checks.
 
@@ -86,6 +87,7 @@ def train_within(
         batch_size: rows a step.
         seed: of the held-out rows and the order of the others.
         weight_decay: of the nets' weights.
+        optimizer: in the place of Adam, with the largest rates of its own; the two before are then not looked at.
 
     Returns:
         The steps that were done.
@@ -122,6 +124,7 @@ def train_within(
         learning_rate=learning_rate,
         learning_rate_schedule=schedule,
         weight_decay=weight_decay,
+        optimizer=optimizer,
         gradient_clip=_GRADIENT_CLIP,
         callbacks=[after_a_step],
         generator=generator,

@@ -23,6 +23,7 @@ class GaussianVAE(nn.Module):
         features: D.
         latent_features: κ, not below the dimension of the manifold.
         hidden_features: widths of the encoder's hidden layers; the decoder has them in reverse.
+        first_gamma: γ at the start of the training, in data units squared.
         generator: source of the draws of z in the loss.
     """
 
@@ -32,13 +33,14 @@ class GaussianVAE(nn.Module):
         latent_features: int,
         *,
         hidden_features: Sequence[int],
+        first_gamma: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.encoder = _net([features, *hidden_features, 2 * latent_features])
         self.decoder = _net([latent_features, *reversed(hidden_features), features])
-        self.log_gamma = nn.Parameter(torch.zeros(()))
+        self.log_gamma = nn.Parameter(torch.tensor(math.log(first_gamma)))
 
     @property
     def gamma(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from baselines.budgeted_training import Budget
 from charts.data_set import Array
+from charts.measures import ERROR
 from charts.model import Model
+from rivals.measures import DENSITY, DISTANCE
 
 
 class Fit(Protocol):
@@ -29,16 +31,18 @@ class Rival:
     Attributes:
         fit: see ``Fit``.
         reference: whose it is.
-        is_given_rank: whether it has to be told K.
+        rank: whether it has to be told K, finds it, or has no use for it, as a density of all D dimensions.
         tried: values of its settings that were tried on the sets made for it, by name, in the order in which they were;
             a setting has the first until it is its turn. The defaults of ``fit`` are what was chosen.
+        judged_by: measures by which the values are compared: those that it has.
         times: how many times the spread flow's processor time it has.
     """
 
     fit: Fit
     reference: str
-    is_given_rank: bool = True
+    rank: Literal["given", "found", "none"] = "given"
     tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    judged_by: Sequence[str] = (ERROR, DISTANCE, DENSITY)
     times: float = 1.0
 
     def declaration(self) -> dict[str, Any]:
@@ -46,8 +50,9 @@ class Rival:
         tried = {name: list(values) for name, values in self.tried.items()}
         return {
             "reference": self.reference,
-            "is_given_rank": self.is_given_rank,
+            "rank": self.rank,
             "tried": tried,
+            "judged_by": list(self.judged_by),
             "times": self.times,
         }
 

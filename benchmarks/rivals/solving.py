@@ -41,8 +41,8 @@ def solve(task: Task) -> dict[str, Any]:
     """Fill a cell; runs in a process of its own.
 
     Returns:
-        ``rank``, ``given_rank``, ``measures``, why others are ``missing``, times and ``notes``; ``failed`` with the
-        reason where there is no fit, and ``skipped`` where a package or the data is not there.
+        ``rank``, ``given_rank``, ``budget``, ``measures``, why others are ``missing``, times and ``notes``; ``failed``
+        with the reason where there is no fit, and ``skipped`` where a package or the data is not there.
     """
     known, rival = {**DATA_SETS, **TUNING}[task.cell.problem], METHODS[task.cell.method]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -56,8 +56,10 @@ def solve(task: Task) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # an import may have changed it
         rank = known.data.dimension or task.rank
         found: dict[str, Any] = {"rows": len(rows.train), "features": rows.train.shape[1]}
-        if rival.is_given_rank:
-            found |= {"given_rank": rank, "budget": round(task.seconds, 3)}
+        if rival.rank == "given":
+            found["given_rank"] = rank
+        if rival.rank != "found":
+            found["budget"] = round(task.seconds, 3)
         began, began_processor = time.perf_counter(), time.process_time()
         try:
             model = rival.fit(rows.train, rank, task.cell.seed, Budget(rival.times * task.seconds), **task.settings)

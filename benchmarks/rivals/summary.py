@@ -144,9 +144,10 @@ def _true(problem: str) -> str:
 
 
 def _ranks(store: Store, problem: str, method: str) -> str:
-    """K over the seeds, "found" or "given"."""
+    """K over the seeds, "found" or "given", or that there is none."""
+    if (how := METHODS[method].rank) == "none":
+        return "–"
     ranks = dict.fromkeys(f"{one:.0f}" for one in values(store, problem, method, "rank"))
-    how = "given" if METHODS[method].is_given_rank else "found"
     return f"{'/'.join(ranks) or '–'} {how}"
 
 

@@ -2,7 +2,8 @@
 
 The sets are random manifolds that no table reports, and each fit has the processor time that the spread flow takes on
 sets of their size. A setting's score is the geometric mean of the held-out reconstruction error, the distance of
-samples to the manifold and the error of the log-density on it, over the sets. What came out is the default of the
+samples to the manifold and the error of the log-density on it, over the sets; what has no coordinates or no density on
+the manifold is judged by what it has, see ``Rival.judged_by``. What came out is the default of the
 rival's ``fit``, and the record has every fit.
 """
 
@@ -12,7 +13,7 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from baselines.budgeted_training import Budget
 from charts.data_set import split
 from charts.measures import ERROR, reconstruction_error, rounded
 from rivals.data_sets import TUNING, RivalSet
-from rivals.measures import DENSITY, DISTANCE, density_error, distance
+from rivals.measures import COVERAGE, DENSITY, DISTANCE, coverage, density_error, distance
 from rivals.methods import AT_EQUAL_TIME
 from shared import records
 from shared.cells import Cell, CellFile
@@ -48,7 +49,7 @@ def tune(store: CellFile, name: str, seed: int) -> dict[str, float]:
 
 
 def _score(store: CellFile, name: str, seed: int, settings: Mapping[str, float]) -> float:
-    """The geometric mean of the three measures over the sets whose manifold is known."""
+    """The geometric mean of the measures that it has over the sets whose manifold is known."""
     written = ", ".join([name, *(f"{setting} {value:g}" for setting, value in settings.items())])
     logs = []
     for known in TUNING.values():
@@ -56,7 +57,7 @@ def _score(store: CellFile, name: str, seed: int, settings: Mapping[str, float])
         if cell not in store.cells:
             store.put(cell, _fitted(known, name, seed, settings))
         measures = store.cells[cell]["measures"]
-        logs += [math.log(min(measures.get(one, _WORST), _WORST)) for one in (ERROR, DISTANCE, DENSITY)]
+        logs += [math.log(min(measures.get(one, _WORST), _WORST)) for one in AT_EQUAL_TIME[name].judged_by]
     return math.exp(sum(logs) / len(logs))
 
 
@@ -67,11 +68,13 @@ def _fitted(known: RivalSet, name: str, seed: int, settings: Mapping[str, float]
         warnings.simplefilter("ignore")
         try:
             model = AT_EQUAL_TIME[name].fit(rows.train, rank, seed, Budget(SECONDS), **settings)
-            found = {
-                ERROR: reconstruction_error(model, rows),
-                DISTANCE: distance(model, known, rows),
-                DENSITY: density_error(model, known, rows),
+            asked: Mapping[str, Callable[[], float]] = {
+                ERROR: lambda: reconstruction_error(model, rows),
+                DISTANCE: lambda: distance(model, known, rows),
+                DENSITY: lambda: density_error(model, known, rows),
+                COVERAGE: lambda: coverage(model, rows),
             }
+            found = {one: asked[one]() for one in AT_EQUAL_TIME[name].judged_by}
         except Exception as error:
             return {"measures": {}, "failed": f"{type(error).__name__}: {error}".splitlines()[0]}
     return {
@@ -89,10 +92,17 @@ def _prepare(options: argparse.Namespace, command_line: str) -> Work:
 
 
 def _run(store: CellFile, options: argparse.Namespace, command_line: str) -> None:
+    chosen = _chosen_before(store)
     store.begin(records.provenance(command_line))
-    chosen = {name: tune(store, name, options.seed[0]) for name in options.methods if AT_EQUAL_TIME[name].tried}
+    chosen |= {name: tune(store, name, options.seed[0]) for name in options.methods if AT_EQUAL_TIME[name].tried}
     store.write({"chosen": chosen})
     print(f"every fit is in {store.path}", file=sys.stderr)
+
+
+def _chosen_before(store: CellFile) -> dict[str, dict[str, float]]:
+    """What earlier runs ended at, by system."""
+    summary = records.read(store.path)["summary"] if store.path.exists() else None
+    return dict(summary["chosen"]) if summary else {}
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

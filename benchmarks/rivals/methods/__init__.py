@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rivals.methods import (
+    continuously_indexed_flow,
     denoising_flow,
     free_form_flow,
     m_flow,
     principal_components,
     rectangular_flow,
     spread_flow,
+    two_stage_vae,
 )
 from rivals.rival import Rival
 
@@ -23,6 +25,8 @@ AT_EQUAL_TIME: Mapping[str, Rival] = {
     "rectangular flow": rectangular_flow.RIVAL,
     "denoising flow": denoising_flow.RIVAL,
     "free-form flow": free_form_flow.RIVAL,
+    "two-stage VAE": two_stage_vae.RIVAL,
+    "continuously indexed flow": continuously_indexed_flow.RIVAL,
 }
 
 TIMES = 8

@@ -30,4 +30,4 @@ def fit(x: Array, rank: int, seed: int, budget: Budget) -> Model:
     )
 
 
-RIVAL = Rival(fit, "this package", is_given_rank=False)
+RIVAL = Rival(fit, "this package", rank="found")

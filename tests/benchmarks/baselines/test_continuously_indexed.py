@@ -9,6 +9,7 @@ from nflows.flows import Flow
 from nflows.transforms import CompositeTransform
 from torch import nn
 
+from baselines.budgeted_training import Budget
 from baselines.continuously_indexed import ContinuouslyIndexedFlow
 from baselines.indexed_training import continuously_indexed_flow
 
@@ -96,8 +97,14 @@ def test_less_mass_lies_between_two_pieces_than_with_the_plain_flow() -> None:
     """Of equal size: the same couplings and steps."""
     x, between, bounds = two_pieces(2000), [], []
     for index_features in (0, 2):
-        model = continuously_indexed_flow(
-            x, seed=0, steps=2000, layers=2, index_features=index_features, batch_size=250, learning_rate=5e-3
+        model, _ = continuously_indexed_flow(
+            x,
+            seed=0,
+            budget=Budget(steps=2000),
+            layers=2,
+            index_features=index_features,
+            batch_size=250,
+            learning_rate=5e-3,
         )
         samples = model.sample(10_000, generator=torch.Generator().manual_seed(1))
         between.append(float((samples[:, 0].abs() < 0.5).double().mean()))

@@ -128,3 +128,24 @@ def test_tuning_takes_the_best_of_each_setting_and_fits_nothing_twice(tmp_path: 
     store.begin({})
     assert tuning.tune(store, "toy", 0) == {"rate": 2.0, "weight": 30.0}
     assert len(fits) == 5 * len(TUNING)
+
+
+def test_a_system_without_coordinates_is_judged_by_its_samples(monkeypatch: pytest.MonkeyPatch):
+    def fit(x: np.ndarray, rank: int, seed: int, budget: Budget, *, rate: float = 1.0) -> Model:
+        return Model(x.shape[1], sample=lambda count: x[:count])
+
+    judged_by = ("distance", "coverage")
+    toy = Rival(fit, "nobody", rank="none", tried={"rate": (1.0,)}, judged_by=judged_by)
+    monkeypatch.setattr(tuning, "AT_EQUAL_TIME", {"toy": toy})
+    measures = tuning._fitted(TUNING["hills 2 in 3"], "toy", 0, {"rate": 1.0})["measures"]
+    assert set(measures) == set(judged_by)
+    assert measures["distance"] < 1e-6
+    assert measures["coverage"] == pytest.approx(1.0)
+
+
+def test_what_earlier_searches_chose_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tuning, "tune", lambda store, name, seed: {"learning_rate": 1.0})
+    path = tmp_path / "rivals-tuning.json"
+    for method in ("M-flow", "two-stage VAE"):
+        assert run.main(["rivals-tuning", "--methods", method, "--out", str(tmp_path)]) == 0
+    assert set(json.loads(path.read_text())["summary"]["chosen"]) == {"M-flow", "two-stage VAE"}

@@ -16,7 +16,11 @@ pytest.importorskip("sklearn")
 X = split(DATA_SETS["S-curve"].data, 0).train[:150]
 
 
-@pytest.mark.parametrize("name", [name for name in AT_EQUAL_TIME if name != OURS])
+WITHOUT_DENSITY, INDEXED = "two-stage VAE", "continuously indexed flow"
+"""What has no density on the manifold, and what has no coordinates."""
+
+
+@pytest.mark.parametrize("name", [name for name in AT_EQUAL_TIME if name not in (OURS, INDEXED)])
 def test_a_rival_has_coordinates_points_samples_and_a_density_and_a_seed_decides_them(name: str):
     model, again = (AT_EQUAL_TIME[name].fit(X, 2, 0, Budget(steps=4)) for _ in range(2))
     assert model.rank == 2
@@ -25,10 +29,29 @@ def test_a_rival_has_coordinates_points_samples_and_a_density_and_a_seed_decides
     assert model.decode(coordinates).shape == (7, 3)
     samples = model.sample(5)
     assert samples.shape == (5, 3)
-    assert np.isfinite(model.manifold_log_prob(X[:7])).all()
+    if name == WITHOUT_DENSITY:
+        assert model.manifold_log_prob is None
+    else:
+        assert np.isfinite(model.manifold_log_prob(X[:7])).all()
     np.testing.assert_array_equal(samples, again.sample(5))
     np.testing.assert_array_equal(coordinates, again.encode(X[:7]))
     assert model.notes["parameters"] > 0
+
+
+def test_a_continuously_indexed_flow_has_samples_and_a_density_of_all_dimensions_alone():
+    model, again = (AT_EQUAL_TIME[INDEXED].fit(X, 2, 0, Budget(steps=4)) for _ in range(2))
+    assert (model.rank, model.encode, model.decode, model.manifold_log_prob) == (3, None, None, None)
+    assert np.isfinite(model.log_prob(X[:7])).all()
+    np.testing.assert_array_equal(model.log_prob(X[:7]), model.log_prob(X[:7]))
+    np.testing.assert_array_equal(model.sample(5), again.sample(5))
+
+
+def test_a_two_stage_vae_finds_the_dimension_of_a_plane_and_reconstructs_by_the_latents_that_are_active():
+    random = np.random.default_rng(0)
+    plane = random.normal(size=(400, 2)) @ np.linalg.qr(random.normal(size=(4, 2)))[0].T * np.sqrt(2.0)
+    model = AT_EQUAL_TIME[WITHOUT_DENSITY].fit(plane, 2, 0, Budget(steps=800))
+    assert (model.notes["active"], model.notes["latents"]) == (2, 4)
+    assert np.square(model.decode(model.encode(plane)) - plane).mean() < 0.01 * plane.var()
 
 
 @pytest.mark.parametrize("name", [name for name, rival in AT_EQUAL_TIME.items() if rival.tried])
@@ -42,7 +65,8 @@ def test_rivals_that_are_trained_are_of_the_spread_flow_s_size_and_their_setting
         assert defaults[setting] in values
 
 
-def test_longer_trainings_are_of_the_same_systems_and_only_ours_finds_the_dimension():
+def test_longer_trainings_are_of_the_same_systems_and_who_is_told_the_dimension():
     assert {name.partition(",")[0] for name in LONGER} == {name for name, rival in AT_EQUAL_TIME.items() if rival.tried}
     assert all(rival.times == 8.0 for rival in LONGER.values())
-    assert [name for name, rival in METHODS.items() if not rival.is_given_rank] == [OURS]
+    assert [name for name, rival in METHODS.items() if rival.rank == "found"] == [OURS]
+    assert {name.partition(",")[0] for name, rival in METHODS.items() if rival.rank == "none"} == {INDEXED}
