@@ -131,3 +131,18 @@ def test_two_clouds_of_full_dimension_are_no_line_in_noise():
     x[:1000] += 6.0
     assert dimension_of(x) == 8
     assert dimension_of(x).estimates.above_noise is None
+
+
+@pytest.mark.parametrize("clusters", [2, 3, 5])
+def test_clusters_of_full_dimension_are_no_manifold_of_their_centres_in_noise(clusters):
+    centres = 8.0 * draws(clusters, 12)
+    x = centres[torch.arange(1500) % clusters] + draws(1500, 12, seed=1)
+    floor, _ = noise_floor(x)
+    assert floor.directions == clusters - 1
+    assert floor.clusters
+    found = dimension_of(x)
+    assert found.interval[1] == 12
+    assert found > clusters - 1
+    assert any("hold clusters" in said for said in found.reservations) == (found.estimates.above_noise is not None)
+    plane, _ = noise_floor(noisy(linear(1500, 2, 12))[0])
+    assert not plane.clusters
