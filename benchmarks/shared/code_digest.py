@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nflows_spread
+
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("nflows_spread", "benchmarks")
 _LETTERS = 12
@@ -53,10 +55,12 @@ def digest_of(folder: str) -> str:
 
 def _folder_of(file: Path) -> str | None:
     """``nflows_spread/linalg`` of a file in it, the file itself where it is in no folder of its own, else None."""
-    if not file.is_relative_to(ROOT) or file.suffix != ".py":
-        return None
-    first, *rest = file.relative_to(ROOT).parts
-    return f"{first}/{rest[0]}" if first in _FOLDERS and rest else None
+    for root in (ROOT, Path(nflows_spread.__file__).resolve().parents[1]):  # the package may be installed elsewhere
+        if file.is_relative_to(root) and file.suffix == ".py":
+            first, *rest = file.relative_to(root).parts
+            if first in _FOLDERS and rest:
+                return f"{first}/{rest[0]}"
+    return None
 
 
 def _plain(source: str) -> str:
