@@ -10,12 +10,8 @@ from the folder that NFLOWS_SPREAD_DATA names.
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,27 +22,10 @@ from charts.data_sets import DATA_SETS, FIRST, QUICK
 from charts.methods import FLODR, METHODS, MIXTURE, OURS, PACKAGES, PCA
 from charts.solving import DRAWN, Task, solve
 from charts.store import Store
-from shared import records
 from shared.cells import Cell
 from shared.command import Command, Work
-from shared.options import add_max_minutes, add_seeds, positive_int
-from shared.workers import Failure, run_tasks
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What runs where nothing else is said.
-
-    Attributes:
-        data_sets: by name.
-        methods: by name.
-        seeds: of rows, splits and trainings.
-    """
-
-    data_sets: Sequence[str]
-    methods: Sequence[str]
-    seeds: Sequence[int]
-
+from shared.compared import Profile, add_options, known_sets, run_cells, tell, tell_what_is_left
+from shared.workers import Failure
 
 PROFILES = {
     "quick": Profile(QUICK, (OURS, PCA, "Isomap", "autoencoder", MIXTURE), (0,)),
@@ -70,30 +49,22 @@ def _fill(store: Store, cells: list[Cell], options: argparse.Namespace, command_
     store.write(summary.as_json(store))
     picture.draw(store.path.with_suffix(".png"), store)
     print(summary.table(store))
-    left = len(store.missing(cells))
-    print(f"{left} of {len(cells)} cells are left for the same command to fill" if left else "all cells are there")
+    tell_what_is_left(store, cells)
     print(f"the results are in {store.path} and the picture beside it")
 
 
 def _run(store: Store, cells: Sequence[Cell], options: argparse.Namespace, command: str) -> None:
-    """Fill the cells as far as time allows, each written at once; seed by seed, and the spread flow first."""
-    provenance = records.provenance(command, packages=PACKAGES)
-    provenance["machine"] |= {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": options.jobs}
-    store.begin(provenance)
-    until = math.inf if options.max_minutes is None else time.monotonic() + 60.0 * options.max_minutes
-    for seed in dict.fromkeys(cell.seed for cell in cells):
-        for first in (True, False):  # the others are given the K that it finds
-            part = [cell for cell in cells if cell.seed == seed and (cell.method == OURS) == first]
-            tasks = [Task(cell, store.rank(cell)) for cell in store.missing(part)]
-            results = run_tasks(
-                solve,
-                tasks,
-                jobs=options.jobs,
-                seconds_a_task=options.time_limit,
-                seconds=max(0.0, until - time.monotonic()),
-            )
-            for done, (task, result) in enumerate(results, start=1):
-                _put(store, task, result, f"{done}/{len(tasks)}")
+    """Fill the cells as far as time allows; the others are given the K that the spread flow finds."""
+    run_cells(
+        store,
+        cells,
+        options,
+        command,
+        packages=PACKAGES,
+        solve=solve,
+        task_of=lambda cell: Task(cell, store.rank(cell)),
+        put=partial(_put, store),
+    )
 
 
 def _put(store: Store, task: Task, result: dict[str, Any] | Failure, shown: str) -> None:
@@ -103,21 +74,14 @@ def _put(store: Store, task: Task, result: dict[str, Any] | Failure, shown: str)
     if drawn := result.pop(DRAWN, None):
         np.savez_compressed(store.drawn, **drawn)
     store.put(task.cell, result)
-    cell, measures = task.cell, result.get("measures", {})
-    said = result.get("failed") or result.get("skipped")
-    if said is None:
-        found = [f"{name} {value:.3g}" for name, value in measures.items()]
-        said = f"K {result['rank']}, {', '.join(found)}; {result['processor_seconds']:.1f} s"
-    print(f"{shown} {cell.method} on {cell.problem}, seed {cell.seed}: {said}", file=sys.stderr, flush=True)
+    tell(task.cell, result, shown, result.get("measures", {}))
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
     """The cells that are asked for, seed by seed and set by set, so that a stopped run compares all."""
     profile = PROFILES[options.profile]
-    data_sets, methods = options.sets or profile.data_sets, options.methods or profile.methods
-    unknown = [name for name in data_sets if name not in DATA_SETS]
-    if unknown:
-        raise ValueError(f"--sets must be of {', '.join(DATA_SETS)}; got {unknown[0]!r}")
+    data_sets = known_sets(options.sets or profile.data_sets, DATA_SETS)
+    methods = options.methods or profile.methods
     asked = options.sets is not None or options.methods is not None
     return [
         Cell(seed, problem, method)
@@ -129,19 +93,15 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        choices=PROFILES,
-        default="quick",
-        help=f"a few sets, or all, {FLODR}, which takes minutes a set, on {len(FIRST)} of them (default quick)",
+    add_options(
+        parser,
+        PROFILES,
+        DATA_SETS,
+        METHODS,
+        profile_help=f"a few sets, or all, {FLODR}, which takes minutes a set, on {len(FIRST)} of them (default quick)",
+        jobs=_cores(),
+        jobs_help="processes (default: the cores)",
     )
-    parser.add_argument("--sets", nargs="+", metavar="NAME", help="of " + ", ".join(DATA_SETS).replace("%", "%%"))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help="of " + ", ".join(METHODS))
-    add_seeds(parser, default=None, of="in the place of the profile's, 0 or 0 1 2")
-    parser.add_argument("--jobs", type=positive_int, default=_cores(), help="processes (default: the cores)")
-    parser.add_argument("--time-limit", type=float, default=3600.0, help="seconds for one cell (default 3600)")
-    add_max_minutes(parser, "stop after so long; what is there is kept")
-    parser.add_argument("--fresh", action="store_true", help="fill cells again that are there")
 
 
 def _cores() -> int:

@@ -128,9 +128,7 @@ def _begin(store: Store, options: argparse.Namespace, command: str) -> None:
     packages = ["scikit-dimension", *PACKAGES.get(options.set, ())]
     if set(options.estimators or ()) & set(WITH_NUMPY_1):
         packages += ["dadapy", "numpy"]
-    provenance = records.provenance(command, packages=packages)
-    provenance["machine"] |= {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": options.jobs}
-    store.begin(provenance)
+    store.begin(records.provenance(command, packages=packages, jobs=options.jobs))
 
 
 def _run(store: Store, cells: Sequence[Cell], kept: KeptEstimates, options: argparse.Namespace, command: str) -> None:

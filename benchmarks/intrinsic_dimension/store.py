@@ -55,14 +55,3 @@ class Store(CellFile):
             kind="manifolds",
         )
         self.setting, self.problems = setting, problems
-
-    @classmethod
-    def open(cls, folder: Path, setting: Setting, problems: dict[str, Problem]) -> Store:
-        """The store of a setting, with what earlier runs have left in the folder.
-
-        Raises:
-            ValueError: the file there is not one of ours, or is about other manifolds of the same names.
-        """
-        store = cls(folder, setting, problems)
-        store.load()
-        return store

@@ -9,12 +9,7 @@ system were tuned on sets made for it, see ``run.py rivals-tuning``.
 from __future__ import annotations
 
 import argparse
-import math
-import os
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,27 +18,10 @@ from rivals.data_sets import DATA_SETS, FIRST, LATER
 from rivals.methods import AT_EQUAL_TIME, LONGER, METHODS, OURS
 from rivals.solving import Task, solve
 from rivals.store import Store
-from shared import records
 from shared.cells import Cell
 from shared.command import Command, Work
-from shared.options import add_max_minutes, add_seeds, positive_int
-from shared.workers import Failure, run_tasks
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What runs where nothing else is said.
-
-    Attributes:
-        data_sets: by name.
-        methods: by name.
-        seeds: of rows, splits and trainings.
-    """
-
-    data_sets: Sequence[str]
-    methods: Sequence[str]
-    seeds: Sequence[int]
-
+from shared.compared import Profile, add_options, known_sets, run_cells, tell, tell_what_is_left
+from shared.workers import Failure
 
 PROFILES = {
     "quick": Profile(("sine", "S-curve"), tuple(AT_EQUAL_TIME), (0,)),
@@ -56,9 +34,7 @@ PROFILES = {
 def _prepare(options: argparse.Namespace, command_line: str) -> Work:
     """Refuse unknown data sets, and files that hold something else."""
     profile = PROFILES[options.profile]
-    data_sets = options.sets or profile.data_sets
-    if unknown := [name for name in data_sets if name not in DATA_SETS]:
-        raise ValueError(f"--sets must be of {', '.join(DATA_SETS)}; got {unknown[0]!r}")
+    data_sets = known_sets(options.sets or profile.data_sets, DATA_SETS)
     methods = dict.fromkeys((OURS, *(options.methods or profile.methods)))  # without its time nobody has a budget
     cells = [
         Cell(seed, problem, method)
@@ -81,30 +57,22 @@ def _fill(store: Store, cells: list[Cell], options: argparse.Namespace, command_
     store.path.with_suffix(".md").write_text(found + "\n", encoding="utf-8")
     picture.draw(store.path.with_suffix(".png"), store)
     print(found)
-    left = len(store.missing(cells))
-    print(f"{left} of {len(cells)} cells are left for the same command to fill" if left else "all cells are there")
+    tell_what_is_left(store, cells)
     print(f"the results are in {store.path}, the table and the picture beside it")
 
 
 def _run(store: Store, cells: Sequence[Cell], options: argparse.Namespace, command: str) -> None:
-    """Fill the cells as far as time allows, each written at once; set by set, and the spread flow first."""
-    provenance = records.provenance(command, packages=("scikit-learn",))
-    provenance["machine"] |= {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": options.jobs}
-    store.begin(provenance)
-    until = math.inf if options.max_minutes is None else time.monotonic() + 60.0 * options.max_minutes
-    for seed in dict.fromkeys(cell.seed for cell in cells):
-        for is_ours in (True, False):
-            part = [cell for cell in cells if cell.seed == seed and (cell.method == OURS) == is_ours]
-            tasks = [task for cell in store.missing(part) if (task := store.task(cell)) is not None]
-            results = run_tasks(
-                solve,
-                tasks,
-                jobs=options.jobs,
-                seconds_a_task=options.time_limit,
-                seconds=max(0.0, until - time.monotonic()),
-            )
-            for done, (task, result) in enumerate(results, start=1):
-                _put(store, task, result, f"{done}/{len(tasks)}")
+    """Fill the cells as far as time allows; the others are given as long as the spread flow took."""
+    run_cells(
+        store,
+        cells,
+        options,
+        command,
+        packages=("scikit-learn",),
+        solve=solve,
+        task_of=store.task,
+        put=partial(_put, store),
+    )
 
 
 def _put(store: Store, task: Task, result: dict[str, Any] | Failure, shown: str) -> None:
@@ -112,28 +80,20 @@ def _put(store: Store, task: Task, result: dict[str, Any] | Failure, shown: str)
     if isinstance(result, Failure):
         result = {"rank": task.rank, "failed": result.reason, "budget": round(task.seconds, 3)}
     store.put(task.cell, result)
-    cell, measures = task.cell, result.get("measures", {})
-    said = result.get("failed") or result.get("skipped")
-    if said is None:
-        found = [f"{name} {measures[name]:.3g}" for name in summary.HEADS if name in measures]
-        said = f"K {result['rank']}, {', '.join(found)}; {result['processor_seconds']:.1f} s"
-    print(f"{shown} {cell.method} on {cell.problem}, seed {cell.seed}: {said}", file=sys.stderr, flush=True)
+    measures = result.get("measures", {})
+    tell(task.cell, result, shown, {name: measures[name] for name in summary.HEADS if name in measures})
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        choices=PROFILES,
-        default="quick",
-        help="sine and S-curve, the first seven sets, these with more time for the others, or all (default quick)",
+    add_options(
+        parser,
+        PROFILES,
+        DATA_SETS,
+        METHODS,
+        profile_help="sine and S-curve, the first seven sets, these with more time for others, or all (default quick)",
+        jobs=1,
+        jobs_help="processes (default 1, so that times are equal)",
     )
-    parser.add_argument("--sets", nargs="+", metavar="NAME", help="of " + ", ".join(DATA_SETS).replace("%", "%%"))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help="of " + ", ".join(METHODS))
-    add_seeds(parser, default=None, of="in the place of the profile's, 0 or 0 1 2")
-    parser.add_argument("--jobs", type=positive_int, default=1, help="processes (default 1, so that times are equal)")
-    parser.add_argument("--time-limit", type=float, default=3600.0, help="seconds for one cell (default 3600)")
-    add_max_minutes(parser, "stop after so long; what is there is kept")
-    parser.add_argument("--fresh", action="store_true", help="fill cells again that are there")
 
 
 COMMAND = Command("rivals", __doc__, _add_options, _prepare, resumes=True)

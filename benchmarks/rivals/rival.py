@@ -74,6 +74,18 @@ def in_chunks(function: Callable[[Tensor], Tensor], *, rows: int = 2000) -> Call
     return of_array
 
 
+def samples_of(draw: Callable[[int, torch.Generator], Tensor], seed: int) -> Callable[[int], Array]:
+    """So many samples as an array, without gradients, of a generator that goes on from the seed."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def sample(count: int) -> Array:
+        with torch.no_grad():
+            found: Array = draw(count, generator).double().numpy()
+        return found
+
+    return sample
+
+
 def parameters(*modules: nn.Module) -> int:
     """How many numbers are trained, each counted once."""
     return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rivals.data_sets import DATA_SETS
 from rivals.methods import METHODS, OURS
 from rivals.solving import Task
-from shared.cells import Cell, CellFile
+from shared.cells import Cell
+from shared.compared import ComparedFile
 
 
-class Store(CellFile):
+class Store(ComparedFile):
     """What each system made of each data set and seed.
 
     Args:
         folder: where the file is or goes.
     """
+
+    ours = OURS
 
     def __init__(self, folder: Path) -> None:
         head = {
@@ -27,35 +30,14 @@ class Store(CellFile):
         declared = {name: known.declaration() for name, known in DATA_SETS.items()}
         super().__init__(folder / "rivals.json", head, declared, kind="sets")
 
-    @classmethod
-    def open(cls, folder: Path) -> Store:
-        """With what earlier runs have left in the folder.
-
-        Raises:
-            ValueError: the file there is not one of ours, or is about other data sets of the same names.
-        """
-        store = cls(folder)
-        store.load()
-        return store
-
     def task(self, cell: Cell) -> Task | None:
         """What a cell is filled with, or None where the spread flow is to be fitted to its rows before."""
         if cell.method == OURS:
             return Task(cell, 0, 0.0)
-        ours = self._ours(cell)
+        ours = self.of_ours(cell)
         if "processor_seconds" not in ours:
             return None
         return Task(cell, max(1, ours["rank"]), ours["processor_seconds"])
 
-    def missing(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Those that are not there, that were skipped, or whose budget is not the spread flow's time any more."""
-        return [cell for cell in cells if not self._is_there(cell)]
-
-    def _is_there(self, cell: Cell) -> bool:
-        found = self.cells.get(cell)
-        if found is None or "skipped" in found:
-            return False
-        return cell.method == OURS or found.get("budget") in (None, self._ours(cell).get("processor_seconds"))
-
-    def _ours(self, cell: Cell) -> dict[str, Any]:
-        return self.cells.get(Cell(cell.seed, cell.problem, OURS), {})
+    def _is_current(self, cell: Cell, found: Mapping[str, Any]) -> bool:
+        return found.get("budget") in (None, self.of_ours(cell).get("processor_seconds"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared import records
+
+_Kind = TypeVar("_Kind", bound="CellFile")
 
 
 @dataclass(frozen=True, order=True)
@@ -38,6 +40,17 @@ class CellFile:
         self.path, self.head, self.declared, self.kind = path, dict(head), dict(declared), kind
         self.runs: list[dict[str, Any]] = []
         self.cells: dict[Cell, dict[str, Any]] = {}
+
+    @classmethod
+    def open(cls: type[_Kind], *arguments: Any) -> _Kind:
+        """One that is made of these, with what earlier runs have left in the file.
+
+        Raises:
+            ValueError: the file there is not one of ours, or is about other problems of the same names.
+        """
+        store = cls(*arguments)
+        store.load()
+        return store
 
     def load(self) -> None:
         """Take in what earlier runs have left in the file, if it is there.

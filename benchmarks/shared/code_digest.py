@@ -27,7 +27,7 @@ def loaded_code() -> dict[str, str]:
     files = [
         Path(file).resolve() for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
     ]
-    return {folder: digest_of(folder) for folder in sorted({_folder_of(file) for file in files} - {None}) if folder}
+    return {folder: digest_of(folder) for folder in sorted(set(filter(None, map(_folder_of, files))))}
 
 
 def changed_code(made_by: Mapping[str, str]) -> list[str]:

@@ -42,8 +42,12 @@ def record(
     return {"experiment": experiment, **run, **provenance(command, packages), **took, **found}
 
 
-def provenance(command: str, packages: Iterable[str] = ()) -> dict[str, Any]:
-    """Command, commit, digests of the code, versions (None of a package that is not installed) and machine of a run."""
+def provenance(command: str, packages: Iterable[str] = (), *, jobs: int | None = None) -> dict[str, Any]:
+    """Command, commit, digests of the code, versions (None of a package that is not installed) and machine of a run.
+
+    With ``jobs`` the work is done in so many processes, whose threads are those that the environment says, or one.
+    """
+    of_jobs = {} if jobs is None else {"threads": int(os.environ.get("OMP_NUM_THREADS", "1")), "jobs": jobs}
     return {
         "command": command,
         "commit": _commit(),
@@ -60,6 +64,7 @@ def provenance(command: str, packages: Iterable[str] = ()) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            **of_jobs,
         },
     }
 

@@ -93,8 +93,7 @@ def of_samples(rows: Any, samples: Any, item_shape: Sequence[int], *, scaled: bo
         scaled: whether both are of standardized columns.
     """
     if is_image(item_shape):
-        grids = [np.asarray(some)[:_IMAGES] for some in (rows, samples)]
-        return [picture(lambda ax, some=some: plots.images(some, shape=item_shape, ax=ax)) for some in grids]  # type: ignore[misc]
+        return [_grid(np.asarray(some)[:_IMAGES], item_shape) for some in (rows, samples)]
 
     def draw(ax: Any) -> None:
         plots.samples(samples, rows, ax=ax)
@@ -102,6 +101,10 @@ def of_samples(rows: Any, samples: Any, item_shape: Sequence[int], *, scaled: bo
             ax.set_xlabel(f"{ax.get_xlabel().partition(' (')[0]} {_SCALED}")
 
     return [picture(draw, space=rows.shape[1] == 3)]
+
+
+def _grid(images: Any, item_shape: Sequence[int]) -> str:
+    return picture(lambda ax: plots.images(images, shape=item_shape, ax=ax))
 
 
 def of_reconstruction(errors: Any) -> str:

@@ -95,8 +95,6 @@ def dimension_of(
         (2, 2.0, (2, 2))
     """
     threads_of(n_jobs)
-    if not (generator is None or isinstance(generator, torch.Generator)):
-        raise TypeError(f"generator must be a torch.Generator, got {generator!r}; torch.Generator().manual_seed(0)")
     source = torch.Generator().manual_seed(0) if generator is None else generator
     if (X is None) == (distances is None):
         raise TypeError("dimension_of takes either X or distances, got " + ("neither" if X is None else "both"))

@@ -10,29 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-testing = pytest.importorskip("click.testing")
+pytest.importorskip("click")
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("lightning_fabric")
 
+from command_runs import NAMES, arc, run  # noqa: E402
 from nflows_spread.cli import program  # noqa: E402
-from nflows_spread.cli.commands import main  # noqa: E402 - needs click
 from nflows_spread.dimension import dimension_of  # noqa: E402
 from nflows_spread.estimator import annealing  # noqa: E402
-
-NAMES = ["a", "b", "c"]
-
-
-def arc(rows=120):
-    t = np.random.default_rng(0).uniform(0.0, 3.0, rows)
-    return np.stack([np.cos(t), np.sin(t), 0.3 * t], axis=1)
-
-
-def run(*arguments):
-    """The lines of both streams, and the exit status."""
-    result = testing.CliRunner().invoke(main, [str(each) for each in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.stdout.splitlines(), result.stderr.splitlines(), result.exit_code
 
 
 @pytest.fixture(scope="module")

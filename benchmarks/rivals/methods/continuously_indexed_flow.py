@@ -10,7 +10,7 @@ from charts.data_set import Array
 from charts.model import Model
 from rivals.measures import COVERAGE, DISTANCE
 from rivals.methods.injective import outer_size
-from rivals.rival import Rival, in_chunks, parameters, tensor
+from rivals.rival import Rival, in_chunks, parameters, samples_of, tensor
 
 _BATCH_SIZE = 100
 """Rows a step, as of the others; the paper's 1000 are of sets without end."""
@@ -29,15 +29,9 @@ def fit(
         learning_rate=learning_rate,
         **outer_size(x.shape[1]),
     )
-    generator = torch.Generator().manual_seed(seed)
-
-    def sample(count: int) -> Array:
-        found: Array = fitted.sample(count, generator=generator).double().numpy()
-        return found
-
     return Model(
         x.shape[1],
-        sample=sample,
+        sample=samples_of(lambda count, generator: fitted.sample(count, generator=generator), seed),
         log_prob=in_chunks(lambda rows: fitted.log_prob(rows, generator=torch.Generator().manual_seed(seed))),
         notes={"steps": steps, "parameters": parameters(fitted)},
     )

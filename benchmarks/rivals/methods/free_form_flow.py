@@ -9,7 +9,7 @@ from baselines.free_form_flow import free_form_flow
 from charts.data_set import Array
 from charts.model import Model
 from nflows_spread.estimator import Recipe
-from rivals.rival import Rival, in_chunks, parameters, tensor
+from rivals.rival import Rival, in_chunks, parameters, samples_of, tensor
 
 
 def fit(
@@ -32,17 +32,12 @@ def fit(
         learning_rate=learning_rate,
         reconstruction_weight=reconstruction_weight,
     )
-    model, generator = objective.model, torch.Generator().manual_seed(seed)
-
-    def sample(count: int) -> Array:
-        found: Array = model.points(torch.randn(count, rank, generator=generator)).double().numpy()
-        return found
-
+    model = objective.model
     return Model(
         rank,
         encode=in_chunks(model.encoder),
         decode=in_chunks(model.decoder),
-        sample=sample,
+        sample=samples_of(lambda count, draws: model.points(torch.randn(count, rank, generator=draws)), seed),
         manifold_log_prob=in_chunks(objective.log_prob),
         notes={"steps": steps, "parameters": parameters(model)},
     )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from baselines.injective_flow import InjectiveFlow
-from charts.data_set import Array
 from charts.model import Model
 from nflows_spread.estimator.recipe import couplings_for
-from rivals.rival import in_chunks, parameters
+from rivals.rival import in_chunks, parameters, samples_of
 
 WIDTH = 64
 """Of the two hidden layers of each net of the outer flow: with ``couplings_for`` the features, 75 000 to 90 000
@@ -31,18 +28,11 @@ def injective_model(flow: InjectiveFlow, steps: int, seed: int, **others: Any) -
         seed: of the samples.
         others: fields of ``Model`` that it has beside these.
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def sample(count: int) -> Array:
-        with torch.no_grad():
-            found: Array = flow.sample(count, generator=generator).double().numpy()
-        return found
-
     return Model(
         flow.rank,
         encode=in_chunks(flow.encode),
         decode=in_chunks(flow.decode),
-        sample=sample,
+        sample=samples_of(lambda count, generator: flow.sample(count, generator=generator), seed),
         manifold_log_prob=in_chunks(flow.log_prob),
         notes={"steps": steps, "parameters": parameters(flow)},
         **others,

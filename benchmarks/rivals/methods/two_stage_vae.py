@@ -10,7 +10,7 @@ from charts.data_set import Array
 from charts.measures import ERROR
 from charts.model import Model
 from rivals.measures import COVERAGE, DISTANCE
-from rivals.rival import Rival, in_chunks, parameters, tensor
+from rivals.rival import Rival, in_chunks, parameters, samples_of, tensor
 
 _HIDDEN = (128, 128)
 """Of the nets of both stages: 70 000 to 105 000 parameters, beside 100 000 of the spread flow and its chart."""
@@ -40,7 +40,7 @@ def fit(
         learning_rate=learning_rate,
         first_share=first_share,
     )
-    first, generator = fitted.first, torch.Generator().manual_seed(seed)
+    first = fitted.first
     kept = first.posterior_variances(tensor(x)).argsort()[:rank]
 
     def decode(coordinates: torch.Tensor) -> torch.Tensor:
@@ -49,15 +49,11 @@ def fit(
         )
         return points
 
-    def sample(count: int) -> Array:
-        found: Array = fitted.sample(count, generator=generator).double().numpy()
-        return found
-
     return Model(
         rank,
         encode=in_chunks(lambda rows: first.posterior(rows)[0][:, kept]),
         decode=in_chunks(decode),
-        sample=sample,
+        sample=samples_of(lambda count, generator: fitted.sample(count, generator=generator), seed),
         notes={
             "steps": steps,
             "parameters": parameters(fitted),
