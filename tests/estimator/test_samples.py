@@ -11,6 +11,7 @@ from nflows.transforms import IdentityTransform
 
 from linear_charts import identity_flow, linear_chart, normal
 from nflows_spread import DegenerateGaussian
+from nflows_spread.chart import LatentMaps
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.sampling import ChartSampler, FlowSampler
@@ -56,6 +57,22 @@ def test_what_a_chart_leaves_out_beyond_noise_is_in_the_samples():
     right = samples[:, 0] > 3.0
     assert float(samples[right, 3].mean()) == pytest.approx(1.0, abs=0.05)
     assert float(samples[~right, 3].mean()) == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("left", "drawn"), [(0.01, False), (0.2, True)])
+def test_what_a_chart_leaves_is_drawn_from_a_fiftieth_of_a_columns_variance_on(left, drawn):
+    """The third column is the first and a share of its own, of which the chart knows nothing."""
+    x = normal(1000, 1.0, 0.5, left**0.5)
+    x[:, 2] += (1.0 - left) ** 0.5 * x[:, 0]
+    generator = torch.Generator().manual_seed(0)
+    chart = linear_chart(identity_flow(3), 3, 2, Pieces.fitted(x[:, :2], floor=0.003, generator=generator))
+    back = torch.tensor([[1.0, 0.0, (1.0 - left) ** 0.5], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    chart = replace(chart, maps=LatentMaps(chart.maps.mean, chart.maps.forth, back))
+    samples = ChartSampler.of(chart, x, noise=0.003, generator=generator).sample(5000, generator)
+    beside = float((samples[:, 2] - (1.0 - left) ** 0.5 * samples[:, 0]).std())
+    assert (beside > 0.3 * left**0.5) == drawn
+    assert drawn or beside < 1e-3
+    torch.testing.assert_close(samples.std(0), x.std(0), rtol=0.06, atol=0)
 
 
 def test_no_sample_is_beyond_the_range_of_the_data_by_a_tenth_of_it():
