@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nflows_spread.chart.support import Support
+
 _BEYOND = 0.05
 """Share of the range of the data by which samples may be beyond it: a choice."""
 
@@ -42,15 +44,20 @@ class Ranges:
         """The rows with each value that is beyond them at their end."""
         return torch.clamp(x, self.low, self.high)
 
-    def within(self, draws: Tensor, again: Callable[[Tensor], Tensor]) -> Tensor:
+    def within(self, draws: Tensor, again: Callable[[Tensor], Tensor], *, support: Support | None = None) -> Tensor:
         """Draws (n, D) within the ranges: those beyond are drawn again ten times, in place, and then cut.
 
         Args:
             draws: the first ones.
             again: new ones for rows at some indices, (m,) to (m, D).
+            support: what is not in it is drawn again too; after ten times it stays where it is within the ranges.
         """
+        beyond = torch.arange(len(draws), device=draws.device)
         for _ in range(_REDRAWN):
-            beyond = (~self.hold(draws)).nonzero().flatten()
+            held = self.hold(draws[beyond])
+            if support is not None:
+                held &= support.hold(draws[beyond])
+            beyond = beyond[~held]
             if len(beyond) == 0:
                 break
             draws[beyond] = again(beyond)

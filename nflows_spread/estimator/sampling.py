@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from nflows_spread.chart import Chart
 from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.ranges import Ranges
+from nflows_spread.chart.support import Support
 from nflows_spread.dimension import posterior_mean
 from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
@@ -34,6 +35,7 @@ class ChartSampler:
         coordinates: the ranges of its coordinates.
         columns: the ranges of the columns.
         residuals: what the chart leaves out; None for nothing.
+        support: that of the rows' coordinates; None where there are not two.
     """
 
     source: ClassVar[str] = "chart"
@@ -42,6 +44,7 @@ class ChartSampler:
     coordinates: Ranges
     columns: Ranges
     residuals: Residuals | None
+    support: Support | None = None
 
     @classmethod
     @torch.no_grad()
@@ -57,7 +60,8 @@ class ChartSampler:
         x = x.double()
         codes = chart.coordinates(x)
         pieces = cast(Pieces, chart.pieces)
-        on_chart, reconstructed = cls(chart, Ranges.of(codes), Ranges.of(x), None), chart.points(codes)
+        support, reconstructed = Support.of(codes, generator), chart.points(codes)
+        on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None, support)
         if bool(((x - reconstructed).square().mean(0) <= noise**2 + _NOTHING * x.var(0)).all()):
             return on_chart
         draws = on_chart._draws(FOR_SPREAD, generator)
@@ -70,7 +74,7 @@ class ChartSampler:
             noise=noise,
             generator=generator,
         )
-        return cls(chart, on_chart.coordinates, on_chart.columns, residuals)
+        return replace(on_chart, residuals=residuals)
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -90,7 +94,7 @@ class ChartSampler:
             return sample_of_pieces(of_pieces, pieces.means, pieces.covariances, generator=generator)
 
         # again of the same pieces: those at the ends of the range would lose their weight to the others
-        return self.coordinates.within(drawn(chosen), lambda beyond: drawn(chosen[beyond]))
+        return self.coordinates.within(drawn(chosen), lambda beyond: drawn(chosen[beyond]), support=self.support)
 
 
 @dataclass(frozen=True)
