@@ -33,7 +33,7 @@ def test_the_middle_of_a_ring_and_what_is_far_outside_are_not():
 
 
 def test_it_is_as_wide_as_rows_are_sparse():
-    """The second of two squares of as many rows is a hundred times as wide; a step beside it is far beside the first."""
+    """The second of two squares is a hundred times as wide: a step beside it is far beside the first."""
     square = torch.rand(400, 2, generator=generator(), dtype=torch.float64)
     support = Support.of(torch.cat([square, 100.0 * square + 50.0]), generator())
     step = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
