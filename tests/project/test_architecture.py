@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "argument_types", "deprecation", "registry"},
+    {"linalg", "validation", "argument_types", "deprecation", "registry", "whole_files"},
     {"manifold", "recipe", "units"},  # old places, each of which says where its names are now
     {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
