@@ -55,16 +55,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
         path: the folder, which may be there if it is empty; that in which it lies must exist.
 
     Raises:
-        OSError: a file cannot be written, or ``path`` holds some; nothing is left of those that were.
+        OSError: a file cannot be written; nothing is left of those that were.
     """
-    aside = _aside(path)
+    target = path.resolve()
+    there = target.is_dir()  # perhaps a disk of its own, which is not replaced
+    aside = _aside(target / target.name if there else target)
     try:
         aside.mkdir()
         yield aside
-        if path.is_dir():
-            path.rmdir()
-        os.replace(aside, path)
-        _sync_folder(path.parent)
+        if there:
+            for file in sorted(aside.iterdir()):
+                os.replace(file, target / file.name)
+            aside.rmdir()
+        else:
+            os.replace(aside, target)
+        _sync_folder(target if there else target.parent)
     except Exception as error:
         shutil.rmtree(aside, ignore_errors=True)
         _explain(path, error)
