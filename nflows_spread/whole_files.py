@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -39,12 +39,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         os.replace(aside, target)
         _sync_folder(target.parent)
-    except Exception as error:  # torch, zipfile and pandas turn a failed write into errors of other kinds
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # as of a disk that nothing can be deleted from
+            aside.unlink(missing_ok=True)
         _explain(path, error)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
@@ -70,12 +68,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         else:
             os.replace(aside, target)
         _sync_folder(target if there else target.parent)
-    except Exception as error:
+    except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
         _explain(path, error)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
 
 
 def link_atomically(source: Path, target: Path) -> None:
@@ -94,8 +89,9 @@ def link_atomically(source: Path, target: Path) -> None:
         os.replace(aside, target)
         aside.unlink(missing_ok=True)  # renaming a link to the same file leaves both
         _sync_folder(target.parent)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         _explain(target, error)
 
 
@@ -109,9 +105,12 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
 
 
-def _explain(path: Path, error: Exception) -> NoReturn:
-    """Raise what the system said behind an error, with what is left and what helps; else the error as it is."""
-    cause: BaseException | None = error
+def _explain(path: Path, error: BaseException) -> NoReturn:
+    """Raise what the system said behind an error, with what is left and what helps; else the error as it is.
+
+    torch, zipfile and pandas turn a failed write into errors of other kinds.
+    """
+    cause: BaseException | None = error if isinstance(error, Exception) else None
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
     if cause is None:
