@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.mapped_files import unshrunk
 
 Array = TypeVar("Array", bound=Any)
 """A NumPy array or a tensor: what comes in decides what goes out."""
@@ -167,7 +168,9 @@ def _from_numpy(name: str, value: Any) -> Tensor:
     if array.dtype.kind not in _REAL:
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {_remedy_for(array.dtype)}")
     # a copy: tensors know no negative strides, no other byte order, and would warn of read-only memory
-    return torch.from_numpy(np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C"))
+    with unshrunk(name, array):
+        copied = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    return torch.from_numpy(copied)
 
 
 def _told_of_complex(name: str, dtype: object) -> str:

@@ -17,6 +17,7 @@ from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
 from nflows_spread.cli.run_folder import check_new, in_units_of_fit, kept_rows, read_run, unfinished, write_run
 from nflows_spread.dimension import dimension_of
+from nflows_spread.whole_files import whole_file
 
 _FILE = click.Path(path_type=Path)
 _SEEDS = click.IntRange(0, 2**64 - 1)
@@ -92,6 +93,7 @@ def fit(
     Ctrl-C leaves a checkpoint there, and the same command goes on from it.
     """
     from nflows_spread.estimator import Recipe, SpreadFlowEstimator  # which brings Lightning, and two seconds
+    from nflows_spread.estimator.resumption import kept_until_the_end
 
     check_new(run)
     options = _options(reading)
@@ -106,14 +108,14 @@ def fit(
         checkpoints=unfinished(run),
         device=device,
     )
-    with warnings.catch_warnings(record=True) as caught:
+    with kept_until_the_end(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             estimator.fit(table.rows)
         except KeyboardInterrupt:
             raise interrupted(f"interrupted; the same command goes on from what is in {run}") from None
-    said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-    facts = write_run(run, estimator, table, data, options, said)
+        said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        facts = write_run(run, estimator, table, data, options, said)
     click.echo("dimension {} (interval {} to {})".format(facts.dimension, *facts.interval))
     click.echo(
         f"chart of {estimator.chart_.rank} coordinates: {estimator.chart_kind_}; it leaves "
@@ -184,7 +186,9 @@ def report(run: Path, out: Path | None, colour: str | None) -> None:
 
     estimator, facts = read_run(run)
     page = run / "report.html" if out is None else out
-    page.write_text(report_page(estimator, facts, *kept_rows(run), colour=colour), encoding="utf-8")
+    content = report_page(estimator, facts, *kept_rows(run), colour=colour).encode()
+    with whole_file(page) as stream:
+        stream.write(content)
     click.echo(f"{page}")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from nflows_spread import validation
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
+from nflows_spread.mapped_files import mapped_npy, unshrunk
 
 _KEYED = (".npz", ".h5ad")
 """Suffixes of files that hold several arrays."""
@@ -111,13 +112,13 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
         raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
     rows = array if array.ndim == 2 else array.reshape(len(array), -1)
     if options.drop_missing and rows.dtype.kind in _REAL:
-        rows = rows[_whole(path, rows, options)]
+        with unshrunk("DATA", rows):
+            rows = rows[_whole(path, rows, options)]
     return Table(rows, tuple(array.shape[1:]), {})
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    with readable(path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped_npy("DATA", path)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:

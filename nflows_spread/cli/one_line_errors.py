@@ -52,7 +52,8 @@ def _in_one_line() -> Iterator[None]:
     except click.ClickException as error:
         raise OneLineError(_line(error.format_message())) from error
     except _EXPECTED as error:
-        raise OneLineError(_line(str(error) or type(error).__name__)) from error
+        said = error.strerror if isinstance(error, OSError) and error.filename is None else None
+        raise OneLineError(_line(said or str(error) or type(error).__name__)) from error
 
 
 @contextmanager

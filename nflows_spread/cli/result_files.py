@@ -11,6 +11,7 @@ import numpy as np
 
 from nflows_spread.cli.data_files import WHITE
 from nflows_spread.datasets.extras import pillow_image
+from nflows_spread.whole_files import whole_file, whole_folder
 
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 """Of files that can be written."""
@@ -41,25 +42,31 @@ def check_writable(path: Path, item_shape: Sequence[int], *, data: Path | None =
 
 
 def write_rows(path: Path, rows: Any, names: Sequence[str], item_shape: Sequence[int]) -> None:
-    """Write rows.
+    """Write rows, all or none.
 
     Args:
         path: see ``check_writable``.
         rows: (n, D).
         names: of the columns, which ``.csv``, ``.tsv`` and ``.parquet`` have.
         item_shape: the shape of an entry, which the arrays of ``.npy`` and ``.npz`` have.
+
+    Raises:
+        OSError: they cannot be written (no space, no permission); the message says what is left.
     """
     array = np.asarray(rows)
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        shaped = array.reshape(len(array), *item_shape)
-        np.save(path, shaped) if suffix == ".npy" else np.savez_compressed(path, rows=shaped)
-    elif suffix == ".parquet":
-        _frame(array, names).to_parquet(path, index=False)
-    elif suffix:
-        _frame(array, names).to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
-    else:
+    if not suffix:
         _write_images(path, array.reshape(len(array), *item_shape))
+        return
+    frame = None if suffix in (".npy", ".npz") else _frame(array, names)
+    with whole_file(path) as stream:
+        if frame is None:
+            shaped = array.reshape(len(array), *item_shape)
+            np.save(stream, shaped) if suffix == ".npy" else np.savez_compressed(stream, rows=shaped)
+        elif suffix == ".parquet":
+            frame.to_parquet(stream, index=False)
+        else:
+            frame.to_csv(stream, index=False, sep="\t" if suffix == ".tsv" else ",")
 
 
 def _frame(array: Any, names: Sequence[str]) -> Any:
@@ -71,12 +78,13 @@ def _frame(array: Any, names: Sequence[str]) -> Any:
 
 
 def _write_images(folder: Path, images: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     width = len(str(len(images) - 1))
-    for number, image in enumerate(np.clip(images, 0.0, 1.0)):
-        pixels = np.rint(image * WHITE).astype(np.uint8)
-        shaped = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
-        pillow_image().fromarray(shaped).save(folder / f"{number:0{width}d}.png")
+    with whole_folder(folder) as aside:
+        for number, image in enumerate(np.clip(images, 0.0, 1.0)):
+            pixels = np.rint(image * WHITE).astype(np.uint8)
+            shaped = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
+            pillow_image().fromarray(shaped).save(aside / f"{number:0{width}d}.png")
 
 
 def is_image(item_shape: Sequence[int]) -> bool:

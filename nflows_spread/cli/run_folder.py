@@ -1,15 +1,12 @@
-"""The folder that ``nflows-spread fit --out RUN`` leaves: the fitted estimator, what was fitted, and some of its rows.
-
-``estimator.pickle`` runs code when it is read, as every pickle does: read folders of people that you trust.
-"""
+"""The folder that ``nflows-spread fit --out RUN`` leaves: the fitted estimator, what was fitted, some of its rows."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import pickle
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nflows_spread.cli.data_files import ReadOptions, Table, read_table
+from nflows_spread.cli.estimator_files import unpickled
+from nflows_spread.whole_files import remove_unfinished, whole_file
 
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
@@ -42,6 +41,7 @@ class Facts:
         interval: of plausible dimensions.
         said: the warnings of the fit.
         version: of the package.
+        estimator_digest: SHA-256 of the file of the estimator; None in runs of older versions.
     """
 
     data: str
@@ -53,6 +53,7 @@ class Facts:
     interval: list[int]
     said: list[str]
     version: str
+    estimator_digest: str | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -101,12 +102,21 @@ def write_run(
     for name, column in table.left_out.items():
         values = np.asarray(column)[chosen]
         kept[f"column {name}"] = values if values.dtype.kind in "buif" else values.astype(str)
+    pickled = pickle.dumps(estimator)
+    content = asdict(replace(facts, estimator_digest=_digest(pickled)))
+    text = json.dumps({**content, "digest": _digest_of_facts(content)}, indent=1, ensure_ascii=False)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / _ROWS, **kept)
-    (folder / _FACTS).write_text(json.dumps(asdict(facts), indent=1, ensure_ascii=False), encoding="utf-8")
-    aside = folder / f"{_ESTIMATOR}.unfinished"
-    aside.write_bytes(pickle.dumps(estimator))
-    aside.replace(folder / _ESTIMATOR)
+    remove_unfinished(folder)
+    try:
+        with whole_file(folder / _ROWS) as stream:
+            np.savez_compressed(stream, **kept)
+        for name, whole in ((_FACTS, text.encode()), (_ESTIMATOR, pickled)):
+            with whole_file(folder / name) as stream:
+                stream.write(whole)
+    except BaseException:
+        for name in (_ROWS, _FACTS, _ESTIMATOR):
+            (folder / name).unlink(missing_ok=True)
+        raise
     shutil.rmtree(unfinished(folder), ignore_errors=True)  # with what is left of fits of other settings
     return facts
 
@@ -121,9 +131,15 @@ def read_run(folder: Path) -> tuple[SpreadFlowEstimator, Facts]:
     if not (folder / _ESTIMATOR).exists():
         raise FileNotFoundError(f"RUN must be a folder that nflows-spread fit has left, got {folder}, which holds none")
     try:
-        estimator = pickle.loads((folder / _ESTIMATOR).read_bytes())
-        facts = Facts(**json.loads((folder / _FACTS).read_text(encoding="utf-8")))
-    except OSError:
+        content = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if content.pop("digest", None) not in (None, _digest_of_facts(content)):  # older versions wrote none
+            raise ValueError(f"{_FACTS} is damaged: its checksum is wrong")
+        facts = Facts(**content)
+        pickled = (folder / _ESTIMATOR).read_bytes()
+        if facts.estimator_digest not in (None, _digest(pickled)):
+            raise ValueError(f"{_ESTIMATOR} is damaged: its checksum is wrong")
+        estimator = unpickled(pickled)
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # pickles that are damaged, or of other programs, raise anything
         raise _not_a_run(folder, str(error)) from error
@@ -144,8 +160,19 @@ def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
         with np.load(folder / _ROWS, allow_pickle=False) as file:
             left_out = {name.removeprefix("column "): file[name] for name in file.files if name.startswith("column ")}
             return file["rows"], left_out
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise _not_a_run(folder, f"{_ROWS} cannot be read") from error
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # whatever readers of files raise that are not whole
+        raise _not_a_run(folder, f"{_ROWS} cannot be read ({error})") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of_facts(content: dict[str, Any]) -> str:
+    """Of what the file says, however it is spaced."""
+    return _digest(json.dumps(content, sort_keys=True).encode())
 
 
 def _not_a_run(folder: Path, reason: str) -> ValueError:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.arrays import rows_of
+from nflows_spread.mapped_files import let_go, unshrunk
 
 FIRST_ROWS = 5_000
 """Rows of the beginning that are looked at in their order, at most: a choice, as many as tell a path."""
@@ -72,7 +73,7 @@ def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | 
     if isinstance(everything, Tensor):
         first = rows_of(name, everything[:FIRST_ROWS])
         return SampledRows(rows_of(name, everything[chosen]), first, count, chosen)
-    rows = _taken(everything, chosen.numpy())
+    rows = _taken(name, everything, chosen.numpy())
     if rows.dtype.kind == "f" and not (finite := np.isfinite(rows).all(1)).all():
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int((~finite).sum())} of the {most} rows that were drawn, "
@@ -81,21 +82,14 @@ def sampled_rows(name: str, value: Any, most: int, generator: torch.Generator | 
     return SampledRows(rows_of(name, rows), rows_of(name, everything[:FIRST_ROWS]), count, chosen)
 
 
-def _taken(array: Any, chosen: Any) -> Any:
-    """These rows. Of a file they are read through maps that are let go again, as its pages count as memory used."""
-    if not isinstance(array, np.memmap) or array.mode != "r" or not array.flags["C_CONTIGUOUS"]:
+def _taken(name: str, array: Any, chosen: Any) -> Any:
+    """These rows. Of a file part by part, each of which is let go again, as its pages count as memory used."""
+    if not isinstance(array, np.memmap):
         return array[chosen]
-    whole: Any = array
-    while isinstance(whole.base, np.memmap):
-        whole = whole.base
-    begin = whole.offset + array.ctypes.data - whole.ctypes.data  # a slice has the offset of the whole
-    name: Any = array.filename
     rows = np.empty((len(chosen), array.shape[1]), dtype=array.dtype)
-    for start in range(0, len(chosen), _READ):
-        part = chosen[start : start + _READ]
-        first, last = int(part[0]), int(part[-1]) + 1
-        shape, offset = (last - first, array.shape[1]), begin + first * array.strides[0]
-        mapped: Any = np.memmap(name, dtype=array.dtype, mode="r", offset=offset, shape=shape)
-        rows[start : start + len(part)] = mapped[part - first]
-        del mapped
+    with unshrunk(name, array):
+        for start in range(0, len(chosen), _READ):
+            part = chosen[start : start + _READ]
+            rows[start : start + len(part)] = array[part]
+            let_go(array)
     return rows

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from nflows_spread.training import Checkpoints
+from nflows_spread.whole_files import whole_file
 
 _CHECKS = "checks.json"
 """The file of what checks of the dimension have found."""
@@ -23,6 +26,10 @@ _EVERY = 250
 
 _DIGITS = 16
 """Digits of the name of a folder, of 16 kinds each: a choice, by which no two fits share one."""
+
+
+_DONE: ContextVar[list[Path] | None] = ContextVar("_DONE", default=None)
+"""The folders of fits that are done, where they are to stay for now."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,9 @@ class Resumption:
     def write_checks(self, dimensions: Sequence[int | None], ambient_noise: float, *, ended: int | None = None) -> None:
         """Keep what checks of the dimension have found, and at which step they ended the annealing, if they did."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self.folder / f"{_CHECKS}.unfinished"
-        aside.write_text(json.dumps({"dimensions": list(dimensions), "noise": ambient_noise, "ended": ended}))
-        aside.replace(self.folder / _CHECKS)
+        with whole_file(self.folder / _CHECKS) as stream:
+            found = {"dimensions": list(dimensions), "noise": ambient_noise, "ended": ended}
+            stream.write(json.dumps(found).encode())
 
     def read_checks(self) -> tuple[list[int | None], float, int | None]:
         """The dimensions, the noise of the last of these checks, and the step of the end, or None."""
@@ -76,5 +83,25 @@ class Resumption:
         return found["dimensions"], found["noise"], found["ended"]
 
     def remove(self) -> None:
-        """The fit is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The fit is done; see ``kept_until_the_end``."""
+        done = _DONE.get()
+        if done is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            done.append(self.folder)
+
+
+@contextmanager
+def kept_until_the_end() -> Iterator[None]:
+    """Inside, checkpoints of fits that are done stay until the block ends without an error.
+
+    So a fit whose result cannot be written, as on a full disk, is not lost.
+    """
+    folders: list[Path] = []
+    before = _DONE.set(folders)
+    try:
+        yield
+    finally:
+        _DONE.reset(before)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from nflows_spread.training.checkpoints import Checkpoints, read_checkpoint, res
 from nflows_spread.training.curves import Constant, Cosine, Geometric, Staircase
 from nflows_spread.training.evaluation import Evaluation, current_dimension
 from nflows_spread.training.fitting import fit
+from nflows_spread.training.invertibility import InvertibilityCheck
 from nflows_spread.training.late_pieces import LatePieces
 from nflows_spread.training.optimization import default_optimizer, parameter_groups
 from nflows_spread.training.restarted_pieces import RestartedPieces
@@ -34,6 +35,7 @@ __all__ = [
     "FitResult",
     "Geometric",
     "GeometricNoise",
+    "InvertibilityCheck",
     "LatePieces",
     "MovingAverage",
     "NoiseSchedule",

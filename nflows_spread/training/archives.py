@@ -1,8 +1,8 @@
-"""Files that are whole or absent: written aside, synced and renamed; read without running code from them."""
+"""Archives of tensors and plain values: written whole or not at all, read without running code from them."""
 
 from __future__ import annotations
 
-import os
+import errno
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -11,11 +11,14 @@ from typing import Any
 
 import torch
 
+from nflows_spread.whole_files import whole_file
+
 _ARCHIVE = b"PK\x03\x04"
 """First bytes of a zip archive, which torch writes; a plain pickle has others."""
 
-_ASIDE = ".unfinished"
-"""How the names of files end that are not whole yet."""
+_FOLDER = 0x10
+"""The bit of a zip archive's attributes by which a part is a folder, a convention of MS-DOS. torch reads nothing of one
+and leaves in its tensor what lies in memory; no checksum covers the bit, and torch sets it nowhere."""
 
 
 def write_archive(path: Path, kind: str, version: int, content: Mapping[str, Any]) -> None:
@@ -32,38 +35,8 @@ def write_archive(path: Path, kind: str, version: int, content: Mapping[str, Any
     Raises:
         OSError: the file cannot be written (no space, no permission); the message says what is left.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
-    try:
-        with aside.open("wb") as stream:
-            torch.save({"kind": kind, "version": version, "content": dict(content)}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, path)
-        _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch turns a failed write into a RuntimeError
-        aside.unlink(missing_ok=True)
-        cause = error if isinstance(error, OSError) else _os_error_behind(error)
-        if cause is None:
-            raise
-        left = "the file that was there is as it was" if path.exists() else "nothing was written"
-        message = f"cannot write {path}: {cause.strerror or cause}; {left}; free space or choose another folder"
-        raise OSError(cause.errno, message) from error
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def link_atomically(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, atomically and without copying where the file system can."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}{_ASIDE}")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(source, aside)
-    except OSError:  # a file system without hard links
-        aside.write_bytes(source.read_bytes())
-    os.replace(aside, target)
-    aside.unlink(missing_ok=True)  # renaming a link to the same file leaves both
-    _sync_folder(target.parent)
+    with whole_file(path) as stream:
+        torch.save({"kind": kind, "version": version, "content": dict(content)}, stream)
 
 
 def read_archive(path: str | Path, kind: str, version: int) -> dict[str, Any]:
@@ -80,20 +53,23 @@ def read_archive(path: str | Path, kind: str, version: int) -> dict[str, Any]:
     if start != _ARCHIVE:
         raise ValueError(f"{path} must be a {kind} of nflows_spread, got a file that is no archive (a pickle, perhaps)")
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"{path} is damaged: the checksum of its part {damaged!r} is wrong")
+        _checked(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} must hold tensors and plain values alone, got other objects, which could run code; it was refused"
         ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever readers of files raise that are not whole
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is a place that no file has
+            raise
+        raise ValueError(f"{path} is damaged or of another program: {error}; take a copy, or make it again") from error
     if not isinstance(stored, dict) or stored.get("kind") != kind:
         found = stored.get("kind", "a file of another program") if isinstance(stored, dict) else type(stored).__name__
         raise ValueError(f"{path} must be a {kind} of nflows_spread, got {found}")
+    if not isinstance(stored.get("version"), int) or not isinstance(stored.get("content"), dict):
+        raise ValueError(f"{path} must be a {kind} of nflows_spread, got one without a version or content")
     if stored["version"] > version:
         raise ValueError(
             f"{path} must be of format version {version} or older, got {stored['version']}; update nflows-spread"
@@ -102,25 +78,12 @@ def read_archive(path: str | Path, kind: str, version: int) -> dict[str, Any]:
     return content
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left behind."""
-    for aside in folder.glob(f".*{_ASIDE}"):
-        aside.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power, where the system lets a folder be synced."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _os_error_behind(error: BaseException) -> OSError | None:
-    cause = error.__cause__ or error.__context__
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    return cause
+def _checked(path: Path) -> None:
+    """``ValueError`` if a checksum is wrong, which torch does not look at, or if torch would read it otherwise."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of its part {damaged!r} is wrong")
+        for part in archive.infolist():
+            if part.compress_type != zipfile.ZIP_STORED or part.external_attr & _FOLDER:
+                raise ValueError(f"its table of contents is wrong about {part.filename!r}")

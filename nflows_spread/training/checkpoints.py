@@ -11,9 +11,10 @@ from torch import nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
-from nflows_spread.training.archives import link_atomically, read_archive, remove_unfinished, write_archive
+from nflows_spread.training.archives import read_archive, write_archive
 from nflows_spread.training.averaging import MovingAverage
 from nflows_spread.training.comparison import check_same_architecture, check_same_shapes
+from nflows_spread.whole_files import link_atomically, remove_unfinished
 
 _KIND = "checkpoint"
 _VERSION = 1

@@ -23,10 +23,14 @@ except ImportError as error:
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from nflows_spread import validation
 
 __all__ = ["Fabric", "Processes", "check_engine", "engine_for", "launch", "launched_from_outside"]
+
+_OF_THE_OTHERS = "Connection closed by peer"
+"""What gloo says in a process when another one has died."""
 
 _STRATEGIES = (SingleDeviceStrategy, DDPStrategy)
 
@@ -93,6 +97,9 @@ def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> No
     """Run ``function(fabric, *args)`` in each of the processes of an engine that is not launched yet.
 
     A Ctrl-C that reaches this process alone is passed on, and the processes may end in their own way.
+
+    Raises:
+        RuntimeError: one of them has died; the others are ended.
     """
     others = multiprocessing.active_children()
     try:
@@ -104,6 +111,14 @@ def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> No
         for process in started:
             process.join()
         raise
+    except (ProcessExitedException, ProcessRaisedException) as error:
+        if isinstance(error, ProcessRaisedException) and _OF_THE_OTHERS not in str(error):
+            raise
+        said = str(error).strip().splitlines()[-1]
+        raise RuntimeError(
+            f"all processes must last until training ends, got one that died ({said}), perhaps as memory ran out; "
+            "where there are checkpoints, fit(..., resume=True) goes on from the last one"
+        ) from error
 
 
 def _run_and_part(fabric: Fabric, function: Callable[..., object], *args: object) -> None:

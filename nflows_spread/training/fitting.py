@@ -121,6 +121,7 @@ def fit(
             not finite; the folder holds a run with other settings.
         FileExistsError: the folder holds a run, and ``resume`` is False.
         OSError: a checkpoint cannot be written.
+        RuntimeError: one of several processes has died.
         NotFiniteError: the loss is not finite. Checkpoints are from before.
 
     Example:

@@ -31,6 +31,10 @@ _MOST_STEPS_BETWEEN = 1000
 """Most steps between synchronizations, so that a loss that is not finite is noticed. A choice; not measured."""
 
 
+_SHORTEST = 1e-6
+"""Seconds that some steps have taken, at least: a choice, for clocks that tell no such time."""
+
+
 class Run:
     """One run. What a resumed run needs of it is in ``checkpoint_content``.
 
@@ -111,8 +115,9 @@ class Run:
                 callback(state)
             if synchronizes:
                 self._read_losses()
-                rate = (state.step - first_step) / (time.perf_counter() - self._start)
-                sync_at = state.step + max(1, min(_MOST_STEPS_BETWEEN, int(_SYNC_SECONDS * rate)))
+                took = max(time.perf_counter() - self._start, _SHORTEST)
+                ahead = int(_SYNC_SECONDS * (state.step - first_step) / took)
+                sync_at = state.step + max(1, min(_MOST_STEPS_BETWEEN, ahead))
                 bar.update(state.step, self.losses[-1], state.batch)
             if every and state.step % every == 0:
                 self._write_checkpoint()

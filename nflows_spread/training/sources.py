@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from nflows_spread import validation
+from nflows_spread.mapped_files import mapped_npy, unshrunk
 from nflows_spread.training.tables import as_tensors
 
 Table = Tensor | np.ndarray[Any, Any] | Sequence[Any]
@@ -49,7 +50,7 @@ def source_of(data: object, shard: Shard) -> Source | None:
         ValueError: it is empty or not finite. Files and data sets are checked batch by batch.
     """
     if isinstance(data, (str, Path)):
-        data = np.load(data, mmap_mode="r", allow_pickle=False)
+        data = mapped_npy("data", data)
     if isinstance(data, np.memmap):
         return _MappedFile(data)
     tensors = as_tensors("data", data)
@@ -106,7 +107,8 @@ class _MappedFile:
         return len(self._rows)
 
     def take(self, index: Tensor) -> Batch:
-        batch = torch.from_numpy(np.array(self._rows[index.numpy()]))
+        with unshrunk("data", self._rows):
+            batch = torch.from_numpy(np.array(self._rows[index.numpy()]))
         return (finite_rows(batch, index),)
 
     def describe(self) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.arrays import check_unmasked, is_frame, rows_of
+from nflows_spread.mapped_files import unshrunk
 
 _NUMBERS = (int, float, np.number)
 
@@ -101,7 +102,8 @@ def _as_tensor(name: str, data: Any) -> Tensor:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if not array.dtype.isnative or not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")  # tensors know no such arrays
+        with unshrunk(name, array):
+            array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")  # tensors know no such arrays
     return torch.from_numpy(array)
 
 

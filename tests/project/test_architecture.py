@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"linalg", "validation", "argument_types", "deprecation", "registry"},
+    {"linalg", "validation", "argument_types", "deprecation", "registry", "whole_files", "mapped_files"},
     {"manifold", "recipe", "units"},  # old places, each of which says where its names are now
     {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
@@ -38,6 +38,7 @@ WITHIN_A_LAYER = {
     ("models", "initialization"),
     ("validation", "linalg"),
     ("argument_types", "validation"),
+    ("mapped_files", "validation"),
 }
 """Pairs (importer, imported) of parts of one layer that may know each other."""
 

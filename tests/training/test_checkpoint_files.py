@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import resumed_runs
+from nflows_spread import whole_files
 from nflows_spread.training import Checkpoints, archives, read_checkpoint
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
 
@@ -112,9 +113,9 @@ def test_without_space_the_run_stops_and_the_checkpoint_before_stays(full, tmp_p
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if full == "write":
-        monkeypatch.setattr(archives.Path, "open", lambda path, mode: FullDisk(path, mode))
+        monkeypatch.setattr(whole_files.Path, "open", lambda path, mode: FullDisk(path, mode))
     else:
-        monkeypatch.setattr(archives.os, "fsync", no_space)
+        monkeypatch.setattr(whole_files.os, "fsync", no_space)
     with pytest.raises(OSError, match=r"cannot write .*step-0000000010.pt: No space left.*; nothing was written"):
         write_next(tmp_path)
     monkeypatch.undo()
@@ -153,7 +154,7 @@ class FullDisk:
 def test_a_run_that_meets_a_full_disk_ends_with_the_checkpoint_before(tmp_path, monkeypatch):
     def fill_the_disk(state):
         if state.step == 7:
-            monkeypatch.setattr(archives.Path, "open", lambda path, mode: FullDisk(path, mode))
+            monkeypatch.setattr(whole_files.Path, "open", lambda path, mode: FullDisk(path, mode))
 
     with pytest.raises(
         OSError, match=r"cannot write .*step-0000000010.pt: No space left on device; nothing was written"
@@ -195,7 +196,7 @@ def test_a_folder_without_permission_is_refused_before_the_first_step(tmp_path, 
     def refuse(path, _):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(archives.Path, "write_bytes", refuse)
+    monkeypatch.setattr(whole_files.Path, "write_bytes", refuse)
     with pytest.raises(PermissionError, match=r"checkpoints to .*Permission denied; choose another folder"):
         train(objective_of(0), ROWS, 5, folder=tmp_path)
 
