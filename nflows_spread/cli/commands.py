@@ -13,9 +13,17 @@ import click
 import numpy as np
 
 from nflows_spread.cli.data_files import ReadOptions, read_table
-from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
+from nflows_spread.cli.one_line_errors import OneLineErrors, in_options, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, in_units_of_fit, kept_rows, read_run, unfinished, write_run
+from nflows_spread.cli.run_folder import (
+    check_new,
+    counted,
+    in_units_of_fit,
+    kept_rows,
+    read_run,
+    unfinished,
+    write_run,
+)
 from nflows_spread.dimension import dimension_of
 
 _FILE = click.Path(path_type=Path)
@@ -112,11 +120,11 @@ def fit(
             estimator.fit(table.rows)
         except KeyboardInterrupt:
             raise interrupted(f"interrupted; the same command goes on from what is in {run}") from None
-    said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    said = [in_options(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
     facts = write_run(run, estimator, table, data, options, said)
     click.echo("dimension {} (interval {} to {})".format(facts.dimension, *facts.interval))
     click.echo(
-        f"chart of {estimator.chart_.rank} coordinates: {estimator.chart_kind_}; it leaves "
+        f"chart of {counted(estimator.chart_.rank)}: {estimator.chart_kind_}; it leaves "
         f"{estimator.reconstruction_error_:.3g} of the data's standard deviation"
     )
     click.echo(f"samples are of the {estimator.samples_from_}; all of it is in {run}")
@@ -136,7 +144,7 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
     check_writable(out, (len(names),), data=data)
     table = facts.read_alike(data, key=key)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
-    click.echo(f"{len(table.rows)} rows, {len(names)} coordinates: {out}")
+    click.echo(f"{len(table.rows)} rows, {counted(len(names))}: {out}")
 
 
 @main.command()
@@ -171,7 +179,7 @@ def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: s
     values, back = (in_units_of_fit(estimator, each) for each in (rows, back))
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
-    click.echo(f"{len(values)} rows from {rank} coordinates, {error:.3g} of their standard deviation left: {out}")
+    click.echo(f"{len(values)} rows from {counted(rank)}, {error:.3g} of their standard deviation left: {out}")
 
 
 @main.command()
@@ -184,7 +192,10 @@ def report(run: Path, out: Path | None, colour: str | None) -> None:
 
     estimator, facts = read_run(run)
     page = run / "report.html" if out is None else out
-    page.write_text(report_page(estimator, facts, *kept_rows(run), colour=colour), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # which the page has, as the fit gave them
+        content = report_page(estimator, facts, *kept_rows(run), colour=colour)
+    page.write_text(content, encoding="utf-8")
     click.echo(f"{page}")
 
 

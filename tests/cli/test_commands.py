@@ -34,7 +34,7 @@ def fitted(table):
     out, _, status = run("fit", table, "--drop", "kind", "--out", folder, "--steps", 20, "--seed", 3)
     assert status == 0
     assert out[0].startswith("dimension 1 (interval 1 to ")
-    assert out[1].startswith("chart of 1 coordinates: ")
+    assert out[1].startswith("chart of 1 coordinate: ")
     return folder
 
 
@@ -69,7 +69,7 @@ def test_coordinates_samples_and_reconstructions_are_written(fitted, table, tmp_
     out, _, status = run("reconstruct", fitted, table, "--out", back)
     assert status == 0
     error = np.sqrt(np.square(np.load(back) - arc()).sum(1).mean() / arc().var(0).sum())
-    assert f"120 rows from 1 coordinates, {error:.3g} of their standard deviation left" in out[0]
+    assert f"120 rows from 1 coordinate, {error:.3g} of their standard deviation left" in out[0]
 
 
 def test_an_array_without_names_has_the_columns_of_the_fit_in_their_order(fitted, table, tmp_path):
