@@ -131,7 +131,7 @@ def _ends(values: Any) -> tuple[float | None, float | None, str]:
     low, high = np.percentile(finite, _TAILS)
     whole = finite.min(), finite.max()
     if not np.isneginf(values).any() and not whole[1] - whole[0] > _FAR * (high - low) > 0.0:
-        return *map(float, whole), "neither"
+        return float(whole[0]), float(whole[1]), "neither"
     ends = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
     return float(low), float(high), ends[bool(values[~np.isnan(values)].min() < low), bool(whole[1] > high)]
 
