@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import warnings
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from nflows_spread.dimension import dimension_of
 _FILE = click.Path(path_type=Path)
 _SEEDS = click.IntRange(0, 2**64 - 1)
 """Of a generator of torch's, by its convention."""
+
+_DRAWN_SEEDS = 2**31
+"""From which one is drawn where none is given: a choice, short enough to be typed."""
 
 _READ_OPTIONS = [
     click.option("--columns", default="", metavar="A,B,…", help="Names of the columns to take; all by default."),
@@ -151,13 +155,14 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
 @click.argument("run", type=_FILE)
 @click.option("-n", "--number", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
 @click.option("--out", type=_FILE, required=True, help="A file, or a folder for images.")
-@click.option("--seed", type=_SEEDS, help="Of the draws; by default they go on from those of the fit.")
+@click.option("--seed", type=_SEEDS, help="Of the draws; by default a new one each time, which is printed.")
 def sample(run: Path, number: int, out: Path, seed: int | None) -> None:
     """New points like the data of RUN, without its noise."""
     estimator, facts = read_run(run)
     check_writable(out, facts.item_shape)
-    write_rows(out, estimator.sample(number, random_state=seed), facts.columns, facts.item_shape)
-    click.echo(f"{number} samples of the {estimator.samples_from_}: {out}")
+    chosen = secrets.randbelow(_DRAWN_SEEDS) if seed is None else seed
+    write_rows(out, estimator.sample(number, random_state=chosen), facts.columns, facts.item_shape)
+    click.echo(f"{number} samples of the {estimator.samples_from_}, --seed {chosen}: {out}")
 
 
 @main.command()

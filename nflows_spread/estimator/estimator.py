@@ -212,7 +212,8 @@ class SpreadFlowEstimator(SklearnInterface):
 
         Args:
             n_samples: how many.
-            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit.
+            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit, so
+                that an estimator that is read from a pickle draws again what it drew after it was written.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
