@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -156,9 +157,12 @@ def _from_numpy(name: str, value: Any) -> Tensor:
     check_unmasked(name, value)
     if hasattr(value, "nnz") and not isinstance(value, np.ndarray):
         dense = "toarray" if hasattr(value, "toarray") else "todense"
+        square = value.ndim == 2 and value.shape[0] == value.shape[1]
+        graph = f"; a graph of neighbours is no data: pass it as dimension_of(distances={name})" if square else ""
         raise TypeError(
             f"{name} must be dense, got a sparse {type(value).__name__} of shape {tuple(value.shape)}; pass "
             f"{name}.{dense}(), or where that is too large sklearn.decomposition.TruncatedSVD(k).fit_transform({name})"
+            f"{graph}"
         )
     array = _of_frame(name, value) if is_frame(value) else _of_others(name, value)
     if array.dtype.kind == "O" and array.ndim > 0:
@@ -179,16 +183,37 @@ def _told_of_complex(name: str, dtype: object) -> str:
     )
 
 
-def _of_objects(name: str, array: Any) -> Any:
-    """Numbers that an array of objects holds, (…), float64; as it is where some are text."""
-    if any(isinstance(entry, (str, bytes)) for entry in array.flat):
-        return array
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must hold real numbers, got dtype object: {error}; {_remedy_for(array.dtype)}"
-        ) from error
+def _of_objects(name: str, array: Any, column: str = "") -> Any:
+    """Numbers that an array of objects holds, (…), float64, NaN where one is missing.
+
+    Raises:
+        TypeError: an entry is no number; text that spells one is text.
+    """
+    found = np.empty(array.size)
+    for place, entry in enumerate(array.flat):
+        try:
+            found[place] = number_of(entry)
+        except (TypeError, ValueError) as error:
+            index = np.unravel_index(place, array.shape)
+            where = f"row {index[0]}{f' of column {column}' if column else ''}"
+            raise TypeError(
+                f"{name} must hold real numbers, got dtype object, with {entry!r:.40} of type {type(entry).__name__} "
+                f"in {where}; {_remedy_for(array.dtype)}"
+            ) from error
+    return found.reshape(array.shape)
+
+
+def number_of(entry: Any) -> float:
+    """An entry of an array of objects as a float, NaN for one that is missing.
+
+    Raises:
+        TypeError, ValueError: it is no real number.
+    """
+    if entry is None or type(entry).__name__ == "NAType":  # pandas' own
+        return math.nan
+    if isinstance(entry, (str, bytes)):
+        raise TypeError(f"{entry!r} is text")
+    return float(entry)
 
 
 def _of_others(name: str, value: Any) -> Any:
@@ -205,15 +230,23 @@ def _of_frame(name: str, frame: Any) -> Any:
         dtypes = [column.dtype for column in columns]
     else:
         columns, dtypes = [], list(frame.dtypes)
-    refused = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if dtype.kind not in _REAL]
+    refused = [(label, dtype) for label, dtype in zip(frame.columns, dtypes) if not _may_hold_numbers(dtype)]
     if refused:
         dtype, found = refused[0][1], _quoted([label for label, _ in refused])
         raise TypeError(f"{name} must hold real numbers, got dtype {dtype} in {found}; {_remedy_for(dtype)}")
+    if any(dtype.kind == "O" for dtype in dtypes):
+        parts = columns or [frame.iloc[:, place].to_numpy(dtype=object) for place in range(len(dtypes))]
+        return np.stack([_of_objects(name, part, repr(label)) for label, part in zip(frame.columns, parts)], axis=1)
     if columns:
         return np.stack(columns, axis=1)
     if all(dtype == np.float32 for dtype in dtypes):
         return np.asarray(frame)
     return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _may_hold_numbers(dtype: Any) -> bool:
+    """Whether a column's dtype is one of numbers, or of objects that may be some; categories are none."""
+    return dtype.kind in _REAL or (dtype.kind == "O" and str(dtype) != "category")
 
 
 def _remedy_for(dtype: Any) -> str:

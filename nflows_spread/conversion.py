@@ -73,7 +73,7 @@ def volume_error(flow: nn.Module, x: Tensor, *, context: Tensor | None = None) -
     Args:
         flow: a flow of any host, in evaluation mode if it has layers that depend on the mode.
         x: data, shape (n, ...).
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
 
     Raises:
         TypeError, ValueError: ``x`` is no finite floating-point batch.

@@ -73,7 +73,7 @@ def initialize(
     Args:
         flow: a flow of any host.
         x: a batch of data, shape (n, ...), at least two rows.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         only: the class, or classes, of the layers to set, also of those that have been set before. Where there are
             none of them, nothing is done.
 
@@ -107,7 +107,7 @@ def set_from_data(
         flow: a flow of any host.
         x: a batch of data, shape (n, ...).
         initializers: how each layer is set.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
 
     Returns:
         The layers that were met and set.
@@ -147,7 +147,7 @@ def initialize_prior(
     Args:
         flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor, or a ``DegenerateGaussianMixture``.
         x: data, shape (n, ...), better more rows than there are latent features D.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         data_noise: σ_x of the training that is to come, in data units.
         warm_start: let the pieces of a mixture go on from where they are, after a training for example.
         generator: source of that noise, and of the starts of pieces.
@@ -160,7 +160,7 @@ def initialize_prior(
     if not isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     validation.two_points("x", x)
-    validation.context_of(len(x), context)
+    context = validation.context_of(len(x), context)
     noise = validation.non_negative("data_noise", data_noise)
     if isinstance(base, DegenerateGaussianMixture):
         latents_of = noisy_latents(flow, x, context, noise, generator)
@@ -185,6 +185,7 @@ def noisy_latents(
     flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
 ) -> Callable[[], Iterable[Tensor]]:
     """g(x + σ_x ε) as rows in blocks, anew at each call; those of few numbers are encoded once and held."""
+    context = validation.context_of(len(x), context)
     if x.numel() > _HELD:
         return lambda: _noisy_latents(flow, x, context, noise, generator)
     held = list(_noisy_latents(flow, x, context, noise, generator))

@@ -121,7 +121,7 @@ class SpreadKLLoss(nn.Module):
 
         Args:
             x: data, shape (n, ...).
-            context: conditioning inputs, one row for each row of ``x``.
+            context: conditioning inputs, one row for each row of ``x``, or one for all.
 
         Returns:
             The mean over the batch, in nats, a scalar.

@@ -47,7 +47,7 @@ def choose_pieces(
         x: data, shape (n, ...), of which at most 5 000 rows, drawn at random, are used.
         numbers: to choose from, tried in order up to the first that is clearly worse than the best; those above the
             rows of a training fold are left out.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         data_noise: σ_x of the training, in data units.
         generator: source of that noise, of the rows, of the folds and of the starts.
 
@@ -62,7 +62,7 @@ def choose_pieces(
         3
     """
     validation.two_points("x", x)
-    validation.context_of(len(x), context)
+    context = validation.context_of(len(x), context)
     asked = list(validation.sizes("numbers", numbers))
     if not asked:
         raise ValueError(f"numbers must have at least one to choose from, got {numbers!r}")

@@ -159,10 +159,27 @@ def two_points(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def context_of(rows: int, context: Tensor | None) -> None:
-    """``TypeError`` or ``ValueError`` unless there is no context, or one row of it for each of the inputs."""
-    if context is not None and len(tensor("context", context)) != rows:
-        raise ValueError(f"context must have one row for each of the {rows} inputs, got {len(context)} rows")
+def context_of(rows: int, context: Tensor | None) -> Tensor | None:
+    """The context with one row for each of the inputs, where it has that, or one row, which serves them all; or None.
+
+    Raises:
+        TypeError: it is no tensor.
+        ValueError: it has another number of rows.
+    """
+    if context is None:
+        return None
+    shape = tensor("context", context).shape
+    if shape[:1] == (rows,):
+        return context
+    if shape[:1] == (1,):
+        return context.expand(rows, *shape[1:])
+    remedy = "pass context[:1] for one of them"
+    if shape and shape[0] and rows % shape[0] == 0:
+        remedy = f"context.repeat_interleave({rows // shape[0]}, 0) has each of them {rows // shape[0]} times"
+    raise ValueError(
+        f"context must have one row for each of the {rows} inputs, or one for all, got "
+        + (f"{shape[0]} rows; {remedy}" if shape else "a number; pass context.view(1, 1)")
+    )
 
 
 def all_finite(value: Tensor) -> bool:

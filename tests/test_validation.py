@@ -45,7 +45,11 @@ REFUSED = {
     "floating": (lambda: validation.floating("x", torch.ones(2).int()), TypeError, "x must be of a floating dtype"),
     "points": (lambda: validation.points("x", torch.ones(2)), ValueError, "x must hold at least one row, (n, ...)"),
     "two_points": (lambda: validation.two_points("x", torch.ones(1, 2)), ValueError, "x must have at least two rows"),
-    "context_of": (lambda: validation.context_of(3, torch.ones(2, 1)), ValueError, "each of the 3 inputs, got 2 rows"),
+    "context_of": (
+        lambda: validation.context_of(3, torch.ones(2, 1)),
+        ValueError,
+        "each of the 3 inputs, or one for all, got 2 rows",
+    ),
 }
 
 

@@ -80,7 +80,7 @@ class Atlas:
 
         Args:
             x: data, shape (n, ...).
-            context: conditioning inputs, one row for each row of ``x``.
+            context: conditioning inputs, one row for each row of ``x``, or one for all.
         """
         return self.responsibilities(x, context).argmax(1)
 
@@ -136,7 +136,7 @@ class Atlas:
 
         Args:
             num_samples: how many.
-            context: conditioning inputs, one row for each sample.
+            context: conditioning inputs, one row for each sample, or one for all.
             piece: draw from this one alone.
             component: draw from this one alone.
             generator: source of the randomness.
@@ -145,7 +145,7 @@ class Atlas:
             ValueError: there is no such piece or component, the piece has no chart, or both are given.
         """
         count = validation.positive_int("num_samples", num_samples)
-        validation.context_of(count, context)
+        context = validation.context_of(count, context)
         weights = self._weights_of(piece, component)
         labels = torch.multinomial(weights, count, replacement=True, generator=generator)
         parts, indices = [], []
@@ -184,6 +184,7 @@ class Atlas:
 
 def _by_piece(labels: Tensor, context: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """Each piece that labels name, the indices of its rows, and their contexts."""
+    context = validation.context_of(len(labels), context)
     for m in labels.unique().tolist():
         index = (labels == m).nonzero().flatten()
         yield m, index, None if context is None else context[index.to(context.device)]

@@ -52,7 +52,7 @@ def atlas_of(
         x: data like that it was trained on, shape (n, ...), some hundred rows for each piece or component.
         data_noise: σ_x, in data units; by default what the base is trained with.
         rule: by which dimensions are read, see ``nflows_spread.dimension.rules``.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         generator: source of the rows' pieces, of the noise on ``x`` and of random directions.
 
     Raises:
@@ -78,7 +78,7 @@ def atlas_of(
             f"the base of the flow must be a DegenerateGaussianMixture, got {type(base).__name__}; "
             "chart_of and intrinsic_dimension read a flow with one Gaussian"
         )
-    validation.context_of(len(validation.two_points("x", x)), context)
+    context = validation.context_of(len(validation.two_points("x", x)), context)
     noise = data_noise_of(base, data_noise)
     latents = _latents(flow, x, context)
     prior, labels = _drawn(base, latents, generator)

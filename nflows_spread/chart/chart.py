@@ -90,7 +90,7 @@ class Chart:
 
         Args:
             x: data, shape (n, ...).
-            context: conditioning inputs, one row for each row of ``x``.
+            context: conditioning inputs, one row for each row of ``x``, or one for all.
 
         Raises:
             TypeError, ValueError: ``x`` is no finite floating-point data of the flow, or the flow has no inverse on it:
@@ -128,8 +128,8 @@ class Chart:
         They are on the manifold as the chart knows it.
 
         Args:
-            num_samples: how many; with a context, as many as it has rows.
-            context: conditioning inputs, one row for each sample.
+            num_samples: how many.
+            context: conditioning inputs, one row for each sample, or one for all.
             generator: source of the randomness.
         """
         count = validation.positive_int("num_samples", num_samples)
@@ -185,10 +185,10 @@ class Chart:
 
         Args:
             x: data, best held out, shape (n, ...).
-            context: conditioning inputs, one row for each row of ``x``.
+            context: conditioning inputs, one row for each row of ``x``, or one for all.
         """
         validation.points("x", x)
-        validation.context_of(len(x), context)
+        context = validation.context_of(len(x), context)
         total = torch.zeros(self.rank, dtype=torch.float64, device=x.device)
         check_inverse(self.flow, x, context, scale=self._scale)
         for index in torch.arange(len(x), device=x.device).split(_ROWS):

@@ -121,7 +121,7 @@ def directions_of(
         x: data like that it was trained on, shape (n, ...), of which at most the first 12 000 rows, or 2D if these are
             more, are encoded. For a base other than a ``DegenerateGaussian`` there must be two, and as many as give
             their covariance a meaning: n points span no more than n − 1 directions.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         latents: where the Jacobian of f is taken, shape (m, ...); by default g(x). With a context, of the first rows.
         generator: source of the random vectors, on the device of ``x``.
 
@@ -141,7 +141,7 @@ def directions_of(
     """
     base = base_of(flow)
     validation.points("x", x)
-    validation.context_of(len(x), context)
+    context = validation.context_of(len(x), context)
     if isinstance(base, DegeneratePrior):
         variances, vectors = base.eigh()
         mean = mean_of(base)

@@ -93,13 +93,14 @@ def check_inverse(
     Args:
         flow: in evaluation mode.
         x: data, (n, ...).
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         latents: g(x), where it is known.
         scale: of the data in each feature, where more is known of it than these rows say.
     """
     few = few_of(x)
     if len(few) == 0:
         return
+    context = validation.context_of(len(x), context)
     given = None if context is None else context[few.to(context.device)]
     z = encoded(flow, x[few], given) if latents is None else latents[few]
     try:

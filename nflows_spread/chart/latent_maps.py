@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nflows_spread import validation
 from nflows_spread.chart.inverse import compare, decoded, encoded, few_of
 from nflows_spread.linalg.autocast import full_precision
 
@@ -54,7 +55,7 @@ class LatentMaps:
         Args:
             flow: the flow whose latents these are, of any host.
             x: data, shape (n, ...).
-            context: conditioning inputs, one row for each row of ``x``.
+            context: conditioning inputs, one row for each row of ``x``, or one for all.
             scale: of the data in each feature, where more is known of it than these rows say.
 
         Returns:
@@ -64,6 +65,7 @@ class LatentMaps:
             TypeError, ValueError: ``x`` is no finite floating-point data of the flow, or the flow has no inverse on it:
                 a few rows are decoded whole beside all that are asked for.
         """
+        context = validation.context_of(len(x), context)
         z = encoded(flow, x, context)
         few = few_of(x)
         given = None if context is None else torch.cat([context, context[few.to(context.device)]])

@@ -53,8 +53,9 @@ def chart_of(
         rank: K; by default all D.
         order: ``"signal-to-noise"``; ``"eigenvalue"``, the paper's eigenvectors of AAᵀ by Λ, whose order is a matter of
             gauge; ``"energy"`` and ``"principal energy"``, see ``directions_of``, which need ``x``.
-        context: conditioning inputs of a conditional flow: one row for each row of ``x``, or without ``x`` all of
-            those over which the response is averaged, such as those of the data. One chart serves them all.
+        context: conditioning inputs of a conditional flow: one row for each row of ``x`` or one for all, or without
+            ``x`` all of those over which the response is averaged, such as those of the data. One chart serves them
+            all.
         data_noise: σ_x, in data units; by default what the base is trained with.
         generator: source of the noise on ``x`` and of random directions; without one two calls with ``x`` differ by
             what that noise does.
@@ -126,8 +127,7 @@ def _check_measurable(flow: nn.Module, x: Tensor, context: Tensor | None, rank: 
             f"x must vary for a chart to be measured from it, got {rows} rows that are the same to within rounding; "
             "pass rows that differ, or leave x out to ask the prior"
         )
-    validation.context_of(rows, context)
-    check_inverse(flow, x, context)
+    check_inverse(flow, x, validation.context_of(rows, context))
 
 
 def _of_directions(

@@ -35,7 +35,7 @@ def project(
         flow: a flow of any host with a Gaussian base.
         x: data, shape (n, ...).
         rank: K, the number of coordinates.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         order: ``"signal-to-noise"``; ``"eigenvalue"`` for the paper's (z − m) E_K (section 3), in latent units, whose
             order is a matter of gauge; or another order of ``chart_of``.
         chart: ``chart_of(flow, ...)``, of which the first K coordinates are taken, in its order. A conditional flow
@@ -91,9 +91,9 @@ def sample(
 
     Args:
         flow: a flow of any host with a Gaussian base.
-        num_samples: number of samples; with a context it must be the number of its rows.
+        num_samples: number of samples.
         rank: K, the dimension of the manifold; by default all of the chart, or whole samples where there is none.
-        context: conditioning inputs, one row for each sample.
+        context: conditioning inputs, one row for each sample, or one for all.
         generator: source of the randomness.
         order: as for ``project``; ``"eigenvalue"`` gives the paper's f(m + E_K √Λ_K ε), ε ~ N(0, I_K) (section 3).
         chart: as for ``project``.
@@ -107,6 +107,7 @@ def sample(
     Warns:
         UserWarning: as for ``project``; or whole samples are asked for and nobody knows σ_x: then 0 is taken.
     """
+    context = validation.context_of(validation.positive_int("num_samples", num_samples), context)
     if rank is None and chart is None:
         if order != BY_SIGNAL_TO_NOISE:
             raise ValueError(f"order {order!r} needs a rank, got none; whole samples have no order: leave it out")
@@ -139,7 +140,7 @@ def manifold_log_prob(
 def _of_data(flow: nn.Module, x: Tensor, rank: int, order: str, context: Tensor | None, chart: Chart | None) -> Chart:
     """The chart, once it is seen that the latents of the data are those of the base."""
     base = base_of(flow)
-    validation.context_of(len(validation.points("x", x)), context)
+    context = validation.context_of(len(validation.points("x", x)), context)
     with explained(flow):
         z = encode(flow, x[:1], None if context is None else context[:1])
     if isinstance(base, DegeneratePrior):

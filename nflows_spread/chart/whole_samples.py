@@ -27,11 +27,11 @@ def whole_samples(
     Args:
         flow: a flow of any host with a Gaussian base, or a mixture.
         num_samples: how many.
-        context: conditioning inputs, one row for each sample.
+        context: conditioning inputs, one row for each sample, or one for all.
         generator: source of the randomness.
     """
     count, base = validation.positive_int("num_samples", num_samples), base_of(flow)
-    validation.context_of(count, context)
+    context = validation.context_of(count, context)
     noise = data_noise_of(base, None)
     if isinstance(base, DegeneratePrior):
         z = base.sample(count, generator=generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,15 +14,26 @@ import click
 import numpy as np
 
 from nflows_spread.cli.data_files import ReadOptions, read_table
-from nflows_spread.cli.one_line_errors import OneLineErrors, interrupted
+from nflows_spread.cli.one_line_errors import OneLineErrors, in_options, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
-from nflows_spread.cli.run_folder import check_new, in_units_of_fit, kept_rows, read_run, unfinished, write_run
+from nflows_spread.cli.run_folder import (
+    check_new,
+    counted,
+    in_units_of_fit,
+    kept_rows,
+    read_run,
+    unfinished,
+    write_run,
+)
 from nflows_spread.dimension import dimension_of
 from nflows_spread.whole_files import whole_file
 
 _FILE = click.Path(path_type=Path)
 _SEEDS = click.IntRange(0, 2**64 - 1)
 """Of a generator of torch's, by its convention."""
+
+_DRAWN_SEEDS = 2**31
+"""From which one is drawn where none is given: a choice, short enough to be typed."""
 
 _READ_OPTIONS = [
     click.option("--columns", default="", metavar="A,B,…", help="Names of the columns to take; all by default."),
@@ -114,11 +126,11 @@ def fit(
             estimator.fit(table.rows)
         except KeyboardInterrupt:
             raise interrupted(f"interrupted; the same command goes on from what is in {run}") from None
-        said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        said = [in_options(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
         facts = write_run(run, estimator, table, data, options, said)
     click.echo("dimension {} (interval {} to {})".format(facts.dimension, *facts.interval))
     click.echo(
-        f"chart of {estimator.chart_.rank} coordinates: {estimator.chart_kind_}; it leaves "
+        f"chart of {counted(estimator.chart_.rank)}: {estimator.chart_kind_}; it leaves "
         f"{estimator.reconstruction_error_:.3g} of the data's standard deviation"
     )
     click.echo(f"samples are of the {estimator.samples_from_}; all of it is in {run}")
@@ -138,20 +150,21 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
     check_writable(out, (len(names),), data=data)
     table = facts.read_alike(data, key=key)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
-    click.echo(f"{len(table.rows)} rows, {len(names)} coordinates: {out}")
+    click.echo(f"{len(table.rows)} rows, {counted(len(names))}: {out}")
 
 
 @main.command()
 @click.argument("run", type=_FILE)
 @click.option("-n", "--number", type=click.IntRange(1), default=1000, show_default=True, help="How many.")
 @click.option("--out", type=_FILE, required=True, help="A file, or a folder for images.")
-@click.option("--seed", type=_SEEDS, help="Of the draws; by default they go on from those of the fit.")
+@click.option("--seed", type=_SEEDS, help="Of the draws; by default a new one each time, which is printed.")
 def sample(run: Path, number: int, out: Path, seed: int | None) -> None:
     """New points like the data of RUN, without its noise."""
     estimator, facts = read_run(run)
     check_writable(out, facts.item_shape)
-    write_rows(out, estimator.sample(number, random_state=seed), facts.columns, facts.item_shape)
-    click.echo(f"{number} samples of the {estimator.samples_from_}: {out}")
+    chosen = secrets.randbelow(_DRAWN_SEEDS) if seed is None else seed
+    write_rows(out, estimator.sample(number, random_state=chosen), facts.columns, facts.item_shape)
+    click.echo(f"{number} samples of the {estimator.samples_from_}, --seed {chosen}: {out}")
 
 
 @main.command()
@@ -173,7 +186,7 @@ def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: s
     values, back = (in_units_of_fit(estimator, each) for each in (rows, back))
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
-    click.echo(f"{len(values)} rows from {rank} coordinates, {error:.3g} of their standard deviation left: {out}")
+    click.echo(f"{len(values)} rows from {counted(rank)}, {error:.3g} of their standard deviation left: {out}")
 
 
 @main.command()
@@ -186,7 +199,9 @@ def report(run: Path, out: Path | None, colour: str | None) -> None:
 
     estimator, facts = read_run(run)
     page = run / "report.html" if out is None else out
-    content = report_page(estimator, facts, *kept_rows(run), colour=colour).encode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # which the page has, as the fit gave them
+        content = report_page(estimator, facts, *kept_rows(run), colour=colour).encode()
     with whole_file(page) as stream:
         stream.write(content)
     click.echo(f"{page}")

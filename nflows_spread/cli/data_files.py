@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nflows_spread import validation
+from nflows_spread.arrays import number_of
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
 from nflows_spread.mapped_files import mapped_npy, unshrunk
@@ -186,10 +187,17 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     taken = [name for name in options.columns or known if name not in options.drop]
     if not taken:
         raise ValueError(f"some columns of {path.name} must be left, got --drop of all that are taken")
-    text = [name for name in taken if frame[name].dtype.kind not in _REAL]
+    text, told = [], []
+    for name in (name for name in taken if frame[name].dtype.kind not in _REAL):
+        numbers, place = _numbers_of(frame[name])
+        if numbers is None:
+            text.append(name)
+            told.append(f"{name} ({frame[name].iloc[place]!s:.30} in row {place + 1})")
+        else:
+            frame = frame.assign(**{name: numbers})
     if text:
         raise ValueError(
-            f"columns of {path.name} must hold numbers, got {_listed(text)}; leave them out with "
+            f"columns of {path.name} must hold numbers, got {_listed(told)}; mend these rows, or leave them out with "
             + " ".join(f"--drop {quote(name)}" for name in text[:3])
         )
     if options.drop_missing:
@@ -197,6 +205,17 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
         frame = frame[_whole(path, values, options)]
     left_out = {name: frame[name] for name in known if name not in taken}
     return Table(frame[taken], (len(taken),), left_out)
+
+
+def _numbers_of(column: Any) -> tuple[Any, int]:
+    """The numbers that a column of objects holds, (n,), or None and the place of the first entry that is none."""
+    found = np.empty(len(column))
+    for place, entry in enumerate(column):
+        try:
+            found[place] = float(entry) if isinstance(entry, str) else number_of(entry)
+        except (TypeError, ValueError):
+            return None, place
+    return found, 0
 
 
 def _whole(path: Path, rows: Any, options: ReadOptions) -> Any:

@@ -17,6 +17,17 @@ _EXPECTED = (TypeError, ValueError, OSError, ImportError, RuntimeError)
 """What the package raises where it is asked for something that it cannot do; all else is a fault of its own."""
 
 
+_OPTIONS = {
+    "X must ": "DATA must ",
+    "standardize=True": "--standardize",
+    "n_components": "--components",
+    "max_minutes=": "--max-minutes ",
+    "more minutes": "more --max-minutes",
+    "; atlas_ has charts of its pieces": "",
+}
+"""What the command calls the arguments of the estimator that its messages name; ``atlas_`` is not to be had of it."""
+
+
 class OneLineError(click.ClickException):
     """What went wrong, in a line."""
 
@@ -88,5 +99,12 @@ def readable(path: Path) -> Iterator[None]:
         raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; {remedy}") from error
 
 
+def in_options(message: str) -> str:
+    """A message of the estimator with the options of the command in the place of its arguments."""
+    for argument, option in _OPTIONS.items():
+        message = message.replace(argument, option)
+    return message
+
+
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(in_options(text).split())

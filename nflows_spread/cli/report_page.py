@@ -11,8 +11,9 @@ import numpy as np
 
 from nflows_spread.cli import report_pictures
 from nflows_spread.cli.result_files import is_image
-from nflows_spread.cli.run_folder import Facts, in_units_of_fit
+from nflows_spread.cli.run_folder import Facts, counted, in_units_of_fit
 from nflows_spread.dimension import VOTES, PointDimension, dimension_of
+from nflows_spread.estimator.obstruction import beyond_noise
 
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
@@ -64,7 +65,7 @@ def report_page(
         raise ValueError(f"--colour must be a column of the data, {', '.join(list(columns)[:20])}, got {name}")
     in_units = in_units_of_fit(estimator, rows)
     without_flow = _without_flow(in_units)
-    kind = f"{estimator.chart_.rank} coordinates, {estimator.chart_kind_}"
+    kind = f"{counted(estimator.chart_.rank)}, {estimator.chart_kind_}"
     samples = np.asarray(estimator.sample(min(_SAMPLES, len(rows)), random_state=0))
     scaled = estimator.standardize and not is_image(facts.item_shape)  # of which the eye knows the units
     own, drawn = (in_units, in_units_of_fit(estimator, samples)) if scaled else (rows, samples)
@@ -127,11 +128,9 @@ def distrusted(estimator: SpreadFlowEstimator, facts: Facts, without_flow: Point
                 "without the flow the dimension is {} ({} to {})".format(int(without_flow), *without_flow.interval)
             )
         found += without_flow.reservations
-    if estimator.unreconstructed_ > 0.0:
-        found.append(
-            f"{estimator.unreconstructed_:.0%} of the held-out rows are farther from their reconstructions than three "
-            "times the noise"
-        )
+    if estimator.unreconstructed_ > 0.0 and estimator.chart_obstruction_ is None:  # which says so by itself
+        said = beyond_noise(estimator.unreconstructed_, estimator.reconstruction_error_)
+        found.append(f"{said}; if that is too much, fit with more coordinates, by --components")
     return list(dict.fromkeys(found))
 
 

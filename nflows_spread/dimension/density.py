@@ -70,7 +70,7 @@ def density_dimension(
         flow: a flow of any host, with any base.
         x: data that the flow was not trained on, shape (n, ...).
         data_noise: σ, the noise that it was trained with, above 0, in data units.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         generator: source of ε.
 
     Raises:
@@ -78,7 +78,7 @@ def density_dimension(
         ValueError: ``x`` is empty or not finite, or ``data_noise`` is not positive.
     """
     validation.points("x", x)
-    validation.context_of(len(x), context)
+    context = validation.context_of(len(x), context)
     sigma = validation.positive("data_noise", data_noise)
     denoising, score = [], []
     for index in torch.arange(len(x), device=x.device).split(_ROWS_AT_ONCE):
@@ -121,7 +121,7 @@ def denoise(
         flow: a flow whose density has this noise.
         x: points, shape (n, ...), in units of the flow.
         variance: s², of all noise that the flow was trained on: σ_x² and that of the data.
-        context: conditioning inputs, one row for each point.
+        context: conditioning inputs, one row for each point, or one for all.
         times: how often; a point that is farther off than the noise needs more than one.
         longest: the length of a step, at most.
         at_once: rows that go through the flow together, for memory; the last digits depend on it.
@@ -136,7 +136,7 @@ def denoise(
         B. Efron, Tweedie's formula and selection bias, JASA 106, 2011.
     """
     validation.floating("x", x)
-    validation.context_of(len(x), context)
+    context = validation.context_of(len(x), context)
     validation.non_negative("variance", variance)
     if not longest >= 0.0:
         raise ValueError(f"longest must be at least 0, got {longest}")
@@ -167,7 +167,7 @@ def posterior_mean(
         flow: a flow whose density has this noise.
         x: noisy points, shape (n, ...), such as samples of the flow.
         noise: s, standard deviation of all noise in each feature.
-        context: conditioning inputs, one row for each point.
+        context: conditioning inputs, one row for each point, or one for all.
         at_once: as for ``denoise``.
     """
     longest = _FARTHEST * validation.non_negative("noise", noise) * validation.floating("x", x).shape[1:].numel() ** 0.5

@@ -118,7 +118,7 @@ def informative_dimensions(
         flow: a flow of any host, of any base.
         x: data, shape (n, ...), of each label at least 5/4 (D + 1) rows.
         labels: of the rows, (n,): a tensor or an array of whole numbers, or a list of anything that is equal or not.
-        context: conditioning inputs, one row for each row of ``x``, if the flow takes any.
+        context: conditioning inputs, one row for each row of ``x``, or one for all, if the flow takes any.
         data_noise: σ_x, in data units; by default what the base is trained with.
         generator: source of the noise and of the folds of the cross-validation.
 
@@ -132,7 +132,7 @@ def informative_dimensions(
     """
     validation.two_points("x", x)
     codes, count = _codes_of(labels, len(validation.points("x", x)), x[0].numel())
-    codes = codes.to(x.device)
+    codes, context = codes.to(x.device), validation.context_of(len(x), context)
     base = base_of(flow)
     noise = data_noise_of(base, data_noise)
     reference = None if context is None else _reference(flow, x, context, codes)
@@ -204,7 +204,6 @@ def _reference(flow: nn.Module, x: Tensor, context: Tensor, codes: Tensor) -> Te
     Raises:
         ValueError: the transform sees it, and it differs among rows of one label.
     """
-    validation.context_of(len(x), context)
     own = torch.bincount(codes).argmax()
     reference = context[codes == own][:1]
     some = torch.linspace(0, len(x) - 1, min(len(x), _COMPARED), device=x.device).long()

@@ -43,7 +43,7 @@ class Latents:
         noise: float,
         generator: torch.Generator | None,
     ) -> None:
-        validation.context_of(len(x), context)
+        context = validation.context_of(len(x), context)
         self.x, self.noise, self.generator = x, noise, generator
         self._encode = Encoder(flow, base, x, context)
         self._chosen = self._stretched = False

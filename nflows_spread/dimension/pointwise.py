@@ -125,8 +125,8 @@ def local_dimensions(
         neighbours: k, one of 5, 10, 20 and 40. More of them vary less and see less of what varies.
         distances: of each row of ``x`` to its nearest rows of ``x``, (n, k) and nearest first, as a library
             of neighbours finds them; a column of zeros, each row's own, is left out. Then none are sought, and repeated
-            rows are not merged.
-        indices: which rows these are, (n, k).
+            rows are not merged. Or a sparse graph of these, as ``sklearn.neighbors.kneighbors_graph`` makes it.
+        indices: which rows these are, (n, k); a graph has them.
         groups: as in ``pointwise_dimension``.
         window: as in ``pointwise_dimension``.
         n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
@@ -159,7 +159,8 @@ def local_dimensions(
 
 def _of_given(x: Tensor, data: Any, distances: Any, indices: Any, neighbours: int) -> LocalDimensions[Tensor]:
     """By neighbours that were found elsewhere."""
-    if data is not None or distances is None or indices is None:
+    graph = hasattr(distances, "tocsr")  # which has the indices, too
+    if data is not None or distances is None or (indices is None and not graph):
         raise ValueError("distances and indices must be given together and without data, got one of them or data")
     features = validation.points("x", x).flatten(1).shape[1]
     logs, places = neighbours_given(distances, indices, least=neighbours, rows=len(x))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,8 @@ def neighbours_given(
     infinite and the last.
 
     Args:
-        distances: (n, k), nearest first, not negative, a tensor or what ``numpy.asarray`` takes.
+        distances: (n, k), nearest first, not negative, a tensor or what ``numpy.asarray`` takes; or a sparse graph
+            (n, n) of these that knows the indices, as scikit-learn's ``kneighbors_graph(X, k, mode="distance")``.
         indices: (n, k), whole numbers below n, or None where nobody knows; then they are 0.
         least: neighbours other than itself that each row must have.
         rows: the number that there must be, where it is known.
@@ -32,6 +34,8 @@ def neighbours_given(
     Raises:
         TypeError, ValueError: they are no such thing.
     """
+    if hasattr(distances, "tocsr"):
+        distances, indices = _of_graph(distances, indices)
     given = rows_of("distances", distances).double()
     if rows is not None and len(given) != rows:
         raise ValueError(f"distances must have a row for each of the {rows} points, got {len(given)}")
@@ -63,6 +67,28 @@ def neighbours_given(
     given = given.masked_fill(given == 0.0, math.inf)
     given, order = given.sort(dim=1, stable=True)
     return given.log(), places.gather(1, order)
+
+
+def _of_graph(graph: Any, indices: Any | None) -> tuple[Any, Any]:
+    """Distances and indices, (n, k) each, the nearest first, of a sparse graph (n, n)."""
+    if indices is not None:
+        raise ValueError("indices must be left out where distances are a sparse graph, which has them, got both")
+    rows = graph.tocsr()
+    counts = np.diff(rows.indptr)
+    if rows.shape[0] != rows.shape[1] or len(counts) == 0 or counts.min() != counts.max() or counts[0] == 0:
+        raise ValueError(
+            "distances as a sparse graph must be (n, n) with as many neighbours in each row, got shape "
+            f"{tuple(rows.shape)} with {counts.min() if len(counts) else 0} to {counts.max() if len(counts) else 0}; "
+            "take sklearn.neighbors.kneighbors_graph(X, k, mode='distance')"
+        )
+    distances, places = (each.reshape(len(counts), -1) for each in (rows.data, rows.indices))
+    if counts[0] > 1 and bool((distances == 1).all()):
+        raise ValueError(
+            "distances as a sparse graph must hold distances, got 1 for each neighbour; take "
+            "sklearn.neighbors.kneighbors_graph(X, k, mode='distance')"
+        )
+    order = distances.argsort(axis=1, kind="stable")
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(places, order, 1)
 
 
 def without_rows_of_repeats(logs: Tensor, numbers: int) -> Tensor:

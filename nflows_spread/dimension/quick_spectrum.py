@@ -47,7 +47,7 @@ def quick_signal_to_noise(
         x: data like that it was trained on, shape (n, ...).
         data_noise: σ_x, in data units.
         spread_variance: σ_Z², which is added to S where σ_x is 0.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         generator: source of the noise and the directions.
 
     Returns:

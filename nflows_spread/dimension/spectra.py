@@ -50,7 +50,7 @@ def spectrum(
     Args:
         flow: a flow whose base is a ``DegenerateGaussian``, or its host's own Gaussian with independent entries.
         x: data that the flow was trained on or data like it, shape (n, ...); about a thousand points.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         data_noise: σ_x, in data units; by default what the base is trained with.
         jacobians: at how many points to take J, up to 1024 features; fewer for a quick check, or 0 for N from random
             directions, as beyond 1024 features, at a tenth of the cost at a thousand.

@@ -67,7 +67,8 @@ def dimension_of(
         X: rows of data, (n, D): a NumPy array, one of a file that is mapped into memory
             (``numpy.load(path, mmap_mode="r")``), a tensor or a data frame. At least 50 rows are distinct.
         distances: in the place of ``X``, of each row to its nearest other rows, (n, k) and nearest first, as a library
-            of neighbours finds them, k at least 5 and better 40; a column of zeros, each row's own, is left out.
+            of neighbours finds them, k at least 5 and better 40; a column of zeros, each row's own, is left out. Or a
+            sparse graph of these, as ``sklearn.neighbors.kneighbors_graph(X, 40, mode="distance")``.
         indices: which rows these are, (n, k); checked, and what tells each row's own.
         features: D, the highest answer, where there are distances and no ``X``.
         groups: a label for each row, such as the subject or the video that it is of. Rows of one group are not each

@@ -67,7 +67,8 @@ class SpreadFlowEstimator(SklearnInterface):
         atlas_: where one chart is not enough, as on closed surfaces, the ``LocalAtlas``, in the units of ``chart_``.
         samples_from_: ``"chart"``, ``"flow"`` or ``"atlas"``, what ``sample`` draws from.
         chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
-            a ``share`` of the rows and a ``reason``; None where nothing says so. ``transform`` warns of it once.
+            a ``share`` of the rows, a ``reason`` and a ``remedy``; None where nothing says so. ``transform``
+            warns of it once.
         data_noise_: σ_x, the noise that the training added at its end, in units of the data. That found in the data is
             ``estimates_.ambient_noise``.
         center_: mean of the data, (D,).
@@ -179,7 +180,7 @@ class SpreadFlowEstimator(SklearnInterface):
         unit = self._unit(X, self._chart_dtype)
         if self.chart_obstruction_ is not None and not self._warned_of:
             self._warned_of.add(self.chart_obstruction_.reason)
-            validation.warn(f"the chart behind these coordinates {self.chart_obstruction_.reason}")
+            validation.warn(f"the chart behind these coordinates {self.chart_obstruction_}")
         with torch.no_grad():
             return like(X, self.chart_.coordinates(unit) * self._units.length)
 
@@ -211,7 +212,8 @@ class SpreadFlowEstimator(SklearnInterface):
 
         Args:
             n_samples: how many.
-            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit.
+            random_state: seed of these draws; by default they go on from the last ones, and the first from the fit, so
+                that an estimator that is read from a pickle draws again what it drew after it was written.
         """
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)

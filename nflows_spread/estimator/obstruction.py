@@ -46,10 +46,16 @@ class ChartObstruction:
     Attributes:
         share: of the rows to which the reason applies.
         reason: in words.
+        remedy: what to do about it, in words; nothing in those that older versions have pickled.
     """
 
     share: float
     reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """The reason and the remedy."""
+        return f"{self.reason}; {self.remedy}" if self.remedy else self.reason
 
 
 @dataclass(frozen=True)
@@ -94,30 +100,49 @@ def obstruction_of(
             surfaces.
     """
     outside = 1.0 - max(topology.pieces) / sum(topology.pieces)
-    left = f"{unreconstructed:.0%} of the held-out rows farther from their reconstructions than three times the noise"
     if unreconstructed > _UNREACHED and error > _LARGE_ERROR:
-        share, reason = (
+        share, reason, remedy = (
             unreconstructed,
-            f"leaves {left}, by {error:.2f} of the data's standard deviation: it is a projection of these rows and "
-            "does not reconstruct them",
+            f"does not reconstruct the data: {beyond_noise(unreconstructed, error)}",
+            "take these coordinates as a map to look at, and more of them, by n_components, to reconstruct rows",
         )
     elif topology.torn > 0.0:
-        share, reason = (
+        share, reason, remedy = (
             max(topology.torn, unreconstructed),
-            f"tears {topology.torn:.1%} of the rows from their nearest neighbours, as it must where the data is a "
-            f"closed curve or surface, and leaves {left}",
+            f"tears {topology.torn:.1%} of the rows from their nearest neighbours, as any coordinates must where the "
+            "data is a closed curve or surface",
+            "do not take distances between coordinates for distances in the data across that cut",
         )
+        if unreconstructed > 0.0:
+            reason += f", and {beyond_noise(unreconstructed, error)}"
     elif len(topology.pieces) > 1 and not linear:
-        share, reason = (
+        share, reason, remedy = (
             outside,
             f"lays {len(topology.pieces)} separate pieces of the data side by side, with {outside:.0%} of the rows "
             "outside the largest: coordinates between them are those of no data",
+            "fit each piece by itself for coordinates of its own",
         )
     else:
         return None
     if neighbours_alone:
         reason += "; distances between neighbours say that dimension, the flow's spectrum does not"
-    return ChartObstruction(share, reason)
+    return ChartObstruction(share, reason, remedy)
+
+
+def beyond_noise(unreconstructed: float, error: float) -> str:
+    """The share of held-out rows that a chart does not reach, in words.
+
+    Args:
+        unreconstructed: share of the held-out rows that are farther from their reconstructions than three times the
+            noise.
+        error: of reconstructions, over the data's standard deviation.
+    """
+    share = f"{unreconstructed:.0%}" if unreconstructed >= 0.01 else f"{unreconstructed:.1%}"
+    return (
+        f"{share} of the held-out rows are farther from their reconstructions than noise explains (three "
+        f"times its standard deviation), with an error of {error:.2g} of the "
+        "data's standard deviation"
+    )
 
 
 def _torn(distances: Tensor, nearest: Tensor, here: Tensor) -> float:

@@ -41,7 +41,7 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
             ``MultiscaleFlow``, or a zuko ``Flow``; the latent of a ``MultiscaleFlow`` is a vector of all levels, the
             coarsest first.
         x: data, shape (n, ...).
-        context: conditioning inputs, one row for each row of ``x``, before any embedding net.
+        context: conditioning inputs, one row for each row of ``x``, or one for all, before any embedding net.
 
     Returns:
         Latents, shape (n, ...).
@@ -55,7 +55,7 @@ def encode(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor:
 
 def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The latent z = g(x) and log|det J|, J the Jacobian of g at x; shapes (n, ...) and (n,)."""
-    validation.context_of(len(validation.tensor("x", x)), context)
+    context = validation.context_of(len(validation.tensor("x", x)), context)
     host = host_of(flow)
     try:
         return host.encode(flow, x, context)
@@ -70,12 +70,12 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     Args:
         flow: a flow of any host, as for ``encode``.
         z: latents, shape (n, ...).
-        context: conditioning inputs, one row for each row of ``z``, before any embedding net.
+        context: conditioning inputs, one row for each row of ``z``, or one for all, before any embedding net.
 
     Returns:
         Data, shape (n, ...).
     """
-    validation.context_of(len(validation.tensor("z", z)), context)
+    context = validation.context_of(len(validation.tensor("z", z)), context)
     host = host_of(flow)
     try:
         return host.decode(flow, z, context)

@@ -36,7 +36,7 @@ def initialize_from_patches(flow: nn.Module, x: Tensor, *, context: Tensor | Non
     Args:
         flow: a flow of any host with such a Glow in it.
         x: a batch of data, shape (n, channels, height, width), at least two rows, better hundreds.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
 
     Returns:
         The number of steps that were set.

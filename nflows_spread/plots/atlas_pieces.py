@@ -11,7 +11,7 @@ from nflows_spread import validation
 from nflows_spread.atlas import Atlas
 from nflows_spread.plots.axes import is_space, legend, numbers_of, points_of_rows, refused, scattered
 from nflows_spread.plots.colours import CATEGORY_COLOURS, REFERENCE_COLOUR
-from nflows_spread.plots.estimator_results import in_units_of_flow, is_estimator
+from nflows_spread.plots.estimator_results import in_units_of_flow, is_estimator, scales_of
 from nflows_spread.plots.views import view_of
 
 _TAKEN = "an Atlas, a fitted SpreadFlowEstimator that has an atlas_, or numbers of pieces (n,)"
@@ -45,7 +45,7 @@ def pieces(found: Any, x: Any, *, component: bool = False, ax: Any = None) -> An
         raise ValueError(f"numbers of pieces must be one for each of the {len(rows)} rows, got shape {numbers.shape}")
     present = [int(number) for number in np.unique(numbers)]
     names = _names(found, present, component)
-    view = view_of(rows, columns, ax)
+    view = view_of(rows, columns, ax, scales=scales_of(found))
     shown = view.of(rows)
     for number in present:
         chosen = numbers == number

@@ -22,6 +22,16 @@ _ZOOM = 0.85
 _WITHIN = 3
 """Categories up to which the legend is among the points and not beside the axes: a choice."""
 
+_TAILS = (2.0, 98.0)
+"""Percentiles that colours end at where numbers beyond would leave no colours to the others: a choice."""
+
+_FAR = 3.0
+"""The range of the numbers over that between these percentiles, a ratio, from which on that is so: a choice; it is
+1.04 for uniform numbers, and 1.6 for a thousand of a Gaussian."""
+
+_TICKS_IN_SPACE = 4
+"""Of each of three axes, at most, whose numbers lie close to their names: a choice."""
+
 _LEGEND = {"fontsize": 7, "framealpha": 0.7}
 
 
@@ -99,14 +109,31 @@ def coloured(ax: Any, points: Any, colours: Any, label: str) -> None:
         from matplotlib import colormaps
 
         shades = colormaps[NUMBERS].with_extremes(bad=NO_NUMBER)  # rows without one stay to be seen
-        drawn = scattered(ax, points, c=colours.astype(float), cmap=shades, plotnonfinite=True)
-        ax.figure.colorbar(drawn, ax=ax, label=label, **({"shrink": 0.7, "pad": 0.12} if is_space(ax) else {}))
+        values = colours.astype(float)
+        low, high, beyond = _ends(values)
+        drawn = scattered(ax, points, c=values, cmap=shades, vmin=low, vmax=high, plotnonfinite=True)
+        said = label if beyond == "neither" else f"{label}\n(colours: percentiles {_TAILS[0]:g} to {_TAILS[1]:g})"
+        place = {"shrink": 0.7, "pad": 0.12} if is_space(ax) else {}
+        ax.figure.colorbar(drawn, ax=ax, label=said, extend=beyond, **place)
         return
     categories = categories_of(colours)
     for name, colour, chosen in categories:
         scattered(ax, points[chosen], color=colour, label=name)
     beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     legend(ax, title=label, markerscale=2, **(beside if len(categories) > _WITHIN else {}))
+
+
+def _ends(values: Any) -> tuple[float | None, float | None, str]:
+    """What the first and the last colour stand for, and at which end numbers are beyond: of all, or of most of them."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return None, None, "neither"
+    low, high = np.percentile(finite, _TAILS)
+    whole = finite.min(), finite.max()
+    if not np.isneginf(values).any() and not whole[1] - whole[0] > _FAR * (high - low) > 0.0:
+        return float(whole[0]), float(whole[1]), "neither"
+    ends = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+    return float(low), float(high), ends[bool(values[~np.isnan(values)].min() < low), bool(whole[1] > high)]
 
 
 def legend(ax: Any, **options: Any) -> None:
@@ -121,9 +148,16 @@ def name_axes(ax: Any, names: Sequence[str], units: str) -> None:
         ax.set_xlabel(first)
         ax.set_ylabel(f"{names[1]} ({units})")
         return
+    from matplotlib.ticker import MaxNLocator
+
     for label, name in ((ax.set_xlabel, first), (ax.set_ylabel, names[1]), (ax.set_zlabel, names[2])):
         label(name, fontsize=8)
     ax.tick_params(labelsize=7)
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        if isinstance(axis.get_major_locator(), MaxNLocator):
+            axis.get_major_locator().set_params(nbins=_TICKS_IN_SPACE)
+        longest = max(len(tick.get_text()) for tick in axis.get_ticklabels() or [axis.label])
+        axis.labelpad = max(axis.labelpad, float(longest))
     ax.set_box_aspect(None, zoom=_ZOOM)  # layouts of matplotlib keep no room for these labels
 
 

@@ -12,6 +12,13 @@ CATEGORY_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55
 DATA_COLOUR, MODEL_COLOUR, REFERENCE_COLOUR = "#0072b2", "#d55e00", "#8a8a8a"
 """Two of them, and a grey for what the others are compared with."""
 
+MOST_CATEGORIES = len(CATEGORY_COLOURS)
+"""Different whole numbers up to which these are labels with a colour each, as 0 and 1 are, and not a scale: as many as
+there are colours."""
+
+_ROWS_OF_A_LABEL = 2
+"""Rows of each on average, at the least, as numbers that are all different are no labels: a choice."""
+
 NO_NUMBER = "#bbbbbb"
 """Of rows whose number is missing."""
 
@@ -29,15 +36,21 @@ def categories_of(values: Any) -> list[tuple[str, str, Any]]:
         values: (n,), of any type.
 
     Returns:
-        Name, colour, and a mask (n,) of each, the most frequent first.
+        Name, colour, and a mask (n,) of each, the most frequent first, or whole numbers by their size.
     """
     names, counts = np.unique(values, return_counts=True)
     most = len(CATEGORY_COLOURS) if len(names) <= len(CATEGORY_COLOURS) else len(CATEGORY_COLOURS) - 1
     kept = names[np.argsort(-counts, kind="stable")][:most]
+    if all(_is_whole(str(name)) for name in kept):
+        kept = np.array(sorted(kept, key=int))
     found = [(_short(str(name)), colour, values == name) for name, colour in zip(kept, CATEGORY_COLOURS)]
     if len(names) > len(kept):
         found.append((f"{len(names) - len(kept)} others", CATEGORY_COLOURS[-1], ~np.isin(values, kept)))
     return found
+
+
+def _is_whole(name: str) -> bool:
+    return name.removeprefix("-").isdecimal()
 
 
 def _short(name: str) -> str:
@@ -45,7 +58,7 @@ def _short(name: str) -> str:
 
 
 def colours_of_rows(colour: Any, rows: int) -> Any:
-    """One number, or one category as text, for each row, (n,).
+    """One number, or one category as text, for each row, (n,); a few different whole numbers are categories.
 
     Args:
         colour: an array, tensor, list or column of a data frame.
@@ -60,8 +73,16 @@ def colours_of_rows(colour: Any, rows: int) -> Any:
     if found.dtype.kind in "uif":
         if np.isinf(found.astype(float)).any():
             raise ValueError("colour must be finite or NaN, got infinity; drop these rows, or give categories as text")
-        return found
+        return _labels_of(found)
     return found.astype(str)
+
+
+def _labels_of(numbers: Any) -> Any:
+    """The numbers, or, where these are a few different whole ones without gaps, what a legend calls them."""
+    different = np.unique(numbers)
+    few = len(different) <= min(MOST_CATEGORIES, len(numbers) // _ROWS_OF_A_LABEL)
+    labels = few and np.array_equal(different, np.floor(different))
+    return numbers.astype(int).astype(str) if labels else numbers
 
 
 def name_of_colour(colour: Any, label: str | None) -> str:

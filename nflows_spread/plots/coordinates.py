@@ -33,7 +33,9 @@ def chart(
             ``project`` give them.
         x: the data, (n, D), whose coordinates are drawn.
         colour: one entry for each row: an array, tensor, list or column of a data frame, numbers or categories; or the
-            name of a column of ``x`` where that is a data frame.
+            name of a column of ``x`` where that is a data frame. Text, truth values and up to 8 different whole numbers
+            that repeat are categories, with a legend; other numbers have a colour bar, from the 2nd to the 98th
+            percentile where a few are far out.
         label: what the colour is; by default the name of its column.
         coordinates: which to draw, counted from 1: ``(1, 3)``. By default the first two, or one where there is but
             one, or three in 3-D axes; three numbers make new axes 3-D.

@@ -8,7 +8,7 @@ from nflows_spread import validation
 from nflows_spread.dimension import IntrinsicDimension, Spectrum
 from nflows_spread.plots.axes import axes_for, legend, numbers_of, refused, whole_numbers
 from nflows_spread.plots.colours import DATA_COLOUR, MODEL_COLOUR, REFERENCE_COLOUR
-from nflows_spread.plots.estimator_results import is_estimator, units_of
+from nflows_spread.plots.estimator_results import SCALED, UNITS, is_estimator, units_of
 
 _LEAST = 1e-12
 """What an eigenvalue of 0 is drawn as, below any noise: a choice."""
@@ -33,7 +33,7 @@ def spectrum(found: Any, *, dimension: int | None = None, first: int | None = No
     Raises:
         TypeError, ValueError: ``found`` is nothing of the kind, or the numbers are no whole ones.
     """
-    units = "units of the data"
+    units = UNITS
     if is_estimator(found):
         units, values = units_of(found), found.spectrum_
         marked = int(found.intrinsic_dimension_)
@@ -54,16 +54,16 @@ def spectrum(found: Any, *, dimension: int | None = None, first: int | None = No
     count = min(asked, len(values.signal_to_noise))
     shown = range(1, count + 1)
     eigenvalues = numbers_of(values.eigenvalues[:count].clamp_min(_LEAST))
-    axes.plot(shown[: len(eigenvalues)], eigenvalues, "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ, the prior's")
+    axes.plot(shown[: len(eigenvalues)], eigenvalues, "s--", c=REFERENCE_COLOUR, ms=4, label="AAᵀ of the prior")
     signal_to_noise = numbers_of(values.signal_to_noise[:count].clamp_min(_LEAST))
-    axes.plot(shown, signal_to_noise, "o-", c=MODEL_COLOUR, ms=4, label="μ, variance along each direction")
+    axes.plot(shown, signal_to_noise, "o-", c=MODEL_COLOUR, ms=4, label="μ of the noisy data")
     if values.data_noise > 0.0:
-        axes.axhline(values.data_noise**2, c=DATA_COLOUR, lw=1, ls=":", label="σ_x², the noise of training")
+        axes.axhline(values.data_noise**2, c=DATA_COLOUR, lw=1, ls=":", label="σ_x² of training")
     if 0 < marked < count:
         axes.axvline(marked + 0.5, c="k", lw=0.8, label=f"dimension {marked}")
     axes.set_yscale("log")
     axes.set_xlabel("direction, by its variance")
-    axes.set_ylabel(f"variance\n({units}, squared)")
+    axes.set_ylabel("variance (of standardized columns)" if units == SCALED else f"variance ({UNITS}, squared)")
     whole_numbers(axes.xaxis)
     legend(axes)
     return axes

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+UNITS, SCALED = "units of the data", "standard deviations of the columns"
+"""Of lengths in pictures: by default, and of what standardizes columns."""
+
 
 def is_estimator(found: Any) -> bool:
     """Whether it is one that has been fitted.
@@ -20,7 +23,12 @@ def is_estimator(found: Any) -> bool:
 
 def units_of(estimator: Any) -> str:
     """Of the coordinates and lengths of a fitted estimator."""
-    return "standard deviations of the columns" if estimator.standardize else "units of the data"
+    return SCALED if estimator.standardize else UNITS
+
+
+def scales_of(found: Any) -> Any:
+    """The scales of the columns, (D,), of an estimator that standardizes; None of all else."""
+    return _array(found.scale_) if is_estimator(found) and found.standardize else None
 
 
 def in_units_of_flow(estimator: Any, rows: Any) -> Any:

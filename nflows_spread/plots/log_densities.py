@@ -22,6 +22,8 @@ _COLOURS = (MODEL_COLOUR, *(colour for colour in CATEGORY_COLOURS if colour != M
 def density(found: Any, x: Any, *, truth: Any = None, label: str | None = None, ax: Any = None) -> Any:
     """The density of the data without noise on the manifold, by its area: a curve, or the colour of points of a chart.
 
+    Where a few points are far out, colours go from the 2nd to the 98th percentile, and the colour bar says so.
+
     Args:
         found: a fitted ``SpreadFlowEstimator`` (its ``manifold_score_samples``) or a ``Chart`` (its ``log_prob``), with
             the data; or log-densities (n,) in nats, or several of these by their names, with coordinates.

@@ -13,7 +13,7 @@ from nflows_spread.chart import Chart
 from nflows_spread.hosts.placement import placement_of
 from nflows_spread.plots.axes import legend, points_of_rows, refused, scattered
 from nflows_spread.plots.colours import DATA_COLOUR, MODEL_COLOUR
-from nflows_spread.plots.estimator_results import is_estimator
+from nflows_spread.plots.estimator_results import is_estimator, scales_of
 from nflows_spread.plots.image_grid import labelled_images
 from nflows_spread.plots.views import view_of
 
@@ -35,7 +35,8 @@ def samples(
     """Samples over the data, which show where a model puts points and where it leaves them out.
 
     Data of two columns is drawn as it is, of three in space, of more in its principal plane, in 3-D axes in the space
-    of three components; images in two blocks of a grid.
+    of three components; images in two blocks of a grid. All is in units of the data; only the principal plane of an
+    estimator that standardizes is that of standardized columns, as none is in units that columns have in common.
 
     Args:
         found: a fitted ``SpreadFlowEstimator``, a ``Chart`` or an ``Atlas``, of which samples are drawn; or the
@@ -63,7 +64,7 @@ def samples(
         some = 4 * validation.positive_int("columns", columns)
         blocks = [(label, block[:some]) for label, block in zip(labels, (rows, drawn))]
         return labelled_images(blocks, shape=shape, columns=columns, ax=ax)
-    view = view_of(rows, names, ax)
+    view = view_of(rows, names, ax, scales=scales_of(found))
     for points, colour, label in ((rows, DATA_COLOUR, labels[0]), (drawn, MODEL_COLOUR, labels[1])):
         scattered(view.ax, view.of(points), color=colour, alpha=0.5, label=label)
     view.name_axes()

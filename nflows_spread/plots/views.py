@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from nflows_spread.plots.axes import axes_for, is_space, name_axes
+from nflows_spread.plots.estimator_results import SCALED, UNITS
 
-UNITS, _COMPONENT = "units of the data", "principal component"
+_COMPONENT = "principal component"
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,29 @@ class View:
         center: the point at their origin, (D,).
         directions: in columns, (D, 2) or (D, 3).
         names: of these.
+        units: of lengths along these.
+        alike: whether all have the same units, so that distances in the picture are some.
     """
 
     ax: Any
     center: Any
     directions: Any
     names: list[str]
+    units: str = UNITS
+    alike: bool = True
 
     def of(self, points: Any) -> Any:
         """Points (n, D) where the picture has them, (n, 2) or (n, 3)."""
         return (points - self.center) @ self.directions
 
     def name_axes(self) -> None:
-        """With equal units in the plane, which show distances as they are."""
-        name_axes(self.ax, self.names, UNITS)
-        if not is_space(self.ax):
+        """With equal units in the plane, which show distances as they are, unless columns have units of their own."""
+        name_axes(self.ax, self.names, self.units)
+        if self.alike and not is_space(self.ax):
             self.ax.set_aspect("equal", adjustable="datalim")
 
 
-def view_of(rows: Any, columns: list[str], ax: Any) -> View:
+def view_of(rows: Any, columns: list[str], ax: Any, *, scales: Any = None) -> View:
     """All columns where the axes have room for them, else the principal components of the data.
 
     New axes are 3-D for three columns and else in the plane.
@@ -48,6 +53,8 @@ def view_of(rows: Any, columns: list[str], ax: Any) -> View:
         rows: the data, (n, D).
         columns: their names.
         ax: axes, or None.
+        scales: of the columns, (D,), where each has units of its own: principal components are of columns that are
+            divided by these, and columns that are shown as they are, in units of the data, need not be equally long.
 
     Raises:
         ValueError: there are fewer columns than axes.
@@ -61,9 +68,10 @@ def view_of(rows: Any, columns: list[str], ax: Any) -> View:
             + ("; leave out projection='3d'" if features == 2 else "; a histogram shows one column")
         )
     if features == shown:
-        return View(ax, np.zeros(features), np.eye(features), columns)
-    center = rows.mean(0)
-    directions = np.linalg.svd(rows - center, full_matrices=False)[2][:shown].T
+        return View(ax, np.zeros(features), np.eye(features), columns, alike=scales is None)
+    center, scale = rows.mean(0), np.ones(features) if scales is None else scales
+    directions = np.linalg.svd((rows - center) / scale, full_matrices=False)[2][:shown].T
     if directions.shape[1] < shown:
         raise ValueError(f"a principal plane needs at least {shown} rows, got {len(rows)}")
-    return View(ax, center, directions, [f"{_COMPONENT} {number}" for number in range(1, shown + 1)])
+    names = [f"{_COMPONENT} {number}" for number in range(1, shown + 1)]
+    return View(ax, center, directions / scale[:, None], names, UNITS if scales is None else SCALED)

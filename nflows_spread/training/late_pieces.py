@@ -28,7 +28,7 @@ class LatePieces:
         flow: the flow that is trained, whose base is a ``DegenerateGaussianMixture``.
         x: data, shape (n, ...), as ``initialize_prior`` takes it; the same in every process.
         step: after which the pieces part, such as half of all.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         generator: source of the noise on ``x`` and of the starts of the pieces.
 
     Raises:

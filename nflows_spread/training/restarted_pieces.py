@@ -43,7 +43,7 @@ class RestartedPieces:
         x: data, shape (n, ...), of which at most the first 4 000 rows are used; the same in every process.
         every: steps between checks.
         floor: the share below which a piece is dead, over that of pieces that are all of one weight, 1 / M.
-        context: conditioning inputs, one row for each row of ``x``.
+        context: conditioning inputs, one row for each row of ``x``, or one for all.
         seed: of the noise on ``x``; each check has its own.
 
     Attributes:

@@ -34,7 +34,7 @@ def fitted(table):
     out, _, status = run("fit", table, "--drop", "kind", "--out", folder, "--steps", 20, "--seed", 3)
     assert status == 0
     assert out[0].startswith("dimension 1 (interval 1 to ")
-    assert out[1].startswith("chart of 1 coordinates: ")
+    assert out[1].startswith("chart of 1 coordinate: ")
     return folder
 
 
@@ -69,7 +69,19 @@ def test_coordinates_samples_and_reconstructions_are_written(fitted, table, tmp_
     out, _, status = run("reconstruct", fitted, table, "--out", back)
     assert status == 0
     error = np.sqrt(np.square(np.load(back) - arc()).sum(1).mean() / arc().var(0).sum())
-    assert f"120 rows from 1 coordinates, {error:.3g} of their standard deviation left" in out[0]
+    assert f"120 rows from 1 coordinate, {error:.3g} of their standard deviation left" in out[0]
+
+
+def test_samples_are_fresh_each_time_and_the_printed_seed_draws_them_again(fitted, tmp_path):
+    drawn = []
+    for name in ("one", "two"):
+        (line,), _, status = run("sample", fitted, "-n", 5, "--out", tmp_path / f"{name}.npy")
+        assert status == 0
+        seed = re.search(r"5 samples of the \w+, --seed (\d+): ", line)[1]
+        assert run("sample", fitted, "-n", 5, "--out", tmp_path / "again.npy", "--seed", seed)[2] == 0
+        drawn.append(np.load(tmp_path / f"{name}.npy"))
+        np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), drawn[-1])
+    assert bool((drawn[0] != drawn[1]).any(1).all())
 
 
 def test_an_array_without_names_has_the_columns_of_the_fit_in_their_order(fitted, table, tmp_path):
@@ -107,7 +119,12 @@ def errors(table, fitted, folder):
             fitted,
         ): f"--out must be a new folder, got {fitted}, which holds a run; ",
         ("fit", table, "--drop", "kind", "--out", folder / "two.npy"): "--out must be a folder, got ",
-        ("fit", table, "--out", folder / "new"): "columns of arc.csv must hold numbers, got kind; leave them out with ",
+        (
+            "fit",
+            table,
+            "--out",
+            folder / "new",
+        ): "columns of arc.csv must hold numbers, got kind (right in row 1); mend these rows, or leave them out with ",
         ("dimension", folder / "none.npy"): "DATA must be a file or a folder of images, got ",
         ("dimension", folder / "two.npy", "--max-points", 0): "Invalid value for '--max-points': 0 is not in the range",
         (

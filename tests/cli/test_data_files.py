@@ -1,5 +1,7 @@
 """Data files of every kind are read into rows, and what cannot be read is refused by name."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -168,7 +170,14 @@ REFUSED = {
     "one dimension": ("flat.npy", {}, ValueError, "flat.npy must hold a matrix, one row a point, got shape (5,)"),
     "two arrays": ("two.npz", {}, ValueError, "--key must name one array of two.npz, got none; it has a, b"),
     "another key": ("two.npz", {"key": "c"}, ValueError, "--key must be an array of two.npz, a, b, got c"),
-    "text": ("text.csv", {}, ValueError, "must hold numbers, got kind, group", "--drop kind --drop group"),
+    "text": (
+        "text.csv",
+        {},
+        ValueError,
+        "must hold numbers, got kind (",
+        " in row 1), group (",
+        "--drop kind --drop group",
+    ),
     "a column": ("text.csv", {"columns": ("depth",)}, ValueError, "columns must be of text.csv, length", "got depth"),
     "a key of one array": (
         "data.npy",
@@ -199,3 +208,20 @@ def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "anndata", None)
     with refused(ImportError, ".h5ad files need anndata, which is not installed; pip install anndata"):
         read_table(tmp_path / "data.h5ad", ReadOptions())
+
+
+def test_numbers_among_objects_are_taken_and_the_first_entry_that_is_none_is_named(tmp_path):
+    pytest.importorskip("pyarrow")
+    values = [Decimal(str(round(value, 3))) for value in rows()[:, 0]]
+    frame(length=values).to_parquet(tmp_path / "exact.parquet")
+    table = read_table(tmp_path / "exact.parquet", ReadOptions())
+    np.testing.assert_allclose(np.asarray(table.rows, dtype=float)[:, 0], rows()[:, 0], atol=5e-4)
+    odd = frame()
+    odd["length"] = odd["length"].astype(str)
+    odd.loc[7, "length"] = "?"
+    odd.to_csv(tmp_path / "odd.csv", index=False)
+    said = (
+        "columns of odd.csv must hold numbers, got length (? in row 8); mend these rows, or leave them out with --drop"
+    )
+    with refused(ValueError, said):
+        read_table(tmp_path / "odd.csv", ReadOptions())

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestNeighbors, kneighbors_graph, radius_neighbors_graph
 
+from nflows_spread import dimension_of
+from nflows_spread.dimension import local_dimensions
 from nflows_spread.dimension.precomputed import neighbours_given
 from support import refused
 
@@ -60,3 +63,34 @@ def test_what_is_no_distance_to_neighbours_is_refused(distances, indices, words)
 def test_another_number_of_rows_is_refused():
     with refused(ValueError, "distances must have a row for each of the 59 points, got 60"):
         neighbours_given(DISTANCES, INDICES, rows=59)
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+@pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "coo_matrix", "csc_matrix"])
+def test_a_sparse_graph_of_distances_is_what_its_arrays_are(kind, include_self):
+    given = X if include_self else None
+    graph = getattr(scipy.sparse, kind)(SEARCH.kneighbors_graph(given, n_neighbors=8, mode="distance"))
+    found = neighbours_given(graph, None)
+    expected = neighbours_given(*SEARCH.kneighbors(given, n_neighbors=8))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_dimension_is_that_of_the_graph_and_the_remedies_lead_there():
+    x = np.random.default_rng(0).normal(size=(300, 2)) @ np.random.default_rng(1).normal(size=(2, 5))
+    graph = kneighbors_graph(x, 150, mode="distance")
+    found = dimension_of(distances=graph)
+    assert int(found) == 2
+    distances, indices = NearestNeighbors(n_neighbors=150).fit(x).kneighbors()
+    assert found.value == dimension_of(distances=distances, indices=indices).value
+    points = torch.as_tensor(x)
+    around = local_dimensions(points, distances=graph).dimensions
+    assert torch.equal(around, local_dimensions(points, distances=distances, indices=indices).dimensions)
+    with refused(TypeError, "a graph of neighbours is no data: pass it as dimension_of(distances=X)"):
+        dimension_of(graph)
+    with refused(ValueError, "got 1 for each neighbour; take sklearn.neighbors.kneighbors_graph(X, k, mode='distance"):
+        dimension_of(distances=kneighbors_graph(x, 150))
+    with refused(ValueError, "as many neighbours in each row, got shape (300, 300) with", "mode='distance')"):
+        dimension_of(distances=radius_neighbors_graph(x, 1.0, mode="distance"))
+    with refused(ValueError, "indices must be left out where distances are a sparse graph"):
+        dimension_of(distances=graph, indices=indices)

@@ -211,7 +211,7 @@ def test_a_colour_image_takes_a_bounded_number_of_passes(features):
 
 
 def test_a_context_of_another_length_is_refused():
-    with refused(ValueError, "context must have one row for each of the 50 inputs, got 49 rows"):
+    with refused(ValueError, "context must have one row for each of the 50 inputs, or one for all, got 49 rows"):
         spectrum(identity_flow(4), curve(50), context=torch.zeros(49, 2), data_noise=0.1)
 
 

@@ -206,7 +206,7 @@ def test_rows_that_no_chart_of_k_coordinates_reaches_are_counted_in_a_warning():
     assert int(estimator.intrinsic_dimension_) == 2
     assert estimator.unreconstructed_ > 0.5
     (message,) = [str(warning.message) for warning in caught if "reconstructions" in str(warning.message)]
-    assert f"leaves {estimator.unreconstructed_:.0%} of the held-out rows" in message
+    assert f"{estimator.unreconstructed_:.0%} of the held-out rows are farther" in message
     assert estimator.chart_obstruction_.share == estimator.unreconstructed_
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -97,6 +97,8 @@ ACCEPTED = {
     "nullable truth values": frame(group=pandas.array(measured()[:, 2] > 0.5, dtype="boolean")),
     "nullable integers": frame(group=pandas.array(measured()[:, 2].astype(int), dtype="Int8")),
     "a column that is called dtype": frame().rename(columns={"length": "dtype"}),
+    "numbers among objects": frame().astype(object),
+    "fractions among objects": frame(group=[Fraction(int(value)) for value in measured()[:, 2]]),
     "a sparse column": frame(group=pandas.arrays.SparseArray(measured()[:, 2])),
 }
 
@@ -130,7 +132,17 @@ def test_frames_of_another_library_are_read_by_columns():
 
 REFUSED = {
     "missing": (frame(group=pandas.array([None] + [True] * 199, dtype="boolean")), ValueError, "first at index 0"),
-    "text": (frame(group="a"), TypeError, "in 'group'; convert numbers with .astype(float), and encode categories"),
+    "text": (
+        frame(group="a"),
+        TypeError,
+        "with 'a' of type str in row 0 of column 'group'; convert numbers with .astype(float), and encode categories",
+    ),
+    "a text among objects": (
+        frame(group=[*measured()[:199, 2].astype(object), "?"]),
+        TypeError,
+        "got dtype object, with '?' of type str in row 199 of column 'group'; convert numbers",
+    ),
+    "a gap among objects": (frame(group=[*measured()[:199, 2], None]).astype(object), ValueError, "first at index 199"),
     "categories": (frame(group=pandas.Categorical(["a"] * 200)), TypeError, "got dtype category in 'group'"),
     "dates": (frame(group=pandas.Timestamp("2020-01-01")), TypeError, "take the time since some moment as a float"),
     "complex": (frame(group=1j), TypeError, "got dtype complex128 in 'group'; pass .real, or both parts"),

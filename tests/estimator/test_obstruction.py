@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
-from nflows_spread.estimator.obstruction import Topology, obstruction_of
+from nflows_spread.estimator.obstruction import ChartObstruction, Topology, beyond_noise, obstruction_of
 
 SHORT = Recipe(steps=40, layers=2, hidden_features=16, bins=8, chart_steps=300, chart_width=64)
 
@@ -81,7 +81,9 @@ def test_the_reason_is_the_first_that_there_is():
     assert said_of(whole) is None
     assert said_of(whole, unreconstructed=0.9) is None  # all are near, if not within the noise
     far = said_of(torn, unreconstructed=0.9, error=0.3)
-    assert (far.share, "leaves 90% of the held-out rows" in far.reason) == (0.9, True)
+    assert (far.share, "90% of the held-out rows are farther" in far.reason) == (0.9, True)
+    assert "with an error of 0.3 of the data's standard deviation" in far.reason
+    assert "more of them, by n_components" in far.remedy
     cut = said_of(torn, unreconstructed=0.01)
     assert (cut.share, "tears 2.0% of the rows from their nearest neighbours" in cut.reason) == (0.02, True)
     apart = said_of(pieces)
@@ -89,6 +91,20 @@ def test_the_reason_is_the_first_that_there_is():
     assert "2 separate pieces" in apart.reason
     assert said_of(pieces, linear=True) is None  # which lie in one space of K dimensions
     assert "spectrum does not" in said_of(pieces, neighbours_alone=True).reason
+
+
+@pytest.mark.parametrize(("share", "said"), [(1.0, "100%"), (0.97, "97%"), (0.004, "0.4%")])
+def test_a_share_of_rows_that_are_beyond_the_noise_is_never_none_of_them(share, said):
+    assert beyond_noise(share, 0.0123).startswith(f"{said} of the held-out rows are farther from")
+
+
+def test_each_reason_has_a_remedy_and_those_of_older_pickles_have_none():
+    for topology in (Topology(0.02, (100,)), Topology(0.0, (70, 30))):
+        found = said_of(topology)
+        assert str(found) == f"{found.reason}; {found.remedy}"
+    old = object.__new__(ChartObstruction)
+    old.__dict__.update(share=0.5, reason="leaves something")
+    assert str(old) == "leaves something"
 
 
 def warnings_of(call):
@@ -104,11 +120,11 @@ def test_fit_warns_of_a_circle_that_was_cut_and_transform_does_once():
     assert int(estimator.intrinsic_dimension_) == 1
     assert estimator.chart_obstruction_.share > 0.0
     (message,) = at_fit
-    reason = estimator.chart_obstruction_.reason
-    assert message == f"the chart of 1 coordinate {reason}; atlas_ has charts of its pieces"
+    found = estimator.chart_obstruction_
+    assert message == f"the chart of 1 coordinate {found.reason}; {found.remedy}; atlas_ has charts of its pieces"
     before = dict(vars(estimator))
     (again,), _ = warnings_of(lambda: estimator.transform(x))
-    assert estimator.chart_obstruction_.reason in again
+    assert f"{found.reason}; {found.remedy}" in again
     assert warnings_of(lambda: estimator.transform(x))[0] == []
     assert vars(estimator) == before  # as scikit-learn asks
 

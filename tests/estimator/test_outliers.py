@@ -73,6 +73,15 @@ def test_a_fill_value_that_hides_a_standardized_column_names_the_column(value, r
         warn_of_hidden_columns(x, x.std(0), ["a", "b", "c"])
 
 
+def test_of_many_hidden_columns_a_few_are_named():
+    x = torch.randn(1000, 30, generator=seeded())
+    x[7] = 1e6
+    with pytest.warns(
+        UserWarning, match=r"got 30 of 30 columns in which .* and 25 more; .* leave standardize=True out"
+    ):
+        warn_of_hidden_columns(x, x.std(0), None)
+
+
 def test_columns_with_nothing_to_hide_pass_in_silence():
     few = torch.randn(1000, 1, generator=seeded())
     rare = (torch.rand(1000, 1, generator=seeded(1)) < 0.01).double()

@@ -26,7 +26,7 @@ def warnings_of(x, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator = fit(x, **options)
-    return estimator, [warning for warning in caught if "σ_x" in str(warning.message)]
+    return estimator, [warning for warning in caught if "columns of X must vary" in str(warning.message)]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_columns_that_the_noise_hides_are_named(factor):
     assert len(heard) == 1
     message = str(heard[0].message)
     assert "got 2 of 3 whose standard deviation is no larger: 0 (0.68), 1 (0.28)" in message
-    assert "take SpreadFlowEstimator(standardize=True)" in message
+    assert "give each its own scale by standardize=True" in message
     assert heard[0].filename == __file__
 
 
@@ -118,6 +118,15 @@ def test_hidden_columns_of_a_frame_have_their_names():
     pandas = pytest.importorskip("pandas")
     _, heard = warnings_of(pandas.DataFrame(surface() * [1e4, 1.0, 1e4], columns=["area", "smoothness", "width"]))
     assert "got 1 of 3 whose standard deviation is no larger: 'smoothness' (0.28)" in str(heard[0].message)
+
+
+def test_of_many_hidden_columns_a_few_are_named_and_the_others_counted():
+    edge = 1e-4 * np.random.default_rng(1).normal(size=(len(surface()), 40))
+    _, heard = warnings_of(np.concatenate([surface(), edge], axis=1))
+    (message,) = [str(each.message) for each in heard if "columns of X must vary" in str(each.message)]
+    assert "got 40 of 43 whose standard deviation is no larger: 3 (" in message
+    assert " and 35 more; " in message
+    assert "where all are in one, as pixels are, leave it as it is" in message
 
 
 @pytest.mark.parametrize("x", [surface(), surface() * [10.0, 1.0, 1.0], np.insert(surface(), 1, 7.0, axis=1)])

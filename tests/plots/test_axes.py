@@ -87,6 +87,48 @@ def test_names_of_axes_in_space_are_within_their_place():
         assert figure.bbox.y0 <= place.y0 <= place.y1 <= figure.bbox.y1
 
 
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e5])
+def test_names_of_axes_in_space_keep_clear_of_long_numbers(size):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    x = size * np.random.default_rng(0).normal(size=(50, 3))
+    ax = plots.samples(x, x, ax=figure.add_subplot(projection="3d"))
+    figure.draw_without_rendering()
+    assert all((ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()))
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        numbers = [text.get_window_extent() for text in axis.get_ticklabels() if text.get_text()]
+        assert 2 <= len(numbers) <= 6
+        middle = axis.label.get_window_extent()  # which is turned, so that its box is larger than it is
+        center = np.array([middle.x0 + middle.x1, middle.y0 + middle.y1]) / 2
+        assert not any(number.contains(*center) for number in numbers)
+
+
+def test_a_few_numbers_far_out_leave_the_others_their_colours_and_are_told_of(ax):
+    values = np.concatenate([np.linspace(0.0, 1.0, 197), [-900.0, np.nan, 900.0]])
+    plots.chart(np.random.default_rng(0).normal(size=(200, 2)), colour=values, label="age", ax=ax)
+    low, high = ax.collections[0].get_clim()
+    assert -0.1 < low < 0.1
+    assert 0.9 < high < 1.1
+    bar = ax.figure.axes[1]
+    assert bar.get_ylabel() == "age\n(colours: percentiles 2 to 98)"
+    assert ax.collections[0].colorbar.extend == "both"
+
+
+def test_numbers_without_any_far_out_have_colours_from_the_least_to_the_largest(ax):
+    values = np.random.default_rng(0).normal(size=300)
+    plots.chart(np.random.default_rng(1).normal(size=(300, 2)), colour=values, label="age", ax=ax)
+    assert ax.collections[0].get_clim() == (values.min(), values.max())
+    assert ax.figure.axes[1].get_ylabel() == "age"
+
+
+def test_a_density_of_nothing_has_the_last_colour_and_hides_no_other(ax):
+    values = np.array([-np.inf, *np.linspace(-3.0, 0.0, 49)])
+    plots.density(values, np.random.default_rng(0).normal(size=(50, 2)), ax=ax)
+    assert np.isfinite(ax.collections[0].get_clim()).all()
+    assert "percentiles 2 to 98" in ax.figure.axes[1].get_ylabel()
+
+
 @every_plot
 def test_its_texts_keep_clear_of_a_title(name, request):
     from matplotlib.figure import Figure

@@ -63,3 +63,27 @@ def test_long_names_are_cut():
     names = ["short", "a name that is longer than any legend has room for"]
     found = sorted(name for name, _, _ in colours.categories_of(np.array(names)))
     assert found == ["a name that is longer t…", "short"]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ([1, 0, 1, 1], ["0", "1"]),
+        ([1.0, 0.0, 1.0, 1.0], ["0", "1"]),
+        ([-1, 10, 2, 2, 10, 2], ["-1", "2", "10"]),
+        ([True, False, True, True], ["True", "False"]),
+        (["b", "a", "b", "b"], ["b", "a"]),
+    ],
+)
+def test_labels_are_categories_whatever_their_type_and_numbers_go_by_size(given, names):
+    found = colours.colours_of_rows(given, len(given))
+    assert found.dtype.kind == "U"
+    assert [name for name, _, _ in colours.categories_of(found)] == names
+
+
+@pytest.mark.parametrize(
+    "given", [[0.5, 0.0, 1.0, 1.0], [0.0, np.nan, 1.0, 1.0], list(range(9)), 3 * list(range(9)), [0, 1, 2]]
+)
+def test_fractions_gaps_and_many_numbers_are_a_scale(given):
+    assert colours.colours_of_rows(given, len(given)).dtype.kind in "if"
+    assert colours.MOST_CATEGORIES == 8

@@ -17,7 +17,7 @@ def spectrum():
 
 
 def lines_of(ax):
-    return {line.get_label().partition(",")[0]: line for line in ax.lines}
+    return {line.get_label().partition(" of ")[0]: line for line in ax.lines}
 
 
 def test_both_kinds_of_eigenvalues_stand_at_their_number(ax, spectrum):
@@ -51,3 +51,21 @@ def test_what_has_no_spectrum_is_refused(ax, found):
     remedy = "got PointDimension; dimension_of has no spectrum, plots.scale shows what it found"
     with refused(TypeError, "plots.spectrum must be given a fitted SpreadFlowEstimator", remedy):
         plots.spectrum(found, ax=ax)
+
+
+def test_a_standardizing_estimator_has_its_units_in_a_line(ax, estimator, monkeypatch):
+    monkeypatch.setattr(estimator, "standardize", True)
+    plots.spectrum(estimator, ax=ax)
+    assert ax.get_ylabel() == "variance (of standardized columns)"
+
+
+@pytest.mark.parametrize("size", [(2.4, 2.2), (4.6, 3.4)])
+def test_the_legend_is_within_narrow_axes_too(estimator, size):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    ax = plots.spectrum(estimator, ax=figure.add_subplot())
+    figure.draw_without_rendering()
+    legend, inside = ax.get_legend().get_window_extent(), ax.bbox.padded(1.0)
+    assert inside.x0 <= legend.x0 <= legend.x1 <= inside.x1
+    assert not legend.overlaps(ax.yaxis.label.get_window_extent())

@@ -77,3 +77,28 @@ def test_what_is_no_model_or_has_other_columns_is_refused(ax, space):
     with refused(ValueError, "shape must be of 2 entries a row, got (2, 2)"):
         plots.samples(x, x, shape=(2, 2), ax=ax)
     assert not ax.collections
+
+
+def test_the_principal_plane_of_a_standardizing_estimator_is_that_of_standardized_columns(ax, estimator, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(80, 4)) * [1e4, 1.0, 1e-4, 10.0]
+    monkeypatch.setattr(estimator, "standardize", True)
+    monkeypatch.setattr(estimator, "scale_", torch.as_tensor(x.std(0)))
+    monkeypatch.setattr(estimator, "sample", lambda count, random_state: x[:count])
+    plots.samples(estimator, x, ax=ax)
+    standardized = (x - x.mean(0)) / x.std(0)
+    expected = standardized @ np.linalg.svd(standardized)[2][:2].T
+    for points in clouds(ax).values():
+        np.testing.assert_allclose(points, expected, atol=1e-9)
+    assert ax.get_xlabel() == "principal component 1 (standard deviations of the columns)"
+
+
+def test_two_columns_of_a_standardizing_estimator_are_in_their_own_units_and_fill_the_axes(ax, estimator, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(80, 2)) * [1e4, 1e-4]
+    monkeypatch.setattr(estimator, "standardize", True)
+    monkeypatch.setattr(estimator, "scale_", torch.as_tensor(x.std(0)))
+    monkeypatch.setattr(estimator, "sample", lambda count, random_state: x[:count])
+    plots.samples(estimator, x, ax=ax)
+    for points in clouds(ax).values():
+        np.testing.assert_allclose(points, x)
+    assert ax.get_aspect() == "auto"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("column 1 (units of the data)", "column 2 (units of the data)")

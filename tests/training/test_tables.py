@@ -89,7 +89,7 @@ BAD_TABLES = {
     "texts": (
         lambda: frame(c="text"),
         TypeError,
-        r"data must hold real numbers, got dtype \w+ in 'c'; .* encode categories",
+        r"data must hold real numbers, got dtype object, with 'text' .* in row 0 of column 'c'; .* encode categories",
     ),
     "dates": (
         lambda: frame().assign(a="2020-01-01", b="2020-01-02").astype("datetime64[ns]"),
