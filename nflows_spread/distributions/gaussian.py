@@ -49,8 +49,6 @@ class DegenerateGaussian(DegeneratePrior):
         torch.Size([4, 3])
     """
 
-    has_rsample = True
-
     @typed
     def __init__(
         self,
@@ -66,6 +64,11 @@ class DegenerateGaussian(DegeneratePrior):
             raise TypeError(f"factor must build a factor from D, got a {type(factor).__name__} itself; pass its class")
         self.factor = factor(self.features)
         self.loc = nn.Parameter(torch.zeros(self.shape)) if learn_mean else None
+
+    @property
+    def has_rsample(self) -> bool:
+        """Whether samples pass gradients to all parameters: not those of a ``SpreadCholeskyFactor``."""
+        return getattr(self.factor, "matrix_has_gradient", True)
 
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.

@@ -35,9 +35,6 @@ class DegeneratePrior(DataNoiseOwner):
             or both are given.
     """
 
-    has_rsample = False
-    """Whether samples pass gradients to all parameters, as ``torch.distributions`` calls it."""
-
     def __init__(self, shape: int | Sequence[int], spread_variance: float | None, spread_std: float | None) -> None:
         super().__init__()
         self.shape = validation.shape("shape", shape)
@@ -45,6 +42,11 @@ class DegeneratePrior(DataNoiseOwner):
         self.features = math.prod(self.shape)
         # float64, so that a later .double() finds the value that was set and not its float32 rounding
         self.register_buffer("_spread_variance", torch.tensor(variance, dtype=torch.float64))
+
+    @property
+    def has_rsample(self) -> bool:
+        """Whether samples pass gradients to all parameters, as ``torch.distributions`` calls it."""
+        return False
 
     @property
     def spread_variance(self) -> Tensor:

@@ -30,7 +30,7 @@ class PriorDistribution(Distribution):
 
     def __init__(self, prior: DegeneratePrior, batch_shape: Sequence[int] = ()) -> None:
         self.prior = prior
-        self.has_rsample = prior.has_rsample  # not where a piece of a mixture is drawn
+        self.has_rsample = prior.has_rsample  # not where a piece is drawn, or A is read off its spread covariance
         super().__init__(torch.Size(batch_shape), prior.shape, validate_args=False)
 
     @property

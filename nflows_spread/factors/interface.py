@@ -46,6 +46,8 @@ class TrainedFactor(nn.Module):
     """A factor whose entries are trained by gradient: nothing to observe, no options unless it says so."""
 
     entries: nn.Parameter
+    matrix_has_gradient = True
+    """Whether ``matrix`` passes gradients to all parameters; a kind without this attribute is taken to."""
 
     def observe(self, z: Tensor, spread_variance: Tensor) -> None:
         pass

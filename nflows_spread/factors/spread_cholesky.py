@@ -29,6 +29,8 @@ class SpreadCholeskyFactor(TrainedFactor):
     ``factor.matrix`` before the change and give it to ``factor.assign`` after it.
     """
 
+    matrix_has_gradient = False
+
     @typed
     def __init__(self, features: int) -> None:
         super().__init__()

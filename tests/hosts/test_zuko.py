@@ -10,6 +10,8 @@ import warnings
 import pytest
 import torch
 
+from factor_kinds import FACTORS, every_kind
+from factor_kinds import FEATURES as FACTOR_FEATURES
 from host_models import CONTEXT, FEATURES, MODELS, inputs_for, lazy_layers_of_zuko, of_zuko, spread_flow
 from nflows_spread import (
     DegenerateGaussian,
@@ -88,6 +90,15 @@ def test_its_samples_are_those_of_the_degenerate_prior_and_pass_gradients(float6
     assert base.factor.entries.grad.abs().sum() > 0
     assert not base(None).sample((2,)).requires_grad
     assert (base(None).has_rsample, DegenerateGaussianMixture([FEATURES], 2)(None).has_rsample) == (True, False)
+
+
+@every_kind
+def test_a_base_says_whether_its_samples_pass_gradients_to_all_parameters(kind):
+    base = DegenerateGaussian([FACTOR_FEATURES], factor=FACTORS[kind], learn_mean=True)
+    trained = [parameter for parameter in base.parameters() if parameter.requires_grad]
+    given = torch.autograd.grad(base(None).rsample((50,)).square().sum(), trained, allow_unused=True)
+    assert base(None).has_rsample == all(gradient is not None for gradient in given)
+    assert base(None).has_rsample == (kind != "SpreadCholeskyFactor")
 
 
 def test_a_prior_in_pieces_is_a_base_too():

@@ -1,7 +1,6 @@
 """What a contributor and a citing author rely on: the workflow, the extras that CONTRIBUTING.md names, CITATION.cff."""
 
 import re
-from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -20,35 +19,32 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def declared_pythons():
-    found = re.search(r"^VERSIONS = (\[.+\])$", read("tests/project/test_python_versions.py"), flags=re.MULTILINE)
-    return yaml.safe_load(found[1])
-
-
 @pytest.fixture
-def job():
-    return yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["tests"]
+def jobs():
+    return yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]
 
 
-def test_the_workflow_calls_the_readmes_test_command_as_it_stands(job):
+def commands_of(job):
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def test_the_workflow_calls_the_readmes_test_command_as_it_stands(jobs):
     (command,) = re.findall(r"^(pip install .+ pytest)$", read("README.md"), flags=re.MULTILINE)
-    assert command in [step.get("run") for step in job["steps"]]
+    assert command in commands_of(jobs["tests"])
 
 
-def test_the_workflow_tries_every_python_that_is_declared_with_the_newest_torch(job):
-    matrix = job["strategy"]["matrix"]
-    assert matrix["python"] == declared_pythons()
-    assert [entry for entry in matrix["exclude"] if entry["torch"] != "oldest"] == []
-    assert len(matrix["exclude"]) < len(matrix["python"])
+def test_the_workflow_runs_the_sessions_that_nox_lists_and_repeats_no_version(jobs):
+    listed, called = commands_of(jobs["sessions"]), commands_of(jobs["versions"])
+    assert "nox --list --json --tags versions tests" in listed[0]
+    assert "fromJson(needs.sessions.outputs.list)" in jobs["versions"]["strategy"]["matrix"]["include"]
+    assert 'nox --error-on-missing-interpreters --session "$SESSION"' in called[0]
+    assert re.findall(r"[0-9]+\.[0-9]+", read(".github/workflows/tests.yml")) == []
 
 
-def test_the_oldest_torch_is_the_one_that_is_declared(job):
-    declared = re.search(
-        r"torch>=([\d.]+)", next(name for name in requires("nflows-spread") if name.startswith("torch"))
-    )
-    (pinned,) = re.findall(r"^torch==(\S+)$", read(".ci/oldest.txt"), flags=re.MULTILINE)
-    assert pinned == f"{declared[1]}.0"
-    assert ".ci/oldest.txt" in job["env"]["PIP_CONSTRAINT"]
+def test_every_session_has_a_tag_that_the_workflow_asks_for():
+    tags = re.findall(r"^@nox\.session(.*)$", read("noxfile.py"), flags=re.MULTILINE)
+    assert len(tags) > 5
+    assert [line for line in tags if not re.search(r'tags=\["(versions|tests)"\]', line)] == []
 
 
 def test_the_citation_is_of_this_version_and_of_the_paper():
