@@ -52,3 +52,7 @@ def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
 def test_what_leaves_no_choice_is_refused():
     with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
         fit_pieces(three_clusters(10), [9, 10])
+    with refused(ValueError, "pseudo_counts must hold a number to choose", "got none"):
+        fit_pieces(three_clusters(10), 2, pseudo_counts=())
+    with refused(ValueError, "folds must be at least 2", "got 1"):
+        fit_pieces(three_clusters(10), (1, 2), folds=1)
