@@ -1,28 +1,33 @@
 """Mutation testing: small faults are put into a folder, one at a time, and its tests are asked whether they see them.
 
-``python tests/helpers/mutation.py linalg --sample 400``; what was stopped goes on when it is called again. The faults are those of mutmut (its operators for
-LibCST). mutmut itself leaves functions with decorators alone, which are a quarter of this package, and starts pytest for each fault; here one process
-imports torch and collects the tests, and each fault is a fork of it that puts the altered code into the function and runs the tests that reach it. Those
-are known from the coverage of each test, which is measured first and kept: ``--report`` says lines and branches too.
+``python tests/helpers/mutation.py linalg --sample 400``; what was stopped goes on when it is called again. The faults
+are those of mutmut (its operators for LibCST). mutmut itself leaves functions with decorators alone, a quarter
+of this package, and starts pytest for each fault; here one process imports torch and collects the tests, and each fault
+is a fork of it that puts the altered code into the function and runs the tests that reach it. Those are known from the
+coverage of each test, which is measured first and kept: ``--report`` says lines and branches too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import json
+import math
 import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
+from typing import Any
+
+from _pytest.outcomes import Skipped
+
+from faults import Fault, faults_of, put_in
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutation"
@@ -40,7 +45,7 @@ OPTIONS = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not sl
 OPTIONS += ["-o", "addopts=--import-mode=importlib --strict-markers"]
 """Of pytest: one process, no doctests."""
 PATIENCE, GRACE = 5.0, 5.0
-"""A fault may take so many times the processor time of the tests without it, and so many seconds; then it counts as seen."""
+"""A fault may take so many times the processor time of its tests, and so many seconds; then it counts as seen."""
 WAITING = 10.0
 """So many times as long it may wait for others that use the machine."""
 DEAR = 2.0
@@ -49,114 +54,22 @@ NOT_PUT_IN = 3
 """The status of a fork whose fault does not fit into the function, such as one less variable of a closure."""
 
 
-@dataclass
-class Fault:
-    """A mutation: where it is, and the module with it."""
-
-    file: Path
-    line: int
-    last: int
-    function: range
-    before: str
-    after: str
-    nth: int
-    source: Callable[[], str]
-
-    @property
-    def key(self) -> str:
-        """What it is known by when lines have moved."""
-        return json.dumps([self.file.name, self.before, self.after, self.nth])
-
-
-def faults_of(file: Path) -> list[Fault]:
-    """All faults of the functions of a module, but for types, decorators, defaults of arguments and texts of errors."""
-    import libcst as cst
-    from libcst.metadata import MetadataWrapper, PositionProvider
-    from mutmut.mutation.mutators import mutation_operators
-
-    wrapper = MetadataWrapper(cst.parse_module(file.read_text(encoding="utf-8")))
-    places = wrapper.resolve(PositionProvider)
-    code = wrapper.module.code_for_node
-    found: list[Fault] = []
-    seen: Counter[tuple[str, str]] = Counter()
-
-    class Visitor(cst.CSTVisitor):
-        functions: list[cst.CSTNode] = []
-
-        def on_visit(self, node: cst.CSTNode) -> bool:
-            if isinstance(node, cst.Annotation | cst.Decorator | cst.Raise | cst.Param):
-                return False
-            if isinstance(node, cst.Call) and code(node.func) in ("len", "isinstance", "warnings.warn", "cast"):
-                return False
-            if isinstance(node, cst.FunctionDef):
-                self.functions.append(node)
-            elif self.functions and node in places:
-                for kind, operator in mutation_operators:
-                    for other in operator(node) if isinstance(node, kind) else ():
-                        self.keep(node, other)
-            return True
-
-        def on_leave(self, original_node: cst.CSTNode) -> None:
-            if self.functions and original_node is self.functions[-1]:
-                self.functions.pop()
-
-        def keep(self, node: cst.CSTNode, other: cst.CSTNode) -> None:
-            inside, outer = places[node], places[self.functions[0]]
-            pair = code(node), code(other)
-            function = range(outer.start.line, outer.end.line + 1)
-            source = partial(_replaced, wrapper.module, node, other)
-            found.append(Fault(file, inside.start.line, inside.end.line, function, *pair, seen[pair], source))
-            seen[pair] += 1
-
-    wrapper.module.visit(Visitor())
-    return found
-
-
-def _replaced(module, node, other) -> str:
-    return module.deep_replace(node, other).code
-
-
-def functions_in(code: CodeType) -> Iterator[CodeType]:
-    """The code of the functions and methods of a module, without those inside of them."""
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            if const.co_flags & 1:  # CO_OPTIMIZED: a function, where a class has none
-                yield const
-            else:
-                yield from functions_in(const)
-
-
-def put_in(fault: Fault, living: list[FunctionType]) -> bool:
-    """Give the living functions the code with the fault; False where that is not of functions or does not fit."""
-    name = str(fault.file)
-    old = functions_in(compile(fault.file.read_text(encoding="utf-8"), name, "exec"))
-    new = functions_in(compile(fault.source(), name, "exec"))
-    changed = {(a.co_name, a.co_firstlineno): b for a, b in zip(old, new) if a != b}
-    done = 0
-    for function in living:
-        code = function.__code__
-        if code.co_filename == name and (code.co_name, code.co_firstlineno) in changed:
-            try:
-                function.__code__ = changed[code.co_name, code.co_firstlineno]
-            except ValueError:
-                return False
-            done += 1
-    return done > 0
-
-
 class Asking:
     """The plugin of pytest that runs forks in place of the tests."""
 
-    def __init__(self, folder: str, faults: list[Fault], coverage, known: dict[str, dict]) -> None:
-        self.folder, self.faults, self.coverage, self.known = folder, faults, coverage, known
+    def __init__(self, folder: str, faults: list[Fault], coverage, minutes: float) -> None:
+        self.folder, self.faults, self.coverage, self.known = folder, faults, coverage, {}
+        self.asking = False
+        self.deadline = time.monotonic() + 60.0 * minutes
         self.lasted = BUILD / f"{folder}.durations.json"
 
     def pytest_runtestloop(self, session) -> bool:
         durations = json.loads(self.lasted.read_text()) if self.lasted.exists() else {}
-        fresh = [item for item in session.items if item.nodeid not in durations]
+        fresh = [item for item in session.items if durations.get(item.nodeid) is None]
         if fresh and self._fork(lambda: self._measure(session, fresh), 3600.0) != 0:
             raise RuntimeError(f"the tests of {self.folder} could not be measured")
         self.coverage.stop()
+        _keep_coverage(self.folder)
         durations = json.loads(self.lasted.read_text())
         files = {str(fault.file) for fault in self.faults}
         things = gc.get_objects()
@@ -166,18 +79,27 @@ class Asking:
         gc.freeze()  # so that the collector of a fork does not copy what both have
         items = {item.nodeid: item for item in session.items if _is_asked(durations[item.nodeid])}
         for done, fault in enumerate(self.faults):
+            if time.monotonic() > self.deadline:
+                break
             reach = self._reaching(fault, items)
             reach.sort(key=lambda pair: (not pair[1], durations[pair[0]]))
             status = self._asked(session, fault, [items[name] for name, _ in reach], durations) if reach else "no test"
-            place = f"{fault.file.relative_to(ROOT)}:{fault.line}"
-            record = {"key": fault.key, "at": place, "is": status, "before": fault.before, "after": fault.after}
+            place = f"{fault.file.relative_to(ROOT)}:{fault.lines[0]}"
+            record = {"key": fault.key, "at": place, "is": status, "change": fault.change}
             with (BUILD / f"{self.folder}.jsonl").open("a") as out:
                 out.write(json.dumps(record) + "\n")
             print(done + 1, "of", len(self.faults), status, place, flush=True)
         return True
 
+    def pytest_runtest_makereport(self, item, call) -> None:
+        """A fault is seen once a test fails: nobody reads the report of it, which takes longer than the test."""
+        expected = item.get_closest_marker("xfail") or (call.excinfo and call.excinfo.errisinstance(Skipped))
+        if self.asking and call.excinfo and not expected:
+            os._exit(1)
+
     def _asked(self, session, fault: Fault, items: list, durations: dict[str, float]) -> str:
         def ask() -> int:
+            self.asking = True
             return int(_first_to_fail(session, items) is not None) if put_in(fault, self.living) else NOT_PUT_IN
 
         status = self._fork(ask, GRACE + PATIENCE * sum(durations[item.nodeid] for item in items))
@@ -186,17 +108,13 @@ class Asking:
     def _reaching(self, fault: Fault, items: dict) -> list[tuple[str, bool]]:
         """The tests that reach the function of a fault, and whether they reach its lines."""
         by_line = self._contexts(fault.file)
-        at = {test for line in range(fault.line, fault.last + 1) for test in by_line.get(line, ())}
+        at = {test for line in fault.lines for test in by_line.get(line, ())}
         reach = {test for line in fault.function for test in by_line.get(line, ())}
         return [(test, test in at) for test in reach if test in items]
 
     def _contexts(self, file: Path) -> dict[int, list[str]]:
         if file not in self.known:
-            from coverage import CoverageData
-
-            data = CoverageData(str(BUILD / f"{self.folder}.coverage"))
-            data.read()
-            self.known[file] = data.contexts_by_lineno(str(file))
+            self.known[file] = _coverage_of(self.folder).contexts_by_lineno(str(file))
         return self.known[file]
 
     def _measure(self, session, items: list) -> int:
@@ -234,11 +152,27 @@ class Asking:
                 status = 1
             os._exit(status)
         _, status = os.waitpid(child, 0)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # what its tests may have started
-        except ProcessLookupError:
-            pass
         return os.waitstatus_to_exitcode(status)
+
+
+def _coverage_of(folder: str, ending: str = "coverage") -> Any:
+    from coverage import CoverageData
+
+    data = CoverageData(str(BUILD / f"{folder}.{ending}"))
+    data.read()
+    return data
+
+
+def _keep_coverage(folder: str) -> None:
+    """Add what was measured now to what was measured before."""
+    new = BUILD / f"{folder}.new"
+    if new.exists():
+        data = _coverage_of(folder)
+        data.update(_coverage_of(folder, "new"))
+        data.write()
+        new.unlink()
 
 
 def _is_asked(duration: float | None) -> bool:
@@ -268,7 +202,8 @@ def report(folder: str, files: list[Path]) -> None:
     for record in records(folder).values():
         counts.setdefault(record["at"].split(":")[0], Counter())[record["is"]] += 1
         if record["is"] in ("survived", "no test"):
-            left.append(f"{record['at']}: {record['before']!r} → {record['after']!r} ({record['is']})")
+            before, after = record["change"]
+            left.append(f"{record['at']}: {before!r} → {after!r} ({record['is']})")
     for file, count in [*sorted(counts.items()), ("all", sum(counts.values(), Counter()))]:
         asked = count.total() - count["not put in"]
         killed = count["killed"] + count["killed by time or signal"]
@@ -288,6 +223,12 @@ def main() -> None:
     parser.add_argument("folder", help="of nflows_spread, or a module, such as losses")
     parser.add_argument("--sample", type=int, help="so many faults, drawn by --seed; all by default")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="after which no further fault is asked; what was is a sample too",
+    )
     parser.add_argument("--again", action="store_true", help="ask again those that survived")
     parser.add_argument("--report", action="store_true", help="only what is known so far")
     options = parser.parse_args()
@@ -300,9 +241,7 @@ def main() -> None:
         import pytest
 
         BUILD.mkdir(parents=True, exist_ok=True)
-        measure = coverage.Coverage(data_file=str(BUILD / f"{folder}.coverage"), branch=True, source=["nflows_spread"])
-        if (BUILD / f"{folder}.coverage").exists():
-            measure.load()
+        measure = coverage.Coverage(data_file=str(BUILD / f"{folder}.new"), branch=True, source=["nflows_spread"])
         measure.start()
         sys.path.insert(0, str(ROOT))
         os.chdir(ROOT)
@@ -316,8 +255,10 @@ def main() -> None:
         faults = [fault for fault in (faults if options.again else drawn) if fault.key not in done]
         faults = [fault for fault in faults if fault.key in known] if options.again else faults
         print(f"{size} of the faults of {folder} drawn, {len(faults)} to ask", flush=True)
-        tests = TESTS.get(folder, [f"tests/{folder}" if (ROOT / "tests" / folder).exists() else f"tests/test_{folder}.py"])
-        pytest.main([*OPTIONS, *tests], plugins=[Asking(folder, faults, measure, {})])
+        tests = TESTS.get(
+            folder, [f"tests/{folder}" if (ROOT / "tests" / folder).exists() else f"tests/test_{folder}.py"]
+        )
+        pytest.main([*OPTIONS, *tests], plugins=[Asking(folder, faults, measure, options.minutes)])
     report(folder, files)
 
 

@@ -49,6 +49,12 @@ def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_one_number_is_taken_though_folds_have_fewer_rows():
+    z = three_clusters(10)
+    assert len(fit_pieces(z, 9).weights) == len(fit_pieces(z, 9, pseudo_counts=(0.1,)).weights) == 9
+    assert len(fit_pieces(z, (2, 9, 10), generator=torch.Generator().manual_seed(0)).weights) == 2
+
+
 def test_what_leaves_no_choice_is_refused():
     with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
         fit_pieces(three_clusters(10), [9, 10])
