@@ -15,7 +15,7 @@ from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of
 from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
-from support import kernel_entropy, randomize, refused
+from support import assert_same_state, kernel_entropy, randomize, refused
 from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
@@ -158,6 +158,16 @@ def test_a_prior_of_running_averages_learns_in_training_alone_and_where_there_ar
     with torch.set_grad_enabled(gradients):
         objective(curve(10))
     assert torch.equal(base_of(flow).covariance, before) != (training and gradients)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, lambda loss: torch.func.vmap(loss, randomness="different")])
+def test_transforms_of_torch_func_find_the_loss_and_change_nothing(transform):
+    flow = coupling_flow(FEATURES, layers=2, base=DegenerateGaussian([FEATURES], factor=RunningAverageFactor))
+    objective = SpreadKLLoss(flow, data_noise=0.1)
+    before = copy.deepcopy(objective.state_dict())
+    found = transform(objective)(curve(10) if transform is torch.func.grad else curve(30).view(3, 10, -1))
+    assert found.isfinite().all()
+    assert_same_state(objective.state_dict(), before)
 
 
 def test_what_is_not_data_is_refused_by_name():
