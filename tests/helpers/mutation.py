@@ -21,6 +21,8 @@ import signal
 import sys
 import time
 from collections import Counter
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -43,13 +45,16 @@ TESTS = {
 """Where the tests of a folder are not those of the folder of the same name."""
 OPTIONS = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow"]
 OPTIONS += ["-o", "addopts=--import-mode=importlib --strict-markers"]
-"""Of pytest: one process, no doctests."""
+OPTIONS += ["--ignore=tests/factors/test_stress.py"]
+"""Of pytest: one process, no doctests, and not the minutes of priors of 4 096 features."""
 PATIENCE, GRACE = 5.0, 5.0
 """A fault may take so many times the processor time of its tests, and so many seconds; then it counts as seen."""
 WAITING = 10.0
 """So many times as long it may wait for others that use the machine."""
 DEAR = 2.0
 """Seconds of a processor past which a test is not asked: compilations, mostly."""
+LONGEST = 3600.0
+"""Seconds of a processor for the tests of one file, without faults."""
 NOT_PUT_IN = 3
 """The status of a fork whose fault does not fit into the function, such as one less variable of a closure."""
 
@@ -66,10 +71,11 @@ class Asking:
     def pytest_runtestloop(self, session) -> bool:
         durations = json.loads(self.lasted.read_text()) if self.lasted.exists() else {}
         fresh = [item for item in session.items if durations.get(item.nodeid) is None]
-        if fresh and self._fork(lambda: self._measure(session, fresh), 3600.0) != 0:
-            raise RuntimeError(f"the tests of {self.folder} could not be measured")
+        for file, items in groupby(fresh, key=lambda item: item.path):
+            if self._fork(partial(self._measure, session, list(items)), LONGEST) != 0:
+                raise RuntimeError(f"{file} could not be measured")
+            _keep_coverage(self.folder)
         self.coverage.stop()
-        _keep_coverage(self.folder)
         durations = json.loads(self.lasted.read_text())
         files = {str(fault.file) for fault in self.faults}
         things = gc.get_objects()
