@@ -12,9 +12,10 @@ from nflows.flows import Flow
 from nflows.transforms import PointwiseAffineTransform
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of
+from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.hosts import encode_with_logabsdet
 from nflows_spread.models import coupling_flow
-from support import kernel_entropy, randomize, refused
+from support import assert_same_state, kernel_entropy, randomize, refused
 from swapped_flows import FEATURES, FLOWS, context_for, curve, swapped
 
 every_flow = pytest.mark.parametrize("name", FLOWS)
@@ -147,6 +148,35 @@ def test_a_swap_of_the_base_after_construction_is_seen():
     objective = SpreadKLLoss(flow)
     flow._distribution = DegenerateGaussian([FEATURES])
     assert objective.base is flow._distribution
+
+
+@pytest.mark.parametrize(("training", "gradients"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_prior_of_running_averages_learns_in_training_alone_and_where_there_are_gradients(training, gradients):
+    flow = coupling_flow(FEATURES, layers=2, base=DegenerateGaussian([FEATURES], factor=RunningAverageFactor))
+    objective = SpreadKLLoss(flow, data_noise=0.1).train(training)
+    before = base_of(flow).covariance.clone()
+    with torch.set_grad_enabled(gradients):
+        objective(curve(10))
+    assert torch.equal(base_of(flow).covariance, before) != (training and gradients)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, lambda loss: torch.func.vmap(loss, randomness="different")])
+def test_transforms_of_torch_func_find_the_loss_and_change_nothing(transform):
+    flow = coupling_flow(FEATURES, layers=2, base=DegenerateGaussian([FEATURES], factor=RunningAverageFactor))
+    objective = SpreadKLLoss(flow, data_noise=0.1)
+    before = copy.deepcopy(objective.state_dict())
+    found = transform(objective)(curve(10) if transform is torch.func.grad else curve(30).view(3, 10, -1))
+    assert found.isfinite().all()
+    assert_same_state(objective.state_dict(), before)
+
+
+def test_what_is_not_data_is_refused_by_name():
+    objective, x = SpreadKLLoss(coupling_flow(FEATURES, layers=1)), curve(4)
+    x[2, 1] = math.nan
+    with refused(ValueError, "x must be finite", "1 of 4 rows, the first at index 2", unchanged=objective):
+        objective(x)
+    with refused(TypeError, "x must", unchanged=objective):
+        objective(x.long())
 
 
 def test_the_compiled_loss_is_the_loss():

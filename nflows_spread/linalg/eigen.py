@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.moments import covariance_of
+from nflows_spread.linalg.moments import second_moment_of
 from nflows_spread.linalg.torch_func import under_transforms
 
 
@@ -70,5 +70,5 @@ def principal_axes(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     if len(x) < x.shape[1]:  # the singular vectors of few rows cost less than eigenvectors in many features
         _, scale, axes = torch.linalg.svd(x.double(), full_matrices=False)
         return with_fixed_signs(axes[:rank].mT), scale[:rank] / len(x) ** 0.5
-    values, axes = eigh_descending(covariance_of(x))
+    values, axes = eigh_descending(second_moment_of(x))
     return axes[:, :rank], values[:rank].sqrt()

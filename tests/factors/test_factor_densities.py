@@ -73,6 +73,18 @@ def test_gradients_and_their_gradients_are_those_of_finite_differences(kind, ran
     assert torch.autograd.gradgradcheck(log_prob_of(base), inputs)
 
 
+@both_ways
+@every_kind
+def test_a_gradient_that_is_asked_for_alone_is_the_one_beside_the_others(kind):
+    """As where the prior is held while the flow is trained, or the reverse."""
+    base = base_of_kind(kind)
+    inputs = inputs_of(base)
+    together = torch.autograd.grad(log_prob_of(base)(*inputs).sum(), inputs)
+    for place, expected in enumerate(together):
+        some = [x if i == place else x.detach() for i, x in enumerate(inputs)]
+        torch.testing.assert_close(torch.autograd.grad(log_prob_of(base)(*some).sum(), some[place])[0], expected)
+
+
 def plain_log_prob(base, z, entries):
     """The same density by [A, σI]ᵀ = QR or the Cholesky factor, with autograd through everything, in float64."""
     spread = base.spread_variance.sqrt()

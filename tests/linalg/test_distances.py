@@ -78,6 +78,16 @@ def test_blocks_do_not_change_what_is_nearest(features, monkeypatch):
     torch.testing.assert_close(parts.distances, whole.distances, rtol=1e-8, atol=0)
 
 
+@pytest.mark.parametrize("asked", [33, 64])
+def test_asking_for_some_rows_at_a_time_does_not_change_what_is_nearest(asked, monkeypatch):
+    x = torch.randn(4000, 3, generator=seeded())
+    whole = nearest_neighbours(x[:asked], x, 4, skip_equal=True)
+    monkeypatch.setattr(distances, "_TOGETHER", 32)
+    parts = nearest_neighbours(x[:asked], x, 4, skip_equal=True)
+    assert torch.equal(parts.indices, whole.indices)
+    assert torch.equal(parts.distances, whole.distances)
+
+
 def test_equal_points_are_left_out_on_request_and_the_others_kept():
     x = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1e-12], [0.0, 0.0]])
     assert nearest_neighbours(x, x, 2).distances[0].tolist() == [0.0, 0.0]

@@ -47,6 +47,14 @@ def test_parts_that_are_not_connected_are_by_their_closest_points():
     assert float(found[19, 20]) == pytest.approx(4.0, rel=1e-5)
 
 
+def test_the_order_of_rows_moves_distances_along_and_changes_none_though_parts_are_not_connected():
+    line = torch.linspace(0.0, 1.0, 20, dtype=torch.float64)
+    x = torch.stack([torch.cat([line, line + 5.0, line + 9.0]), torch.zeros(60)], dim=1)
+    expected = geodesic_distances(x, 3)
+    for order in (torch.arange(60).view(3, 20).mT.flatten(), torch.randperm(60)):
+        torch.testing.assert_close(geodesic_distances(x[order], 3), expected[order][:, order])
+
+
 def test_equal_points_and_more_neighbours_than_points_are_no_trouble():
     found = geodesic_distances(torch.ones(5, 2), 10)
     assert torch.equal(found, torch.zeros(5, 5))

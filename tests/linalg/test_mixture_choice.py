@@ -42,6 +42,22 @@ def test_the_shrinkage_is_chosen_by_held_out_rows():
     assert fit_pieces(few, 2, pseudo_counts=(0.1, 10.0), generator=generator).pseudo_counts == 10.0
 
 
+def test_a_smaller_shrinkage_takes_fewer_pieces_where_these_are_enough():
+    """Two planes: of one common shape six pieces tile them, of shapes of their own two are enough."""
+    generator = torch.Generator().manual_seed(6)
+    planes = []
+    for place in (0.0, 12.0):
+        axes = torch.linalg.qr(torch.randn(4, 4, generator=generator, dtype=torch.float64)).Q[:, :2]
+        flat = 2.0 * torch.randn(300, 2, generator=generator, dtype=torch.float64) @ axes.mT
+        planes.append(flat + place + 0.05 * torch.randn(300, 4, generator=generator, dtype=torch.float64))
+    common, own = (
+        fit_pieces(torch.cat(planes), (2, 6), pseudo_counts=counts, within=0.0, generator=generator)
+        for counts in ((1e6,), (1e6, 0.1))
+    )
+    assert (len(common.weights), common.pseudo_counts) == (6, 1e6)
+    assert (len(own.weights), own.pseudo_counts) == (2, 0.1)
+
+
 def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
     z, before = three_clusters(), torch.random.get_rng_state()
     one, two = (fit_pieces(z, (2, 3), generator=torch.Generator().manual_seed(5)) for _ in range(2))
@@ -49,6 +65,16 @@ def test_a_seed_gives_the_same_pieces_and_leaves_the_global_generator_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_one_number_is_taken_though_folds_have_fewer_rows():
+    z = three_clusters(10)
+    assert len(fit_pieces(z, 9).weights) == len(fit_pieces(z, 9, pseudo_counts=(0.1,)).weights) == 9
+    assert len(fit_pieces(z, (2, 9, 10), generator=torch.Generator().manual_seed(0)).weights) == 2
+
+
 def test_what_leaves_no_choice_is_refused():
     with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
         fit_pieces(three_clusters(10), [9, 10])
+    with refused(ValueError, "pseudo_counts must hold a number to choose", "got none"):
+        fit_pieces(three_clusters(10), 2, pseudo_counts=())
+    with refused(ValueError, "folds must be at least 2", "got 1"):
+        fit_pieces(three_clusters(10), (1, 2), folds=1)

@@ -5,7 +5,11 @@ import pytest
 import scipy.linalg
 import torch
 
-from nflows_spread.linalg.signal_to_noise import generalised_eigh, log_pointwise_signal_to_noise
+from nflows_spread.linalg.signal_to_noise import (
+    generalised_eigh,
+    log_pointwise_signal_to_noise,
+    low_rank_generalised_eigenvalues,
+)
 
 
 def random_pair(features):
@@ -17,6 +21,13 @@ def test_generalised_eigenvalues_are_scipys():
     signal, noise = random_pair(7)
     expected = scipy.linalg.eigh(signal.numpy(), noise.numpy(), eigvals_only=True)[::-1]
     np.testing.assert_allclose(generalised_eigh(signal, noise)[0], expected, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 7, 9])
+def test_generalised_eigenvalues_of_a_root_are_scipys_of_its_square(rank):
+    root, (_, noise) = torch.randn(7, rank, dtype=torch.float64), random_pair(7)
+    expected = scipy.linalg.eigh((root @ root.T).numpy(), noise.numpy(), eigvals_only=True)[::-1]
+    np.testing.assert_allclose(low_rank_generalised_eigenvalues(root, noise), expected[:7], rtol=1e-8, atol=1e-10)
 
 
 def test_linear_maps_of_the_space_leave_generalised_eigenvalues_alone():
