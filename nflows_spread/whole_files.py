@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         return
     aside = _aside(target)
     try:
-        with aside.open("wb") as stream:
+        with aside.open("w+b") as stream:  # with "wb" NumPy writes past it, and cannot say why it failed
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

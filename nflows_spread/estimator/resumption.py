@@ -76,11 +76,19 @@ class Resumption:
             stream.write(json.dumps(found).encode())
 
     def read_checks(self) -> tuple[list[int | None], float, int | None]:
-        """The dimensions, the noise of the last of these checks, and the step of the end, or None."""
-        if not (self.folder / _CHECKS).exists():
+        """The dimensions, the noise of the last of these checks, and the step of the end, or None.
+
+        Raises:
+            ValueError: their file is damaged.
+        """
+        path = self.folder / _CHECKS
+        if not path.exists():
             return [], 0.0, None
-        found = json.loads((self.folder / _CHECKS).read_text())
-        return found["dimensions"], found["noise"], found["ended"]
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return found["dimensions"], found["noise"], found["ended"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); delete {self.folder}, and the fit starts anew") from error
 
     def remove(self) -> None:
         """The fit is done; see ``kept_until_the_end``."""

@@ -122,12 +122,13 @@ def launch(fabric: Fabric, function: Callable[..., object], *args: object) -> No
 
 
 def _run_and_part(fabric: Fabric, function: Callable[..., object], *args: object) -> None:
-    """Run the function, then end the connection: a process that exits with one open may abort."""
-    try:
-        function(fabric, *args)
-        fabric.barrier()
-    finally:
-        _disconnect()
+    """Run the function, then end the connection: a process that exits with one open may abort.
+
+    After an error it ends with the process, so that the others do not end before it and hide the cause.
+    """
+    function(fabric, *args)
+    fabric.barrier()
+    _disconnect()
 
 
 def _disconnect() -> None:

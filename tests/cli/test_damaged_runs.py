@@ -138,7 +138,11 @@ SETTINGS = {
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(settings, marks=[pytest.mark.slow] * bool(settings)) for settings in SETTINGS.values()],
+    ids=SETTINGS,
+)
 @pytest.mark.parametrize(
     "rows",
     [arc(), pytest.param(circle(), marks=pytest.mark.slow), pytest.param(arc()[:20], marks=pytest.mark.slow)],

@@ -134,6 +134,15 @@ def test_checks_are_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"", b'{"dimensions": [2', b"[]", b"\xff", b"{}"])
+def test_checks_that_are_damaged_are_refused(content, tmp_path):
+    resumption = Resumption(tmp_path / "fit")
+    resumption.write_checks([2], 0.1)
+    (tmp_path / "fit" / "checks.json").write_bytes(content)
+    with refused(ValueError, "checks.json is damaged", f"; delete {tmp_path / 'fit'}, and the fit starts anew"):
+        resumption.read_checks()
+
+
 def test_a_seed_that_cannot_be_made_again_is_refused(tmp_path):
     with refused(ValueError, "random_state must be an integer where there are checkpoints, got None"):
         estimator(tmp_path, random_state=None).fit(arc())

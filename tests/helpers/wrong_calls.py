@@ -118,6 +118,7 @@ CALLS: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
         "Constant": plain(value=1.0),
         "Cosine": plain(start=1.0, end=0.1),
         "Geometric": plain(start=1.0, end=0.1),
+        "InvertibilityCheck": lambda: {"x": X, "every": 5},
         "LatePieces": lambda: {"flow": flow_in_pieces(), "x": X, "step": 5},
         "MovingAverage": lambda: {"module": flow(), "decay": 0.9},
         "RestartedPieces": lambda: {"flow": flow_in_pieces(), "x": X},

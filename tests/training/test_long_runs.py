@@ -18,8 +18,8 @@ import torch
 
 STATM = Path("/proc/self/statm")
 STEPS, FITS = 20_000, 200
-PER_1000_STEPS, PER_FIT = 64.0, 64.0
-"""KiB of growth that pass as flat. A loss that is kept is 8 bytes, 8 KiB in 1 000 steps."""
+PER_1000_STEPS, PER_FIT = 32.0, 16.0
+"""KiB of growth that pass as flat; seen: 8.0, which are the losses that are kept, and 0.4."""
 
 
 def resident():
