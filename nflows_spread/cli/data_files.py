@@ -13,6 +13,7 @@ import numpy as np
 
 from nflows_spread import validation
 from nflows_spread.arrays import number_of
+from nflows_spread.cli.array_files import read_npy, read_npz
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
 
@@ -108,8 +109,8 @@ def read_table(path: Path, options: ReadOptions) -> Table:
 def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
     if (options.columns or options.drop) and not options.fitted:
         raise ValueError(f"columns must have names to be chosen by, got {path.name}, which has none; leave the option")
-    if array.ndim < 2:
-        raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
+    if array.ndim < 2 or array.size == 0:
+        raise ValueError(f"{path.name} must hold a matrix, one row a point, and not be empty, got shape {array.shape}")
     rows = array if array.ndim == 2 else array.reshape(len(array), -1)
     if options.drop_missing and rows.dtype.kind in _REAL:
         rows = rows[_whole(path, rows, options)]
@@ -117,22 +118,11 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    with readable(path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    return read_npy(path)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:
-    with readable(path):
-        file = np.load(path, allow_pickle=False)
-        names = list(file.files)
-    with file:
-        if options.key is None and len(names) != 1:
-            raise ValueError(f"--key must name one array of {path.name}, got none; it has {', '.join(names)}")
-        name = names[0] if options.key is None else options.key
-        if name not in names:
-            raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
-        with readable(path):
-            return file[name]
+    return read_npz(path, options.key)
 
 
 def _text(path: Path, options: ReadOptions) -> Table:

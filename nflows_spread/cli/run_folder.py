@@ -9,7 +9,6 @@ import json
 import math
 import pickle
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -149,7 +148,9 @@ def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
         with np.load(folder / _ROWS, allow_pickle=False) as file:
             left_out = {name.removeprefix("column "): file[name] for name in file.files if name.startswith("column ")}
             return file["rows"], left_out
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged archives raise anything
         raise _not_a_run(folder, f"{_ROWS} cannot be read") from error
 
 
