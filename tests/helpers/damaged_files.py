@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SECONDS, MEMORY = 20, 2**30
+SECONDS, MEMORY = 60, 2**30
 """Of a read, at most, after which the process is ended; and beyond what the imported libraries take: choices."""
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)).round(4)
@@ -43,6 +43,7 @@ class Kind(NamedTuple):
         read: an array, of that folder and the path of the damaged file.
         sure: whether checksums of the format tell of every change, so that what is read is what was written.
         needs: a module that reads or writes it.
+        share: of the seeds that are tried, the more the less a case takes.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Kind(NamedTuple):
     read: Callable[[Path, Path], Any]
     sure: bool = False
     needs: str = "numpy"
+    share: float = 1.0
 
 
 def _idx(folder: Path, *, packed: bool) -> None:
@@ -103,8 +105,10 @@ def _annotated(folder: Path) -> None:
     import anndata
     import pandas
 
-    names = pandas.DataFrame(index=["length", "width", "height"])
-    anndata.AnnData(X=ROWS, var=names).write_h5ad(folder / "data.h5ad")
+    cells, names = ([f"{kind}{place}" for place in range(size)] for kind, size in zip("cx", ROWS.shape))
+    tables = [pandas.DataFrame(index=pandas.Index(each, dtype=object)) for each in (cells, names)]
+    with pandas.option_context("future.infer_string", False):  # texts that older readers know, too
+        anndata.AnnData(X=ROWS, obs=tables[0], var=tables[1]).write_h5ad(folder / "data.h5ad")
 
 
 def _table(folder: Path, path: Path) -> Any:
@@ -156,7 +160,7 @@ KINDS = {
     ),
     "tsv": Kind("data.tsv", lambda folder: _frame(folder, "data.tsv", sep="\t"), _table, needs="pandas"),
     "parquet": Kind("data.parquet", lambda folder: _frame(folder, "data.parquet"), _table, needs="pyarrow"),
-    "h5ad": Kind("data.h5ad", _annotated, _table, needs="anndata"),
+    "h5ad": Kind("data.h5ad", _annotated, _table, needs="anndata", share=0.1),
     "png": _image(".png"),
     "png, 16 bits": _image(".png", PIXELS.astype(np.uint16) * 257),
     "jpeg": _image(".jpg"),
@@ -174,6 +178,11 @@ KINDS = {
 def available() -> list[str]:
     """Those whose libraries are installed."""
     return [name for name, kind in KINDS.items() if find_spec(kind.needs)]
+
+
+def cases_of(name: str, count: int) -> int:
+    """How many of so many seeds are tried of a kind."""
+    return max(1, round(KINDS[name].share * count))
 
 
 def damaged(content: bytes, generator: np.random.Generator) -> bytes:
@@ -244,7 +253,7 @@ def read_all(names: list[str], first: int, count: int) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
         limit = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-        for seed in range(first, first + count):
+        for seed in range(first, first + cases_of(name, count)):
             with tempfile.TemporaryDirectory() as place:
                 print(json.dumps({"kind": name, "seed": seed, "got": "about to be read"}), flush=True)
                 print(json.dumps(outcome(name, seed, Path(place), whole)), flush=True)

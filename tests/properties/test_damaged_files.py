@@ -43,14 +43,14 @@ def test_a_damaged_file_is_right_data_or_an_error_that_names_it(name, outcomes):
     if name not in damaged_files.available():
         pytest.skip(f"{damaged_files.KINDS[name].needs} is not installed")
     mine = [case for case in outcomes if case["kind"] == name]
-    assert len(mine) == OF_A_KIND
+    assert len(mine) == damaged_files.cases_of(name, OF_A_KIND)
     assert [case for case in mine if case["wrong"]] == []
     assert [case for case in mine if case["got"] == "memory" and name not in MORE_THAN_IT_HAS] == []
-    assert any(case["got"] in ("ValueError", "OSError") for case in mine)  # some damage shows
+    assert len(mine) < 5 or any(case["got"] in ("ValueError", "OSError") for case in mine)  # some damage shows
 
 
-MORE_THAN_IT_HAS = {"mat", "mat, packed", "parquet", "h5ad"}
-"""Files whose library may ask for what a header claims, and is refused it: SciPy's claims have 32 bits."""
+MORE_THAN_IT_HAS = {"parquet", "h5ad"}
+"""Files whose library may ask for what a header claims, and is refused it."""
 
 
 @pytest.mark.parametrize("name", damaged_files.KINDS)
