@@ -1,6 +1,6 @@
 """Valid files of every kind that is read, damaged by a seed, and what becomes of them in a process of their own.
 
-``python -m damaged_files KIND,KIND FIRST COUNT`` (with ``tests/helpers`` on the path) prints a line of JSON a case.
+``python -m damaged_files "KIND|KIND" FIRST COUNT`` (with ``tests/helpers`` on the path) prints a line of JSON a case.
 """
 
 from __future__ import annotations
