@@ -196,9 +196,10 @@ def _of_objects(name: str, array: Any, column: str = "") -> Any:
         except (TypeError, ValueError) as error:
             index = np.unravel_index(place, array.shape)
             where = f"row {index[0]}{f' of column {column}' if column else ''}"
+            said = "" if isinstance(entry, (str, bytes)) else f" ({error})"  # by which scikit-learn's checks know it
             raise TypeError(
                 f"{name} must hold real numbers, got dtype object, with {entry!r:.40} of type {type(entry).__name__} "
-                f"in {where}; {_remedy_for(array.dtype)}"
+                f"in {where}{said}; {_remedy_for(array.dtype)}"
             ) from error
     return found.reshape(array.shape)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 
 from nflows_spread import validation
 from nflows_spread.arrays import number_of
+from nflows_spread.cli.annotated_files import read_annotated
+from nflows_spread.cli.array_files import read_npy, read_npz
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.cli.text_tables import read_text
-from nflows_spread.mapped_files import mapped_npy, unshrunk
+from nflows_spread.mapped_files import unshrunk
 
 _KEYED = (".npz", ".h5ad")
 """Suffixes of files that hold several arrays."""
@@ -109,7 +112,7 @@ def read_table(path: Path, options: ReadOptions) -> Table:
 def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
     if (options.columns or options.drop) and not options.fitted:
         raise ValueError(f"columns must have names to be chosen by, got {path.name}, which has none; leave the option")
-    if array.ndim < 2:
+    if array.ndim < 2 or array.size == 0:
         raise ValueError(f"{path.name} must hold a matrix, one row a point, got shape {array.shape}")
     rows = array if array.ndim == 2 else array.reshape(len(array), -1)
     if options.drop_missing and rows.dtype.kind in _REAL:
@@ -119,21 +122,11 @@ def _of_array(path: Path, array: Any, options: ReadOptions) -> Table:
 
 
 def _npy(path: Path, options: ReadOptions) -> Any:
-    return mapped_npy("DATA", path)
+    return read_npy(path)
 
 
 def _npz(path: Path, options: ReadOptions) -> Any:
-    with readable(path):
-        file = np.load(path, allow_pickle=False)
-        names = list(file.files)
-    with file:
-        if options.key is None and len(names) != 1:
-            raise ValueError(f"--key must name one array of {path.name}, got none; it has {', '.join(names)}")
-        name = names[0] if options.key is None else options.key
-        if name not in names:
-            raise ValueError(f"--key must be an array of {path.name}, {', '.join(names)}, got {name}")
-        with readable(path):
-            return file[name]
+    return read_npz(path, options.key)
 
 
 def _text(path: Path, options: ReadOptions) -> Table:
@@ -149,26 +142,13 @@ def _parquet(path: Path, options: ReadOptions) -> Table:
 
 
 def _annotated(path: Path, options: ReadOptions) -> Table:
-    anndata, pandas = _module("anndata", path), _module("pandas", path)
-    with readable(path):
-        data = anndata.read_h5ad(path)
-    known = [*data.layers, *data.obsm]
-    if options.key is None:
-        if data.X is None:
-            raise ValueError(
-                f"--key must name a layer or an embedding of {path.name}, which has no X, {', '.join(known)}"
-            )
-        matrix, names = data.X, list(map(str, data.var_names))
-    elif options.key in known:
-        layer = options.key in data.layers
-        matrix = data.layers[options.key] if layer else data.obsm[options.key]
-        names = list(map(str, data.var_names)) if layer else [f"{options.key}_{i}" for i in range(matrix.shape[1])]
-    else:
-        raise ValueError(f"--key must be a layer or an embedding of {path.name}, {', '.join(known)}, got {options.key}")
-    dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
-    found = _of_frame(path, pandas.DataFrame(dense, columns=names), options)
-    beside = data.obs.iloc[found.rows.index]  # less the rows with gaps
-    return Table(found.rows, found.item_shape, {**found.left_out, **{name: beside[name] for name in beside}})
+    pandas = _module("pandas", path)
+    if find_spec("anndata") is None:
+        raise _missing("anndata", path)
+    data = read_annotated(path, options.key)
+    found = _of_frame(path, pandas.DataFrame(data.rows, columns=data.names), options)
+    kept = np.asarray(found.rows.index)  # less the rows with gaps
+    return Table(found.rows, found.item_shape, {**found.left_out, **{k: v[kept] for k, v in data.beside.items()}})
 
 
 def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
@@ -265,8 +245,12 @@ def _module(name: str, path: Path) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        extra = name if name == "anndata" else '"nflows-spread[cli]"'
-        raise ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}") from error
+        raise _missing(name, path) from error
+
+
+def _missing(name: str, path: Path) -> ImportError:
+    extra = name if name == "anndata" else '"nflows-spread[cli]"'
+    return ImportError(f"{path.suffix} files need {name}, which is not installed; pip install {extra}")
 
 
 def _listed(names: Sequence[str]) -> str:

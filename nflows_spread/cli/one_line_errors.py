@@ -92,8 +92,13 @@ def readable(path: Path) -> Iterator[None]:
     """``ValueError`` with the name of the file where a library cannot read it."""
     try:
         yield
-    except (ImportError, MemoryError):
+    except ImportError:
         raise
+    except MemoryError as error:
+        raise ValueError(
+            f"{path.name} must fit into memory, got {path.stat().st_size / 1e6:.3g} MB that do not, or that "
+            "claim to be more than they are; take fewer rows, or save it again"
+        ) from error
     except Exception as error:  # each library has kinds of its own
         remedy = "save it as UTF-8" if isinstance(error, UnicodeError) else "save it again"
         raise ValueError(f"{path.name} cannot be read as {path.suffix.lower()}: {error}; {remedy}") from error

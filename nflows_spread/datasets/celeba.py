@@ -63,5 +63,5 @@ def _members(path: Path, split: str) -> Collection[str]:
             f"get it from {_PUBLISHED}, or take split='all'"
         )
     number = str(_PARTS.index(split))
-    entries = (line.split() for line in path.read_text().splitlines())
+    entries = (line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     return {entry[0] for entry in entries if len(entry) == 2 and entry[1] == number}

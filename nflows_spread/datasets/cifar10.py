@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,11 +89,12 @@ def _read_batches(batches: Path, split: str, folder: str | Path | None) -> Image
 def _read_batch(path: Path) -> tuple[Tensor, Tensor]:
     """The images of one batch: rows of 3072 bytes, the red plane first, and their classes."""
     try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="bytes").load()
+        packed = path.read_bytes()
+        _check_places(packed)
+        content = _ArraysOnly(io.BytesIO(packed), encoding="bytes").load()
         entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
         pixels, labels = np.asarray(entries["data"]), np.asarray(entries["labels"])
-    except (pickle.UnpicklingError, EOFError, KeyError, AttributeError, ValueError, IndexError, TypeError) as error:
+    except Exception as error:  # damaged pickles raise anything
         raise ValueError(f"{path.name} must be a batch of CIFAR-10, got something else: {error}") from error
     if pixels.ndim != 2 or pixels.shape[1] != 3072 or labels.shape != pixels.shape[:1]:
         raise ValueError(
@@ -102,14 +105,20 @@ def _read_batch(path: Path) -> tuple[Tensor, Tensor]:
     return as_bytes(pixels, path.name).view(-1, *_SHAPE), torch.from_numpy(labels.astype(np.int64))
 
 
+def _check_places(packed: bytes) -> None:
+    """``UnpicklingError`` for a place that is far beyond what a pickle has, up to which Python would make room."""
+    for operation, place, _ in pickletools.genops(packed):
+        if "PUT" in operation.name and not 0 <= int(place or 0) <= len(packed):
+            raise pickle.UnpicklingError(f"it puts an object in place {place} of {len(packed)}")
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Loads plain containers and NumPy arrays, and refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        reconstruct = np.empty(0).__reduce__()[0]
         known = {
-            ("numpy.core.multiarray", "_reconstruct"): reconstruct,
-            ("numpy._core.multiarray", "_reconstruct"): reconstruct,
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _as_latin1,
@@ -117,6 +126,13 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no part of an array")
         return known[module, name]
+
+
+def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
+    """The array of no entries that NumPy's pickles begin with, whose state then has the entries."""
+    if kind is not np.ndarray or shape != (0,):
+        raise pickle.UnpicklingError(f"an array must begin with no entries, got shape {shape}")
+    return np.empty(0)
 
 
 def _as_latin1(text: str, encoding: str) -> bytes:

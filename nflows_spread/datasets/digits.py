@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread.argument_types import typed
+from nflows_spread.datasets.claimed_sizes import DEFLATE_RATIO
 from nflows_spread.datasets.data_folder import candidate_folders, first_file, missing
 from nflows_spread.datasets.extras import sklearn_datasets
 
@@ -74,16 +77,27 @@ def _mnist_paths(folder: str | Path | None, split: str) -> list[Path]:
 
 
 def _read_idx(path: Path, magic: int, *, dimensions: int) -> Tensor:
-    """The bytes of an IDX file: a big-endian magic number and sizes, then the entries."""
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    header = 4 * (1 + dimensions)
-    if len(content) < header:
-        raise ValueError(f"{path.name} must begin with {header} bytes of header, got {len(content)} bytes in all")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
-    entries = torch.Size(shape).numel()
-    if found != magic or len(content) != header + entries:
+    """The bytes of an IDX file: a big-endian magic number and sizes, then the entries.
+
+    What the header claims is compared with the size of the file before that many bytes are read.
+    """
+    header, size = 4 * (1 + dimensions), path.stat().st_size
+    packed = path.suffix == ".gz"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            start = file.read(header)
+            if len(start) < header:
+                raise ValueError(f"{path.name} must begin with {header} bytes of header, got {len(start)} bytes in all")
+            found, *shape = struct.unpack(f">{1 + dimensions}I", start)
+            entries = math.prod(shape)
+            largest = DEFLATE_RATIO * size if packed else size - header
+            content = file.read(entries + 1) if found == magic and entries <= largest else b""
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name} must be a whole file, got one that is damaged: {error}; get it again") from error
+    if found != magic or len(content) != entries:
         raise ValueError(
-            f"{path.name} must have the magic number {magic:#06x} and {entries} entries after it, "
-            f"got {found:#06x} and {len(content) - header}; the file is damaged or another one"
+            f"{path.name} must have the magic number {magic:#06x} and {entries} entries after it, got {found:#06x} and "
+            f"{f'more than {entries}' if len(content) > entries else f'{len(content)} of at most {largest}'}; the file "
+            "is damaged or another one"
         )
-    return torch.frombuffer(bytearray(content[header:]), dtype=torch.uint8).view(shape)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(shape)

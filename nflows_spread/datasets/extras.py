@@ -24,15 +24,6 @@ def pillow_image() -> Any:
     return _imported("PIL.Image", "image files are read by Pillow, which", "images")
 
 
-def scipy_io() -> Any:
-    """The module ``scipy.io``.
-
-    Raises:
-        ImportError: SciPy is not installed; the error names the extra.
-    """
-    return _imported("scipy.io", ".mat files are read by SciPy, which", "images")
-
-
 def _imported(module: str, what: str, extra: str) -> Any:
     try:
         return import_module(module)

@@ -45,10 +45,13 @@ def decoded(content: bytes, channels: int) -> Decoded:
         channels: 3 for RGB, 1 for grey levels.
 
     Raises:
-        OSError, SyntaxError, EOFError: the content is damaged or of no known kind.
+        Exception: the content is damaged, of no known kind, or claims more than 89 million pixels, as Pillow warns of.
         ValueError: the pixels are numbers of no known range, or colours that Pillow does not convert.
     """
-    with pillow_image().open(io.BytesIO(content)) as opened:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pillow_image().DecompressionBombWarning)  # of half as many pixels as its error
+        opening = pillow_image().open(io.BytesIO(content))
+    with opening as opened:
         opened.load()
         transparent = opened.has_transparency_data and _alpha_of(opened).getextrema()[0] < 255
         image = _in_bytes(opened)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
+from nflows_spread.datasets.claimed_sizes import LARGEST_IMAGE_FILE, check_fits, check_member
 from nflows_spread.datasets.extras import pillow_image
 from nflows_spread.datasets.image_decoding import decoded
 from nflows_spread.datasets.images import ImageSet
@@ -77,10 +77,17 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # damaged archives raise more than BadZipFile
         raise ValueError(f"{path.name} must be a folder or a zip archive of images, got something else") from error
+
+    def read(name: str) -> bytes:
+        check_member(archive.getinfo(name), path.name, most=LARGEST_IMAGE_FILE)
+        return archive.read(name)
+
     with archive:
-        yield _images_of(archive.namelist()), archive.read
+        yield _images_of(archive.namelist()), read
 
 
 def _images_of(names: Iterator[str] | list[str]) -> list[str]:
@@ -101,7 +108,7 @@ def _read(
 ) -> ImageSet:
     if not names:
         raise ValueError(f"{source} must hold images ({', '.join(SUFFIXES)}), got none")
-    bomb = pillow_image().DecompressionBombError
+    pillow_image()  # or an error that names the extra
     images: Tensor | None = None
     good: list[str] = []
     bad: list[str] = []
@@ -110,7 +117,9 @@ def _read(
     for name in names:
         try:
             pixels = decoded(read(name), channels)
-        except (OSError, ValueError, SyntaxError, EOFError, zipfile.BadZipFile, zlib.error, bomb) as error:
+        except ImportError:
+            raise
+        except Exception as error:  # damaged files make Pillow and archives raise anything
             if strict:
                 raise ValueError(f"{name} in {source} cannot be read as an image: {error}") from error
             bad.append(name)
@@ -119,6 +128,10 @@ def _read(
         image = torch.from_numpy(np.array(_fitted(pixels.image, size, crop, name)))
         image = image.unsqueeze(0) if image.dim() == 2 else image.permute(2, 0, 1)
         if images is None:
+            check_fits(
+                f"{source}, all of whose images must be as {name}, {' × '.join(map(str, image.shape))},",
+                len(names) * image.numel(),
+            )
             images = torch.empty(len(names), *image.shape, dtype=torch.uint8)
         if image.shape != images.shape[1:]:
             one, other = (" × ".join(map(str, shape)) for shape in (images.shape[1:], image.shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +10,8 @@ import torch
 
 from nflows_spread.argument_types import typed
 from nflows_spread.datasets.data_folder import candidate_folders, missing
-from nflows_spread.datasets.extras import scipy_io
 from nflows_spread.datasets.images import ImageSet, as_bytes
+from nflows_spread.datasets.mat_files import read_mat
 
 SVHN_FILES = {split: f"{split}_32x32.mat" for split in ("train", "test", "extra")}
 _PUBLISHED = "http://ufldl.stanford.edu/housenumbers"
@@ -22,8 +21,6 @@ _CLASSES = 10
 @typed
 def svhn(folder: str | Path | None = None, *, split: Literal["train", "test", "extra"] = "train") -> ImageSet:
     """SVHN's cropped digits from a ``.mat`` file on disk, (n, 3, 32, 32), with labels 0 to 9. Nothing is downloaded.
-
-    Needs the extra ``images``, for SciPy.
 
     Args:
         folder: where ``train_32x32.mat`` is, or a folder with a subfolder ``svhn`` that has it; by default
@@ -45,19 +42,10 @@ def svhn(folder: str | Path | None = None, *, split: Literal["train", "test", "e
 
 def _read(path: Path) -> ImageSet:
     """X is (32, 32, 3, n) and y (n, 1), with 10 for the digit 0."""
-    reader = scipy_io()
     try:
-        content = reader.loadmat(str(path), variable_names=["X", "y"])
+        content = read_mat(path, ("X", "y"))
         pixels, labels = np.asarray(content["X"]), np.asarray(content["y"]).reshape(-1)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        OSError,
-        NotImplementedError,
-        zlib.error,
-        reader.matlab.MatReadError,
-    ) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{path.name} must be a .mat file with X and y, got something else: {error}") from error
     if pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3) or pixels.shape[3] != len(labels):
         raise ValueError(

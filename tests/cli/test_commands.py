@@ -124,7 +124,7 @@ def errors(table, fitted, folder):
             table,
             "--out",
             folder / "new",
-        ): "columns of arc.csv must hold numbers, got kind (right in row 1); mend these rows, or leave them out with ",
+        ): "columns of arc.csv must hold numbers, got kind (left in row 1); mend these rows, or leave them out with ",
         ("dimension", folder / "none.npy"): "DATA must be a file or a folder of images, got ",
         ("dimension", folder / "two.npy", "--max-points", 0): "Invalid value for '--max-points': 0 is not in the range",
         (

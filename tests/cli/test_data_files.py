@@ -44,11 +44,12 @@ def as_parquet(path):
 
 def as_h5ad(path):
     anndata = pytest.importorskip("anndata")
-    data = anndata.AnnData(X=rows(), var=pandas.DataFrame(index=NAMES))
-    data.obs["cell type"] = ["a", "b"] * 10
-    data.layers["doubled"] = 2.0 * rows()
-    data.obsm["X_pca"] = rows()[:, :2]
-    data.write_h5ad(path)
+    with pandas.option_context("future.infer_string", False):  # texts that older readers know, too
+        data = anndata.AnnData(X=rows(), var=pandas.DataFrame(index=NAMES))
+        data.obs["cell type"] = ["a", "b"] * 10
+        data.layers["doubled"] = 2.0 * rows()
+        data.obsm["X_pca"] = rows()[:, :2]
+        data.write_h5ad(path)
 
 
 WRITERS = {
@@ -225,3 +226,16 @@ def test_numbers_among_objects_are_taken_and_the_first_entry_that_is_none_is_nam
     )
     with refused(ValueError, said):
         read_table(tmp_path / "odd.csv", ReadOptions())
+
+
+def test_a_reader_that_crashes_is_an_error_and_not_the_end(tmp_path, monkeypatch):
+    from nflows_spread.cli.annotated_files import read_annotated
+
+    (tmp_path / "anndata.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "cells.h5ad").write_bytes(b"damaged")
+    with refused(ValueError, "cells.h5ad cannot be read as .h5ad: its reader ended by SIGSEGV; save it again"):
+        read_annotated(tmp_path / "cells.h5ad", None)
+    (tmp_path / "anndata.py").write_text("def read_h5ad(path):\n    raise AssertionError('odd')\n", encoding="utf-8")
+    with refused(ValueError, "cells.h5ad cannot be read as .h5ad: odd; save it again"):
+        read_annotated(tmp_path / "cells.h5ad", None)

@@ -102,8 +102,11 @@ def test_bad_settings_are_refused(settings, error, message):
         (np.ma.masked_greater(arc(5), 110.0), "X must have no masked entries"),
         (np.full((5, 3), "a"), "X must hold real numbers, got dtype <U1"),
         (np.full((5, 3), "1", dtype=object), "got dtype object, with '1' of type str in row 0; convert"),
-        (np.full((5, 3), {}), "got dtype object, with {} of type dict in row 0; convert"),
-        (np.full((5, 3), 1j, dtype=object), "got dtype object, with 1j of type complex in row 0; "),
+        (
+            np.full((5, 3), {}),
+            "with {} of type dict in row 0 (float() argument must be a string or a real number, not 'dict'); convert",
+        ),
+        (np.full((5, 3), 1j, dtype=object), "got dtype object, with 1j of type complex in row 0 ("),
     ],
 )
 def test_what_is_no_matrix_of_real_numbers_is_refused_by_name(fitted, x, message):
