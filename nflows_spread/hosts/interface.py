@@ -83,7 +83,7 @@ class Host(ABC):
         Raises:
             TypeError: it is one of a kind that cannot be served; with the remedy.
         """
-        return isinstance(module, self.flow_classes)
+        return isinstance(module, type(self).flow_classes)  # torch 2.4 compiles no attribute of an instance here
 
     def variances_of(self, base: nn.Module) -> Tensor | None:
         """The variances, shape (D,), of a Gaussian base whose entries are independent, or None for any other base."""

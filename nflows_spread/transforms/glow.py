@@ -69,7 +69,7 @@ class GlowStep(Transform):
         self, direction: Callable[..., tuple[Tensor, Tensor]], inputs: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         check_channels(inputs, self.convolution.features)
-        if not (self.checkpointing and torch.is_grad_enabled()):
+        if not (self.checkpointing and torch.is_grad_enabled()) or inputs.is_meta:  # torch 2.4 cannot checkpoint there
             return direction(inputs, context)
         # nothing in a step is random
         return checkpoint(direction, inputs, context, use_reentrant=False, preserve_rng_state=False)
