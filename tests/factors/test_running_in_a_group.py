@@ -1,0 +1,67 @@
+"""Running averages of several processes, in a group of one, where they must be those of one process alone."""
+
+import copy
+
+import pytest
+import torch
+
+from nflows_spread.factors import RunningAverageFactor, running_average
+from nflows_spread.factors.running_average import averages_of_this_process
+from support import assert_same_state
+
+VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
+
+
+@pytest.fixture
+def group_of_one(tmp_path, monkeypatch):
+    """Sums over processes are really asked for, of one."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    monkeypatch.setattr(running_average, "_processes", lambda: 2)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def batches():
+    generator = torch.Generator().manual_seed(3)
+    return [torch.randn(n, 4, generator=generator) * n for n in (5, 2, 9, 4, 3)]
+
+
+def assert_same_average(one, other):
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-6, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.3])
+def test_latents_are_averaged_as_without_a_group(lag, group_of_one):
+    alone, among = (RunningAverageFactor(4, decay=0.7, lag=lag) for _ in range(2))
+    for z in batches():
+        among.observe(z, VARIANCE)
+        with averages_of_this_process(alone):
+            alone.observe(z, VARIANCE)
+        assert among.is_among_others
+        assert_same_average(among, alone)
+
+
+def test_latents_that_are_not_finite_are_left_out(group_of_one):
+    factor = RunningAverageFactor(4, decay=0.7)
+    for value in (torch.nan, torch.inf):
+        factor.observe(batches()[0], VARIANCE)
+        before = copy.deepcopy(factor.state_dict())
+        bad = batches()[1]
+        bad[1, 2] = value
+        factor.observe(bad, VARIANCE)
+        assert_same_state(factor.state_dict(), before)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.3])
+def test_products_of_factors_are_averaged_as_without_a_group(lag, group_of_one):
+    alone, among = (RunningAverageFactor(4, decay=0.7, lag=lag) for _ in range(2))
+    left = [z.double() for z in batches()[:2]]
+    right = [2.0 * z for z in left]
+    rate = torch.tensor(0.25)
+    for factor in (alone, among):
+        with averages_of_this_process(alone):
+            factor.average_in_products(left, right, rate, VARIANCE)
+    assert_same_average(among, alone)
+    expected = 0.75 * torch.eye(4).double() + 0.25 * sum(a.mT @ b for a, b in zip(left, right))
+    torch.testing.assert_close(among.second_moment, expected)
