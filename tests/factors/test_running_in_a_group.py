@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from nflows_spread import DegenerateGaussianMixture
 from nflows_spread.factors import RunningAverageFactor, running_average
 from nflows_spread.factors.running_average import averages_of_this_process
 from support import assert_same_state
@@ -65,3 +66,28 @@ def test_products_of_factors_are_averaged_as_without_a_group(lag, group_of_one):
     assert_same_average(among, alone)
     expected = 0.75 * torch.eye(4).double() + 0.25 * sum(a.mT @ b for a, b in zip(left, right))
     torch.testing.assert_close(among.second_moment, expected)
+
+
+def mixture(tied, learn_mean, lag):
+    kind = RunningAverageFactor.of_decay(0.7, lag=lag)
+    base = DegenerateGaussianMixture([4], 2, factor=kind, tied=tied, learn_mean=learn_mean).double()
+    means = torch.tensor([[-3.0] * 4, [3.0] * 4]).double() * float(learn_mean)
+    base.assign(torch.ones(2), means, [scale * torch.eye(4).double() for scale in (2.0, 6.0)])
+    return base
+
+
+@pytest.mark.parametrize("tied", [False, True, "semi"])
+@pytest.mark.parametrize("learn_mean", [False, True])
+@pytest.mark.parametrize("lag", [0.0, 0.3])
+def test_pieces_are_averaged_as_without_a_group_and_from_finite_latents_alone(tied, learn_mean, lag, group_of_one):
+    alone, among = (mixture(tied, learn_mean, lag) for _ in range(2))
+    for place, z in enumerate(batch.double() for batch in batches()):
+        if place == 2:
+            before, z[0, 1] = copy.deepcopy(among.state_dict()), torch.nan
+        among.observe(z)
+        with averages_of_this_process(alone):
+            alone.observe(z)
+        if place == 2:
+            assert_same_state(among.state_dict(), before)
+    assert_same_average(among, alone)
+    assert among.log_prob(batches()[0].double()).isfinite().all()

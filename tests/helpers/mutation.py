@@ -56,7 +56,7 @@ DEAR = 2.0
 """Seconds of a processor past which a test is not asked: compilations, mostly."""
 LONGEST = 3600.0
 """Seconds of a processor for the tests of one file, without faults."""
-ENOUGH = 6.0
+ENOUGH = 3.0
 """Seconds of a processor after which a fault that no test saw has survived."""
 WARM = 2
 """Tests of each file that run before the forks: the first call of much in torch takes a second."""
@@ -83,9 +83,7 @@ class Asking:
         self.coverage.stop()
         durations = json.loads(self.lasted.read_text())
         for _, own in groupby(session.items, key=lambda item: item.path):
-            _first_to_fail(
-                session, list(own)[:WARM]
-            )  # so that first calls are over in all forks
+            _first_to_fail(session, list(own)[:WARM])  # so that first calls are over in all forks
         files = {str(fault.file) for fault in self.faults}
         things = gc.get_objects()
         self.living = [f for f in things if isinstance(f, FunctionType) and f.__code__.co_filename in files]
