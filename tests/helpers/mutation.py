@@ -46,7 +46,7 @@ TESTS = {
 """Where the tests of a folder are not those of the folder of the same name."""
 OPTIONS = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow"]
 OPTIONS += ["-o", "addopts=--import-mode=importlib --strict-markers"]
-OPTIONS += ["--ignore=tests/factors/test_stress.py", "-k", "not compile and not process and not finds_the_dimension"]
+OPTIONS += ["--ignore=tests/factors/test_stress.py", "-k", "not compile and not processes and not finds_the_dimension"]
 """Of pytest: one process, no doctests, and not what takes long: compilations, processes, trainings, large priors."""
 PATIENCE, GRACE = 5.0, 5.0
 """A fault may take so many times the processor time of its tests, and so many seconds; then it counts as seen."""

@@ -1,4 +1,4 @@
-"""Running averages of several processes, in a group of one, where they must be those of one process alone."""
+"""Running averages of two processes that see the same latents: those of one that sees each latent twice."""
 
 import copy
 
@@ -14,12 +14,10 @@ VARIANCE = torch.tensor(1e-4, dtype=torch.float64)
 
 
 @pytest.fixture
-def group_of_one(tmp_path, monkeypatch):
-    """Sums over processes are really asked for, of one."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+def twins(monkeypatch):
+    """Sums over processes are twice what this one has, as if another had the same."""
     monkeypatch.setattr(running_average, "_processes", lambda: 2)
-    yield
-    torch.distributed.destroy_process_group()
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.mul_(2))
 
 
 def batches():
@@ -33,17 +31,19 @@ def assert_same_average(one, other):
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.3])
-def test_latents_are_averaged_as_without_a_group(lag, group_of_one):
+def test_latents_are_averaged_as_those_of_both(lag, twins):
     alone, among = (RunningAverageFactor(4, decay=0.7, lag=lag) for _ in range(2))
     for z in batches():
         among.observe(z, VARIANCE)
         with averages_of_this_process(alone):
-            alone.observe(z, VARIANCE)
+            assert not alone.is_among_others
+            alone.observe(torch.cat([z, z]), VARIANCE)
         assert among.is_among_others
+        assert alone.is_among_others
         assert_same_average(among, alone)
 
 
-def test_latents_that_are_not_finite_are_left_out(group_of_one):
+def test_latents_that_are_not_finite_are_left_out(twins):
     factor = RunningAverageFactor(4, decay=0.7)
     for value in (torch.nan, torch.inf):
         factor.observe(batches()[0], VARIANCE)
@@ -55,16 +55,17 @@ def test_latents_that_are_not_finite_are_left_out(group_of_one):
 
 
 @pytest.mark.parametrize("lag", [0.0, 0.3])
-def test_products_of_factors_are_averaged_as_without_a_group(lag, group_of_one):
+def test_of_products_the_first_is_summed_over_both_and_the_others_are_known_to_each(lag, twins):
     alone, among = (RunningAverageFactor(4, decay=0.7, lag=lag) for _ in range(2))
     left = [z.double() for z in batches()[:2]]
-    right = [2.0 * z for z in left]
+    right = [3.0 * z for z in left]
     rate = torch.tensor(0.25)
-    for factor in (alone, among):
-        with averages_of_this_process(alone):
-            factor.average_in_products(left, right, rate, VARIANCE)
+    among.average_in_products(left, right, rate, VARIANCE)
+    with averages_of_this_process(alone):
+        alone.average_in_products([left[0], left[0], left[1]], [right[0], right[0], right[1]], rate, VARIANCE)
     assert_same_average(among, alone)
-    expected = 0.75 * torch.eye(4).double() + 0.25 * sum(a.mT @ b for a, b in zip(left, right))
+    own, known = (a.mT @ b for a, b in zip(left, right))
+    expected = 0.75 * torch.eye(4).double() + 0.25 * (2.0 * own + known)
     torch.testing.assert_close(among.second_moment, expected)
 
 
@@ -79,14 +80,14 @@ def mixture(tied, learn_mean, lag):
 @pytest.mark.parametrize("tied", [False, True, "semi"])
 @pytest.mark.parametrize("learn_mean", [False, True])
 @pytest.mark.parametrize("lag", [0.0, 0.3])
-def test_pieces_are_averaged_as_without_a_group_and_from_finite_latents_alone(tied, learn_mean, lag, group_of_one):
+def test_pieces_are_averaged_from_the_finite_latents_of_both(tied, learn_mean, lag, twins):
     alone, among = (mixture(tied, learn_mean, lag) for _ in range(2))
     for place, z in enumerate(batch.double() for batch in batches()):
         if place == 2:
             before, z[0, 1] = copy.deepcopy(among.state_dict()), torch.nan
         among.observe(z)
         with averages_of_this_process(alone):
-            alone.observe(z)
+            alone.observe(torch.cat([z, z]))
         if place == 2:
             assert_same_state(among.state_dict(), before)
     assert_same_average(among, alone)
