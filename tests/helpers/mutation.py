@@ -37,6 +37,7 @@ MODULES = {"training": ["archives", "best_checkpoint", "checkpoint_content", "ch
 """Where not all modules of a folder are asked."""
 TESTS = {
     "factors": ["tests/factors", "tests/distributions"],
+    "distributions": ["tests/distributions", "tests/factors"],
     "losses": [f"tests/test_{name}.py" for name in ("losses", "data_noise", "old_pickles")],
     "linalg": ["tests/linalg", "tests/dimension/test_informative.py", "tests/distributions/test_mixture_densities.py"],
     "training": [
