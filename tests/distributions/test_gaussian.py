@@ -267,3 +267,9 @@ def test_the_mean_and_the_matrix_that_are_handed_out_are_copies_with_a_gradient(
 def test_a_factor_that_is_built_already_is_refused():
     with refused(TypeError, "got a LowerTriangularFactor itself; pass its class"):
         DegenerateGaussian([4], factor=LowerTriangularFactor(4))
+
+
+def test_the_sampler_of_nflows_finds_what_it_asks_of_a_distribution():
+    base = DegenerateGaussian([3])
+    assert Distribution.sample(base, 7, batch_size=4).shape == (7, 3)
+    assert Distribution.sample(base, 2, context=torch.zeros(5, 1)).shape == (5, 2, 3)

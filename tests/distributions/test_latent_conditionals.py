@@ -8,7 +8,7 @@ import torch
 from nflows_spread import DegenerateGaussianMixture
 from nflows_spread.distributions.latent_conditionals import conditionals_of_latents
 from nflows_spread.distributions.latent_pieces import blocks_of
-from nflows_spread.distributions.latent_scales import scales_of_latents
+from nflows_spread.distributions.latent_scales import LatentScales, scales_of_latents
 from nflows_spread.factors import RunningAverageFactor
 
 FEATURES, SHARES = 20, torch.tensor([0.7, 0.3], dtype=torch.float64)
@@ -65,3 +65,12 @@ def test_a_start_is_better_than_scales_and_a_warm_one_does_not_lose_it():
     assert reached - float(tied.log_prob(other).mean()) > 1.0
     base.fit_pieces(textures(), warm_start=True)
     assert float(base.log_prob(other).mean()) == pytest.approx(reached, abs=0.02)
+
+
+def test_a_piece_without_latents_stays_as_it_was():
+    z = textures(300)
+    weights, squares, root = scales_of_latents(blocks_of(z), 2, 1e-4)
+    weights, squares = (torch.cat([x, x.new_tensor([last])]) for x, last in ((weights, 0.0), (squares, 5.0)))
+    found, whitened = conditionals_of_latents(blocks_of(z), LatentScales(weights, squares, root), 1e-4)
+    assert found[2] == 0.0
+    torch.testing.assert_close(whitened[2], torch.full_like(whitened[2], 5.0))

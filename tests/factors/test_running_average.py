@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import pytest
 import torch
 
 from factor_kinds import FEATURES, RANK, base_of_kind, random_root
@@ -176,6 +177,22 @@ def test_a_lagging_density_follows_assignments_and_the_spread_variance_at_once()
     expected = DegenerateGaussian([5], spread_variance=0.3).double()
     expected.factor.assign(root, expected.spread_variance)
     torch.testing.assert_close(base.log_prob(z), expected.log_prob(z), rtol=1e-10, atol=0)
+
+
+def test_a_density_that_has_lagged_for_no_step_follows_an_assignment_too():
+    factor, z = RunningAverageFactor(3, lag=0.9), torch.randn(5, 3, dtype=torch.float64)
+    factor.observe(torch.randn(50, 3), VARIANCE)
+    root = torch.diag(torch.tensor([3.0, 2.0, 0.5], dtype=torch.float64))
+    factor.assign(root, VARIANCE)
+    expected = torch.distributions.MultivariateNormal(torch.zeros(3).double(), root.square() + VARIANCE * torch.eye(3))
+    torch.testing.assert_close(factor.log_prob(z, VARIANCE), expected.log_prob(z))
+
+
+@pytest.mark.parametrize("option", ["decay", "lag", "shrinkage"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_options_out_of_range_are_refused_by_name(option, value):
+    with refused(ValueError, f"{option} must be at least 0 and below 1", f"got {value}"):
+        RunningAverageFactor(3, **{option: value})
 
 
 def test_a_lagging_density_travels_with_its_state():

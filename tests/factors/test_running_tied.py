@@ -93,9 +93,9 @@ def test_with_a_decay_of_0_each_batch_is_a_step_that_does_not_lower_its_likeliho
             torch.testing.assert_close(means_of(base), given.mT @ z / given.sum(0).unsqueeze(1))
         reached.append(float(base.log_prob(z).mean()))
     assert all(after >= before - 1e-5 for before, after in pairwise(reached))  # what is averaged is without σ_Z²
-    if not learn_mean:
-        moment = torch.einsum("nm,ni,nj->ij", given / base.factors.squares / len(z), z, z)
-        torch.testing.assert_close(base.factors.factor.second_moment, moment, rtol=1e-4, atol=1e-6)
+    away = z.unsqueeze(1) - means_of(base)
+    moment = torch.einsum("nm,nmi,nmj->ij", given / base.factors.squares / len(z), away, away)
+    torch.testing.assert_close(base.factors.factor.second_moment, moment, rtol=1e-4, atol=1e-6)
 
 
 @torch.no_grad()

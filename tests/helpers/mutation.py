@@ -22,7 +22,7 @@ import sys
 import time
 from collections import Counter
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -36,6 +36,8 @@ BUILD = ROOT / "build" / "mutation"
 MODULES = {"training": ["archives", "best_checkpoint", "checkpoint_content", "checkpoints", "saving"]}
 """Where not all modules of a folder are asked."""
 TESTS = {
+    "factors": ["tests/factors", "tests/distributions"],
+    "distributions": ["tests/distributions", "tests/factors"],
     "losses": [f"tests/test_{name}.py" for name in ("losses", "data_noise", "old_pickles")],
     "linalg": ["tests/linalg", "tests/dimension/test_informative.py", "tests/distributions/test_mixture_densities.py"],
     "training": [
@@ -45,8 +47,8 @@ TESTS = {
 """Where the tests of a folder are not those of the folder of the same name."""
 OPTIONS = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow"]
 OPTIONS += ["-o", "addopts=--import-mode=importlib --strict-markers"]
-OPTIONS += ["--ignore=tests/factors/test_stress.py"]
-"""Of pytest: one process, no doctests, and not the minutes of priors of 4 096 features."""
+OPTIONS += ["--ignore=tests/factors/test_stress.py", "-k", "not compile and not processes and not finds_the_dimension"]
+"""Of pytest: one process, no doctests, and not what takes long: compilations, processes, trainings, large priors."""
 PATIENCE, GRACE = 5.0, 5.0
 """A fault may take so many times the processor time of its tests, and so many seconds; then it counts as seen."""
 WAITING = 10.0
@@ -55,6 +57,10 @@ DEAR = 2.0
 """Seconds of a processor past which a test is not asked: compilations, mostly."""
 LONGEST = 3600.0
 """Seconds of a processor for the tests of one file, without faults."""
+ENOUGH = 3.0
+"""Seconds of a processor after which a fault that no test saw has survived."""
+WARM = 2
+"""Tests of each file that run before the forks: the first call of much in torch takes a second."""
 NOT_PUT_IN = 3
 """The status of a fork whose fault does not fit into the function, such as one less variable of a closure."""
 
@@ -77,6 +83,8 @@ class Asking:
             _keep_coverage(self.folder)
         self.coverage.stop()
         durations = json.loads(self.lasted.read_text())
+        for _, own in groupby(session.items, key=lambda item: item.path):
+            _first_to_fail(session, list(own)[:WARM])  # so that first calls are over in all forks
         files = {str(fault.file) for fault in self.faults}
         things = gc.get_objects()
         self.living = [f for f in things if isinstance(f, FunctionType) and f.__code__.co_filename in files]
@@ -88,9 +96,8 @@ class Asking:
         for done, fault in enumerate(self.faults):
             if time.monotonic() > deadline:
                 break
-            reach = self._reaching(fault, items)
-            reach.sort(key=lambda pair: (not pair[1], durations[pair[0]]))
-            status = self._asked(session, fault, [items[name] for name, _ in reach], durations) if reach else "no test"
+            reach = self._reaching(fault, items, durations)
+            status = self._asked(session, fault, [items[name] for name in reach], durations) if reach else "no test"
             place = f"{fault.file.relative_to(ROOT)}:{fault.lines[0]}"
             record = {"key": fault.key, "at": place, "is": status, "change": fault.change}
             with (BUILD / f"{self.folder}.jsonl").open("a") as out:
@@ -114,12 +121,17 @@ class Asking:
         status = self._fork(ask, GRACE + PATIENCE * sum(durations[item.nodeid] for item in items))
         return {0: "survived", NOT_PUT_IN: "not put in", 1: "killed"}.get(status, "killed by time or signal")
 
-    def _reaching(self, fault: Fault, items: dict) -> list[tuple[str, bool]]:
-        """The tests that reach the function of a fault, and whether they reach its lines."""
+    def _reaching(self, fault: Fault, items: dict, durations: dict[str, float]) -> list[str]:
+        """The tests that reach the lines of a fault, or else its function, the shortest first, as time allows."""
         by_line = self._contexts(fault.file)
-        at = {test for line in fault.lines for test in by_line.get(line, ())}
-        reach = {test for line in fault.function for test in by_line.get(line, ())}
-        return [(test, test in at) for test in reach if test in items]
+        for lines in (fault.lines, fault.function):
+            reach = {test for line in lines for test in by_line.get(line, ()) if test in items}
+            if reach:
+                break
+        shortest = sorted(reach, key=durations.__getitem__)
+        return [
+            test for test, until in zip(shortest, accumulate(map(durations.__getitem__, shortest))) if until < ENOUGH
+        ]
 
     def _contexts(self, file: Path) -> dict[int, list[str]]:
         if file not in self.known:
