@@ -92,7 +92,8 @@ def test_a_blank_in_the_name_of_the_only_column_separates_none(tmp_path):
 
 
 def test_the_remedy_for_columns_of_text_can_be_pasted_into_a_shell(tmp_path):
-    with refused(ValueError, "must hold numbers, got kind of wave; leave them out with --drop 'kind of wave'"):
+    said = "must hold numbers, got kind of wave (x in row 1); mend these rows, or leave them out with --drop "
+    with refused(ValueError, f"{said}'kind of wave'"):
         read(tmp_path, "a,b,c,kind of wave", *lines(after=",x"))
 
 
