@@ -7,6 +7,7 @@ Each name is imported when it is first asked for, as torch takes seconds: the co
 
 import importlib as _importlib  # under names that are not offered
 import importlib.util as _util
+import sys as _sys
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
@@ -94,6 +95,8 @@ if not _typing.TYPE_CHECKING:  # so that a name that is not there is an error fo
         """A public name, or a module of the package."""
         if name in _PLACES:
             found = getattr(_importlib.import_module(_PLACES[name]), name)
+        elif f"{__name__}.{name}" in _sys.modules:  # also one that old pickles name and no file has
+            found = _sys.modules[f"{__name__}.{name}"]
         elif not name.startswith("_") and _util.find_spec(f"{__name__}.{name}") is not None:
             found = _importlib.import_module(f"{__name__}.{name}")
         else:

@@ -35,6 +35,12 @@ def mapped_npy(name: str, path: str | Path) -> Any:
     except Exception as error:  # of whatever a header makes NumPy do
         said = str(error).replace("mmap length", "the length by its header")
         raise ValueError(f"{name} must be a whole .npy file, got {path}: {said}; save it again") from error
+    warn_of_rest(path, array)
+    return array
+
+
+def warn_of_rest(path: str | Path, array: Any) -> None:
+    """Warn of bytes that a file has after the array that is mapped from it, as where rows were added to it."""
     if isinstance(array, np.memmap):
         beyond = Path(path).stat().st_size - array.offset - array.nbytes
         if beyond > 0 and array.size:
@@ -42,7 +48,6 @@ def mapped_npy(name: str, path: str | Path) -> Any:
                 f"{path} has {beyond} bytes after the array of shape {array.shape} that its header describes, which "
                 "are not read; if rows were added to the file, save it again"
             )
-    return array
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement  # noqa: E402, which nox brings
 
 ROOT = Path(__file__).parents[2]
 FOR_COMPARISONS = {"bench", "charts", "systems"}
-FOR_DEVELOPERS = {"docs", "test"}
+FOR_DEVELOPERS = {"docs", "mutation", "test"}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,20 @@ from pathlib import Path
 import nflows_spread
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"normflows", "zuko", "train", "sklearn", "images", "cli", "bench", "charts", "systems", "docs", "test"}
+EXTRAS = {
+    "normflows",
+    "zuko",
+    "train",
+    "sklearn",
+    "images",
+    "cli",
+    "bench",
+    "charts",
+    "systems",
+    "docs",
+    "test",
+    "mutation",
+}
 
 
 def _readme_commands() -> list[str]:
