@@ -29,18 +29,17 @@ def mapped_npy(name: str, path: str | Path) -> Any:
         UserWarning: it is longer than its header says.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return map_npy(path)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # of whatever a header makes NumPy do
         said = str(error).replace("mmap length", "the length by its header")
         raise ValueError(f"{name} must be a whole .npy file, got {path}: {said}; save it again") from error
-    warn_of_rest(path, array)
-    return array
 
 
-def warn_of_rest(path: str | Path, array: Any) -> None:
-    """Warn of bytes that a file has after the array that is mapped from it, as where rows were added to it."""
+def map_npy(path: str | Path) -> Any:
+    """The same with the errors that NumPy raises, which are of any kind."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(array, np.memmap):
         beyond = Path(path).stat().st_size - array.offset - array.nbytes
         if beyond > 0 and array.size:
@@ -48,6 +47,7 @@ def warn_of_rest(path: str | Path, array: Any) -> None:
                 f"{path} has {beyond} bytes after the array of shape {array.shape} that its header describes, which "
                 "are not read; if rows were added to the file, save it again"
             )
+    return array
 
 
 @contextmanager

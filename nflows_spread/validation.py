@@ -187,10 +187,19 @@ def all_finite(value: Tensor) -> bool:
     return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())
 
 
+FEW = 5
+"""Names that a message has, at most, where there may be dozens, as of columns of images: a choice."""
+
+
 def listed(names: Sequence[object], *, most: int = 10) -> str:
     """The first so many names for a message, and how many there are beside them."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more
+
+
+def counted(coordinates: int) -> str:
+    """So many coordinates, in words."""
+    return f"{coordinates} {'coordinate' if coordinates == 1 else 'coordinates'}"
 
 
 def warn(message: str) -> None:

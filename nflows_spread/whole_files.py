@@ -31,18 +31,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with target.open("wb") as stream:
             yield stream
         return
-    aside = _aside(target)
-    try:
-        with aside.open("w+b") as stream:  # with "wb" NumPy writes past it, and cannot say why it failed
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, target)
-        _sync_folder(target.parent)
-    except BaseException as error:
-        with suppress(OSError):  # as of a disk that nothing can be deleted from
-            aside.unlink(missing_ok=True)
-        _explain(path, error)
+    with _replacing(path, target) as aside, aside.open("w+b") as stream:
+        yield stream  # of "w+b", as with "wb" NumPy writes past it and cannot say why it failed
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @contextmanager
@@ -79,26 +71,33 @@ def link_atomically(source: Path, target: Path) -> None:
     Raises:
         OSError: it cannot be written; the message says what is left.
     """
-    aside = _aside(target)
-    try:
+    with _replacing(target, target) as aside:
         aside.unlink(missing_ok=True)
         try:
             os.link(source, aside)
         except OSError:  # a file system without hard links
             shutil.copyfile(source, aside)
-        os.replace(aside, target)
-        aside.unlink(missing_ok=True)  # renaming a link to the same file leaves both
-        _sync_folder(target.parent)
-    except BaseException as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        _explain(target, error)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes left behind."""
     for aside in folder.glob(f".*{_ASIDE}"):
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path, target: Path) -> Iterator[Path]:
+    """Where to write what is at ``target`` when the block has ended well; errors name ``path``."""
+    aside = _aside(target)
+    try:
+        yield aside
+        os.replace(aside, target)
+        aside.unlink(missing_ok=True)  # renaming a link to the same file leaves both
+        _sync_folder(target.parent)
+    except BaseException as error:
+        with suppress(OSError):  # as of a disk that nothing can be deleted from
+            aside.unlink(missing_ok=True)
+        _explain(path, error)
 
 
 def _aside(path: Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nflows_spread.cli.one_line_errors import readable
 from nflows_spread.datasets.claimed_sizes import check_member
-from nflows_spread.mapped_files import warn_of_rest
+from nflows_spread.mapped_files import map_npy
 
 _MAGIC = b"\x93NUMPY"
 """How an array in NumPy's format begins, by convention."""
@@ -24,10 +24,9 @@ def read_npy(path: Path) -> Any:
         ValueError: it is no array, or one of objects.
     """
     with readable(path):
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = map_npy(path)
         if not isinstance(found, np.ndarray):
             raise ValueError("it is an archive of arrays, of which the name ends in .npz")
-    warn_of_rest(path, found)
     return found
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import click
 import numpy as np
 
+from nflows_spread import validation
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, in_options, interrupted
 from nflows_spread.cli.result_files import check_writable, write_rows
 from nflows_spread.cli.run_folder import (
     check_new,
-    counted,
     in_units_of_fit,
     kept_rows,
     read_run,
@@ -130,7 +130,7 @@ def fit(
         facts = write_run(run, estimator, table, data, options, said)
     click.echo("dimension {} (interval {} to {})".format(facts.dimension, *facts.interval))
     click.echo(
-        f"chart of {counted(estimator.chart_.rank)}: {estimator.chart_kind_}; it leaves "
+        f"chart of {validation.counted(estimator.chart_.rank)}: {estimator.chart_kind_}; it leaves "
         f"{estimator.reconstruction_error_:.3g} of the data's standard deviation"
     )
     click.echo(f"samples are of the {estimator.samples_from_}; all of it is in {run}")
@@ -150,7 +150,7 @@ def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
     check_writable(out, (len(names),), data=data)
     table = facts.read_alike(data, key=key)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
-    click.echo(f"{len(table.rows)} rows, {counted(len(names))}: {out}")
+    click.echo(f"{len(table.rows)} rows, {validation.counted(len(names))}: {out}")
 
 
 @main.command()
@@ -186,7 +186,9 @@ def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: s
     values, back = (in_units_of_fit(estimator, each) for each in (rows, back))
     spread = np.sqrt(np.square(values - values.mean(0)).sum(1).mean())
     error = np.sqrt(np.square(values - back).sum(1).mean()) / spread if spread > 0.0 else float("nan")
-    click.echo(f"{len(values)} rows from {counted(rank)}, {error:.3g} of their standard deviation left: {out}")
+    click.echo(
+        f"{len(values)} rows from {validation.counted(rank)}, {error:.3g} of their standard deviation left: {out}"
+    )
 
 
 @main.command()

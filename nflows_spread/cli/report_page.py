@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nflows_spread import validation
 from nflows_spread.cli import report_pictures
 from nflows_spread.cli.result_files import is_image
-from nflows_spread.cli.run_folder import Facts, counted, in_units_of_fit
+from nflows_spread.cli.run_folder import Facts, in_units_of_fit
 from nflows_spread.dimension import VOTES, PointDimension, dimension_of
 from nflows_spread.estimator.obstruction import beyond_noise
 
@@ -65,7 +66,7 @@ def report_page(
         raise ValueError(f"--colour must be a column of the data, {', '.join(list(columns)[:20])}, got {name}")
     in_units = in_units_of_fit(estimator, rows)
     without_flow = _without_flow(in_units)
-    kind = f"{counted(estimator.chart_.rank)}, {estimator.chart_kind_}"
+    kind = f"{validation.counted(estimator.chart_.rank)}, {estimator.chart_kind_}"
     samples = np.asarray(estimator.sample(min(_SAMPLES, len(rows)), random_state=0))
     scaled = estimator.standardize and not is_image(facts.item_shape)  # of which the eye knows the units
     own, drawn = (in_units, in_units_of_fit(estimator, samples)) if scaled else (rows, samples)

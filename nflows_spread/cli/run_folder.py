@@ -154,11 +154,6 @@ def in_units_of_fit(estimator: SpreadFlowEstimator, rows: Any) -> Any:
     return values / np.asarray(estimator.scale_) if estimator.standardize else values
 
 
-def counted(coordinates: int) -> str:
-    """So many coordinates, in words."""
-    return f"{coordinates} {'coordinate' if coordinates == 1 else 'coordinates'}"
-
-
 def kept_rows(folder: Path) -> tuple[Any, dict[str, Any]]:
     """Up to 2 000 rows of the data, (n, D), and the columns that were left out, by name."""
     try:

@@ -192,7 +192,7 @@ def fit_rows(
         generator=seeded,
     )
     if obstruction is not None:
-        charts = f"the chart of {rank} {'coordinate' if rank == 1 else 'coordinates'} {obstruction}"
+        charts = f"the chart of {validation.counted(rank)} {obstruction}"
         validation.warn(charts if atlas is None else f"{charts}; atlas_ has charts of its pieces")
     if resumption is not None:
         resumption.remove()

@@ -19,9 +19,6 @@ at the end of the default recipe. 0.90 for a Gaussian, 0.26 for 2 000 draws of S
 _FAR = 10.0
 """Rows so many times farther from the median than the farthest of the bulk are named. A choice; not measured."""
 
-_NAMED = 5
-"""Columns that a warning names, at most: a choice; wide data, such as images, has dozens."""
-
 _VALUES = 20
 """Distinct values of a column, at the least, that may hide something, or it is one of categories: a choice."""
 
@@ -88,7 +85,7 @@ def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | N
     validation.warn(
         "columns that are standardized must not have their scale from a few values far out, got "
         f"{len(hidden)} of {x.shape[1]} columns in which nine tenths of the distinct values have a standard deviation "
-        f"of less than {_HIDDEN:g} of the column's: {validation.listed(named, most=_NAMED)}; drop rows that hold fill "
-        "values or errors, take a transform of heavy tails first, such as a logarithm, or, where all columns are in "
+        f"of less than {_HIDDEN:g} of the column's: {validation.listed(named, most=validation.FEW)}; drop rows that "
+        "hold fill values or errors, take a transform of heavy tails first, such as a logarithm, or, where all columns are in "
         "one unit, as pixels are, leave standardize=True out"
     )

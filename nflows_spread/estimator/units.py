@@ -18,9 +18,6 @@ _THIN = 3.0
 """The standard deviation of a column over σ_x, a ratio, up to which it is hidden by noise: a choice; three is what
 statistics calls far."""
 
-_NAMED = 5
-"""Columns that a warning names, at most: a choice; wide data, such as images, has dozens."""
-
 
 @dataclass(frozen=True)
 class Units:
@@ -146,6 +143,6 @@ class Units:
         validation.warn(
             f"columns of X must vary by more than {limit:.3g}, three times the noise that training adds to each, to "
             f"count, got {len(thin)} of {len(self.center)} whose standard deviation is no larger: "
-            f"{validation.listed(named, most=_NAMED)}; where columns are in different units, give each its own scale "
-            "by standardize=True, and where all are in one, as pixels are, leave it as it is"
+            f"{validation.listed(named, most=validation.FEW)}; where columns are in different units, "
+            "give each its own scale by standardize=True, and where all are in one, as pixels are, leave it as it is"
         )

@@ -14,7 +14,7 @@ pytest.importorskip("click")
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("lightning_fabric")
 
-from command_runs import NAMES, arc, run  # noqa: E402
+from command_runs import NAMES, arc, ramps, run  # noqa: E402
 from nflows_spread.cli import program  # noqa: E402
 from nflows_spread.dimension import dimension_of  # noqa: E402
 from nflows_spread.estimator import annealing  # noqa: E402
@@ -93,11 +93,7 @@ def test_an_array_without_names_has_the_columns_of_the_fit_in_their_order(fitted
 
 def test_images_come_back_as_images(tmp_path):
     image = pytest.importorskip("PIL.Image")
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in range(60):
-        ramp = np.clip(np.add.outer(np.arange(4), np.arange(4)) * 20 + 2 * number, 0, 255).astype(np.uint8)
-        image.fromarray(ramp).save(folder / f"{number:02d}.png")
+    folder = ramps(tmp_path / "images")
     assert run("fit", folder, "--grey", "--out", tmp_path / "run", "--steps", 5)[2] == 0
     assert run("reconstruct", tmp_path / "run", folder, "--out", tmp_path / "back")[2] == 0
     names = sorted(path.name for path in (tmp_path / "back").iterdir())

@@ -8,7 +8,7 @@ pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 pytest.importorskip("lightning_fabric")
 
-from command_runs import arc, run
+from command_runs import arc, ramps, run
 from full_disks import NO_SPACE, READ_ONLY, contents, fill, free, read_only, tiny_disk
 from nflows_spread.cli import commands
 
@@ -74,12 +74,7 @@ def test_a_result_is_whole_or_what_was_there_before(command, suffix, left, fitte
 @pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_a_folder_of_images_is_whole_or_not_there(there, tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in range(60):
-        ramp = np.clip(np.add.outer(np.arange(4), np.arange(4)) * 20 + 2 * number, 0, 255).astype(np.uint8)
-        image.fromarray(ramp).save(folder / f"{number:02d}.png")
+    folder = ramps(tmp_path / "images")
     assert run("fit", folder, "--grey", "--out", tmp_path / "run", "--steps", 5)[2] == 0
     with tiny_disk(tmp_path / "disk", "1m") as disk:
         out = disk / "samples"

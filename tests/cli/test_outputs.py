@@ -11,7 +11,7 @@ pytest.importorskip("click")
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("lightning_fabric")
 
-from command_runs import NAMES, arc, run  # noqa: E402
+from command_runs import NAMES, arc, ramps, run  # noqa: E402
 from nflows_spread.cli import program  # noqa: E402
 from nflows_spread.cli.data_files import ReadOptions, read_table  # noqa: E402
 from support import refused  # noqa: E402
@@ -65,12 +65,7 @@ def test_rows_with_gaps_that_have_no_coordinates_are_counted(fitted, tmp_path):
 
 
 def test_images_are_not_written_among_other_files(tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in range(60):
-        ramp = np.clip(np.add.outer(np.arange(4), np.arange(4)) * 20 + 2 * number, 0, 255).astype(np.uint8)
-        image.fromarray(ramp).save(folder / f"{number:02d}.png")
+    folder = ramps(tmp_path / "images")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert run("fit", folder, "--grey", "--out", tmp_path / "run", "--steps", 5)[2] == 0
     for command in (["sample", tmp_path / "run"], ["reconstruct", tmp_path / "run", folder]):
