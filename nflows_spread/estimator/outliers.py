@@ -86,6 +86,6 @@ def warn_of_hidden_columns(x: Tensor, scale: Tensor, names: Sequence[object] | N
         "columns that are standardized must not have their scale from a few values far out, got "
         f"{len(hidden)} of {x.shape[1]} columns in which nine tenths of the distinct values have a standard deviation "
         f"of less than {_HIDDEN:g} of the column's: {validation.listed(named, most=validation.FEW)}; drop rows that "
-        "hold fill values or errors, take a transform of heavy tails first, such as a logarithm, or, where all columns are in "
-        "one unit, as pixels are, leave standardize=True out"
+        "hold fill values or errors, take a transform of heavy tails first, such as a logarithm, or, where all columns "
+        "are in one unit, as pixels are, leave standardize=True out"
     )
