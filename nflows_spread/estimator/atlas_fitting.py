@@ -44,12 +44,12 @@ def sampler_and_atlas(
         error: of the chart's reconstructions of held-out rows, over the root of the total variance.
         generator: source of the draws that are compared, and of those that set the spread of columns.
     """
-    every_row = torch.cat([rows.validation, rows.train])
 
     @cache
     def atlas() -> LocalAtlas | None:
         if pieces is None:
             return None
+        every_row = torch.cat([rows.validation, rows.train])
         same = torch.full((len(every_row),), chart.rank)
         dimensions = pointwise_dimension(every_row) if rows.parts else same
         return local_atlas(pieces, dimensions, rows.train, rows.validation, floor=min_noise, generator=generator)
@@ -58,9 +58,9 @@ def sampler_and_atlas(
         of_flow, found = FlowSampler(flow_chart, noise, on_chart.columns), atlas()
         if found is None:
             return [of_flow]
-        return [AtlasSampler.of(found, every_row, noise=ambient_noise, generator=generator), of_flow]
+        return [AtlasSampler.of(found, rows.train, rows.validation, noise=ambient_noise, generator=generator), of_flow]
 
-    on_chart = ChartSampler.of(chart, every_row, noise=noise, generator=generator)
+    on_chart = ChartSampler.of(chart, rows.train, rows.validation, noise=noise, generator=generator)
     sampler = sampler_of(on_chart, others, rows.train, rows.validation, covers=covers, generator=generator)
     if covers and sampler is on_chart:
         return sampler, None

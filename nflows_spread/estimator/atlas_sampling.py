@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nflows_spread.chart.ranges import Ranges
 from nflows_spread.estimator.local_atlas import LocalAtlas, LocalCoordinates
-from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
+from nflows_spread.estimator.residuals import COMPARED, Residuals
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,26 @@ class AtlasSampler:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, atlas: LocalAtlas, x: Tensor, *, noise: float, generator: torch.Generator) -> AtlasSampler:
+    def of(
+        cls, atlas: LocalAtlas, train: Tensor, held_out: Tensor, *, noise: float, generator: torch.Generator
+    ) -> AtlasSampler:
         """That of an atlas and of rows.
 
         Args:
             atlas: the atlas.
-            x: rows of data, in units of the flow, (n, D).
+            train: rows of data, in units of the flow, (n, D).
+            held_out: others, (m, D), with which samples are compared.
             noise: standard deviation of the noise in each of their columns.
-            generator: source of the draws by which the spread of the columns is set.
+            generator: source of all randomness.
         """
-        x = x.double()
-        on_atlas = cls(atlas, noise, Ranges.of(x), None)
-        draws, coordinates = on_atlas._draws(FOR_SPREAD, generator), atlas.coordinates(x)
+        train, held_out = train.double(), held_out.double()
+        on_atlas = cls(atlas, noise, Ranges.of(torch.cat([held_out, train])), None)
         residuals = Residuals.beside(
-            x,
-            atlas.points(coordinates),
-            on_atlas._membership(coordinates.piece),
-            drawn=on_atlas.columns.cut(atlas.points(draws)),
-            drawn_responsibilities=on_atlas._membership(draws.piece),
+            train,
+            held_out,
+            atlas.points(on_atlas._draws(COMPARED, generator)),
+            reconstruct=lambda x: atlas.points(atlas.coordinates(x)),
+            columns=on_atlas.columns,
             noise=noise,
             generator=generator,
         )
@@ -61,15 +62,10 @@ class AtlasSampler:
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Points, (count, D), float64, in units of the flow."""
-        draws = self._draws(count, generator)
-        points = self.atlas.points(draws)
+        points = self.atlas.points(self._draws(count, generator))
         if self.residuals is not None:
-            points = points + self.residuals.sample(self._membership(draws.piece), generator=generator)
+            points = points + self.residuals.sample(points, generator=generator)
         return self.columns.cut(points)
-
-    def _membership(self, piece: Tensor) -> Tensor:
-        """1 for the piece of each row and 0 for all others, (n, M), float64."""
-        return F.one_hot(piece, len(self.atlas.charts)).double()
 
     def _draws(self, count: int, generator: torch.Generator) -> LocalCoordinates:
         """Pieces by their weights, and normal coordinates in each, within the ranges of its rows."""

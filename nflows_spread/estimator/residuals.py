@@ -1,104 +1,129 @@
-"""What a chart leaves out of the data, beyond noise: its residuals' means and scales by piece, and one shape of all."""
+"""What a chart leaves out of the data, beyond noise: at a point, mixtures of what it leaves out of the rows nearby."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nflows_spread.chart.ranges import Ranges
+from nflows_spread.linalg.distances import nearest_neighbours
 from nflows_spread.linalg.eigen import principal_axes
 
-_WIDEST = 2.0
-"""Factor by which the residuals of a column are widened, at most, for the spread of the samples: a choice; where the
-chart leaves nothing out, much more would be made of little."""
+_NUMBERS = (5, 10, 20, 40)
+"""Numbers k of rows that are mixed: a choice. With fewer than five of many columns samples copy the rows; with more
+what differs from place to place is blurred."""
 
-FOR_SPREAD = 5000
-"""Samples that set the spread of the columns: a choice; columns of a few large values need many."""
+COMPARED = 1000
+"""Samples whose distances to the rows are compared: a choice, for time."""
+
+_ROWS = 5000
+"""Rows that are kept, at most: a choice, for time."""
+
+_TOGETHER = 2**22
+"""Numbers of the rows that are mixed at a time, 32 MB: a choice, for memory."""
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """r = b_m + √s_m A ε in piece m, A of the residuals of all pieces, without the noise σ² I.
+    """r = r̄ + Σ_j ε_j (r_j − r̄)/√k, of the k rows whose reconstructions are nearest, with ε standard normal.
+
+    Its second moments are those of the k rows: what a chart leaves out differs from place to place and is far from
+    normal, as in patches of photographs, most of which are flat and some of which have an edge.
 
     Attributes:
-        means: b, (M, D).
-        scales: s, (M,), 1 on average.
-        axes: principal axes of the residuals about their means, over √s, (D, R).
-        variances: along them, (R,).
-        noise: σ.
-        widths: factor of each column, (D,).
+        reconstructed: points of the chart at rows of data, (n, D), float64.
+        residuals: what these points leave out of the rows, without noise, (n, D).
+        number: k.
+
+    Reference: M. S. Taylor, J. R. Thompson, A data based algorithm for the generation of random vectors,
+    Computational Statistics & Data Analysis 4, 1986, which mixes points by uniform weights of the same moments.
     """
 
-    means: Tensor
-    scales: Tensor
-    axes: Tensor
-    variances: Tensor
-    noise: float
-    widths: Tensor
+    reconstructed: Tensor
+    residuals: Tensor
+    number: int
 
     @classmethod
-    def of(cls, residuals: Tensor, responsibilities: Tensor, *, noise: float) -> Residuals:
-        """Those of rows.
-
-        Args:
-            residuals: x minus its reconstruction, (n, D), float64.
-            responsibilities: of the pieces for each row, (n, M).
-            noise: σ, standard deviation of the noise in each column.
-        """
-        counts = responsibilities.sum(0).clamp_min(torch.finfo(residuals.dtype).tiny)
-        means = (responsibilities.mT @ residuals) / counts.unsqueeze(1)
-        centred = residuals - responsibilities @ means
-        squares = centred.square().mean(1)
-        average = squares.mean().clamp_min(torch.finfo(residuals.dtype).tiny)
-        scales = (responsibilities.mT @ squares) / counts / average
-        row_scales = (responsibilities @ scales).clamp_min(torch.finfo(residuals.dtype).eps)
-        shape = centred / row_scales.sqrt().unsqueeze(1)
-        axes, deviations = principal_axes(shape, min(shape.shape))
-        return cls(means, scales, axes, deviations.square(), noise, torch.ones_like(means[0]))
-
-    @classmethod
-    def beside(
+    def of(
         cls,
         x: Tensor,
         reconstructed: Tensor,
-        responsibilities: Tensor,
         *,
-        drawn: Tensor,
-        drawn_responsibilities: Tensor,
         noise: float,
         generator: torch.Generator,
+        number: int = _NUMBERS[0],
     ) -> Residuals:
-        """Those of rows, each column as wide as brings drawn points to the variance of the data less the noise.
+        """Those of rows, each made shorter along its principal axes, by as much as noise made it longer.
 
         Args:
             x: the rows, (n, D), float64.
             reconstructed: their reconstructions, (n, D).
-            responsibilities: of the pieces for each row, (n, M).
-            drawn: points without residuals, (m, D).
-            drawn_responsibilities: of the pieces for each of these, (m, M).
             noise: σ, standard deviation of the noise in each column.
-            generator: source of the draws by which the widths are found.
+            generator: source of the choice among very many rows.
+            number: k, as many as there are rows at most.
         """
-        missing = x.var(0) - noise**2 - drawn.var(0)
-        residuals = cls.of(x - reconstructed, responsibilities, noise=noise)
-        return residuals.with_variances(missing, drawn_responsibilities, generator=generator)
+        residuals = x - reconstructed
+        axes, deviations = principal_axes(residuals, min(residuals.shape))
+        variances = deviations.square()
+        clean = ((variances - noise**2).clamp_min(0.0) / variances.clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
+        kept = torch.randperm(len(x), generator=generator)[:_ROWS]
+        return cls(reconstructed[kept], ((residuals[kept] @ axes) * clean) @ axes.mT, min(number, len(kept)))
 
-    def with_variances(self, variances: Tensor, responsibilities: Tensor, *, generator: torch.Generator) -> Residuals:
-        """The same, each column made as wide or narrow as gives it a variance, at most twice as wide.
+    @classmethod
+    def beside(
+        cls,
+        train: Tensor,
+        held_out: Tensor,
+        drawn: Tensor,
+        *,
+        reconstruct: Callable[[Tensor], Tensor],
+        columns: Ranges,
+        noise: float,
+        generator: torch.Generator,
+    ) -> Residuals:
+        """Those of all rows, of the number k, 5, 10, 20 or 40, by which samples are about as near as held-out rows.
+
+        That is in the median distance to the nearest of the rows for training, by ratio.
 
         Args:
-            variances: of the columns, (D,); what is below 0 is 0.
-            responsibilities: of the pieces for points of the chart, (n, M).
-            generator: source of the draws by which the widths are found.
+            train: rows, (n, D), float64.
+            held_out: others, (m, D).
+            drawn: points of the chart at draws of its coordinates, (l, D).
+            reconstruct: rows to points of the chart.
+            columns: the ranges by which samples are cut.
+            noise: σ, standard deviation of the noise in each column.
+            generator: source of all randomness.
         """
-        now = self.sample(responsibilities, generator=generator).var(0)
-        ratio = variances.clamp_min(0.0) / now.clamp_min(torch.finfo(now.dtype).tiny)
-        return replace(self, widths=self.widths * ratio.sqrt().clamp_max(_WIDEST))
 
-    def sample(self, responsibilities: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Draws for points by their pieces' probabilities (n, M), shape (n, D), float64."""
-        piece = torch.multinomial(responsibilities, 1, generator=generator).flatten()
-        clean = (self.scales[piece].unsqueeze(1) * self.variances - self.noise**2).clamp_min(0.0)
-        normal = torch.empty_like(clean).normal_(generator=generator)
-        return self.widths * (self.means[piece] + (clean.sqrt() * normal) @ self.axes.mT)
+        def log_distance(x: Tensor) -> Tensor:
+            nearest = nearest_neighbours(x, train, 1).distances
+            return nearest.median().clamp_min(torch.finfo(train.dtype).tiny).log()
+
+        of_train = cls.of(train, reconstruct(train), noise=noise, generator=generator)
+        near = log_distance(held_out)
+
+        def off(number: int) -> float:
+            residuals = replace(of_train, number=number).sample(drawn, generator=generator)
+            return float((log_distance(columns.cut(drawn + residuals)) - near).abs())
+
+        number = min((k for k in _NUMBERS if k <= len(of_train.residuals)), key=off, default=_NUMBERS[0])
+        x = torch.cat([held_out, train])
+        return cls.of(x, reconstruct(x), noise=noise, generator=generator, number=number)
+
+    def sample(self, points: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draws for points of the chart, (n, D), shape (n, D), float64."""
+        number, features = self.number, points.shape[1]
+        nearest = nearest_neighbours(points, self.reconstructed, number).indices
+        weights = torch.empty(len(points), 1, number, dtype=self.residuals.dtype).normal_(generator=generator)
+
+        def mixed(of_rows: Tensor, by: Tensor) -> Tensor:
+            near = self.residuals[of_rows]
+            mean = near.mean(1, keepdim=True)
+            return (mean + (by / number**0.5) @ (near - mean)).squeeze(1)
+
+        together = max(1, _TOGETHER // (number * features))
+        parts = zip(nearest.split(together), weights.split(together), strict=True)
+        return torch.cat([mixed(of_rows, by) for of_rows, by in parts])

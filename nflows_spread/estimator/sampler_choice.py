@@ -9,11 +9,11 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from nflows_spread.estimator.residuals import FOR_SPREAD
+from nflows_spread.estimator.residuals import COMPARED
 from nflows_spread.linalg.distances import nearest_neighbours
 
-_COMPARED = 1000
-"""Samples whose distances to the rows are compared: a choice, for time."""
+_FOR_SPREAD = 5000
+"""Samples whose spread is compared: a choice; columns of a few large values need many."""
 
 _QUANTILES = (0.5, 0.95)
 """Of the distances to the nearest row, at which samples are compared with held-out rows: a choice; the half that are
@@ -56,11 +56,12 @@ def sampler_of(
 ) -> Sampler:
     """The chart's if it covers the data and its samples are hardly off, or else the one whose are least off.
 
-    How far off they are is the largest of three numbers, each over what is allowed: the median distance to the nearest
-    row, and that which one sample in twenty exceeds, over those of held-out rows; and the deviation of a column, by
-    which it is off the data's. Samples that have collapsed are near the data too, and where rows are repeated no other
-    ones are as near as held-out rows: the columns of another must also be off by no more than is allowed, or than the
-    chart's.
+    They are compared by three numbers: the median distance to the nearest row, and that which one sample in twenty
+    exceeds, over those of held-out rows; and the deviation of a column, by which it is off the data's. None of them may
+    be beyond what is allowed. Of several samplers that one is least off of which the larger of two is least, each over
+    what is allowed: the geometric mean of the two ratios of distances, neither below 1, and the deviation. Samples that
+    have collapsed are near the data too, and where rows are repeated no other ones are as near as held-out rows: the
+    columns of another must also be off by no more than is allowed, or than the chart's.
 
     Args:
         on_chart: the sampler of the chart.
@@ -72,21 +73,24 @@ def sampler_of(
     """
     rows, near = torch.cat([held_out, train]), _quantiles(held_out, train)
 
-    def off(sampler: Sampler, least: float) -> tuple[float, float]:
-        """How far the samples are off, over what is allowed, and their columns alone; infinite where not below."""
-        first = sampler.sample(_COMPARED, generator)
-        ratios = _quantiles(first, train) / near.clamp_min(torch.finfo(near.dtype).eps)
-        far = float(ratios.max()) / _AS_NEAR
-        if not far < least:
-            return math.inf, math.inf
-        spread = _spread_off(torch.cat([first, sampler.sample(FOR_SPREAD - _COMPARED, generator)]), rows) / _SPREAD
-        return max(far, spread), spread
+    def off(sampler: Sampler, least: float) -> tuple[float, float, float]:
+        """How far samples are off, the worst of their distances and their columns; infinite where not below ``least``.
 
-    best, (least, of_chart) = on_chart, off(on_chart, math.inf)
-    if covers and least <= 1.0:
+        All over what is allowed.
+        """
+        first = sampler.sample(COMPARED, generator)
+        ratios = _quantiles(first, train) / near.clamp_min(torch.finfo(near.dtype).eps)
+        far = float(ratios.clamp_min(1.0).log().mean().exp()) / _AS_NEAR
+        if not far < least:
+            return math.inf, math.inf, math.inf
+        spread = _spread_off(torch.cat([first, sampler.sample(_FOR_SPREAD - COMPARED, generator)]), rows) / _SPREAD
+        return max(far, spread), float(ratios.max()) / _AS_NEAR, spread
+
+    best, (least, farthest, of_chart) = on_chart, off(on_chart, math.inf)
+    if covers and max(farthest, of_chart) <= 1.0:
         return on_chart
     for other in others():
-        found, spread = off(other, least)
+        found, _, spread = off(other, least)
         if spread <= max(1.0, of_chart) and found < least:
             best, least = other, found
     return best

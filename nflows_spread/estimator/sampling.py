@@ -13,7 +13,7 @@ from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.ranges import Ranges
 from nflows_spread.chart.support import Support
 from nflows_spread.dimension import posterior_mean
-from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
+from nflows_spread.estimator.residuals import COMPARED, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
 _NOTHING = 0.02
@@ -48,29 +48,30 @@ class ChartSampler:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, chart: Chart, x: Tensor, *, noise: float, generator: torch.Generator) -> ChartSampler:
+    def of(
+        cls, chart: Chart, train: Tensor, held_out: Tensor, *, noise: float, generator: torch.Generator
+    ) -> ChartSampler:
         """That of a chart with pieces and of rows.
 
         Args:
             chart: the chart.
-            x: rows of data, in units of the flow, (n, D).
+            train: rows of data, in units of the flow, (n, D).
+            held_out: others, (m, D), with which samples are compared.
             noise: standard deviation of the noise in each column.
-            generator: source of the draws by which the spread of the columns is set.
+            generator: source of all randomness.
         """
-        x = x.double()
+        train, held_out = train.double(), held_out.double()
+        x = torch.cat([held_out, train])
         codes = chart.coordinates(x)
-        pieces = cast(Pieces, chart.pieces)
-        support, reconstructed = Support.of(codes, generator), chart.points(codes)
-        on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None, support)
-        if bool(((x - reconstructed).square().mean(0) <= noise**2 + _NOTHING * x.var(0)).all()):
+        on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None, Support.of(codes, generator))
+        if bool(((x - chart.points(codes)).square().mean(0) <= noise**2 + _NOTHING * x.var(0)).all()):
             return on_chart
-        draws = on_chart._draws(FOR_SPREAD, generator)
         residuals = Residuals.beside(
-            x,
-            reconstructed,
-            pieces.responsibilities(codes),
-            drawn=on_chart.columns.cut(chart.points(draws)),
-            drawn_responsibilities=pieces.responsibilities(draws),
+            train,
+            held_out,
+            chart.points(on_chart._draws(COMPARED, generator)),
+            reconstruct=chart.reconstruct,
+            columns=on_chart.columns,
             noise=noise,
             generator=generator,
         )
@@ -79,10 +80,9 @@ class ChartSampler:
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Points, (count, D), float64, in units of the flow."""
-        draws, pieces = self._draws(count, generator), cast(Pieces, self.chart.pieces)
-        points = self.chart.points(draws)
+        points = self.chart.points(self._draws(count, generator))
         if self.residuals is not None:
-            points = points + self.residuals.sample(pieces.responsibilities(draws), generator=generator)
+            points = points + self.residuals.sample(points, generator=generator)
         return self.columns.cut(points)
 
     def _draws(self, count: int, generator: torch.Generator) -> Tensor:

@@ -24,7 +24,7 @@ def sampler_of_lines(noise, floor):
     pieces = Pieces.fitted(x, floor=floor, generator=torch.Generator().manual_seed(1))
     ones, generator = torch.ones(len(x), dtype=torch.int64), torch.Generator().manual_seed(0)
     atlas = local_atlas(pieces, ones, x[400:], x[:400], floor=floor, generator=generator)
-    return AtlasSampler.of(atlas, x, noise=noise, generator=torch.Generator().manual_seed(2)), x
+    return AtlasSampler.of(atlas, x[400:], x[:400], noise=noise, generator=torch.Generator().manual_seed(2)), x
 
 
 def test_separate_pieces_have_their_shares_and_nothing_between_them():

@@ -42,7 +42,7 @@ class Still:
 def chosen(chart, flow_chart, x, held_out):
     """The sampler of the chart or of the flow, by rows beyond those that are held out."""
     generator = torch.Generator().manual_seed(1)
-    on_chart = ChartSampler.of(chart, x, noise=1e-4, generator=generator)
+    on_chart = ChartSampler.of(chart, x[held_out:], x[:held_out], noise=1e-4, generator=generator)
     others = [FlowSampler(flow_chart, 1e-4, on_chart.columns)]
     return sampler_of(on_chart, lambda: others, x[held_out:], x[:held_out], covers=True, generator=generator)
 
