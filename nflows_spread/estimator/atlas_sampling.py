@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nflows_spread.chart.ranges import Ranges
 from nflows_spread.estimator.local_atlas import LocalAtlas, LocalCoordinates
-from nflows_spread.estimator.residuals import COMPARED, Residuals
+from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AtlasSampler:
         residuals = Residuals.beside(
             train,
             held_out,
-            atlas.points(on_atlas._draws(COMPARED, generator)),
+            atlas.points(on_atlas._draws(FOR_SPREAD, generator)),
             reconstruct=lambda x: atlas.points(atlas.coordinates(x)),
             columns=on_atlas.columns,
             noise=noise,

@@ -16,8 +16,15 @@ _NUMBERS = (5, 10, 20, 40)
 """Numbers k of rows that are mixed: a choice. With fewer than five of many columns samples copy the rows; with more
 what differs from place to place is blurred."""
 
+_WIDEST = 2.0
+"""Factor by which the residuals of a column are widened, at most, for the spread of the samples: a choice; where the
+chart leaves nothing out, much more would be made of little."""
+
 COMPARED = 1000
 """Samples whose distances to the rows are compared: a choice, for time."""
+
+FOR_SPREAD = 5000
+"""Samples by which the spread of columns is set or compared: a choice; columns of a few large values need many."""
 
 _ROWS = 5000
 """Rows that are kept, at most: a choice, for time."""
@@ -31,12 +38,14 @@ class Residuals:
     """r = r̄ + Σ_j ε_j (r_j − r̄)/√k, of the k rows whose reconstructions are nearest, with ε standard normal.
 
     Its second moments are those of the k rows: what a chart leaves out differs from place to place and is far from
-    normal, as in patches of photographs, most of which are flat and some of which have an edge.
+    normal, as in patches of photographs, most of which are flat and some of which have an edge. Each column is then
+    widened or narrowed to the spread of the data, as draws of coordinates are not spread as those of the rows.
 
     Attributes:
         reconstructed: points of the chart at rows of data, (n, D), float64.
         residuals: what these points leave out of the rows, without noise, (n, D).
         number: k.
+        widths: factor of each column, (D,).
 
     Reference: M. S. Taylor, J. R. Thompson, A data based algorithm for the generation of random vectors,
     Computational Statistics & Data Analysis 4, 1986, which mixes points by uniform weights of the same moments.
@@ -45,6 +54,7 @@ class Residuals:
     reconstructed: Tensor
     residuals: Tensor
     number: int
+    widths: Tensor
 
     @classmethod
     def of(
@@ -70,7 +80,8 @@ class Residuals:
         variances = deviations.square()
         clean = ((variances - noise**2).clamp_min(0.0) / variances.clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
         kept = torch.randperm(len(x), generator=generator)[:_ROWS]
-        return cls(reconstructed[kept], ((residuals[kept] @ axes) * clean) @ axes.mT, min(number, len(kept)))
+        kept_residuals = ((residuals[kept] @ axes) * clean) @ axes.mT
+        return cls(reconstructed[kept], kept_residuals, min(number, len(kept)), torch.ones_like(x[0]))
 
     @classmethod
     def beside(
@@ -103,15 +114,17 @@ class Residuals:
             return nearest.median().clamp_min(torch.finfo(train.dtype).tiny).log()
 
         of_train = cls.of(train, reconstruct(train), noise=noise, generator=generator)
-        near = log_distance(held_out)
+        near, compared = log_distance(held_out), drawn[:COMPARED]
 
         def off(number: int) -> float:
-            residuals = replace(of_train, number=number).sample(drawn, generator=generator)
-            return float((log_distance(columns.cut(drawn + residuals)) - near).abs())
+            residuals = replace(of_train, number=number).sample(compared, generator=generator)
+            return float((log_distance(columns.cut(compared + residuals)) - near).abs())
 
         number = min((k for k in _NUMBERS if k <= len(of_train.residuals)), key=off, default=_NUMBERS[0])
         x = torch.cat([held_out, train])
-        return cls.of(x, reconstruct(x), noise=noise, generator=generator, number=number)
+        found = cls.of(x, reconstruct(x), noise=noise, generator=generator, number=number)
+        residuals = found.sample(drawn, generator=generator)
+        return replace(found, widths=_widths(drawn, residuals, x.var(0) - noise**2))
 
     def sample(self, points: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draws for points of the chart, (n, D), shape (n, D), float64."""
@@ -126,4 +139,14 @@ class Residuals:
 
         together = max(1, _TOGETHER // (number * features))
         parts = zip(nearest.split(together), weights.split(together), strict=True)
-        return torch.cat([mixed(of_rows, by) for of_rows, by in parts])
+        return self.widths * torch.cat([mixed(of_rows, by) for of_rows, by in parts])
+
+
+def _widths(points: Tensor, residuals: Tensor, variances: Tensor) -> Tensor:
+    """w of each column with Var(p + w r) = v, or the nearest from 0 to 2 there is, of points and residuals (n, D)."""
+    points, residuals = points - points.mean(0), residuals - residuals.mean(0)
+    square, product = residuals.square().mean(0), (points * residuals).mean(0)
+    missing = variances.clamp_min(0.0) - points.square().mean(0)
+    smallest = torch.finfo(points.dtype).tiny
+    root = (product.square() + square * missing).clamp_min(0.0).sqrt()
+    return ((root - product) / square.clamp_min(smallest)).clamp(0.0, _WIDEST)

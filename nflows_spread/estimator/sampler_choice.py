@@ -9,11 +9,8 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from nflows_spread.estimator.residuals import COMPARED
+from nflows_spread.estimator.residuals import COMPARED, FOR_SPREAD
 from nflows_spread.linalg.distances import nearest_neighbours
-
-_FOR_SPREAD = 5000
-"""Samples whose spread is compared: a choice; columns of a few large values need many."""
 
 _QUANTILES = (0.5, 0.95)
 """Of the distances to the nearest row, at which samples are compared with held-out rows: a choice; the half that are
@@ -83,7 +80,7 @@ def sampler_of(
         far = float(ratios.clamp_min(1.0).log().mean().exp()) / _AS_NEAR
         if not far < least:
             return math.inf, math.inf, math.inf
-        spread = _spread_off(torch.cat([first, sampler.sample(_FOR_SPREAD - COMPARED, generator)]), rows) / _SPREAD
+        spread = _spread_off(torch.cat([first, sampler.sample(FOR_SPREAD - COMPARED, generator)]), rows) / _SPREAD
         return max(far, spread), float(ratios.max()) / _AS_NEAR, spread
 
     best, (least, farthest, of_chart) = on_chart, off(on_chart, math.inf)

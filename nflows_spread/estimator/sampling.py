@@ -13,7 +13,7 @@ from nflows_spread.chart.pieces import Pieces
 from nflows_spread.chart.ranges import Ranges
 from nflows_spread.chart.support import Support
 from nflows_spread.dimension import posterior_mean
-from nflows_spread.estimator.residuals import COMPARED, Residuals
+from nflows_spread.estimator.residuals import FOR_SPREAD, Residuals
 from nflows_spread.linalg.gaussian_mixture import sample_of_pieces
 
 _NOTHING = 0.02
@@ -69,7 +69,7 @@ class ChartSampler:
         residuals = Residuals.beside(
             train,
             held_out,
-            chart.points(on_chart._draws(COMPARED, generator)),
+            chart.points(on_chart._draws(FOR_SPREAD, generator)),
             reconstruct=chart.reconstruct,
             columns=on_chart.columns,
             noise=noise,
