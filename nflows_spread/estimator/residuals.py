@@ -113,40 +113,63 @@ class Residuals:
             nearest = nearest_neighbours(x, train, 1).distances
             return nearest.median().clamp_min(torch.finfo(train.dtype).tiny).log()
 
+        near, x = log_distance(held_out), torch.cat([held_out, train])
         of_train = cls.of(train, reconstruct(train), noise=noise, generator=generator)
-        near, compared = log_distance(held_out), drawn[:COMPARED]
 
         def off(number: int) -> float:
-            residuals = replace(of_train, number=number).sample(compared, generator=generator)
-            return float((log_distance(columns.cut(compared + residuals)) - near).abs())
+            tried = replace(of_train, number=number).spread_as(train, drawn, noise=noise)
+            samples = drawn[:COMPARED] + tried.sample(drawn[:COMPARED], generator=generator)
+            return float((log_distance(columns.cut(samples)) - near).abs())
 
-        number = min((k for k in _NUMBERS if k <= len(of_train.residuals)), key=off, default=_NUMBERS[0])
-        x = torch.cat([held_out, train])
+        number = min((k for k in _NUMBERS if k <= len(train)), key=off, default=_NUMBERS[0])
         found = cls.of(x, reconstruct(x), noise=noise, generator=generator, number=number)
-        residuals = found.sample(drawn, generator=generator)
-        return replace(found, widths=_widths(drawn, residuals, x.var(0) - noise**2))
+        return found.spread_as(x, drawn, noise=noise)
+
+    def spread_as(self, x: Tensor, drawn: Tensor, *, noise: float) -> Residuals:
+        """The same, each column as wide as gives samples the variance of rows (n, D) without noise.
+
+        Args:
+            x: the rows.
+            drawn: points of the chart at draws of its coordinates, (l, D).
+            noise: σ, standard deviation of the noise in each column.
+        """
+        means, squares = self.moments(drawn)
+        return replace(self, widths=_widths(drawn, means, squares, x.var(0) - noise**2))
+
+    def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """E r and E r² of draws for points of the chart, (n, D) each, before they are widened."""
+        parts = [self.residuals[rows] for rows in self._nearest(points)]
+        return torch.cat([near.mean(1) for near in parts]), torch.cat([near.square().mean(1) for near in parts])
 
     def sample(self, points: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draws for points of the chart, (n, D), shape (n, D), float64."""
-        number, features = self.number, points.shape[1]
-        nearest = nearest_neighbours(points, self.reconstructed, number).indices
-        weights = torch.empty(len(points), 1, number, dtype=self.residuals.dtype).normal_(generator=generator)
+        weights = torch.empty(len(points), 1, self.number, dtype=self.residuals.dtype).normal_(generator=generator)
 
-        def mixed(of_rows: Tensor, by: Tensor) -> Tensor:
-            near = self.residuals[of_rows]
+        def mixed(near: Tensor, by: Tensor) -> Tensor:
             mean = near.mean(1, keepdim=True)
-            return (mean + (by / number**0.5) @ (near - mean)).squeeze(1)
+            return (mean + (by / self.number**0.5) @ (near - mean)).squeeze(1)
 
-        together = max(1, _TOGETHER // (number * features))
-        parts = zip(nearest.split(together), weights.split(together), strict=True)
-        return self.widths * torch.cat([mixed(of_rows, by) for of_rows, by in parts])
+        nearest = self._nearest(points)
+        parts = zip(nearest, weights.split(len(nearest[0])), strict=True)
+        return self.widths * torch.cat([mixed(self.residuals[rows], by) for rows, by in parts])
+
+    def _nearest(self, points: Tensor) -> tuple[Tensor, ...]:
+        """Indices, (m, k), of the rows whose reconstructions are nearest to some of the points (n, D) at a time."""
+        together = max(1, _TOGETHER // (self.number * points.shape[1]))
+        return nearest_neighbours(points, self.reconstructed, self.number).indices.split(together)
 
 
-def _widths(points: Tensor, residuals: Tensor, variances: Tensor) -> Tensor:
-    """w of each column with Var(p + w r) = v, or the nearest from 0 to 2 there is, of points and residuals (n, D)."""
-    points, residuals = points - points.mean(0), residuals - residuals.mean(0)
-    square, product = residuals.square().mean(0), (points * residuals).mean(0)
-    missing = variances.clamp_min(0.0) - points.square().mean(0)
-    smallest = torch.finfo(points.dtype).tiny
+def _widths(points: Tensor, means: Tensor, squares: Tensor, variances: Tensor) -> Tensor:
+    """w of each column with Var(p + w r) = v, or the nearest from 0 to 2 there is, (D,).
+
+    Args:
+        points: p, (n, D).
+        means: E r at each point, (n, D).
+        squares: E r² at each point, (n, D).
+        variances: v, (D,).
+    """
+    centred = points - points.mean(0)
+    product, square = (centred * means).mean(0), squares.mean(0) - means.mean(0).square()
+    missing = variances.clamp_min(0.0) - centred.square().mean(0)
     root = (product.square() + square * missing).clamp_min(0.0).sqrt()
-    return ((root - product) / square.clamp_min(smallest)).clamp(0.0, _WIDEST)
+    return ((root - product) / square.clamp_min(torch.finfo(square.dtype).tiny)).clamp(0.0, _WIDEST)

@@ -89,11 +89,21 @@ def test_so_many_rows_are_mixed_that_samples_are_as_near_as_held_out_rows(featur
     assert near[0] == pytest.approx(near[1], rel=0.2)
 
 
+def test_the_moments_are_those_of_draws():
+    reconstructed = normal(50, 1.0, 1.0)
+    residuals = of(reconstructed + normal(50, 1.0, 0.2, seed=4) + 0.5, reconstructed)
+    points = normal(3, 1.0, 1.0, seed=6)
+    samples = drawn(residuals, points.repeat(100_000, 1)).unflatten(0, (-1, 3))
+    means, squares = residuals.moments(points)
+    torch.testing.assert_close(samples.mean(0), means, rtol=0, atol=0.01)
+    torch.testing.assert_close(samples.square().mean(0), squares, rtol=0.02, atol=0)
+
+
 @pytest.mark.parametrize("variance", [0.2, 1.0, 1.5])
 def test_columns_are_widened_to_a_variance_that_residuals_follow_or_oppose(variance):
     points = normal(3000, 0.3, 0.3, 0.3)
     residuals = normal(3000, 0.7, 0.7, 0.7, seed=2) + points * torch.tensor([0.0, 0.5, -0.5]).double()
-    width = _widths(points, residuals, torch.full((3,), variance).double())
+    width = _widths(points, residuals, residuals.square(), torch.full((3,), variance).double())
     torch.testing.assert_close(
         (points + width * residuals).var(0), torch.full((3,), variance).double(), rtol=1e-3, atol=0
     )
@@ -103,5 +113,5 @@ def test_no_column_is_widened_beyond_twice_and_one_that_is_too_wide_has_no_resid
     points, residuals = normal(500, 1.0, 0.1, 0.1), normal(500, 0.1, 0.1, 0.0, seed=2)
     along = points[:, 0] - points[:, 0].mean()
     residuals[:, 0] -= along * (along @ residuals[:, 0]) / (along @ along)
-    width = _widths(points, residuals, torch.tensor([0.5, 4.0, 1.0]).double())
+    width = _widths(points, residuals, residuals.square(), torch.tensor([0.5, 4.0, 1.0]).double())
     torch.testing.assert_close(width, torch.tensor([0.0, 2.0, 0.0]).double(), rtol=0, atol=1e-12)
