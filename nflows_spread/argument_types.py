@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from nflows_spread import validation
 
@@ -85,9 +86,14 @@ def _check_of(annotation: Any) -> Check | None:
     return check
 
 
-def _refused(name: str, rule: str, value: Any) -> TypeError:
-    shown = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-    return TypeError(f"{name} must be {rule}, got {shown} of type {type(value).__name__}")
+_LONGEST = 200
+"""Characters of a value that an error shows, at most: a choice, two lines of a terminal."""
+
+
+def _refused(name: str, rule: str, value: Any, remedy: str = "") -> TypeError:
+    shown = " ".join((f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)).split())
+    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    return TypeError(f"{name} must be {rule}, got {shown} of type {type(value).__name__}{remedy}")
 
 
 def _number(name: str, value: Any) -> None:
@@ -116,6 +122,13 @@ def _instance(kind: type | tuple[type, ...], described: str) -> Check:
     return check
 
 
+def _module(name: str, value: Any) -> None:
+    if isinstance(value, nn.Module):
+        return
+    made = "; pass the module that returned this distribution when it was called, with what it was given as context"
+    raise _refused(name, "a torch.nn.Module", value, made if isinstance(value, Distribution) else "")
+
+
 def _callable(name: str, value: Any) -> None:
     if not callable(value):
         raise _refused(name, "a function", value)
@@ -128,7 +141,7 @@ KINDS: dict[str, Check] = {
     "str": _instance(str, "a text"),
     "Path": _instance(os.PathLike, "a path"),
     "Tensor": validation.tensor,
-    "nn.Module": _instance(nn.Module, "a torch.nn.Module"),
+    "nn.Module": _module,
     "Callable": _callable,
     "Sequence[int]": _sizes,
     "torch.Generator": _instance(torch.Generator, "a torch.Generator, as torch.Generator().manual_seed(0)"),

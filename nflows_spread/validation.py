@@ -159,8 +159,10 @@ def two_points(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def context_of(rows: int, context: Tensor | None) -> Tensor | None:
+def context_of(rows: int, context: Tensor | None, *, of: str = "inputs") -> Tensor | None:
     """The context with one row for each of the inputs, where it has that, or one row, which serves them all; or None.
+
+    ``of`` is what an error calls the rows: ``"inputs"``, or ``"samples"``, whose number is the caller's to choose.
 
     Raises:
         TypeError: it is no tensor.
@@ -174,10 +176,12 @@ def context_of(rows: int, context: Tensor | None) -> Tensor | None:
     if shape[:1] == (1,):
         return context.expand(rows, *shape[1:])
     remedy = "pass context[:1] for one of them"
+    if shape and of == "samples":
+        remedy += f", or num_samples={shape[0]} for a sample of each"
     if shape and shape[0] and rows % shape[0] == 0:
         remedy = f"context.repeat_interleave({rows // shape[0]}, 0) has each of them {rows // shape[0]} times"
     raise ValueError(
-        f"context must have one row for each of the {rows} inputs, or one for all, got "
+        f"context must have one row for each of the {rows} {of}, or one for all, got "
         + (f"{shape[0]} rows; {remedy}" if shape else "a number; pass context.view(1, 1)")
     )
 

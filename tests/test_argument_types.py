@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nflows_spread.argument_types import typed
 from support import refused
@@ -56,3 +57,23 @@ def test_classes_are_checked_by_their_constructor():
     assert Plain("here") == Plain(folder="here", every=3)
     with refused(TypeError, "folder must be a text or a path, got 3 of type int"):
         Plain(3)
+
+
+def test_a_value_is_shown_in_two_lines_at_most_however_long():
+    def takes(module: "nn.Module", text: "str" = ""):
+        return module
+
+    long = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(500), torch.ones(500)), 1)
+    for call in (lambda: typed(takes)(long), lambda: typed(takes)(nn.Identity(), list(range(10_000)))):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert len(str(caught.value)) < 400
+        assert "\n" not in str(caught.value)
+
+
+def test_a_distribution_for_a_module_is_refused_with_what_to_pass():
+    def takes(flow: "nn.Module"):
+        return flow
+
+    with refused(TypeError, "got Normal(", "pass the module that returned this distribution when"):
+        typed(takes)(torch.distributions.Normal(0.0, 1.0))

@@ -145,7 +145,7 @@ class Atlas:
             ValueError: there is no such piece or component, the piece has no chart, or both are given.
         """
         count = validation.positive_int("num_samples", num_samples)
-        context = validation.context_of(count, context)
+        context = validation.context_of(count, context, of="samples")
         weights = self._weights_of(piece, component)
         labels = torch.multinomial(weights, count, replacement=True, generator=generator)
         parts, indices = [], []

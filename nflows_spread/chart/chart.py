@@ -133,6 +133,7 @@ class Chart:
             generator: source of the randomness.
         """
         count = validation.positive_int("num_samples", num_samples)
+        context = validation.context_of(count, context, of="samples")
         dtype = placement_of(self.flow).dtype or torch.get_default_dtype()
         if self.pieces is not None:
             return self.points(self.pieces.sample(count, generator=generator).to(dtype), context)

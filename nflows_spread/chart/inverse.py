@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.hosts import decode, encode
+from nflows_spread.hosts.evaluation_mode import remedy_of_infinity
 from nflows_spread.linalg.autocast import under_autocast
 from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.torch_func import under_transforms
@@ -33,9 +34,6 @@ _NO_INVERSE = (InverseNotAvailable, NotImplementedError)
 _OUTSIDE = (InputOutsideDomain, AssertionError)
 """What layers of nflows and normflows raise: without an inverse, and for numbers that they have none for."""
 
-TRAIN_AGAIN = "train the flow again, with a lower learning rate or with gradient_clip"
-"""The remedy for numbers that have run away."""
-
 _NEARER = "take points nearer to the data or a flow in float64, or train the flow again, with gradient_clip"
 
 
@@ -47,7 +45,7 @@ def encoded(flow: nn.Module, x: Tensor, context: Tensor | None = None) -> Tensor
     """
     with explained(flow):
         z = encode(flow, validation.points("x", x), context)
-    return finite_rows("latents of the data", z, TRAIN_AGAIN)
+    return finite_rows("latents of the data", z, remedy_of_infinity(flow))
 
 
 def decoded(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -141,9 +139,10 @@ def explained(flow: nn.Module) -> Iterator[None]:
         yield
     except _NO_INVERSE as error:
         mode = " in the mode in which it is trained" if flow.training else ""
+        evaluate = "call flow.eval(), also to train on, in a loop of your own; else " if flow.training else ""
         raise ValueError(
             f"the flow must have an inverse{mode}, got a layer that says {str(error) or type(error).__name__!r}; "
-            "take layers that have one, such as ActNorm in the place of BatchNorm"
+            f"{evaluate}take layers that have one, such as ActNorm in the place of BatchNorm"
         ) from error
     except _OUTSIDE as error:
         said = f", and a layer that says {str(error)!r}" if str(error) else ""

@@ -9,11 +9,12 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import Tensor, nn
 
-from nflows_spread.chart.inverse import TRAIN_AGAIN, explained, finite_rows
+from nflows_spread.chart.inverse import explained, finite_rows
 from nflows_spread.chart.tangents import pushed_forward
 from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode, variances_of_base
 from nflows_spread.hosts.bases import describe_base
+from nflows_spread.hosts.evaluation_mode import TRAIN_AGAIN
 from nflows_spread.hosts.placement import placement_of
 from nflows_spread.linalg.eigen import decomposable
 from nflows_spread.linalg.moments import second_moment_of

@@ -107,7 +107,7 @@ def sample(
     Warns:
         UserWarning: as for ``project``; or whole samples are asked for and nobody knows σ_x: then 0 is taken.
     """
-    context = validation.context_of(validation.positive_int("num_samples", num_samples), context)
+    context = validation.context_of(validation.positive_int("num_samples", num_samples), context, of="samples")
     if rank is None and chart is None:
         if order != BY_SIGNAL_TO_NOISE:
             raise ValueError(f"order {order!r} needs a rank, got none; whole samples have no order: leave it out")

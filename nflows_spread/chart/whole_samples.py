@@ -31,7 +31,7 @@ def whole_samples(
         generator: source of the randomness.
     """
     count, base = validation.positive_int("num_samples", num_samples), base_of(flow)
-    context = validation.context_of(count, context)
+    context = validation.context_of(count, context, of="samples")
     noise = data_noise_of(base, None)
     if isinstance(base, DegeneratePrior):
         z = base.sample(count, generator=generator)

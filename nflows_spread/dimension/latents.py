@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.dimension.encoder import Encoder
+from nflows_spread.hosts.evaluation_mode import remedy_of_infinity
 from nflows_spread.linalg.moments import root_mean_variance, second_moment_of
 
 _LARGE = 128
@@ -45,7 +46,7 @@ class Latents:
     ) -> None:
         context = validation.context_of(len(x), context)
         self.x, self.noise, self.generator = x, noise, generator
-        self._encode = Encoder(flow, base, x, context)
+        self._flow, self._encode = flow, Encoder(flow, base, x, context)
         self._chosen = self._stretched = False
         self.features = x.shape[1:].numel()
         self.rows = max(len(x), _ROWS_PER_FEATURE * self.features)
@@ -72,7 +73,7 @@ class Latents:
             second += second_moment_of(z) * (len(z) / self.rows)
             if len(kept) < limit:
                 kept = torch.cat([kept, z])[:limit]
-        _check_finite(origin, first, second)
+        _check_finite(self._flow, origin, first, second)
         return second - torch.outer(first, first), kept - first
 
     def without_noise(self) -> Tensor:
@@ -84,7 +85,7 @@ class Latents:
     def with_noise(self) -> Tensor:
         """g(x̃) of all points, each with noise once, (n, D)."""
         z = torch.cat([self._encode(points, index) for points, index in self._noisy(len(self.x))])
-        _check_finite(z)
+        _check_finite(self._flow, z)
         return z
 
     def response(self) -> Tensor:
@@ -127,7 +128,7 @@ class Latents:
             first += middle.sum(0) / self.pairs
             second += second_moment_of(middle) * (len(middle) / self.pairs)
             response += second_moment_of(half / self._pair_step) * (len(half) / self.pairs)
-        _check_finite(origin, first, second, response)
+        _check_finite(self._flow, origin, first, second, response)
         covariance = second - torch.outer(first, first) + self.noise**2 * response
         return origin[0] + first, covariance, response
 
@@ -191,11 +192,10 @@ class Latents:
         return torch.empty_like(x, dtype=self.x.dtype).normal_(generator=self.generator).to(x.dtype)
 
 
-def _check_finite(*moments: Tensor) -> None:
+def _check_finite(flow: nn.Module, *moments: Tensor) -> None:
     if not all(map(validation.all_finite, moments)):
         raise ValueError(
-            "latents of the data must be finite, got moments with NaN or infinity; train the flow again, with a lower "
-            "learning rate or with gradient_clip"
+            f"latents of the data must be finite, got moments with NaN or infinity; {remedy_of_infinity(flow)}"
         )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.data_noise import data_noise_of
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS
 from nflows_spread.dimension.latents import STEP_OF_NOISE, Latents, without_wishart_bias
 from nflows_spread.dimension.rules import IntrinsicDimension, Spectrum, decide
 from nflows_spread.dimension.standard_errors import relative_errors
@@ -168,5 +169,15 @@ def intrinsic_dimension(
     spectrum's ``estimates`` hold what the other rules say, of ``register_rule`` too. Arguments and errors are those of
     ``spectrum``; an unknown rule is a ``ValueError``. Of a ``DegenerateGaussianMixture`` it is that of the data as a
     whole; ``nflows_spread.atlas_of`` has the dimension of each piece, and of each set of pieces that overlap.
+
+    Warns:
+        UserWarning: ``x`` has fewer than 50 rows, the fewest that ``dimension_of`` takes: its interval then says too
+            little, and n of them span n - 1 dimensions at most.
     """
-    return decide(spectrum(flow, x, context=context, data_noise=data_noise, generator=generator), rule)
+    of = spectrum(flow, x, context=context, data_noise=data_noise, generator=generator)
+    if len(x) < FEWEST_POINTS:
+        validation.warn(
+            f"x must have at least {FEWEST_POINTS} rows for a dimension to rely on, got {len(x)}, which span "
+            f"{len(x) - 1} dimensions at most; pass more rows: they need not be those of one batch"
+        )
+    return decide(of, rule)

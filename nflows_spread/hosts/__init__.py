@@ -8,6 +8,8 @@ known to the host's folder here and to nobody else. ``interface`` has the questi
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor, nn
 
 from nflows_spread import validation
@@ -59,8 +61,8 @@ def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = N
     host = host_of(flow)
     try:
         return host.encode(flow, x, context)
-    except RuntimeError as error:
-        _explain("x", x, flow, host, error)
+    except (RuntimeError, TypeError) as error:
+        _explain("x", x, context, flow, host, error)
         raise
 
 
@@ -79,15 +81,35 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     host = host_of(flow)
     try:
         return host.decode(flow, z, context)
-    except RuntimeError as error:
-        _explain("z", z, flow, host, error)
+    except (RuntimeError, TypeError) as error:
+        _explain("z", z, context, flow, host, error)
         raise
 
 
-def _explain(name: str, value: Tensor, flow: nn.Module, host: Host, error: RuntimeError) -> None:
-    """``TypeError`` if what torch did not compute has another dtype than the flow, or is on another device."""
+_OF_NONE, _OF_SHAPES = re.compile("NoneType"), re.compile("cannot be multiplied|size of tensor|Sizes of tensors")
+"""What torch says of a net that gets no context, and of inputs of another number of features."""
+
+
+def _explain(
+    name: str, value: Tensor, context: Tensor | None, flow: nn.Module, host: Host, error: RuntimeError | TypeError
+) -> None:
+    """An error for what torch did not compute.
+
+    Raises:
+        TypeError: it has another dtype than the flow, or is on another device.
+        ValueError: the context has other features than the flow was built for, or is missing.
+    """
     layers = placement_of(*host.layers_of(flow))
     if None in layers or layers.holds(value):
+        if (_OF_NONE if context is None else _OF_SHAPES).search(str(error)):
+            given = "no context" if context is None else f"a context of shape {tuple(context.shape)}"
+            raise ValueError(
+                f"{name} and the context must have the features that the flow was built for, got {name} of shape "
+                f"{tuple(value.shape)} and {given}, of which a layer says {str(error)!r}; pass one, (n, features), "
+                "to a flow that was built for one, and to no other"
+            ) from error
+        return
+    if isinstance(error, TypeError):
         return
     got = f"{value.dtype} on {value.device}"
     if _is_as_the_base(value, flow, host):

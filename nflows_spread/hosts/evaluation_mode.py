@@ -7,6 +7,18 @@ from contextlib import contextmanager
 
 from torch import nn
 
+TRAIN_AGAIN = "train the flow again, with a lower learning rate or with gradient_clip"
+"""The remedy for numbers that have run away."""
+
+
+def remedy_of_infinity(flow: nn.Module) -> str:
+    """The remedy for latents that are not finite: evaluation mode where the flow is not in it, or another training.
+
+    Batch norm makes NaN of a row that comes alone.
+    """
+    evaluate = "call flow.eval() first: in training mode a latent may depend on the rows beside it; else "
+    return f"{evaluate if flow.training else ''}{TRAIN_AGAIN}"
+
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:

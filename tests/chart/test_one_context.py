@@ -143,8 +143,11 @@ def test_whole_samples_take_one_row():
 def test_the_remedy_for_another_number_of_rows_is_one_that_works():
     flow, _, one = model_of(CONDITIONAL[0])
     two = torch.cat([one, one + 0.5])
-    with refused(ValueError, "one row for each of the 6 inputs, or one for all, got 2 rows", "repeat_interleave(3, 0)"):
+    with refused(ValueError, "each of the 6 samples, or one for all, got 2 rows", "repeat_interleave(3, 0)"):
         sample(flow, 6, rank=1, context=two)
     assert sample(flow, 6, rank=1, context=two.repeat_interleave(3, 0)).shape[0] == 6
+    with refused(ValueError, "each of the 1 samples, or one for all, got 2", "or num_samples=2 for a sample of each"):
+        sample(flow, 1, rank=1, context=two)
+    assert sample(flow, 2, rank=1, context=two).shape[0] == 2
     with refused(ValueError, "got a number; pass context.view(1, 1)"):
         sample(flow, 6, rank=1, context=torch.tensor(0.5))

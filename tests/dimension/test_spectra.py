@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import pytest
 import torch
@@ -218,3 +219,15 @@ def test_a_context_of_another_length_is_refused():
 def test_one_point_is_no_spectrum():
     with refused(ValueError, "x must have at least two rows, got (1, 4)"):
         spectrum(identity_flow(4), torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize("rows", [2, 49, 50])
+def test_a_dimension_of_too_few_rows_comes_with_a_warning(rows):
+    flow = coupling_flow(3, layers=2)
+    flow._distribution.data_noise = 0.1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        intrinsic_dimension(flow.eval(), torch.randn(rows, 3, generator=torch.Generator().manual_seed(0)))
+    said = [str(each.message) for each in caught if "rows for a dimension to rely on" in str(each.message)]
+    assert len(said) == (rows < 50)
+    assert all(f"got {rows}, which span {rows - 1} dimensions at most" in each for each in said)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from nflows.distributions import StandardNormal
-from nflows.flows import Flow
+from nflows.flows import Flow, SimpleRealNVP
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, base_of, decode, encode, swap_base
@@ -128,3 +128,18 @@ def test_swapping_the_base_keeps_the_transform_and_the_flow_that_was_given(flow_
 def test_a_base_that_is_no_module_is_refused(base):
     with refused(TypeError, "base must be a distribution that is an nn.Module"):
         swap_base(coupling_flow(3, layers=2), base)
+
+
+def test_a_context_that_is_missing_too_wide_or_not_asked_for_is_told_by_its_shape():
+    x, context = torch.zeros(4, 3), torch.zeros(4, 2)
+    embedded = Flow(coupling_flow(3, layers=2, context_features=5)._transform, DegenerateGaussian([3]), nn.Linear(2, 5))
+    for read in (encode, decode):
+        with refused(ValueError, "of shape (4, 3) and no context, of which a layer says", "pass one, (n, features)"):
+            read(embedded, x)
+        with refused(ValueError, "of shape (4, 3) and a context of shape (4, 4), of which a layer says"):
+            read(embedded, x, torch.cat([context, context], 1))
+        with refused(
+            ValueError, "and a context of shape (4, 2), of which a layer says", "to a flow that was built for one"
+        ):
+            read(SimpleRealNVP(3, 8, 2, 1).eval(), x, context)
+        assert read(embedded, x, context).shape == (4, 3)

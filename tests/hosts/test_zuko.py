@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from nflows_spread import (
     encode,
     intrinsic_dimension,
     manifold_log_prob,
+    sample,
     spectrum,
     swap_base,
 )
@@ -159,6 +161,9 @@ def test_what_is_no_flow_of_the_whole_space_is_refused():
     x = torch.zeros(4, FEATURES)
     with refused(TypeError, "got the NormalizingFlow that it returns when it is called; pass the Flow"):
         encode(of_zuko("MAF")(), x)
+    for use in (SpreadKLLoss, partial(intrinsic_dimension, x=x), partial(sample, num_samples=2)):
+        with refused(TypeError, "of type NormalizingFlow; pass the module that returned this distribution"):
+            use(of_zuko("MAF")())
     with refused(TypeError, "got an NCSF, whose latents are angles", "take an NSF"):
         encode(zuko.flows.NCSF(FEATURES), x)
     with refused(TypeError, "got a GMM of zuko, which is a base", "build zuko.flows.Flow(transform, base)"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from importlib.metadata import metadata, requires
 from importlib.resources import files
 from pathlib import Path
+
+import pytest
 
 import nflows_spread
 
@@ -51,16 +54,28 @@ def test_ci_calls_the_readmes_test_command_as_it_stands() -> None:
     assert commands[0] in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_source_archive_has_all_that_the_readme_leads_to_and_the_tests_ask_for() -> None:
+def _of_the_source_archive() -> list[str]:
     text = (ROOT / "pyproject.toml").read_text()
     found = re.search(
         r"^\[tool\.hatch\.build\.targets\.sdist\]\ninclude = \[(.*?)\]", text, flags=re.DOTALL | re.MULTILINE
     )
     assert found is not None
-    included = re.findall(r'"([^"]+)"', found[1])
+    return re.findall(r'"([^"]+)"', found[1])
+
+
+def test_the_source_archive_has_all_that_the_readme_leads_to_and_the_tests_ask_for() -> None:
+    included = _of_the_source_archive()
     assert [name for name in included if not (ROOT / name).exists()] == []
     local = [link for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()) if "://" not in link]
     assert {link.partition("/")[0] for link in local} | {".ci", "benchmarks", "findings", "tests"} <= set(included)
+
+
+def test_the_root_has_no_file_that_nobody_asked_for() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode != 0 or not tracked.stdout:
+        pytest.skip("this is no clone of the repository")
+    found = {name.partition("/")[0] for name in tracked.stdout.splitlines()}
+    assert found <= {*_of_the_source_archive(), ".gitignore", "pyproject.toml"}
 
 
 def test_every_public_name_has_a_docstring_of_its_own() -> None:
