@@ -57,7 +57,7 @@ def rows_of(name: str, value: Any) -> Tensor:
         raise ValueError(
             f"{name} must be a matrix, one row a point, got shape {tuple(rows.shape)}. Reshape your data: {remedy}"
         )
-    return validation.points(name, rows)
+    return validation.points(name, rows, labels=labels_of(value))
 
 
 def on_cpu_by_default(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -133,21 +133,25 @@ def floating(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def points(name: str, value: Tensor) -> Tensor:
+def points(name: str, value: Tensor, *, labels: Sequence[object] | None = None) -> Tensor:
     """``value`` if it is a non-empty batch of finite floating-point rows, else ``TypeError`` or ``ValueError``.
 
     The test for finite values reads the data back from the device, and is left out while
-    ``torch.compile`` traces and under the transforms of ``torch.func``.
+    ``torch.compile`` traces and under the transforms of ``torch.func``. Where columns have labels, it names them.
     """
     floating(name, value)
     if value.dim() < 2 or len(value) == 0:
         raise ValueError(f"{name} must hold at least one row, (n, ...), got shape {tuple(value.shape)}")
     unread = torch.compiler.is_compiling() or under_transforms(value)
     if not unread and not all_finite(value):
-        bad = ~torch.isfinite(value).flatten(1).all(1)
+        entries = ~torch.isfinite(value).flatten(1)
+        bad, where = entries.any(1), ""
+        if labels is not None:
+            named = [repr(label) for label, some in zip(labels, entries.any(0).tolist()) if some]
+            where = f", in column{'s' if len(named) > 1 else ''} {listed(named, most=FEW)}"
         raise ValueError(
             f"{name} must be finite, got NaN or infinity in {int(bad.sum())} of {len(value)} rows, "
-            f"the first at index {int(bad.nonzero()[0])}; drop or repair these rows"
+            f"the first at index {int(bad.nonzero()[0])}{where}; drop or repair these rows"
         )
     return value
 

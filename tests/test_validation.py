@@ -73,6 +73,8 @@ def test_points_that_are_not_finite_are_counted_and_the_first_is_named():
     x[3, 1] = x[7, 0] = math.nan
     with refused(ValueError, "x must be finite", "2 of 10 rows", "the first at index 3"):
         validation.points("x", x)
+    with refused(ValueError, "the first at index 3, in columns 'a', 'b'; drop"):
+        validation.points("x", x, labels=["a", "b", *"c" * (FEATURES - 2)])
     large = torch.full((2, 2), torch.finfo(torch.float32).max)  # whose sum is not finite
     assert validation.all_finite(large)
 

@@ -35,11 +35,12 @@ _SEEDS = click.IntRange(0, 2**64 - 1)
 _DRAWN_SEEDS = 2**31
 """From which one is drawn where none is given: a choice, short enough to be typed."""
 
+_DROP_MISSING = click.option("--drop-missing", is_flag=True, help="Leave out rows with missing or infinite numbers.")
 _READ_OPTIONS = [
     click.option("--columns", default="", metavar="A,B,…", help="Names of the columns to take; all by default."),
-    click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out; may be given several times."),
+    click.option("--drop", multiple=True, metavar="A,B,…", help="Names of columns to leave out; may be given again."),
     click.option("--key", help="The array of an .npz file; a layer or an embedding of an .h5ad file."),
-    click.option("--drop-missing", is_flag=True, help="Leave out rows with missing or infinite numbers."),
+    _DROP_MISSING,
     click.option("--image-size", type=click.IntRange(1), help="Height and width that images are resized to."),
     click.option("--grey", is_flag=True, help="Read images as grey levels."),
 ]
@@ -63,18 +64,19 @@ def _reads_data(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @click.argument("data", type=_FILE)
+@click.option("--standardize", is_flag=True, help="Divide each column by its standard deviation.")
 @click.option("--max-points", type=click.IntRange(1), default=100_000, show_default=True, help="Rows to look at.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Threads; -1 for all cores.")
 @_reads_data
-def dimension(data: Path, max_points: int, jobs: int, **reading: Any) -> None:
+def dimension(data: Path, standardize: bool, max_points: int, jobs: int, **reading: Any) -> None:
     """The intrinsic dimension of DATA, in about a second and without training."""
     table = read_table(data, _options(reading))
-    found = dimension_of(table.rows, max_points=max_points, n_jobs=jobs)
+    found = dimension_of(table.rows, standardize=standardize, max_points=max_points, n_jobs=jobs)
     lowest, highest = found.interval
     click.echo(f"dimension {int(found)} (interval {lowest} to {highest})")
     click.echo(f"of {found.sample}, {table.rows.shape[1]} columns; by neighbours {found.value:.2f}")
     for reservation in found.reservations:
-        click.echo(f"but {reservation}")
+        click.echo(f"but {in_options(reservation)}")
 
 
 @main.command()
@@ -143,12 +145,13 @@ def fit(
 @click.argument("data", type=_FILE)
 @click.option("--out", type=_FILE, required=True, help="A file for the coordinates.")
 @click.option("--key", help="The array, layer or embedding of DATA, if not that of the fit.")
-def transform(run: Path, data: Path, out: Path, key: str | None) -> None:
+@_DROP_MISSING
+def transform(run: Path, data: Path, out: Path, key: str | None, drop_missing: bool) -> None:
     """Coordinates of DATA by the chart of RUN."""
     estimator, facts = read_run(run)
     names = [f"coordinate{number}" for number in range(1, estimator.chart_.rank + 1)]
     check_writable(out, (len(names),), data=data)
-    table = facts.read_alike(data, key=key)
+    table = facts.read_alike(data, key=key, drop_missing=drop_missing)
     write_rows(out, estimator.transform(table.rows), names, (len(names),))
     click.echo(f"{len(table.rows)} rows, {validation.counted(len(names))}: {out}")
 
@@ -173,14 +176,15 @@ def sample(run: Path, number: int, out: Path, seed: int | None) -> None:
 @click.option("--out", type=_FILE, required=True, help="A file, or a folder for images.")
 @click.option("--components", type=click.IntRange(1), help="Of the first so many coordinates; of all by default.")
 @click.option("--key", help="The array, layer or embedding of DATA, if not that of the fit.")
-def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: str | None) -> None:
+@_DROP_MISSING
+def reconstruct(run: Path, data: Path, out: Path, components: int | None, key: str | None, drop_missing: bool) -> None:
     """DATA with all removed that the coordinates of RUN do not tell."""
     estimator, facts = read_run(run)
     check_writable(out, facts.item_shape, data=data)
     rank = estimator.chart_.rank if components is None else components
     if rank > estimator.chart_.rank:
         raise ValueError(f"--components must be between 1 and {estimator.chart_.rank}, those of {run}, got {rank}")
-    rows = facts.read_alike(data, key=key).rows
+    rows = facts.read_alike(data, key=key, drop_missing=drop_missing).rows
     back = estimator.inverse_transform(estimator.transform(rows)[:, :rank])
     write_rows(out, back, facts.columns, facts.item_shape)
     values, back = (in_units_of_fit(estimator, each) for each in (rows, back))

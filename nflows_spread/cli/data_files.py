@@ -36,7 +36,7 @@ class ReadOptions:
 
     Attributes:
         columns: names of those that are taken; none for all.
-        drop: names of those that are left out.
+        drop: names of those that are left out, or several of them with commas between.
         key: the array of an ``.npz`` file or the layer of an ``.h5ad`` file.
         drop_missing: whether rows with missing numbers are left out.
         image_size: height and width that images are resized to, or None.
@@ -159,12 +159,13 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     if len(set(known)) < len(known):
         twice = sorted({name for name in known if known.count(name) > 1})
         raise ValueError(f"columns of {path.name} must have different names, got several of {_listed(twice)}")
-    unknown = [name for name in (*options.columns, *options.drop) if name not in known]
+    drop = [name for given in options.drop for name in _names(given, known)]
+    unknown = [name for name in (*options.columns, *drop) if name not in known]
     if unknown:
         raise ValueError(f"columns must be of {path.name}, {_listed(known)}, got {_listed(unknown)}")
     if len(set(options.columns)) < len(options.columns):
         raise ValueError(f"--columns must name a column once, got {_listed(options.columns)}")
-    taken = [name for name in options.columns or known if name not in options.drop]
+    taken = [name for name in options.columns or known if name not in drop]
     if not taken:
         raise ValueError(f"some columns of {path.name} must be left, got --drop of all that are taken")
     text, told = [], []
@@ -187,6 +188,11 @@ def _of_frame(path: Path, frame: Any, options: ReadOptions) -> Table:
     return Table(frame[taken], (len(taken),), left_out)
 
 
+def _names(given: str, known: Sequence[str]) -> list[str]:
+    """A name of a column, which may have commas, or names with commas between."""
+    return [given] if given in known else [name.strip() for name in given.split(",") if name.strip()]
+
+
 def _numbers_of(column: Any) -> tuple[Any, int]:
     """The numbers that a column of objects holds, (n,), or None and the place of the first entry that is none."""
     found = np.empty(len(column))
@@ -203,9 +209,7 @@ def _whole(path: Path, rows: Any, options: ReadOptions) -> Any:
     whole = np.isfinite(rows).all(axis=1)
     if options.fitted and not whole.all():
         gaps = len(whole) - int(whole.sum())
-        validation.warn(
-            f"{gaps} of {len(whole)} rows of {path.name} have missing numbers and are left out, as in the fit"
-        )
+        validation.warn(f"{gaps} of {len(whole)} rows of {path.name} have missing numbers and are left out")
     return whole
 
 

@@ -23,6 +23,8 @@ _OPTIONS = {
     "n_components": "--components",
     "max_minutes=": "--max-minutes ",
     "more minutes": "more --max-minutes",
+    "SpreadFlowEstimator, which fits": "nflows-spread fit, which takes",
+    "; drop or repair these rows": "; leave these rows out with --drop-missing, or repair them",
     "; atlas_ has charts of its pieces": "",
 }
 """What the command calls the arguments of the estimator that its messages name; ``atlas_`` is not to be had of it."""

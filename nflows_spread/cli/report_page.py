@@ -88,7 +88,12 @@ def report_page(
         _section(
             f"Chart: {kind}",
             _pictures(
-                (pictures.of_chart(np.asarray(estimator.transform(rows)), columns[name], name), f"By {name}."),
+                (
+                    pictures.of_chart(
+                        np.asarray(estimator.transform(rows)), columns[name], name, scaled=estimator.standardize
+                    ),
+                    f"By {name}.",
+                ),
                 (pictures.of_reconstruction(estimator.reconstruction_errors_), _RECONSTRUCTION),
             ),
         ),
@@ -103,9 +108,10 @@ def report_page(
         ),
     ]
     lowest, highest = facts.interval
+    plausible = f"plausible are {lowest} to {highest}" if lowest < highest else "no other is plausible"
     head = (
         f"<h1>{html.escape(facts.data)}</h1><p class=number>dimension {facts.dimension}</p>"
-        f"<p>plausible are {lowest} to {highest}, of {facts.rows} rows and {len(facts.columns)} columns; "
+        f"<p>{plausible}, of {facts.rows} rows and {len(facts.columns)} columns; "
         f"coordinates leave {estimator.reconstruction_error_:.3g} of the data's standard deviation</p>"
         f"<p class=aside>nflows-spread {html.escape(facts.version)}; pictures show {len(rows)} rows</p>"
     )

@@ -21,6 +21,9 @@ _SIZE, _RESOLUTION = (4.6, 3.4), 160
 _SCALED = "(scaled columns)"
 """In the place of units, of standardized data."""
 
+_UNITS = "(units of the data)"
+"""How the plots name units."""
+
 _IMAGES = 32
 """Images of a grid, a choice."""
 
@@ -64,17 +67,20 @@ def of_spectrum(estimator: SpreadFlowEstimator) -> str:
     return picture(lambda ax: plots.spectrum(estimator, ax=ax))
 
 
-def of_chart(coordinates: Any, colours: Any, label: str) -> str:
+def of_chart(coordinates: Any, colours: Any, label: str, *, scaled: bool = False) -> str:
     """Rows at their first two coordinates, or the only one beside the colour's value, by a column of any kind.
 
     Args:
         coordinates: (n, K).
         colours: one entry a row, numbers or text.
         label: the name of that column.
+        scaled: whether they are of standardized columns.
     """
 
     def draw(ax: Any) -> None:
         plots.chart(coordinates, colour=colours, label=label, ax=ax)
+        if scaled:
+            _name_scaled(ax)
         if (names := ax.get_legend()) is not None:  # beside the points, which names would hide
             handles, labels = ax.get_legend_handles_labels()
             names.remove()
@@ -98,9 +104,17 @@ def of_samples(rows: Any, samples: Any, item_shape: Sequence[int], *, scaled: bo
     def draw(ax: Any) -> None:
         plots.samples(samples, rows, ax=ax)
         if scaled:
-            ax.set_xlabel(f"{ax.get_xlabel().partition(' (')[0]} {_SCALED}")
+            _name_scaled(ax)
 
     return [picture(draw, space=rows.shape[1] == 3)]
+
+
+def _name_scaled(ax: Any) -> None:
+    """Of each axis in units of the data that its unit is that of standardized columns."""
+    for name in ("x", "y", "z")[: 3 if hasattr(ax, "get_zlabel") else 2]:
+        text = getattr(ax, f"get_{name}label")()
+        if _UNITS in text:
+            getattr(ax, f"set_{name}label")(text.replace(_UNITS, _SCALED))
 
 
 def _grid(images: Any, item_shape: Sequence[int]) -> str:

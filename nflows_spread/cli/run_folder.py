@@ -60,10 +60,12 @@ class Facts:
         """The names of the columns, x1, x2, … where they have none."""
         return self.names or [f"x{number}" for number in range(1, math.prod(self.item_shape) + 1)]
 
-    def read_alike(self, path: Path, *, key: str | None = None) -> Table:
-        """The rows of a file with the columns of the fit."""
+    def read_alike(self, path: Path, *, key: str | None = None, drop_missing: bool = False) -> Table:
+        """The rows of a file with the columns of the fit; less those with gaps where the fit or the caller says so."""
         grey = len(self.item_shape) == 3 and self.item_shape[0] == 1  # also where nobody said so
-        return read_table(path, replace(ReadOptions(**self.reading), grey=grey).as_fitted(self.names, key))
+        options = ReadOptions(**self.reading)
+        options = replace(options, grey=grey, drop_missing=options.drop_missing or drop_missing)
+        return read_table(path, options.as_fitted(self.names, key))
 
 
 def unfinished(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nflows_spread.dimension.column_scales import ColumnScales
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noise_floor import AboveNoise
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
@@ -53,6 +54,8 @@ class PointEstimates:
         tangents: what local principal axes say; None where there are distances and no points.
         above_noise: the dimension of what stands above noise in every column, where that was found and the dimension is
             a matter of scale.
+        column_scales: what standardized columns say, where that is another dimension, or surer, and columns are of
+            very different widths.
     """
 
     features: int
@@ -64,6 +67,7 @@ class PointEstimates:
     shells: tuple[int, ...] = ()
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
+    column_scales: ColumnScales | None = None
 
     @property
     def log_evidence(self) -> list[float]:
@@ -96,6 +100,8 @@ class PointEstimates:
     def reservations(self) -> tuple[str, ...]:
         """What speaks against taking one number for the dimension of the data, a sentence each."""
         found = []
+        if self.column_scales is not None:
+            found.append(str(self.column_scales))
         if self.parts:
             found.append(said_of_parts(self.parts))
         if self.path and max(self.scales.dimensions) > _MORE_THAN_A_PATH:  # or the path is all there is

@@ -16,13 +16,14 @@ from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.arrays import on_cpu_by_default
 from nflows_spread.dimension.calibration_curve import GRID, MOST_POINTS
+from nflows_spread.dimension.column_scales import ColumnScales, ratio_of_scales, standardized
 from nflows_spread.dimension.dependent_rows import (
     DependentRows,
     dependent_rows,
     neighbours_apart,
     standing_for_all,
 )
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS, check_range
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS, TooFewPointsError, check_range
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
@@ -46,6 +47,9 @@ MAX_POINTS = 100_000
 _HIGHEST = GRID[-1]
 """The highest answer where there are distances alone: the dimension of the calibration's largest sets, a choice."""
 
+_OF_FEW = "SpreadFlowEstimator, which fits 6 or more"
+"""What takes fewer distinct rows; 6 are ``nflows_spread.dimension.few_points``'s least."""
+
 
 @on_cpu_by_default
 @typed
@@ -57,6 +61,7 @@ def dimension_of(
     features: int | None = None,
     groups: Any = None,
     window: int | None = None,
+    standardize: bool = False,
     max_points: int = MAX_POINTS,
     n_jobs: int | None = None,
     generator: torch.Generator | None = None,
@@ -75,6 +80,8 @@ def dimension_of(
             other's neighbours, and where several are nearer to each other than to any other, one stands for them.
         window: Theiler window of a series, in the place of ``groups``: the same for rows whose places in the order
             differ by less, such as the time after which a path has forgotten where it was.
+        standardize: divide each column by its standard deviation, for columns in different units; that of a column
+            that does not vary counts nothing.
         max_points: rows that are looked at, at most, drawn at random; of rows in groups or a series up to 10 000.
         n_jobs: threads of the search for neighbours, −1 for all cores; by default one. It changes no digit.
         generator: source of the order and of the choice among more rows than ``max_points``; by default that of
@@ -102,6 +109,8 @@ def dimension_of(
     if X is None:
         if groups is not None or window is not None:
             raise TypeError("groups and window go with X, got them with distances; leave such rows out of these")
+        if standardize:
+            raise TypeError("standardize goes with X, got it with distances; find these between standardized columns")
         return concluded(_of_distances(distances, indices, features))
     if indices is not None or features is not None:
         raise TypeError("indices and features go with distances, got them with X; leave them out")
@@ -112,9 +121,48 @@ def dimension_of(
         most = min(most, MOST_POINTS)
     sampled = sampled_rows("X", X, most, source)
     together = dependent_rows(sampled.of, groups, window)
-    if together is not None:
-        return concluded(_of_dependent_rows(sampled, together.at(sampled.which), source, n_jobs))
-    return concluded(_of_rows(sampled, source, n_jobs))
+    together = None if together is None else together.at(sampled.which)
+    if standardize:
+        return concluded(_of_sample(_scaled(sampled), together, source, n_jobs))
+    found = _of_sample(sampled, together, source, n_jobs)
+    answer = concluded(found)
+    scaled = _of_scaled_columns(sampled, together, source, n_jobs)
+    if scaled is None or not scaled.speaks_against(answer, answer.interval):
+        return answer
+    return concluded(replace(found, column_scales=scaled))
+
+
+def _of_sample(
+    sampled: SampledRows, together: DependentRows | None, generator: torch.Generator, n_jobs: int | None
+) -> PointEstimates:
+    try:
+        if together is not None:
+            return _of_dependent_rows(sampled, together, generator, n_jobs)
+        return _of_rows(sampled, generator, n_jobs)
+    except TooFewPointsError as error:
+        raise TooFewPointsError(f"{error}; take more rows, or {_OF_FEW}") from error
+
+
+def _scaled(sampled: SampledRows) -> SampledRows:
+    return sampled._replace(rows=standardized(sampled.rows), first=standardized(sampled.first))
+
+
+def _of_scaled_columns(
+    sampled: SampledRows, together: DependentRows | None, generator: torch.Generator, n_jobs: int | None
+) -> ColumnScales | None:
+    """What standardized columns of up to 10 000 rows say, where narrow columns are hidden by wide ones."""
+    ratio = ratio_of_scales(sampled.rows)
+    if ratio is None:
+        return None
+    if len(sampled.rows) > MOST_POINTS:  # and there are no groups, of which as many are looked at
+        sampled = sampled._replace(
+            rows=sampled.rows[torch.randperm(len(sampled.rows), generator=generator)[:MOST_POINTS]]
+        )
+    try:
+        found = concluded(_of_sample(_scaled(sampled), together, generator, n_jobs))
+    except TooFewPointsError:  # as wide columns alone told rows apart
+        return None
+    return ColumnScales(ratio, int(found), found.interval)
 
 
 def _of_rows(sampled: SampledRows, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:

@@ -83,6 +83,17 @@ def test_columns_are_taken_or_left_out_by_name(tmp_path):
     assert left.names == ["width", "height"]
 
 
+@pytest.mark.parametrize("drop", [("kind,length",), ("kind, length",), ("kind", "length")])
+def test_columns_are_left_out_one_by_one_or_with_commas_between(drop, tmp_path):
+    frame(kind="a").to_csv(tmp_path / "data.csv", index=False)
+    assert read_table(tmp_path / "data.csv", ReadOptions(drop=drop)).names == ["width", "height"]
+
+
+def test_a_name_with_a_comma_is_the_name_of_one_column(tmp_path):
+    frame(**{"weight, kg": 1.0, "kg": 2.0}).to_csv(tmp_path / "data.csv", index=False)
+    assert read_table(tmp_path / "data.csv", ReadOptions(drop=("weight, kg",))).names == [*NAMES, "kg"]
+
+
 def test_a_table_without_names_is_one_of_numbers(tmp_path):
     np.savetxt(tmp_path / "data.csv", rows(), delimiter=",")
     table = read_table(tmp_path / "data.csv", ReadOptions())

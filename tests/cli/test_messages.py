@@ -17,6 +17,8 @@ from nflows_spread.cli.one_line_errors import in_options
         ("columns of X must vary; take standardize=True", "columns of DATA must vary; take --standardize"),
         ("take more of them, by n_components; atlas_ has charts of its pieces", "take more of them, by --components"),
         ("stopped after max_minutes=2, allow more minutes", "stopped after --max-minutes 2, allow more --max-minutes"),
+        ("row 3; drop or repair these rows", "row 3; leave these rows out with --drop-missing, or repair them"),
+        ("SpreadFlowEstimator, which fits 6 or more", "nflows-spread fit, which takes 6 or more"),
         ("data.h5ad has no X, and a column MaX", "data.h5ad has no X, and a column MaX"),
     ],
 )

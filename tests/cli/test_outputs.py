@@ -60,8 +60,21 @@ def test_rows_with_gaps_that_have_no_coordinates_are_counted(fitted, tmp_path):
     for command, name in (("transform", "z.npy"), ("reconstruct", "r.npy")):
         _, err, status = run(command, fitted, table, "--out", tmp_path / name)
         assert status == 0
-        assert err == ["warning: 1 of 120 rows of gap.csv have missing numbers and are left out, as in the fit"]
+        assert err == ["warning: 1 of 120 rows of gap.csv have missing numbers and are left out"]
         assert len(np.load(tmp_path / name)) == 119
+
+
+def test_rows_with_gaps_are_left_out_of_results_where_that_is_asked_for_though_the_fit_had_none(tmp_path):
+    pandas.DataFrame(arc(), columns=NAMES).to_csv(tmp_path / "arc.csv", index=False)
+    table = with_a_gap(tmp_path / "gap.csv")
+    assert run("fit", tmp_path / "arc.csv", "--out", tmp_path / "run", "--steps", 5)[2] == 0
+    for command, name in (("transform", "z.npy"), ("reconstruct", "r.npy")):
+        _, (err,), status = run(command, tmp_path / "run", table, "--out", tmp_path / name)
+        assert status == 2
+        assert "1 of 120 rows, the first at index 7, in column 'b'; leave these rows out with --drop-missing" in err
+        _, err, status = run(command, tmp_path / "run", table, "--out", tmp_path / name, "--drop-missing")
+        assert (status, len(np.load(tmp_path / name))) == (0, 119)
+        assert err == ["warning: 1 of 120 rows of gap.csv have missing numbers and are left out"]
 
 
 def test_images_are_not_written_among_other_files(tmp_path):

@@ -188,7 +188,11 @@ def test_votes_are_summed(monkeypatch):
     ("x", "error", "words"),
     [
         (np.where(np.eye(100, 4) > 0, np.nan, 1.0), ValueError, "X must be finite, got NaN or infinity in 4 of 100"),
-        (plane(49), ValueError, "X must have at least 50 distinct points, got 49 among 49"),
+        (
+            plane(49),
+            ValueError,
+            "X must have at least 50 distinct points, got 49 among 49; take more rows, or SpreadFlowEst",
+        ),
         (np.ones((100, 3)), ValueError, "X must have at least 50 distinct points, got 1 among 100"),
         (plane()[:, 0], ValueError, "X must be a matrix, one row a point, got shape (1000,)"),
         (plane().astype(complex), TypeError, "X must hold real numbers"),

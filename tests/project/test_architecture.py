@@ -44,7 +44,7 @@ WITHIN_A_LAYER = {
 
 WITHIN_DIMENSION = [
     {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"}
-    | {"stable_subspaces", "noise_floor"},
+    | {"stable_subspaces", "column_scales", "noise_floor"},
     {"neighbour_search", "precomputed"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"dependent_rows"},
