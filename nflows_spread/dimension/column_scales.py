@@ -31,9 +31,12 @@ class ColumnScales:
     interval: tuple[int, int]
 
     def speaks_against(self, dimension: int, interval: tuple[int, int]) -> bool:
-        """Whether it is another dimension than that of the columns as they come, or a narrower interval."""
+        """Whether it is another dimension than that of the columns as they come, and as sure, or is the only one.
+
+        Columns at the border of images are narrow too, and widening them makes nothing surer.
+        """
         width, own = (highest - lowest for lowest, highest in (interval, self.interval))
-        return self.dimension != dimension or own < width
+        return own <= width and (self.dimension != dimension or own == 0 < width)
 
     def __str__(self) -> str:
         lowest, highest = self.interval

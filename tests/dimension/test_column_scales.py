@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nflows_spread import dimension_of
-from nflows_spread.dimension.column_scales import ratio_of_scales, standardized
+from nflows_spread.dimension.column_scales import ColumnScales, ratio_of_scales, standardized
 from nflows_spread.dimension.point_dimension import PointDimension
 from support import refused
 
@@ -53,7 +53,7 @@ def test_columns_that_hide_others_are_told_with_the_dimension_without_that():
     assert said.endswith("take that, by standardize=True")
 
 
-def test_an_interval_that_is_narrower_in_standardized_columns_is_told_too():
+def test_an_interval_that_is_one_number_in_standardized_columns_is_told_too():
     found = dimension_of(surface() * UNITS)
     assert (int(found), found.interval[1]) == (2, 6)
     (said,) = told_of_scales(found)
@@ -75,6 +75,22 @@ def test_nothing_is_said_where_units_do_not_matter():
     assert told_of_scales(dimension_of(np.column_stack([x, np.full(1000, 1e6)]))) == []  # which does not vary
     line = np.random.default_rng(2).normal(size=(1000, 1))
     assert told_of_scales(dimension_of(np.column_stack([line, 1e-3 * line]))) == []  # narrow, and the dimension is 1
+
+
+@pytest.mark.parametrize(
+    ("as_they_come", "standardized_columns", "speaks"),
+    [
+        ((4, (3, 4)), (3, (3, 3)), True),
+        ((2, (2, 6)), (2, (2, 2)), True),
+        ((2, (2, 2)), (2, (2, 2)), False),
+        ((2, (2, 2)), (5, (3, 6)), False),
+        ((16, (3, 225)), (16, (5, 168)), False),  # images, whose borders hardly vary
+    ],
+)
+def test_standardized_columns_speak_where_they_say_something_else_and_are_as_sure(
+    as_they_come, standardized_columns, speaks
+):
+    assert ColumnScales(1e3, *standardized_columns).speaks_against(*as_they_come) == speaks
 
 
 def test_a_column_that_does_not_vary_is_not_the_narrowest():
