@@ -210,11 +210,15 @@ def counted(coordinates: int) -> str:
     return f"{coordinates} {'coordinate' if coordinates == 1 else 'coordinates'}"
 
 
-def warn(message: str) -> None:
-    """A ``UserWarning`` at the line that called this package, however far up that is."""
+class ThinColumnsWarning(UserWarning):
+    """Columns vary so little beside others that training hardly sees them; no news of pixels, which are in one unit."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the line that called this package, however far up that is."""
     loaded = [sys.modules[name].__file__ for name in _BETWEEN if sys.modules.get(name) is not None]
     inside = tuple(f"{Path(path).parent}{os.sep}" for path in (__file__, *loaded) if path is not None)
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -16,7 +16,7 @@ import numpy as np
 from nflows_spread import validation
 from nflows_spread.cli.data_files import ReadOptions, read_table
 from nflows_spread.cli.one_line_errors import OneLineErrors, in_options, interrupted
-from nflows_spread.cli.result_files import check_writable, write_rows
+from nflows_spread.cli.result_files import check_writable, is_image, write_rows
 from nflows_spread.cli.run_folder import (
     check_new,
     in_units_of_fit,
@@ -124,6 +124,8 @@ def fit(
     )
     with kept_until_the_end(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
+        if is_image(table.item_shape):
+            warnings.simplefilter("ignore", validation.ThinColumnsWarning)
         try:
             estimator.fit(table.rows)
         except KeyboardInterrupt:

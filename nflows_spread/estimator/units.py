@@ -144,5 +144,6 @@ class Units:
             f"columns of X must vary by more than {limit:.3g}, three times the noise that training adds to each, to "
             f"count, got {len(thin)} of {len(self.center)} whose standard deviation is no larger: "
             f"{validation.listed(named, most=validation.FEW)}; where columns are in different units, "
-            "give each its own scale by standardize=True, and where all are in one, as pixels are, leave it as it is"
+            "give each its own scale by standardize=True, and where all are in one, as pixels are, leave it as it is",
+            validation.ThinColumnsWarning,
         )

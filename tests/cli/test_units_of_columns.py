@@ -20,3 +20,20 @@ def test_the_command_standardizes_and_says_where_that_matters(tmp_path):
     out, err, status = run("dimension", tmp_path / "tube.npy", "--standardize")
     assert (out[0], err, status) == ("dimension 2 (interval 2 to 2)", [], 0)
     assert not any("the widest column" in line for line in out)
+
+
+def test_pixels_that_hardly_vary_are_no_news_of_images_and_columns_of_a_table_are(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    grey = np.random.default_rng(0).integers(0, 256, size=(60, 2, 2)).astype(np.uint8)
+    grey[:, 0, 0] = np.arange(60) % 2  # at the border
+    (tmp_path / "images").mkdir()
+    for number, one in enumerate(grey):
+        image.fromarray(one).save(tmp_path / "images" / f"{number:02d}.png")
+    np.save(tmp_path / "table.npy", grey.reshape(60, 4) / 255.0)
+    told = {}
+    for data, options in (("images", ["--grey"]), ("table.npy", [])):
+        _, err, status = run("fit", tmp_path / data, *options, "--out", tmp_path / f"{data}-run", "--steps", 5)
+        assert status == 0
+        told[data] = [line for line in err if "must vary by more than" in line]
+    assert told["images"] == []
+    assert len(told["table.npy"]) == 1
