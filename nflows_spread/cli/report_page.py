@@ -36,7 +36,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; }
 .number { font-size: 2.2rem; margin: .2rem 0; } .aside { color: #555; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } .pictures figure { margin: 0; flex: 1 1 22rem; max-width: 38rem; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.pictures figure { margin: 0; flex: 1 1 22rem; max-width: 38rem; }
 img { width: 100%; height: auto; } figcaption { color: #555; font-size: .9rem; } li { margin: .3rem 0; }
 table { border-collapse: collapse; margin-top: 1rem; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
 """

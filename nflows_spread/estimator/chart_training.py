@@ -135,8 +135,12 @@ def lifted_flow_at(
 def geodesic_coordinates(x: Tensor, rank: int, *, neighbours: int) -> Tensor:
     """Those of Isomap, (n, K); where these are not to be trusted, of half the neighbours if that is better.
 
-    A graph of many neighbours has edges from one turn of a roll to the next, where its points are few.
+    A graph of many neighbours has edges from one turn of a roll to the next, where its points are few. Rows that are
+    repeated count once: the neighbours of each would be the others of its kind, and nothing else connected.
     """
+    distinct, which = x.unique(dim=0, return_inverse=True)
+    if len(distinct) < len(x):
+        return geodesic_coordinates(distinct, rank, neighbours=neighbours)[which]
     found = isomap(x, rank, neighbours=neighbours)
     trusted = float(kept_neighbours(x, found, x, found).mean())
     if trusted >= TRUSTED or neighbours < _FEWEST_HALVED:

@@ -1,5 +1,7 @@
 """The chart of a code is in the units of the data: no linear map of the code changes it, nor does a graph's start."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -79,3 +81,17 @@ def test_geodesic_coordinates_are_of_fewer_neighbours_where_many_join_the_turns_
     assert torch.equal(found, few)
     flat = torch.randn(100, 3, generator=generator) * torch.tensor([1.0, 0.5, 0.0])
     assert torch.equal(geodesic_coordinates(flat, 2, neighbours=10), isomap(flat, 2, neighbours=10))
+
+
+def test_geodesic_coordinates_of_repeated_rows_are_those_of_the_distinct_ones():
+    """Of twelve copies each the ten nearest are copies: parts that are joined by single edges."""
+    t = torch.rand(150, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    angle = 1.5 * math.pi * (1.0 + t[:, 0])
+    x = torch.stack([angle * angle.cos(), 10.0 * t[:, 1], angle * angle.sin()], dim=1)
+    order = torch.randperm(1800, generator=torch.Generator().manual_seed(1))
+    found = geodesic_coordinates(x.repeat(12, 1)[order], 2, neighbours=10)
+    expected = geodesic_coordinates(x, 2, neighbours=10)
+    of_each = torch.empty_like(expected)
+    of_each[order % 150] = found
+    torch.testing.assert_close(of_each.abs(), expected.abs(), rtol=1e-6, atol=1e-4)
+    assert torch.equal(of_each[order % 150], found)
