@@ -26,8 +26,8 @@ COMPARED = 1000
 FOR_SPREAD = 5000
 """Samples by which the spread of columns is set or compared: a choice; columns of a few large values need many."""
 
-_ROWS = 5000
-"""Rows that are kept, at most: a choice, for time."""
+_ROWS, _KEPT = 5000, 2**20
+"""Rows, and numbers of them, that are kept, at most: choices, for time, and twice 8 MB."""
 
 _TOGETHER = 2**22
 """Numbers of the rows that are mixed at a time, 32 MB: a choice, for memory."""
@@ -79,7 +79,7 @@ class Residuals:
         axes, deviations = principal_axes(residuals, min(residuals.shape))
         variances = deviations.square()
         clean = ((variances - noise**2).clamp_min(0.0) / variances.clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
-        kept = torch.randperm(len(x), generator=generator)[:_ROWS]
+        kept = torch.randperm(len(x), generator=generator)[: max(1, min(_ROWS, _KEPT // x.shape[1]))]
         kept_residuals = ((residuals[kept] @ axes) * clean) @ axes.mT
         return cls(reconstructed[kept], kept_residuals, min(number, len(kept)), torch.ones_like(x[0]))
 

@@ -58,6 +58,16 @@ def test_no_more_rows_are_mixed_than_there_are():
     torch.testing.assert_close(drawn(residuals, normal(10, 1.0, 1.0)), torch.full((10, 2), 0.5).double())
 
 
+def test_of_many_rows_and_columns_some_are_kept(monkeypatch):
+    monkeypatch.setattr("nflows_spread.estimator.residuals._KEPT", 90)
+    x, reconstructed = normal(50, 1.0, 1.0, 1.0), normal(50, 1.0, 1.0, 1.0, seed=4)
+    residuals = of(x, reconstructed)
+    assert residuals.reconstructed.shape == residuals.residuals.shape == (30, 3)
+    assert {*map(tuple, residuals.reconstructed.tolist())} <= {*map(tuple, reconstructed.tolist())}
+    monkeypatch.setattr("nflows_spread.estimator.residuals._KEPT", 1)
+    assert drawn(of(x, reconstructed), reconstructed).shape == (50, 3)
+
+
 def test_a_draw_depends_on_nothing_but_its_point_and_the_seed(monkeypatch):
     reconstructed = normal(50, 1.0, 1.0, 1.0)
     residuals, points = of(reconstructed + normal(50, 1.0, 1.0, 1.0, seed=4), reconstructed), normal(40, 1.0, 1.0, 1.0)
