@@ -51,7 +51,7 @@ class AtlasSampler:
         residuals = Residuals.beside(
             train,
             held_out,
-            atlas.points(on_atlas._draws(FOR_SPREAD, generator)),
+            atlas.points(on_atlas.draws(FOR_SPREAD, generator)),
             reconstruct=lambda x: atlas.points(atlas.coordinates(x)),
             columns=on_atlas.columns,
             noise=noise,
@@ -62,12 +62,12 @@ class AtlasSampler:
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Points, (count, D), float64, in units of the flow."""
-        points = self.atlas.points(self._draws(count, generator))
+        points = self.atlas.points(self.draws(count, generator))
         if self.residuals is not None:
             points = points + self.residuals.sample(points, generator=generator)
         return self.columns.cut(points)
 
-    def _draws(self, count: int, generator: torch.Generator) -> LocalCoordinates:
+    def draws(self, count: int, generator: torch.Generator) -> LocalCoordinates:
         """Pieces by their weights, and normal coordinates in each, within the ranges of its rows."""
         piece = torch.multinomial(self.atlas.pieces.weights, count, replacement=True, generator=generator)
         values = torch.full((count, max(self.atlas.ranks)), math.nan, dtype=torch.float64)

@@ -9,6 +9,7 @@ from typing import Any
 
 from nflows_spread.deprecation import renamed_state
 from nflows_spread.estimator.densities import StackedDensity
+from nflows_spread.estimator.old_sampling import upgraded_sampler
 from nflows_spread.estimator.sampling import FlowSampler
 
 
@@ -32,6 +33,7 @@ def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
         noise = math.hypot(new["data_noise_"], new["estimates_"].ambient_noise) / new["_units"].length
         new |= {"_own_chart": new["chart_"], "_density": StackedDensity(new["flow_"])}
         new |= {"_sampler": FlowSampler(chart, noise), "samples_from_": "flow"}
+    new["_sampler"] = upgraded_sampler(new["_sampler"])
     new.setdefault("chart_obstruction_", None)
     new.setdefault("atlas_", None)
     return new

@@ -121,7 +121,8 @@ class Rows:
 def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
     """The indices of rows to keep from the training, and of those to train on, in random order.
 
-    Rows that are repeated are all on one side: those that are trained on would tell nothing of others.
+    Rows that are repeated are all on one side: those that are trained on would tell nothing of others. At least half of
+    the distinct ones are trained on, as where most rows are one that is repeated.
     """
     count = max(1, int(fraction * len(order)))
     distinct, which = shuffled.unique(dim=0, return_inverse=True)
@@ -132,6 +133,7 @@ def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Te
     by_turn = first.argsort()
     few = sizes[by_turn].where(sizes[by_turn] <= count, 0)
     fits = (few > 0) & (few.cumsum(0) <= count)
+    fits &= fits.cumsum(0) <= len(distinct) // 2
     if not bool(fits.any()):
         fits[sizes[by_turn].argmin()] = True  # the rarest, where each is repeated more often than there are to keep
     held = torch.zeros(len(distinct), dtype=torch.bool)

@@ -69,7 +69,7 @@ class ChartSampler:
         residuals = Residuals.beside(
             train,
             held_out,
-            chart.points(on_chart._draws(FOR_SPREAD, generator)),
+            chart.points(on_chart.draws(FOR_SPREAD, generator)),
             reconstruct=chart.reconstruct,
             columns=on_chart.columns,
             noise=noise,
@@ -80,12 +80,12 @@ class ChartSampler:
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Points, (count, D), float64, in units of the flow."""
-        points = self.chart.points(self._draws(count, generator))
+        points = self.chart.points(self.draws(count, generator))
         if self.residuals is not None:
             points = points + self.residuals.sample(points, generator=generator)
         return self.columns.cut(points)
 
-    def _draws(self, count: int, generator: torch.Generator) -> Tensor:
+    def draws(self, count: int, generator: torch.Generator) -> Tensor:
         """Coordinates within their ranges, (count, K)."""
         pieces = cast(Pieces, self.chart.pieces)
         chosen = torch.multinomial(pieces.weights, count, replacement=True, generator=generator)

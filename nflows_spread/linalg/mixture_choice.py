@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -77,9 +77,13 @@ def fit_pieces(
     if len(numbers) == 1 and not others:
         return fitted(z, numbers[0], pseudo_counts=first)
     shuffled = z[torch.empty(len(z), device=z.device).uniform_(generator=generator).argsort()]
+    asked_of = _folds(shuffled, folds)
+    if not asked_of:  # of rows that are nearly all one that is repeated
+        return fitted(z, numbers[0], pseudo_counts=first)
 
     def held_out(number: int, shrinkage: float | None) -> Tensor:
-        return _held_out(shuffled, folds, partial(fitted, pieces=number, pseudo_counts=shrinkage))
+        fits = [(part, fitted(rest, number, pseudo_counts=shrinkage)) for part, rest in asked_of]
+        return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in fits])
 
     broad, share = held_out(numbers[0], first), 1.0 / len(z)
 
@@ -112,9 +116,9 @@ def _best(tried: Sequence[Tensor]) -> Tensor:
     return max(tried, key=lambda values: float(values.mean()))
 
 
-def _held_out(z: Tensor, folds: int, fitted: Callable[[Tensor], FittedPieces]) -> Tensor:
-    """The log-density of rows under the fit to all folds but their own: of so many folds as hold enough rows."""
+def _folds(z: Tensor, folds: int) -> list[tuple[Tensor, Tensor]]:
+    """Rows, and all others, which are not all equal: of so many folds as hold enough rows."""
     parts = z.chunk(folds)
     asked = min(len(parts), -(-_ENOUGH_HELD_OUT // len(parts[0])))
-    fits = [fitted(torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(asked)]
-    return torch.cat([log_prob_of_mixture(part.double(), *fit[:3]) for part, fit in zip(parts, fits)])
+    found = [(parts[i], torch.cat([*parts[:i], *parts[i + 1 :]])) for i in range(asked)]
+    return [(part, rest) for part, rest in found if bool((rest != rest[0]).any())]

@@ -58,6 +58,16 @@ def test_rows_that_are_repeated_are_on_one_side_of_the_split(distinct, times):
     assert 1 <= len(rows.validation) <= 18
 
 
+@pytest.mark.parametrize("others", [5, 20])
+def test_rows_that_differ_are_trained_on_where_most_are_one_that_is_repeated(others):
+    x = torch.cat([torch.zeros(500, 3, dtype=torch.float64), cloud(others)])
+    rows = rows_of(x[torch.randperm(len(x), generator=seeded())])
+    left = [len(side.unique(dim=0)) for side in (rows.train, rows.validation)]
+    assert sum(left) == others + 1
+    assert left[0] >= left[1] >= 1
+    assert len(rows.train) > 500
+
+
 @pytest.mark.parametrize("standardize", [False, True])
 def test_rows_are_in_units_of_the_flow_and_lead_back(standardize):
     x = cloud() * torch.tensor([1.0, 10.0, 100.0])

@@ -71,6 +71,15 @@ def test_one_number_is_taken_though_folds_have_fewer_rows():
     assert len(fit_pieces(z, (2, 9, 10), generator=torch.Generator().manual_seed(0)).weights) == 2
 
 
+def test_folds_whose_other_rows_are_all_equal_are_not_asked():
+    z = torch.zeros(60, 2, dtype=torch.float64)
+    z[7] = 1.0
+    found = fit_pieces(z[6:16], [1, 2], folds=2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close((found[0].unsqueeze(1) * found[1]).sum(0), z[6:16].mean(0))
+    found = fit_pieces(z, [1, 2], generator=torch.Generator().manual_seed(0))
+    assert bool(found[2].isfinite().all())
+
+
 def test_what_leaves_no_choice_is_refused():
     with refused(ValueError, "pieces must hold a number of at most 8 for 10 rows", "got [9, 10]"):
         fit_pieces(three_clusters(10), [9, 10])
