@@ -6,8 +6,9 @@ import pytest
 import scipy.stats
 import torch
 from nflows.distributions import StandardNormal
+from nflows.distributions.uniform import BoxUniform
 from nflows.flows import Flow
-from nflows.transforms import IdentityTransform, LULinear, Transform
+from nflows.transforms import CompositeTransform, IdentityTransform, LULinear, Transform
 
 from host_models import inputs_for, spread_flow
 from nflows_spread import DegenerateGaussian, base_of
@@ -233,6 +234,7 @@ def test_a_chart_that_an_older_version_pickled_has_its_coordinates():
     old = object.__new__(type(chart))
     state = {"mean": torch.ones(4), "directions": torch.eye(4) * 2.0, "inverse": torch.eye(4) * 0.5, "dtype": x.dtype}
     old.__setstate__(state)
+    assert old.flow is None
     found = replace(old, flow=Flow(IdentityTransform(), DegenerateGaussian([4])))
     torch.testing.assert_close(found.first(2).coordinates(x), 2.0 * (x - 1.0)[:, :2])
     torch.testing.assert_close(found.reconstruct(x), x)
@@ -246,3 +248,59 @@ def test_the_chart_of_data_is_about_the_mean_of_the_latents_whatever_the_mean_of
     chart = chart_of(flow, x, rank=2, data_noise=NOISE, generator=seeded())
     torch.testing.assert_close(chart.maps.mean, x.mean(0), rtol=0.0, atol=1e-3)
     torch.testing.assert_close(chart.reconstruct(x), x, rtol=0.0, atol=0.01)
+
+
+def test_a_coordinate_along_which_no_row_varies_is_in_data_units_too():
+    """Two columns are constant: what the chart makes of a point off the plane is its distance to it."""
+    x = plane(200)
+    chart = chart_of(Flow(IdentityTransform(), DegenerateGaussian([4])).eval(), x, data_noise=0.0, generator=seeded())
+    off = torch.zeros(4, 4)
+    off[:, 2:] = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-2.0, 0.0]])
+    found = chart.maps.coordinates(off) - chart.maps.coordinates(torch.zeros(4, 4))
+    torch.testing.assert_close(found.norm(dim=1), torch.tensor([1.0, 1.0, 1.0, 2.0]), rtol=0.1, atol=0.0)
+
+
+def test_points_that_do_not_move_with_a_coordinate_have_no_density():
+    chart = chart_of(curved_flow(), rank=2)
+    still = replace(chart, maps=replace(chart.maps, back=chart.maps.back * torch.tensor([[1.0], [0.0]])))
+    with refused(ValueError, "points of the chart must move with each of its 2 coordinates"):
+        still.log_prob(torch.randn(3, 4, generator=seeded()))
+
+
+class Gauge(Transform):
+    """z = M x."""
+
+    def __init__(self, matrix):
+        super().__init__()
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, inputs, context=None):
+        return inputs @ self.matrix.mT, torch.linalg.slogdet(self.matrix).logabsdet.expand(len(inputs))
+
+    def inverse(self, inputs, context=None):
+        return torch.linalg.solve(self.matrix, inputs.mT).mT, -self.forward(inputs)[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_moments_of_a_bent_flow_in_another_gauge_are_turned_with_it(seed):
+    flow, matrix = curved_flow(), torch.randn(4, 4, generator=seeded(seed))
+    plain = prior_moments(flow)
+    base = DegenerateGaussian([4], spread_variance=1e-12)
+    base.factor.assign(torch.linalg.cholesky(matrix @ plain.covariance @ matrix.mT), base.spread_variance)
+    turned = prior_moments(Flow(CompositeTransform([flow._transform, Gauge(matrix)]), base).eval())
+    torch.testing.assert_close(turned.covariance, matrix @ plain.covariance @ matrix.mT)
+    torch.testing.assert_close(turned.response, matrix @ plain.response @ matrix.mT, rtol=1e-6, atol=1e-8)
+
+
+def test_what_the_prior_is_decoded_to_must_be_finite():
+    class Nowhere(IdentityTransform):
+        def inverse(self, inputs, context=None):
+            return torch.full_like(inputs, torch.nan), inputs.new_zeros(len(inputs))
+
+    with refused(ValueError, "the data at points of the prior must be finite, got NaN or infinity in 4 of 4 rows"):
+        prior_moments(Flow(Nowhere(), DegenerateGaussian([4])).eval())
+
+
+def test_a_base_that_is_not_gaussian_has_no_moments():
+    with refused(TypeError, "the base of the flow must be a DegenerateGaussian or StandardNormal"):
+        prior_moments(Flow(IdentityTransform(), BoxUniform(-torch.ones(2), torch.ones(2))))
