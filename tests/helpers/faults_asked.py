@@ -25,28 +25,26 @@ ELSEWHERE = {
     "training": [
         f"tests/training/test_{name}.py"
         for name in (
-            "best_checkpoint",
-            "checkpoint_files",
-            "checkpoints",
-            "comparison",
-            "damaged_files",
-            "full_disk",
-            "saving",
+            *("best_checkpoint", "checkpoint_content", "checkpoint_files", "checkpoints", "comparison"),
+            *("damaged_files", "full_disk", "randomness", "saving"),
         )
     ],
 }
 """Where the tests of a folder are not those of the folder of the same name."""
 
 
-def files_of(folder: str) -> list[Path]:
-    """The modules of a folder of nflows_spread, or the one of this name."""
+def files_of(folder: str, modules: list[str] | None) -> list[Path]:
+    """The modules of a folder of nflows_spread, of these names alone where some are said, or the one of this name."""
     package = ROOT / "nflows_spread"
     files = sorted((package / folder).rglob("*.py")) or [package / f"{folder}.py"]
-    return [file for file in files if file.stem in MODULES.get(folder, [file.stem])]
+    asked = modules or MODULES.get(folder)
+    return [file for file in files if asked is None or file.stem in asked]
 
 
-def tests_of(folder: str) -> list[str]:
-    """The files and folders of tests that are asked about its faults."""
+def tests_of(folder: str, modules: list[str] | None) -> list[str]:
+    """The files and folders of tests that are asked about its faults; of modules, the files of the same names."""
+    if modules:
+        return [f"tests/{folder}/test_{name}.py" for name in modules]
     own = f"tests/{folder}" if (ROOT / "tests" / folder).exists() else f"tests/test_{folder}.py"
     return ELSEWHERE.get(folder, [own])
 

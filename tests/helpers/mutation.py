@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("folder", help="of nflows_spread, or a module, such as losses")
     parser.add_argument("--sample", type=int, help="so many faults, drawn by --seed; all by default")
     parser.add_argument("--each", type=int, help="so many faults of each module, in place of --sample")
+    parser.add_argument("--modules", nargs="+", help="these of the folder alone, asked of the tests of the same names")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes",
@@ -243,7 +244,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only what is known so far")
     options = parser.parse_args()
     folder = options.folder
-    files = files_of(folder)
+    files = files_of(folder, options.modules)
     if not options.report:
         import coverage
 
@@ -261,7 +262,9 @@ def main() -> None:
         faults = [fault for fault in (faults if options.again else drawn) if fault.key not in done]
         faults = [fault for fault in faults if fault.key in known] if options.again else faults
         print(f"{len(drawn)} of the faults of {folder} drawn, {len(faults)} to ask", flush=True)
-        pytest.main([*OPTIONS, *tests_of(folder)], plugins=[Asking(folder, faults, measure, options.minutes)])
+        pytest.main(
+            [*OPTIONS, *tests_of(folder, options.modules)], plugins=[Asking(folder, faults, measure, options.minutes)]
+        )
     report(folder, files)
 
 

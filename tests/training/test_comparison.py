@@ -21,6 +21,7 @@ from nflows_spread.models import convolutional_flow, coupling_flow, volume_prese
 from nflows_spread.training import Checkpoints, fit, load_model, restore_objective, save_model
 from nflows_spread.training.comparison import (
     _difference,
+    _on_the_cpu,
     architecture_of,
     check_same_architecture,
     check_same_results,
@@ -237,3 +238,53 @@ def test_the_record_of_the_noise_may_be_the_one_number_that_it_was(name, shape, 
 )
 def test_a_difference_is_the_largest_by_the_largest_size_of_what_is_finite(found, expected, difference):
     assert _difference(torch.tensor(found), torch.tensor(expected)) == pytest.approx(difference)
+
+
+def test_a_flow_without_numbers_is_compared_where_it_is():
+    here, nowhere = nn.Linear(2, 2), nn.Linear(2, 2, device="meta")
+    assert _on_the_cpu(here) is here
+    assert _on_the_cpu(nowhere) is nowhere
+
+
+class Jittered(CompositeTransform):
+    """A transform with something added to its log-determinants."""
+
+    def __init__(self, layers, jitter):
+        super().__init__(layers)
+        self.jitter = jitter
+
+    def forward(self, inputs, context=None):
+        outputs, logabsdet = super().forward(inputs, context)
+        return outputs, logabsdet + self.jitter(len(inputs))
+
+
+def jittered(jitter, bias=0.0):
+    layer = nn.Linear(1, 2)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.copy_(torch.tensor([bias, 0.0]))
+
+    class Net(nn.Module):
+        def forward(self, x, context=None):
+            return layer(x)
+
+    return Flow(Jittered([AffineCouplingTransform([0, 1], lambda *_: Net())], jitter), DegenerateGaussian([2])).eval()
+
+
+class Ever:
+    """Another number at each call."""
+
+    def __init__(self):
+        self.called = 0
+
+    def __call__(self, n):
+        self.called += 1
+        return torch.full((n,), float(self.called))
+
+
+def test_what_is_by_chance_is_not_compared_and_the_rest_is():
+    check_same_results("here", jittered(Ever()), jittered(Ever()))
+    with refused(ValueError, "here must be of the same model, got one with the same tensors whose latents differ by"):
+        check_same_results("here", jittered(Ever(), bias=2.0), jittered(Ever()))
+    with refused(ValueError, "here must be of the same model", "whose log-determinants differ by 1 of their size"):
+        check_same_results("here", jittered(torch.ones), jittered(torch.zeros))

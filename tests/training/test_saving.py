@@ -23,6 +23,7 @@ from nflows_spread.factors import (
 )
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
 from nflows_spread.training import Checkpoints, fit, load_model, save_model
+from nflows_spread.training.archives import read_archive, write_archive
 from support import refused
 
 
@@ -273,3 +274,12 @@ def test_a_factor_of_your_own_that_is_not_known_cannot_be_written_down(tmp_path)
     with refused(TypeError, "make a kind of factor of your own known by nflows_spread.factors.KINDS.register"):
         save_model(tmp_path / "flow.pt", flow, build=coupling_flow, config={"features": 2, "layers": 2})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_an_older_version_does_not_say_what_its_parts_are(saved):
+    content = read_archive(saved, "model", 1)
+    del content["parts"]
+    write_archive(saved, "model", 1, content)
+    x, given = torch.randn(5, 2), coupling_flow(2, layers=2)
+    built = load_model(saved, build=coupling_flow)
+    assert torch.equal(load_model(saved, flow=given).log_prob(x), built.log_prob(x))
