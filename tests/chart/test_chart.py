@@ -6,9 +6,8 @@ import pytest
 import scipy.stats
 import torch
 from nflows.distributions import StandardNormal
-from nflows.distributions.uniform import BoxUniform
 from nflows.flows import Flow
-from nflows.transforms import CompositeTransform, IdentityTransform, LULinear, Transform
+from nflows.transforms import IdentityTransform, LULinear, Transform
 
 from host_models import inputs_for, spread_flow
 from nflows_spread import DegenerateGaussian, base_of
@@ -267,40 +266,9 @@ def test_points_that_do_not_move_with_a_coordinate_have_no_density():
         still.log_prob(torch.randn(3, 4, generator=seeded()))
 
 
-class Gauge(Transform):
-    """z = M x."""
-
-    def __init__(self, matrix):
-        super().__init__()
-        self.register_buffer("matrix", matrix)
-
-    def forward(self, inputs, context=None):
-        return inputs @ self.matrix.mT, torch.linalg.slogdet(self.matrix).logabsdet.expand(len(inputs))
-
-    def inverse(self, inputs, context=None):
-        return torch.linalg.solve(self.matrix, inputs.mT).mT, -self.forward(inputs)[1]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_moments_of_a_bent_flow_in_another_gauge_are_turned_with_it(seed):
-    flow, matrix = curved_flow(), torch.randn(4, 4, generator=seeded(seed))
-    plain = prior_moments(flow)
-    base = DegenerateGaussian([4], spread_variance=1e-12)
-    base.factor.assign(torch.linalg.cholesky(matrix @ plain.covariance @ matrix.mT), base.spread_variance)
-    turned = prior_moments(Flow(CompositeTransform([flow._transform, Gauge(matrix)]), base).eval())
-    torch.testing.assert_close(turned.covariance, matrix @ plain.covariance @ matrix.mT)
-    torch.testing.assert_close(turned.response, matrix @ plain.response @ matrix.mT, rtol=1e-6, atol=1e-8)
-
-
-def test_what_the_prior_is_decoded_to_must_be_finite():
-    class Nowhere(IdentityTransform):
-        def inverse(self, inputs, context=None):
-            return torch.full_like(inputs, torch.nan), inputs.new_zeros(len(inputs))
-
-    with refused(ValueError, "the data at points of the prior must be finite, got NaN or infinity in 4 of 4 rows"):
-        prior_moments(Flow(Nowhere(), DegenerateGaussian([4])).eval())
-
-
-def test_a_base_that_is_not_gaussian_has_no_moments():
-    with refused(TypeError, "the base of the flow must be a DegenerateGaussian or StandardNormal"):
-        prior_moments(Flow(IdentityTransform(), BoxUniform(-torch.ones(2), torch.ones(2))))
+@pytest.mark.parametrize("read_out", ["coordinates", "reconstruct", "coordinate_log_prob"])
+def test_read_outs_of_a_chart_are_mapped_over_rows_by_torch_func(read_out):
+    """Where no numbers can be read, nothing is asked of the inverse."""
+    chart, x = chart_of(curved_flow(), rank=2), torch.randn(5, 4, generator=seeded())
+    found = torch.func.vmap(lambda row: getattr(chart, read_out)(row.unsqueeze(0)).squeeze(0))(x)
+    torch.testing.assert_close(found, getattr(chart, read_out)(x))
