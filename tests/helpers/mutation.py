@@ -110,13 +110,17 @@ class Asking:
         return {0: "survived", NOT_PUT_IN: "not put in", 1: "killed"}.get(status, "killed by time or signal")
 
     def _reaching(self, fault: Fault, items: dict, durations: dict[str, float]) -> list[str]:
-        """The tests that reach the lines of a fault, or else its function, the shortest first, as time allows."""
+        """The tests that reach the lines of a fault, or else its function, as time allows.
+
+        Those of the file that has the module's name come first, and the shortest of each.
+        """
         by_line = self._contexts(fault.file)
         for lines in (fault.lines, fault.function):
             reach = {test for line in lines for test in by_line.get(line, ()) if test in items}
             if reach:
                 break
-        shortest = sorted(reach, key=durations.__getitem__)
+        own = f"/test_{fault.file.stem}.py"
+        shortest = sorted(reach, key=lambda test: (own not in test, durations[test]))
         return [
             test for test, until in zip(shortest, accumulate(map(durations.__getitem__, shortest))) if until < ENOUGH
         ]
