@@ -67,3 +67,20 @@ def test_a_factor_that_is_not_known_has_no_description_and_cannot_be_built():
 def test_a_library_without_an_adapter_builds_nothing():
     with pytest.raises(ValueError, match=r"the flow library must be one of .*, got 'elsewhere'"):
         base_from({"kind": "Student", "host": "elsewhere"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "shape", "buffer", "expected"),
+    [
+        ("DiagNormal", ("loc", "scale"), (3,), True, {"shape": [3], "trainable": False}),
+        ("DiagNormal", ("loc", "scale"), (3,), False, {"shape": [3], "trainable": True}),
+        ("DiagNormal", ("loc", "scale"), (2, 3), True, None),
+        ("BoxUniform", ("lower", "upper"), (3,), True, None),
+    ],
+)
+def test_of_zuko_a_normal_of_independent_entries_is_known(kind, names, shape, buffer, expected):
+    zuko = pytest.importorskip("zuko")
+    arguments = dict(zip(names, (torch.zeros(shape), torch.ones(shape))))
+    base = zuko.lazy.UnconditionalDistribution(getattr(zuko.distributions, kind), buffer=buffer, **arguments)
+    found = describe_base(base)
+    assert found == (expected and {"kind": "UnconditionalDistribution", "host": "zuko", **expected})
