@@ -56,6 +56,8 @@ def test_the_first_points_are_asked_and_fewer_of_very_many_features():
     assert 3 in shells_of(torch.nn.functional.pad(x, (0, 998)))
 
 
-def test_points_are_about_their_own_centre_in_each_feature():
-    x = sphere(2, 1000)
-    assert shells_of(x + torch.tensor([5.0, -2.0, 0.0])) == shells_of(x)
+@pytest.mark.parametrize("size", [1.0, 5.0, 50.0])
+def test_points_are_about_their_own_centre_in_each_feature(size):
+    offset, square = size * torch.tensor([5.0, -2.0, 0.0]), torch.rand(1000, 3, generator=seeded())
+    assert shells_of(sphere(2, 1000) + offset) == shells_of(sphere(2, 1000))
+    assert shells_of(square + offset) == ()
