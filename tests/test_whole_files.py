@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from nflows_spread import whole_files
 from nflows_spread.whole_files import link_atomically, remove_unfinished, whole_file, whole_folder
 
 ENDS = [ValueError("of the caller"), KeyboardInterrupt()]
@@ -107,3 +109,56 @@ def test_a_link_to_a_file_that_is_gone_leaves_the_old_one(tmp_path):
         link_atomically(tmp_path / "gone.pt", tmp_path / "best.pt")
     assert (tmp_path / "best.pt").read_bytes() == b"old"
     assert names(tmp_path) == ["best.pt"]
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """What was synced to the disk, by its number there, in order."""
+    numbers, sync = [], os.fsync
+
+    def noted(descriptor):
+        numbers.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(whole_files.os, "fsync", noted)
+    return numbers
+
+
+def number_of(path):
+    return path.stat().st_ino
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are synced where the system lets them be")
+def test_a_loss_of_power_finds_content_and_then_the_name_on_the_disk(synced, tmp_path):
+    path = tmp_path / "a.txt"
+    with whole_file(path) as stream:
+        stream.write(b"new")
+    assert synced == [number_of(path), number_of(tmp_path)]
+    link_atomically(path, tmp_path / "best.txt")
+    assert synced[2:] == [number_of(tmp_path)]
+    for there in (False, True):
+        with whole_folder(tmp_path / "folder") as aside:
+            (aside / f"{there}.txt").write_bytes(b"new")
+        assert synced[-1] == number_of(tmp_path / "folder" if there else tmp_path)
+    assert names(tmp_path / "folder") == ["False.txt", "True.txt"]
+
+
+def test_where_a_file_system_has_no_links_a_copy_is_made(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    source, target = tmp_path / "a.txt", tmp_path / "best.txt"
+    source.write_bytes(b"content")
+    target.write_bytes(b"old")
+    monkeypatch.setattr(whole_files.os, "link", none)
+    link_atomically(source, target)
+    assert target.read_bytes() == b"content"
+    assert not target.samefile(source)
+    assert names(tmp_path) == ["a.txt", "best.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_said_by_its_own_name(tmp_path):
+    path = tmp_path / "missing" / "folder"
+    message = rf"cannot write {re.escape(str(path))}: No such file or directory; nothing was written; free space"
+    with pytest.raises(OSError, match=message), whole_folder(path):
+        pass

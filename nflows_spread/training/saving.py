@@ -88,9 +88,13 @@ def load_model(path: str | Path, *, build: Builder | None = None, flow: nn.Modul
     content = read_archive(path, _KIND, _VERSION)
     tensors = content["tensors"]
     builder = build or _library_builders().get(content["builder"])
+    if builder is None and flow is None:
+        raise ValueError(
+            f"{path} must come with the function that builds its flow, got none; pass build ({content['builder']})"
+        )
     rebuilt = None
-    if builder is not None or flow is None:
-        rebuilt = _build(builder or _builder_called(content["builder"], path), json.loads(content["architecture"]))
+    if builder is not None:
+        rebuilt = _build(builder, json.loads(content["architecture"]))
         check_same_shapes(str(path), tensors, rebuilt)
         if build is not None and "parts" in content:  # older versions did not write them
             check_same_architecture(str(path), content["parts"], rebuilt)
@@ -119,13 +123,6 @@ def _library_builders() -> dict[str, Builder]:
 def _name_of(build: Builder) -> str:
     names = [name for name, function in _library_builders().items() if function is build]
     return names[0] if names else f"your {getattr(build, '__name__', 'function')}"
-
-
-def _builder_called(name: str, path: str | Path) -> Builder:
-    builders = _library_builders()
-    if name not in builders:
-        raise ValueError(f"{path} must come with the function that builds its flow, got none; pass build ({name})")
-    return builders[name]
 
 
 def _build(build: Builder, architecture: Mapping[str, Any]) -> nn.Module:

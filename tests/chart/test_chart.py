@@ -233,6 +233,7 @@ def test_a_chart_that_an_older_version_pickled_has_its_coordinates():
     old = object.__new__(type(chart))
     state = {"mean": torch.ones(4), "directions": torch.eye(4) * 2.0, "inverse": torch.eye(4) * 0.5, "dtype": x.dtype}
     old.__setstate__(state)
+    assert old.flow is None
     found = replace(old, flow=Flow(IdentityTransform(), DegenerateGaussian([4])))
     torch.testing.assert_close(found.first(2).coordinates(x), 2.0 * (x - 1.0)[:, :2])
     torch.testing.assert_close(found.reconstruct(x), x)
@@ -246,3 +247,28 @@ def test_the_chart_of_data_is_about_the_mean_of_the_latents_whatever_the_mean_of
     chart = chart_of(flow, x, rank=2, data_noise=NOISE, generator=seeded())
     torch.testing.assert_close(chart.maps.mean, x.mean(0), rtol=0.0, atol=1e-3)
     torch.testing.assert_close(chart.reconstruct(x), x, rtol=0.0, atol=0.01)
+
+
+def test_a_coordinate_along_which_no_row_varies_is_in_data_units_too():
+    """Two columns are constant: what the chart makes of a point off the plane is its distance to it."""
+    x = plane(200)
+    chart = chart_of(Flow(IdentityTransform(), DegenerateGaussian([4])).eval(), x, data_noise=0.0, generator=seeded())
+    off = torch.zeros(4, 4)
+    off[:, 2:] = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-2.0, 0.0]])
+    found = chart.maps.coordinates(off) - chart.maps.coordinates(torch.zeros(4, 4))
+    torch.testing.assert_close(found.norm(dim=1), torch.tensor([1.0, 1.0, 1.0, 2.0]), rtol=0.1, atol=0.0)
+
+
+def test_points_that_do_not_move_with_a_coordinate_have_no_density():
+    chart = chart_of(curved_flow(), rank=2)
+    still = replace(chart, maps=replace(chart.maps, back=chart.maps.back * torch.tensor([[1.0], [0.0]])))
+    with refused(ValueError, "points of the chart must move with each of its 2 coordinates"):
+        still.log_prob(torch.randn(3, 4, generator=seeded()))
+
+
+@pytest.mark.parametrize("read_out", ["coordinates", "reconstruct", "coordinate_log_prob"])
+def test_read_outs_of_a_chart_are_mapped_over_rows_by_torch_func(read_out):
+    """Where no numbers can be read, nothing is asked of the inverse."""
+    chart, x = chart_of(curved_flow(), rank=2), torch.randn(5, 4, generator=seeded())
+    found = torch.func.vmap(lambda row: getattr(chart, read_out)(row.unsqueeze(0)).squeeze(0))(x)
+    torch.testing.assert_close(found, getattr(chart, read_out)(x))

@@ -178,3 +178,10 @@ def test_what_cannot_be_followed_is_refused():
         directions_of(flow, x[:0])
     with refused(TypeError, "flow must be a flow of one of"):
         directions_of(torch.nn.Linear(D, D), x)
+
+
+def test_the_jacobian_may_be_taken_at_one_latent_alone():
+    flow = linear_flow()
+    z = torch.randn(1, D, generator=seeded())
+    once, thrice = (directions_of(flow, data(20), latents=z.expand(n, -1), generator=seeded()) for n in (1, 3))
+    torch.testing.assert_close(once.pulled, thrice.pulled)

@@ -12,8 +12,9 @@ from nflows.flows import Flow
 from nflows.transforms import Transform
 
 from host_models import MODELS, inputs_for, spread_flow
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, intrinsic_dimension
+from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, intrinsic_dimension
 from nflows_spread.chart import chart_of, manifold_log_prob, prior_decomposition, project, reconstruct, sample
+from nflows_spread.chart.prior_moments import prior_moments
 from nflows_spread.factors import SpreadCholeskyFactor
 from nflows_spread.models import coupling_flow
 from support import randomize
@@ -192,3 +193,19 @@ def test_threads_that_ask_at_once_are_told_the_same():
         thread.join()
     assert len(found) == 8
     assert all(torch.equal(each, expected) for each in found)
+
+
+def test_of_a_conditional_flow_it_has_points_with_their_contexts_and_latents(monkeypatch):
+    """Where numbers cannot be compared, as under ``torch.func``, it is made anew, of the same contexts."""
+    flow = flow_of(context_features=2).double()
+    context = torch.randn(5, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = prior_decomposition.prior_decomposition(flow, context)
+    torch.testing.assert_close(found.latents, encode(flow, found.points, found.context))
+    moments = prior_moments(flow, context)
+    torch.testing.assert_close(found.forth.mT @ moments.response @ found.forth, torch.eye(3, dtype=torch.float64))
+    torch.testing.assert_close(found.forth.mT @ moments.covariance @ found.forth, found.values.diag())
+    monkeypatch.setattr(prior_decomposition, "under_transforms", lambda *_: True)
+    again = prior_decomposition.prior_decomposition(flow, context)
+    assert again is not found
+    assert torch.equal(again.values, found.values)
+    assert torch.equal(again.context, found.context)

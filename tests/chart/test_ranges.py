@@ -29,3 +29,15 @@ def test_draws_that_stay_beyond_are_cut():
     ranges = Ranges(torch.zeros(1), torch.ones(1))
     found = ranges.within(torch.full((2, 1), 4.0), lambda index: torch.full((len(index), 1), -4.0))
     assert found.flatten().tolist() == [0.0, 0.0]
+
+
+def test_what_is_in_the_support_and_beyond_the_ranges_is_drawn_again():
+    class Everywhere:
+        def hold(self, points):
+            return torch.ones(len(points), dtype=torch.bool)
+
+    ranges = Ranges(torch.zeros(1), torch.ones(1))
+    found = ranges.within(
+        torch.tensor([[7.0], [0.25]]), lambda index: torch.full((len(index), 1), 0.5), support=Everywhere()
+    )
+    assert found.flatten().tolist() == [0.5, 0.25]

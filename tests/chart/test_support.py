@@ -67,3 +67,13 @@ def test_draws_outside_are_drawn_again():
     drawn = Ranges.of(x).within(again(torch.arange(300)), again, support=support)
     alone = Ranges.of(x).within(again(torch.arange(300)), again)
     assert float(support.hold(drawn).double().mean()) > 2.0 * float(support.hold(alone).double().mean())
+
+
+@pytest.mark.parametrize("rows", [2, 7, 60])
+def test_radii_are_those_of_their_definition(rows):
+    """By sorting all distances: r ρ_i, ρ_i that to the tenth neighbour or the last, r the 0.99 quantile of d / ρ."""
+    support = Support.of(torch.randn(rows, 2, generator=generator(), dtype=torch.float64), generator())
+    distances, order = torch.cdist(support.rows, support.rows).sort(dim=1)
+    to_tenth = distances[:, min(10, rows - 1)]
+    ratio = torch.quantile(distances[:, 1] / to_tenth[order[:, 1]], 0.99)
+    torch.testing.assert_close(support.radii, ratio * to_tenth, rtol=1e-6, atol=1e-9)

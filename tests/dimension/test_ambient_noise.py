@@ -93,6 +93,11 @@ def with_surprise(nats, gap=0.15):
     return 30 * gap * math.expm1((nats + math.log(31)) / 30)
 
 
+def test_a_plateau_of_one_value_may_stand_out_too():
+    slope = [2.3 + 0.1 * k for k in range(30)][::-1]
+    assert plateau(above_noise([*slope, 1.5])) == pytest.approx(NOISE * math.sqrt(math.expm1(1.5)))
+
+
 @pytest.mark.parametrize(
     ("step", "gap", "found"),
     [

@@ -17,10 +17,13 @@ from nflows_spread.dimension import (
     consensus,
     consensus_dimension,
 )
+from nflows_spread.dimension.neighbours import neighbour_dimension
 from nflows_spread.dimension.noise_floor import AboveNoise, NoiseFloor
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import CLEAR_GAP
+from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.dimension.variation import Part
+from nflows_spread.models import coupling_flow
 from support import refused
 
 NOISE = 0.01
@@ -252,3 +255,28 @@ def test_what_stands_clearly_above_noise_decides_and_is_told_where_it_does_not()
     assert consensus_dimension(most) == 5
     said = "2 directions stand above noise of standard deviation 0.1 to 0.2 in every column, 0.5 of the variance"
     assert any(said in each for each in most.reservations(5))
+
+
+@pytest.mark.parametrize("most", [None, 1, 2, 9])
+def test_no_more_than_the_most_is_chosen_however_much_evidence_there_is(most):
+    found = consensus_dimension(estimates([0.1, 6.0, 0.1, 0.1], 2.1), most=most)
+    assert int(found) == min(2, most or 2)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_spectrum_is_that_of_the_data_and_neighbours_are_asked_again_where_noise_matters(noise, monkeypatch):
+    flow, x = coupling_flow(3, layers=1), torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    asked = []
+    monkeypatch.setattr(consensus, "ambient_noise_of", lambda found, neighbours: noise)
+    monkeypatch.setattr(consensus, "denoise", lambda flow, x, **options: asked.append(options) or x)
+    first = neighbour_dimension(x)
+    made = consensus.estimates_of(flow, x, first, data_noise=0.1, generator=torch.Generator().manual_seed(1))
+    expected = spectrum(flow, x, data_noise=0.1, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(made.spectrum.signal_to_noise, expected.signal_to_noise)
+    assert made.ambient_noise == noise
+    if noise:
+        assert asked[0]["variance"] == pytest.approx(1.01)
+        assert made.noisy_neighbours is first
+        assert made.neighbours is not first
+    else:
+        assert (asked, made.neighbours) == ([], first)

@@ -119,3 +119,19 @@ def test_rows_are_denoised_a_few_at_a_time_with_the_same_result():
     x = points(60)
     flow = gaussian_flow(VARIANCES + NOISE**2)
     torch.testing.assert_close(denoise(flow, x, variance=0.01, at_once=7), denoise(flow, x, variance=0.01))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"at_once": 0}, "at_once must be at least 1, got 0"),
+        ({"times": -1}, "times must be at least 0, got -1"),
+        ({"variance": -1.0}, "variance must be a finite number of at least 0, got -1.0"),
+        ({"longest": -1.0}, "longest must be at least 0, got -1.0"),
+        ({"longest": math.nan}, "longest must be at least 0, got nan"),
+    ],
+    ids=str,
+)
+def test_numbers_out_of_range_take_no_noise_off(arguments, message):
+    with refused(ValueError, message):
+        denoise(gaussian_flow(VARIANCES + NOISE**2), points(3), **{"variance": 0.01, **arguments})

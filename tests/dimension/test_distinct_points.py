@@ -1,10 +1,12 @@
 """Duplicates: rows repeated exactly, up to rounding or up to a small difference."""
 
+import contextlib
+
 import pytest
 import torch
 
 from nflows_spread.dimension import neighbour_dimension
-from nflows_spread.dimension.distinct_points import distinct_points, without_near_repeats, without_repeats
+from nflows_spread.dimension.distinct_points import check_range, distinct_points, without_near_repeats, without_repeats
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -88,3 +90,14 @@ def test_a_share_of_rows_that_are_too_near_to_each_other_changes_little(distance
     found = neighbour_dimension(both, generator=seeded())
     assert found.value == pytest.approx(2.0, rel=0.2)
     assert found.log_plausibility(2) > max(found.log_plausibility(1), found.log_plausibility(3))
+
+
+@pytest.mark.parametrize(
+    ("width", "fits"), [(0.0, True), (1.5e-140, True), (0.5e-140, False), (0.5e140, True), (1.5e140, False)]
+)
+def test_what_overflows_or_vanishes_when_squared_is_refused(width, fits):
+    rows = torch.tensor([[3.0, 1.0], [3.0, 1.0]]) * torch.tensor([1.0, 0.0])
+    rows[1, 1] = width
+    message = "x must vary by less than 1e+140 and more than 1e-140"
+    with contextlib.nullcontext() if fits else refused(ValueError, message):
+        check_range(rows)

@@ -8,6 +8,7 @@ import torch
 from intrinsic_dimension.manifold_sets import problems
 from nflows_spread.dimension import neighbour_dimension
 from nflows_spread.dimension.distinct_points import without_near_repeats
+from nflows_spread.dimension.even_spacing import jittered
 from nflows_spread.dimension.time_order import along_a_path
 from nflows_spread.dimension.variation import parts_of
 
@@ -115,3 +116,12 @@ def test_no_manifold_of_the_benchmark_is_taken_for_evenly_spaced_repeated_along_
             parts_of(x),
         )
     assert found == dict.fromkeys(found, (False, True, False, ()))
+
+
+def test_points_are_moved_and_ordered_by_the_generator_alone():
+    x, found = mesh(12, 12) @ PLANE, []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        found.append(jittered(x, 2, seeded(5)))
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], jittered(x, 2, seeded(6)))

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from nflows_spread.dimension.maximum_likelihood import log_distances, maximum_likelihood
-from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.maximum_likelihood import log_distances, maximum_likelihood, neighbour_numbers
+from nflows_spread.dimension.neighbours import NeighbourDimension, _explaining, neighbour_dimension
 from support import refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -149,3 +149,14 @@ def test_distances_that_look_like_more_dimensions_than_there_are_speak_for_all_o
     assert nats[0] < nats[30] < nats[58] < 0.0
     assert nats[58] == pytest.approx(-0.5 * (math.log(60.0 / 59.0) / 0.05) ** 2)
     assert seen.log_plausibilities(200) == [seen.log_plausibility(k) for k in range(1, 201)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.8])
+def test_noise_that_makes_the_dimension_fall_with_distance_is_found(share):
+    """K r² / (r² − c) at all distances, for c this share of the smallest r²: 2 (D − K) t² = c."""
+    distances = torch.linspace(1.0, 3.0, 60)
+    logs = distances.log().expand(10, -1)
+    squares = distances[[k - 1 for k in neighbour_numbers(logs)]].square()
+    noise = share * float(squares[0])
+    profile = {"cube": tuple((3.0 * squares / (squares - noise)).tolist())}
+    assert _explaining(profile, logs, 12) == pytest.approx(math.sqrt(noise / 18.0), rel=1e-6, abs=1e-9)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nflows_spread import IntrinsicDimension, Spectrum
-from nflows_spread.dimension.rules import CLEAR_GAP, RULES, decide, signal_to_noise_gaps
+from nflows_spread.dimension.rules import CLEAR_GAP, RULES, decide, register_rule, signal_to_noise_gaps
 from support import refused
 
 
@@ -195,3 +195,21 @@ def test_an_unknown_rule_is_refused():
 def test_the_rules_cannot_be_changed_by_accident():
     with pytest.raises(TypeError):
         RULES["elbow"] = RULES["gap"]
+
+
+def test_a_rule_is_known_by_its_name_until_it_is_taken_back():
+    spectrum = constructed()
+    with register_rule("all of them", lambda spectrum: (3, [0.0] * 4)):
+        assert int(decide(spectrum, "all of them")) == 3
+    with refused(ValueError, "got 'all of them'; register_rule adds others"):
+        decide(spectrum, "all of them")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [((1.5, [0.0] * 4), TypeError), (3, TypeError), ((4, [0.0] * 4), ValueError), ((1, [0.0] * 3), ValueError)],
+    ids=str,
+)
+def test_a_rule_must_say_a_whole_number_and_a_gap_for_each(answer, error):
+    with register_rule("mine", lambda spectrum: answer), refused(error, "a rule must give K between 0 and D and a gap"):
+        decide(constructed(), "mine")

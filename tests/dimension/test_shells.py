@@ -46,3 +46,18 @@ def test_principal_coordinates_are_those_of_a_singular_value_decomposition(shape
     kept = min(shape[1], shape[0] - 1)  # the mean takes one
     torch.testing.assert_close(deviations[:kept], values[:kept])
     torch.testing.assert_close(left[:, :kept].square(), expected[:, :kept].square())
+
+
+def test_the_first_points_are_asked_and_fewer_of_very_many_features():
+    """Of 1000 points on a sphere and 1000 of a Gaussian, in 3 features and in 1001."""
+    x = torch.cat([3.0**0.5 * sphere(2, 1000), torch.randn(2000, 3, generator=seeded(1))])
+    assert 3 in shells_of(x[:1000])
+    assert shells_of(x) == ()
+    assert 3 in shells_of(torch.nn.functional.pad(x, (0, 998)))
+
+
+@pytest.mark.parametrize("size", [1.0, 5.0, 50.0])
+def test_points_are_about_their_own_centre_in_each_feature(size):
+    offset, square = size * torch.tensor([5.0, -2.0, 0.0]), torch.rand(1000, 3, generator=seeded())
+    assert shells_of(sphere(2, 1000) + offset) == shells_of(sphere(2, 1000))
+    assert shells_of(square + offset) == ()

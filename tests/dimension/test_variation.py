@@ -91,3 +91,10 @@ def test_of_many_points_some_are_looked_at():
 def test_rows_that_come_again_at_even_distances_are_looked_at_all_the_same():
     x = torch.cat([cube(1, 60, 1), cube(3, 60, 2)])
     assert parts_of(x.repeat(50, 1)) == parts_of(x)
+
+
+def test_parts_are_told_without_a_draw_of_the_global_generator():
+    x = torch.cat([cube(1, 500, 1), cube(4, 500, 2)])
+    before = torch.get_rng_state()
+    assert len(parts_of(x)) == 2
+    assert torch.equal(torch.get_rng_state(), before)

@@ -46,7 +46,14 @@ class Fault:
     @property
     def key(self) -> str:
         """What it is known by when other functions have changed."""
-        return json.dumps([self.file.name, self.inside.name.value, self.lines[0] - self.function[0], *self.change])
+        return json.dumps(
+            [
+                f"{self.file.parent.name}/{self.file.name}",
+                self.inside.name.value,
+                self.lines[0] - self.function[0],
+                *self.change,
+            ]
+        )
 
     def source(self) -> str:
         """The module with it."""

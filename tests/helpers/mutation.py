@@ -1,10 +1,11 @@
 """Mutation testing: small faults are put into a folder, one at a time, and its tests are asked whether they see them.
 
-``python tests/helpers/mutation.py linalg --sample 400``; what was stopped goes on when it is called again. The faults
-are those of mutmut (its operators for LibCST). mutmut itself leaves functions with decorators alone, a quarter
-of this package, and starts pytest for each fault; here one process imports torch and collects the tests, and each fault
-is a fork of it that puts the altered code into the function and runs the tests that reach it. Those are known from the
-coverage of each test, which is measured first and kept: ``--report`` says lines and branches too.
+``python tests/helpers/mutation.py linalg --sample 400`` (or ``--each 5`` of each module); what was stopped goes on
+when it is called again. The faults are those of mutmut (its operators for LibCST). mutmut itself leaves functions
+with decorators alone, a quarter of this package, and starts pytest for each fault; here one process imports torch and
+collects the tests, and each fault is a fork of it that puts the altered code into the function and runs the tests
+that reach it. Those are known from the coverage of each test, which is measured first and kept: ``--report`` says
+lines and branches too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import importlib
 import json
 import math
 import os
-import random
 import signal
 import sys
 import time
@@ -30,21 +30,9 @@ from typing import Any
 import pytest
 
 from faults import Fault, faults_of, put_in
+from faults_asked import ROOT, draw, files_of, tests_of
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutation"
-MODULES = {"training": ["archives", "best_checkpoint", "checkpoint_content", "checkpoints", "saving"]}
-"""Where not all modules of a folder are asked."""
-TESTS = {
-    "factors": ["tests/factors", "tests/distributions"],
-    "distributions": ["tests/distributions", "tests/factors"],
-    "losses": [f"tests/test_{name}.py" for name in ("losses", "data_noise", "old_pickles")],
-    "linalg": ["tests/linalg", "tests/dimension/test_informative.py", "tests/distributions/test_mixture_densities.py"],
-    "training": [
-        f"tests/training/test_{name}.py" for name in ("best_checkpoint", "checkpoint_files", "checkpoints", "saving")
-    ],
-}
-"""Where the tests of a folder are not those of the folder of the same name."""
 OPTIONS = ["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow"]
 OPTIONS += ["-o", "addopts=--import-mode=importlib --strict-markers"]
 OPTIONS += ["--ignore=tests/factors/test_stress.py", "-k", "not compile and not processes and not finds_the_dimension"]
@@ -122,13 +110,17 @@ class Asking:
         return {0: "survived", NOT_PUT_IN: "not put in", 1: "killed"}.get(status, "killed by time or signal")
 
     def _reaching(self, fault: Fault, items: dict, durations: dict[str, float]) -> list[str]:
-        """The tests that reach the lines of a fault, or else its function, the shortest first, as time allows."""
+        """The tests that reach the lines of a fault, or else its function, as time allows.
+
+        Those of the file that has the module's name come first, and the shortest of each.
+        """
         by_line = self._contexts(fault.file)
         for lines in (fault.lines, fault.function):
             reach = {test for line in lines for test in by_line.get(line, ()) if test in items}
             if reach:
                 break
-        shortest = sorted(reach, key=durations.__getitem__)
+        own = f"/test_{fault.file.stem}.py"
+        shortest = sorted(reach, key=lambda test: (own not in test, durations[test]))
         return [
             test for test, until in zip(shortest, accumulate(map(durations.__getitem__, shortest))) if until < ENOUGH
         ]
@@ -243,6 +235,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="of nflows_spread, or a module, such as losses")
     parser.add_argument("--sample", type=int, help="so many faults, drawn by --seed; all by default")
+    parser.add_argument("--each", type=int, help="so many faults of each module, in place of --sample")
+    parser.add_argument("--modules", nargs="+", help="these of the folder alone, asked of the tests of the same names")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes",
@@ -254,9 +248,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only what is known so far")
     options = parser.parse_args()
     folder = options.folder
-    package = ROOT / "nflows_spread"
-    files = sorted((package / folder).rglob("*.py")) or [package / f"{folder}.py"]
-    files = [file for file in files if file.stem in MODULES.get(folder, [file.stem])]
+    files = files_of(folder, options.modules)
     if not options.report:
         import coverage
 
@@ -268,17 +260,15 @@ def main() -> None:
         for file in files:
             importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
         faults = [fault for file in files for fault in faults_of(file)]
-        size = len(faults) if options.sample is None else min(options.sample, len(faults))
-        drawn = random.Random(options.seed).sample(faults, size)
+        drawn = draw(faults, options.sample, options.each, options.seed)
         known = records(folder)
         done = {key for key, record in known.items() if not (options.again and record["is"] in ("survived", "no test"))}
         faults = [fault for fault in (faults if options.again else drawn) if fault.key not in done]
         faults = [fault for fault in faults if fault.key in known] if options.again else faults
-        print(f"{size} of the faults of {folder} drawn, {len(faults)} to ask", flush=True)
-        tests = TESTS.get(
-            folder, [f"tests/{folder}" if (ROOT / "tests" / folder).exists() else f"tests/test_{folder}.py"]
+        print(f"{len(drawn)} of the faults of {folder} drawn, {len(faults)} to ask", flush=True)
+        pytest.main(
+            [*OPTIONS, *tests_of(folder, options.modules)], plugins=[Asking(folder, faults, measure, options.minutes)]
         )
-        pytest.main([*OPTIONS, *tests], plugins=[Asking(folder, faults, measure, options.minutes)])
     report(folder, files)
 
 

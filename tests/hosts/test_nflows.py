@@ -4,6 +4,7 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow, SimpleRealNVP
+from nflows.transforms import LULinear
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, base_of, decode, encode, swap_base
@@ -143,3 +144,16 @@ def test_a_context_that_is_missing_too_wide_or_not_asked_for_is_told_by_its_shap
         ):
             read(SimpleRealNVP(3, 8, 2, 1).eval(), x, context)
         assert read(embedded, x, context).shape == (4, 3)
+
+
+@pytest.mark.parametrize("read", [decode, encode])
+def test_what_a_linear_layer_keeps_of_older_parameters_is_not_asked(read):
+    flow = Flow(LULinear(3, using_cache=True), DegenerateGaussian([3])).eval()
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        read(flow, x)
+        flow.load_state_dict(flow.state_dict() | {"_transform.bias": torch.ones(3)})
+        flow._transform.lower_entries.fill_(2.0)
+        weight = flow._transform.weight()
+        expected = x @ weight.mT + 1.0 if read is encode else torch.linalg.solve(weight, (x - 1.0).mT).mT
+        torch.testing.assert_close(read(flow, x), expected, rtol=1e-4, atol=1e-4)

@@ -28,6 +28,8 @@ from transform_contract import VOLUME_PRESERVING, jacobian_logabsdet
 
 nf = pytest.importorskip("normflows", reason="needs the extra normflows")
 
+from nflows_spread.transforms import normflows as layers  # noqa: E402
+
 
 def actnorms(flow):
     return [layer for layer in flow.modules() if isinstance(layer, nf.flows.ActNorm)]
@@ -202,3 +204,29 @@ def test_each_of_our_transforms_can_be_worn_as_a_flow(name):
     back, back_logabsdet = layer(z, context)
     torch.testing.assert_close(back, x, rtol=0, atol=1e-9)
     assert logabsdet.abs().max() == back_logabsdet.abs().max() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("VolumePreservingMaskedAffineFlow", (torch.ones(3),), "b must be 0 somewhere, to leave an entry to transform"),
+        ("VolumePreservingAffineCoupling", (torch.nn.Identity(), "tanh"), "scale_map must be 'exp', 'sigmoid' or"),
+    ],
+)
+def test_what_leaves_nothing_to_transform_or_has_an_unknown_scale_is_refused(kind, arguments, message):
+    with refused(ValueError, message):
+        getattr(layers, kind)(*arguments)
+
+
+def constant(values):
+    net = torch.nn.Linear(3, 3)
+    with torch.no_grad():
+        net.weight.zero_()
+        net.bias.copy_(values)
+    return net
+
+
+def test_a_mask_of_zeros_transforms_all():
+    s, z = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([[1.0, 2.0, 3.0]])
+    layer = layers.VolumePreservingMaskedAffineFlow(torch.zeros(3), constant(torch.ones(3)), constant(s))
+    torch.testing.assert_close(layer(z)[0], z * (s - s.mean()).exp() + 1.0)

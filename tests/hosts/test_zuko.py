@@ -36,6 +36,8 @@ from transform_contract import jacobian_logabsdet
 
 zuko = pytest.importorskip("zuko", reason="needs the extra zuko")
 
+from nflows_spread.hosts.zuko import layers  # noqa: E402
+
 ZUKO = [name for name in MODELS if name.startswith("zuko")]
 every_model = pytest.mark.parametrize("name", ZUKO)
 
@@ -214,6 +216,14 @@ def test_points_are_decoded_beyond_what_bisection_finds(name):
     theirs, ours = flow().transform.inv(z), decode(flow, z)
     assert float((theirs - x).abs().max()) > 1e-9
     torch.testing.assert_close(ours, x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("scale", "off", "trusted"), [(5.0, 9e-5, True), (-5.0, 9e-5, True), (-5.0, 2e-4, False)])
+def test_a_step_is_trusted_by_its_length_among_points_whatever_the_slope(scale, off, trusted):
+    transform = zuko.transforms.MonotonicAffineTransform(*torch.tensor([0.5, scale], dtype=torch.float64))
+    x = torch.tensor([1.0], dtype=torch.float64)
+    found = layers._refined(transform, x + off, transform(x))
+    torch.testing.assert_close(found, x if trusted else x + off, rtol=0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["zuko: UNAF", "zuko: NAF", "zuko: GF", "zuko: NSF"])

@@ -12,6 +12,7 @@ import resumed_runs
 from nflows_spread import whole_files
 from nflows_spread.training import Checkpoints, archives, read_checkpoint
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
+from support import refused
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path):
@@ -206,3 +207,52 @@ def test_what_a_killed_process_left_behind_is_cleared(tmp_path):
     train(objective_of(0), ROWS, 5, folder=tmp_path)
     assert not list(tmp_path.glob("*.unfinished"))
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [
+        ([1, 2], "got list"),
+        ({"x": 1}, "got a file of another program"),
+        ({"kind": "model"}, "got model"),
+        ({"kind": "checkpoint", "content": {}}, "got one without a version or content"),
+        ({"kind": "checkpoint", "version": 1}, "got one without a version or content"),
+    ],
+    ids=str,
+)
+def test_an_archive_of_something_else_is_named(stored, found, tmp_path):
+    torch.save(stored, tmp_path / "a.pt")
+    with refused(ValueError, f"a.pt must be a checkpoint of nflows_spread, {found}"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), PermissionError(errno.EACCES, os.strerror(errno.EACCES))], ids=repr)
+def test_what_is_no_fault_of_the_file_is_not_said_to_be_damage(error, tmp_path, monkeypatch):
+    archives.write_archive(tmp_path / "a.pt", "checkpoint", 1, {})
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(archives.torch, "load", fail)
+    with pytest.raises(type(error)) as raised:
+        read_checkpoint(tmp_path / "a.pt")
+    assert raised.value is error
+
+
+def test_a_place_that_no_file_has_is_damage(tmp_path, monkeypatch):
+    archives.write_archive(tmp_path / "a.pt", "checkpoint", 1, {})
+
+    def fail(*_, **__):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(archives.torch, "load", fail)
+    with pytest.raises(ValueError, match="is damaged or of another program"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_folder_and_those_above_it_are_made_and_nothing_is_left_of_the_trial(depth, tmp_path):
+    folder = tmp_path.joinpath(*["new"] * depth)
+    for _ in range(2):  # one that is there is taken
+        Checkpoints(folder).prepare(resume=False)
+    assert list(folder.iterdir()) == []

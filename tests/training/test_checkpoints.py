@@ -17,6 +17,7 @@ from nflows_spread.training import (
     restore_objective,
 )
 from resumed_runs import ROWS, objective_of, same, tensors_of, train
+from support import refused
 
 STEPS = 23
 
@@ -138,3 +139,24 @@ def test_an_objective_without_noise_or_base_can_be_resumed(tmp_path):
     again = MeanSquare()
     fit(again, ROWS, steps=9, batch_size=10, generator=generators[2], checkpoints=Checkpoints(tmp_path), resume=True)
     assert torch.equal(again.mean, whole.mean)
+
+
+def test_a_checkpoint_of_an_older_version_does_not_say_what_its_parts_are(tmp_path):
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    content = {"objective": model.state_dict(), "average": None, "step": 3}
+    path = Checkpoints(tmp_path).write(3, content, is_best=False)
+    assert restore_objective(path, other) == 3
+    assert same(tensors_of(other), tensors_of(model))
+    with refused(ValueError, "must hold a moving average, got none; pass average to fit", unchanged=other):
+        restore_objective(path, other, averaged=True)
+
+
+def test_the_average_alone_is_asked_for_and_what_is_no_parameter_comes_from_the_model(tmp_path):
+    model, other = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    model.running_mean += 1.0
+    averages = {"weight": torch.tensor([3.0, 4.0]), "bias": torch.tensor([5.0, 6.0])}
+    content = {"objective": model.state_dict(), "average": averages, "step": 4, "parts": {}}
+    path = Checkpoints(tmp_path).write(4, content, is_best=False)
+    assert restore_objective(path, other, averaged=True) == 4
+    assert same(tensors_of(other), tensors_of(model) | averages)
+    assert not Checkpoints(tmp_path).best.exists()

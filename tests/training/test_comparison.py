@@ -1,5 +1,7 @@
 """A file of a model, and a checkpoint, belong to one model: another with tensors of the same shapes is refused."""
 
+import contextlib
+import math
 from functools import partial
 
 import pytest
@@ -17,7 +19,14 @@ from torch import nn
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.models import convolutional_flow, coupling_flow, volume_preserving_glow
 from nflows_spread.training import Checkpoints, fit, load_model, restore_objective, save_model
-from nflows_spread.training.comparison import check_same_results
+from nflows_spread.training.comparison import (
+    _difference,
+    _on_the_cpu,
+    architecture_of,
+    check_same_architecture,
+    check_same_results,
+    check_same_shapes,
+)
 from support import randomize, refused
 
 ROWS = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
@@ -156,3 +165,126 @@ def test_a_run_of_another_model_with_tensors_of_the_same_shapes_is_refused(tmp_p
     with refused(ValueError, "same model", "ExponentialAffineCouplingTransform and not MeanCentred", unchanged=other):
         restore_objective(tmp_path / "best.pt", other)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def two_layers():
+    return nn.Sequential(nn.Linear(2, 3), nn.ELU(alpha=0.5))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"0": {}, "1": {}, "2": {}}, "got 1 parts that differ: 2 is there; build both alike"),
+        ({"1": {}}, "got 1 parts that differ: 0 is absent;"),
+        ({"0": {"class": "Conv1d"}, "1": {}}, "got 1 parts that differ: 0 is Conv1d and not Linear;"),
+        ({"0": {}, "1": {"alpha": "1.0"}}, "got 1 parts that differ: 1.alpha is 1.0 and not 0.5;"),
+        ({}, "got 2 parts that differ: 0 is absent, 1 is absent;"),
+    ],
+    ids=str,
+)
+def test_parts_that_differ_are_named_by_where_they_are(parts, message):
+    with refused(ValueError, f"here must be of the same model, {message}"):
+        check_same_architecture("here", parts, two_layers())
+
+
+def test_settings_that_one_of_two_does_not_know_are_no_difference():
+    check_same_architecture("here", {"0": {"of_another_version": "1"}, "1": {}}, two_layers())
+    described = architecture_of(two_layers())
+    assert described["0"] == {"class": "Linear", "in_features": "2", "out_features": "3"}
+    assert described["1"] == {"class": "ELU", "alpha": "0.5"}  # "inplace" has no effect on the result
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (
+            {"weight": torch.zeros(2, 2), "bias": torch.zeros(1)},
+            "1 tensors that differ: weight is (2, 2) and not (1, 2);",
+        ),
+        ({"weight": torch.zeros(1, 2)}, "1 tensors that differ: bias is absent and not (1,);"),
+        (
+            {"weight": torch.zeros(1, 2), "bias": torch.zeros(1), "a": torch.zeros(2), "note": "no tensor"},
+            "1 tensors that differ: a is (2,) and not absent;",
+        ),
+    ],
+    ids=["another shape", "one less", "one more"],
+)
+def test_tensors_that_differ_are_named_with_both_shapes(tensors, message):
+    with refused(ValueError, f"here must be of the same model, got {message}"):
+        check_same_shapes("here", tensors, nn.Linear(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "fits"), [("_data_noise", (), True), ("_data_noise", (1,), False), ("x", (), False)]
+)
+def test_the_record_of_the_noise_may_be_the_one_number_that_it_was(name, shape, fits):
+    module = nn.Module()
+    module.register_buffer(name, torch.zeros(2))
+    with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="must be of the same model"):
+        check_same_shapes("here", {name: torch.zeros(shape)}, module)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "difference"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 0.0),
+        ([1.0, 2.5], [1.0, 2.0], 0.25),
+        ([0.5, 0.0], [0.0, 0.1], 0.5),
+        ([math.inf, 1.0], [math.inf, 3.0], 2.0 / 3.0),
+        ([math.inf, 1.0], [1.0, 1.0], math.inf),
+        ([1.0, 1.0], [math.nan, 1.0], math.inf),
+        ([math.nan, math.inf], [math.inf, math.nan], 0.0),
+    ],
+)
+def test_a_difference_is_the_largest_by_the_largest_size_of_what_is_finite(found, expected, difference):
+    assert _difference(torch.tensor(found), torch.tensor(expected)) == pytest.approx(difference)
+
+
+def test_a_flow_without_numbers_is_compared_where_it_is():
+    here, nowhere = nn.Linear(2, 2), nn.Linear(2, 2, device="meta")
+    assert _on_the_cpu(here) is here
+    assert _on_the_cpu(nowhere) is nowhere
+
+
+class Jittered(CompositeTransform):
+    """A transform with something added to its log-determinants."""
+
+    def __init__(self, layers, jitter):
+        super().__init__(layers)
+        self.jitter = jitter
+
+    def forward(self, inputs, context=None):
+        outputs, logabsdet = super().forward(inputs, context)
+        return outputs, logabsdet + self.jitter(len(inputs))
+
+
+def jittered(jitter, bias=0.0):
+    layer = nn.Linear(1, 2)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.copy_(torch.tensor([bias, 0.0]))
+
+    class Net(nn.Module):
+        def forward(self, x, context=None):
+            return layer(x)
+
+    return Flow(Jittered([AffineCouplingTransform([0, 1], lambda *_: Net())], jitter), DegenerateGaussian([2])).eval()
+
+
+class Ever:
+    """Another number at each call."""
+
+    def __init__(self):
+        self.called = 0
+
+    def __call__(self, n):
+        self.called += 1
+        return torch.full((n,), float(self.called))
+
+
+def test_what_is_by_chance_is_not_compared_and_the_rest_is():
+    check_same_results("here", jittered(Ever()), jittered(Ever()))
+    with refused(ValueError, "here must be of the same model, got one with the same tensors whose latents differ by"):
+        check_same_results("here", jittered(Ever(), bias=2.0), jittered(Ever()))
+    with refused(ValueError, "here must be of the same model", "whose log-determinants differ by 1 of their size"):
+        check_same_results("here", jittered(torch.ones), jittered(torch.zeros))

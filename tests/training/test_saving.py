@@ -23,6 +23,8 @@ from nflows_spread.factors import (
 )
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
 from nflows_spread.training import Checkpoints, fit, load_model, save_model
+from nflows_spread.training.archives import read_archive, write_archive
+from support import refused
 
 
 def trained(build, config, x, **arguments):
@@ -254,3 +256,30 @@ def test_saving_draws_nothing_from_the_global_generator(tmp_path):
     save_model(tmp_path / "a.pt", flow, build=coupling_flow, config={"features": 2, "layers": 2})
     load_model(tmp_path / "a.pt")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_flow_of_your_own_takes_its_tensors_without_the_function_that_built_it(tmp_path):
+    flow, given, x = own_flow(3), own_flow(3), torch.randn(5, 2)
+    save_model(tmp_path / "flow.pt", flow, build=own_flow, config={"hidden": 3})
+    assert load_model(tmp_path / "flow.pt", flow=given.train()) is given
+    assert not given.training
+    assert torch.equal(given.log_prob(x), flow.log_prob(x))
+
+
+def test_a_factor_of_your_own_that_is_not_known_cannot_be_written_down(tmp_path):
+    class Unknown(LowerTriangularFactor):
+        pass
+
+    flow = coupling_flow(2, layers=2, base=DegenerateGaussian([2], factor=Unknown))
+    with refused(TypeError, "make a kind of factor of your own known by nflows_spread.factors.KINDS.register"):
+        save_model(tmp_path / "flow.pt", flow, build=coupling_flow, config={"features": 2, "layers": 2})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_an_older_version_does_not_say_what_its_parts_are(saved):
+    content = read_archive(saved, "model", 1)
+    del content["parts"]
+    write_archive(saved, "model", 1, content)
+    x, given = torch.randn(5, 2), coupling_flow(2, layers=2)
+    built = load_model(saved, build=coupling_flow)
+    assert torch.equal(load_model(saved, flow=given).log_prob(x), built.log_prob(x))

@@ -7,8 +7,8 @@ from torch import nn
 
 from nflows_spread import encode, initialize
 from nflows_spread.models import coupling_flow
-from nflows_spread.transforms import VolumePreservingActNorm
-from support import glow_flow, randomize, steps_of
+from nflows_spread.transforms import ExplicitActNorm, VolumePreservingActNorm
+from support import glow_flow, randomize, refused, steps_of
 
 
 def test_actnorm_changes_only_when_it_is_told_to(float64):
@@ -61,3 +61,28 @@ def test_initialize_sets_every_actnorm_of_a_glow_from_what_arrives_there(volume_
         torch.testing.assert_close(left.mean((0, 2, 3)), torch.zeros(len(variances)), rtol=0, atol=1e-10)
         expected = torch.ones(len(variances)) if not volume_preserving else variances.mean().expand(len(variances))
         torch.testing.assert_close(variances, expected)
+
+
+def test_where_no_channel_varies_a_constant_is_left_and_rounding_is_measured_by_its_magnitude(float64):
+    """The third is 0 in all rows, the second varies by a rounding."""
+    step = 2.0 * torch.finfo(torch.float64).eps
+    x = torch.tensor([[5.0, 1e3, 0.0], [5.0, 1e3 * (1.0 + step), 0.0]])
+    actnorm = ExplicitActNorm(3)
+    actnorm.initialize(x)
+    torch.testing.assert_close(actnorm.scale, torch.tensor([1.0, 1e-3, 1.0]))
+    torch.testing.assert_close(actnorm(x)[0].mean(0), torch.zeros(3))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (4, 2), (4,), (4, 3, 2)])
+def test_data_of_one_row_or_of_other_channels_is_refused_and_changes_nothing(shape):
+    actnorm = ExplicitActNorm(3)
+    with refused(ValueError, f"inputs must have at least two rows and 3 channels, got {shape}", unchanged=actnorm):
+        actnorm.initialize(torch.randn(*shape, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 5), (4, 2, 5, 5)])
+def test_inputs_of_another_shape_are_refused(shape, way):
+    message = f"inputs must have shape (n, 3) or (n, 3, height, width), got {shape}"
+    with refused(ValueError, message):
+        getattr(ExplicitActNorm(3), way)(torch.zeros(shape))

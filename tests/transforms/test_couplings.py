@@ -12,8 +12,9 @@ from nflows_spread.transforms import (
     MeanCentredAffineCouplingTransform,
     TanhLogScale,
 )
-from support import randomize
-from transform_contract import CHANNEL_MASKS, DENSE, PIXELS, VECTOR_MASKS
+from nflows_spread.transforms.coupling import ActivationLogScale
+from support import randomize, refused
+from transform_contract import CHANNEL_MASKS, CONDITIONAL, DENSE, PIXELS, VECTOR_MASKS
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -222,3 +223,59 @@ def test_the_scales_of_many_entries_have_product_1_in_float32_whatever_they_have
     for outputs, logabsdet in (coupling(x), coupling.inverse(x)):
         volume = outputs[:, entries:].double().log().sum(1)
         assert float((volume - logabsdet).abs().max()) < 1e-7 * entries
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@pytest.mark.parametrize("mask", [[0, 0, 0, 1, 1], [1, 1, 1, 0, 0]], ids=str)
+def test_a_batch_that_lies_by_columns_is_mapped_as_one_by_rows(mask, way):
+    coupling = randomize(ExponentialAffineCouplingTransform(mask, CONDITIONAL, log_scale=TanhLogScale(sum(mask))))
+    inputs, context, found = torch.randn(6, 5), torch.randn(6, 3), []
+    for lying in (inputs.clone(), inputs.mT.contiguous().mT):
+        outputs, logabsdet = getattr(coupling, way)(lying.requires_grad_(), context)
+        wanted = [lying, *coupling.parameters()]
+        found.append([outputs, logabsdet, *torch.autograd.grad(outputs.sin().sum() + logabsdet.sum(), wanted)])
+    for by_rows, by_columns in zip(*found):
+        torch.testing.assert_close(by_columns, by_rows, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mask", ["second half", "first half", "odd features", "even features"])
+def test_a_progression_of_features_is_split_into_views(mask):
+    coupling, inputs = (
+        ExponentialAffineCouplingTransform(VECTOR_MASKS[mask], DENSE),
+        torch.randn(4, len(VECTOR_MASKS[mask])),
+    )
+    for part, features in zip(coupling._split(inputs), (coupling.identity_features, coupling.transform_features)):
+        assert torch.equal(part, inputs[:, features])
+        assert part.untyped_storage().data_ptr() == inputs.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("activation", [torch.nn.functional.softplus, "OF_ANOTHER_VERSION"])
+def test_the_scale_of_an_activation_is_what_it_gives(activation, monkeypatch):
+    function = torch.nn.functional.softplus
+    monkeypatch.setattr(AffineCouplingTransform, "OF_ANOTHER_VERSION", staticmethod(function), raising=False)
+    coupling = ExponentialAffineCouplingTransform([0, 1, 1], DENSE, log_scale=ActivationLogScale(activation))
+    inputs = torch.randn(5, 3)
+    shift, raw = randomize(coupling).transform_net(inputs[:, :1], None).split(2, dim=1)
+    outputs, logabsdet = coupling(inputs)
+    torch.testing.assert_close(outputs[:, 1:], inputs[:, 1:] * function(raw) + shift)
+    torch.testing.assert_close(logabsdet, function(raw).log().sum(1))
+
+
+@pytest.mark.parametrize("mask", [[0, 0, 0], [1, 1], [0, -1]], ids=str)
+def test_a_mask_that_leaves_nothing_to_transform_or_to_condition_on_is_refused(mask):
+    got = f"got {sum(entry > 0 for entry in mask)} of {len(mask)} to transform"
+    with refused(ValueError, f"mask must select at least one feature to transform and leave at least one, {got}"):
+        ExponentialAffineCouplingTransform(mask, DENSE)
+
+
+def test_an_unknown_centring_is_refused():
+    with refused(ValueError, "centring must be 'features' or 'channels', got 'rows'"):
+        MeanCentredAffineCouplingTransform([0, 1], DENSE, centring="rows")
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 5), (4, 2, 5, 5)])
+def test_inputs_of_another_shape_are_refused(shape, way):
+    coupling = ExponentialAffineCouplingTransform([0, 1, 1], DENSE)
+    with refused(ValueError, f"inputs must have shape (n, 3) or (n, 3, height, width), got {shape}"):
+        getattr(coupling, way)(torch.zeros(shape))

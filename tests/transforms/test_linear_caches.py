@@ -71,6 +71,16 @@ def test_our_cache_is_that_of_the_parameters(name, change, mode, float64):
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_our_cache_has_the_dtype_of_its_parameters_and_not_the_default(name, float64):
+    layer, x = randomize(OURS[name]()).eval().float(), torch.randn(5, FEATURES, dtype=torch.float32)
+    with torch.no_grad():
+        results = [*layer(x), *layer.inverse(x)]
+        assert all(result.dtype == torch.float32 for result in results)
+        for result, exact in zip(results, [*layer.double()(x.double()), *layer.inverse(x.double())]):
+            torch.testing.assert_close(result.double(), exact, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_our_cache_follows_the_dtype(name):
     layer, x = randomize(OURS[name]()).eval(), torch.randn(5, FEATURES)
     with torch.no_grad():

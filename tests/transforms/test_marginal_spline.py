@@ -7,6 +7,7 @@ import torch
 from nflows.transforms.nonlinearities import PiecewiseRationalQuadraticCDF
 
 from nflows_spread.transforms import MarginalSpline
+from nflows_spread.transforms.marginal import _root
 from support import randomize, refused
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -80,3 +81,12 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 def test_inputs_of_another_width_are_refused():
     with refused(ValueError, "inputs must have shape (n, 3), got (2, 4)"):
         MarginalSpline(3)(torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize(("beyond", "expected"), [(1.0 + 1e-9, 1.0), (0.5, 0.5), (-1e-9, 0.0)])
+def test_a_root_that_rounding_left_outside_of_its_bin_is_brought_back_with_its_gradient(beyond, expected):
+    """Of θ − c = 0, whose root is c."""
+    c = torch.tensor(beyond, requires_grad=True)
+    theta = _root(torch.tensor(0.0), torch.tensor(1.0), -c)
+    assert theta.item() == pytest.approx(expected, abs=1e-15)
+    assert torch.autograd.grad(theta, c)[0].item() == pytest.approx(1.0)

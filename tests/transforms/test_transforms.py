@@ -10,10 +10,16 @@ from nflows.transforms import Transform
 
 import nflows_spread.transforms as public
 from nflows_spread.transforms import (
+    ChannelPermutation,
     CheckerboardSqueeze,
+    Flatten,
+    LeadingFeatures,
     LUOneByOneConvolution,
+    PrincipalRotation,
     VolumePreservingLULinear,
     VolumePreservingOneByOneConvolution,
+    VolumePreservingQRLinear,
+    VolumePreservingSVDLinear,
 )
 from support import randomize, refused
 from transform_contract import (
@@ -206,3 +212,63 @@ def test_fixed_permutations_follow_their_generator():
     one, same, other = permutations(1), permutations(1), permutations(2)
     assert all(torch.equal(a._permutation, b._permutation) for a, b in zip(one, same))
     assert not any(torch.equal(a._permutation, b._permutation) for a, b in zip(one, other))
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+def test_a_convolution_of_images_that_lie_channels_last_is_the_same_and_stays_so(way):
+    convolution = randomize(LUOneByOneConvolution(4, identity_init=False))
+    x = torch.randn(3, 4, 5, 2)
+    expected = getattr(convolution, way)(x)
+    outputs, logabsdet = getattr(convolution, way)(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(outputs, expected[0])
+    torch.testing.assert_close(logabsdet, expected[1])
+    assert outputs.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_qr_linear_is_a_product_of_reflections_and_a_triangle_of_determinant_1():
+    """Q by Householder's formula, R with a positive diagonal whose logarithms are about their mean."""
+    linear, x = randomize(VolumePreservingQRLinear(5, 3)), torch.randn(4, 5)
+    expected = torch.eye(5)
+    for v in linear.orthogonal.q_vectors:
+        expected = (torch.eye(5) - 2.0 * torch.outer(v, v) / v.square().sum()) @ expected
+    upper = torch.zeros(5, 5)
+    upper[tuple(torch.triu_indices(5, 5, 1))] = linear.upper_entries
+    upper += (linear.log_upper_diag - linear.log_upper_diag.mean()).exp().diag()
+    torch.testing.assert_close(linear(x)[0], x @ (expected @ upper).mT + linear.bias)
+    torch.testing.assert_close(linear.weight_inverse(), torch.linalg.inv(expected @ upper))
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+def test_a_permutation_of_a_batch_by_columns_is_that_of_one_by_rows_and_still_lies_so(way):
+    permutation, x = ChannelPermutation(5, generator=torch.Generator().manual_seed(1)), torch.randn(6, 5)
+    outputs, logabsdet = getattr(permutation, way)(x.mT.contiguous().mT)
+    assert torch.equal(outputs, getattr(permutation, way)(x)[0])
+    assert outputs.mT.is_contiguous()
+    assert torch.equal(logabsdet, torch.zeros(6))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CheckerboardSqueeze(1), "factor must be at least 2, got 1"),
+        (lambda: CheckerboardSqueeze(2)(torch.zeros(1, 3, 4, 5)), "height and width multiples of 2, got (1, 3, 4, 5)"),
+        (lambda: CheckerboardSqueeze(2).inverse(torch.zeros(1, 6, 4, 4)), "a multiple of 4 channels, got (1, 6, 4, 4)"),
+        (lambda: Flatten((3, 2))(torch.zeros(5, 2, 3)), "inputs must have shape (n, 3, 2), got (5, 2, 3)"),
+        (lambda: Flatten((3, 2)).inverse(torch.zeros(5, 3, 2)), "inputs must have shape (n, 6), got (5, 3, 2)"),
+        (lambda: ChannelPermutation(0), "features must be"),
+        (lambda: PrincipalRotation(0), "features must be"),
+        (lambda: LeadingFeatures(Flatten((2,)), 0), "count must be"),
+        (lambda: VolumePreservingSVDLinear(0, 2), "features must be"),
+        (lambda: VolumePreservingSVDLinear(2, 0), "num_householder must be"),
+        (lambda: VolumePreservingLULinear(0), "features must be"),
+        (lambda: LUOneByOneConvolution(0), "num_channels must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_name(make, message):
+    with refused(ValueError, message):
+        make()
+
+
+def test_what_is_no_transform_has_no_leading_features():
+    with refused(TypeError, "transform must be"):
+        LeadingFeatures(torch.nn.Identity(), 2)
