@@ -218,7 +218,7 @@ class SpreadFlowEstimator(SklearnInterface):
         self._ensure_fitted()
         count = validation.positive_int("n_samples", n_samples)
         generator = self._generator if random_state is None else generator_of(random_state)
-        return like(self._like, self._units.to_data(self._sampler.sample(count, generator)))
+        return like(self._like, self._units.samples_in_data(self._sampler.sample(count, generator)))
 
     def score_samples(self, X: Array) -> Array:
         """log p(x) of the data as they are, with their noise, in nats and units of the data, shape (n,).

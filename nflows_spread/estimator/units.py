@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
+from nflows_spread.chart.ranges import Ranges
 from nflows_spread.estimator.leading_axes import WIDE, LeadingAxes
 
 _RESOLUTION = 4.0
@@ -30,6 +31,7 @@ class Units:
         deviation: standard deviation of each column, (D,), float64.
         constant: which columns do not vary, (D,).
         leading: principal axes of the scaled columns that a flow of wide data is of; None for all columns.
+        ranges: of the columns, where a flow is of such axes and knows none of them; else None.
     """
 
     center: Tensor
@@ -37,6 +39,7 @@ class Units:
     deviation: Tensor
     constant: Tensor
     leading: LeadingAxes | None = None
+    ranges: Ranges | None = None
 
     @classmethod
     def of(cls, x: Tensor, *, standardize: bool) -> Units:
@@ -70,7 +73,8 @@ class Units:
         """These, and of wide data (n, D) the principal axes that stand above its noise, at least so many."""
         if x.shape[1] <= WIDE:  # before a copy of all rows is made
             return self
-        return replace(self, leading=LeadingAxes.of(self._scaled(x), fewest=fewest))
+        leading = LeadingAxes.of(self._scaled(x), fewest=fewest)
+        return self if leading is None else replace(self, leading=leading, ranges=Ranges.of(x))
 
     @property
     def length(self) -> float:
@@ -101,6 +105,11 @@ class Units:
         unit = unit.double()
         x = (unit if self.leading is None else self.leading.points(unit)) * self.scale + self.center
         return x if self.scale.dim() == 0 else torch.where(self.constant, self.center, x)
+
+    def samples_in_data(self, unit: Tensor) -> Tensor:
+        """Samples of a flow's rows in units of the data, (n, D), float64, cut to the ranges of columns of wide data."""
+        x = self.to_data(unit)
+        return x if self.ranges is None else self.ranges.cut(x)
 
     def log_prob_in_data(self, log_prob: Tensor, x: Tensor, *, data_noise: float) -> Tensor:
         """The log-density of rows of data, in units of it, from that of what the flow knows of them.

@@ -72,6 +72,20 @@ def test_the_density_of_all_columns_is_that_of_one_gaussian(standardize):
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+def test_samples_of_wide_data_end_a_twentieth_of_the_range_beyond_each_column(standardize):
+    x = torch.as_tensor(arc())
+    units = units_of(x, standardize=standardize)
+    unit = 1.1 * units.to_flow(x, torch.float64)
+    free, samples = units.to_data(unit), units.samples_in_data(unit)
+    beyond = 0.05 * (x.amax(0) - x.amin(0))
+    low, high = x.amin(0) - beyond, x.amax(0) + beyond
+    inside = (free >= low) & (free <= high)
+    assert 0.5 < float(inside.double().mean()) < 1.0
+    assert torch.equal(samples[inside], free[inside])
+    torch.testing.assert_close(samples, torch.where(free > high, high, torch.where(free < low, low, free)))
+
+
 def test_errors_are_over_the_variance_of_all_columns():
     x = torch.as_tensor(arc())
     units = units_of(x, standardize=False)
