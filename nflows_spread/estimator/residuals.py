@@ -20,6 +20,10 @@ _WIDEST = 2.0
 """Factor by which the residuals of a column are widened, at most, for the spread of the samples: a choice; where the
 chart leaves nothing out, much more would be made of little."""
 
+_NEAR_ENOUGH = 0.05
+"""Share by which the deviation of a column may be off before its residuals are widened or narrowed: a choice. Wider
+ones take samples from the data, and draws of coordinates are a little narrower than their rows everywhere."""
+
 COMPARED = 1000
 """Samples whose distances to the rows are compared: a choice, for time."""
 
@@ -38,8 +42,9 @@ class Residuals:
     """r = r̄ + Σ_j ε_j (r_j − r̄)/√k, of the k rows whose reconstructions are nearest, with ε standard normal.
 
     Its second moments are those of the k rows: what a chart leaves out differs from place to place and is far from
-    normal, as in patches of photographs, most of which are flat and some of which have an edge. Each column is then
-    widened or narrowed to the spread of the data, as draws of coordinates are not spread as those of the rows.
+    normal, as in patches of photographs, most of which are flat and some of which have an edge. A column
+    that is off the spread of the data by more than a twentieth is then widened or narrowed, as draws of coordinates are
+    not spread as those of the rows.
 
     Attributes:
         reconstructed: points of the chart at rows of data, (n, D), float64.
@@ -126,7 +131,7 @@ class Residuals:
         return found.spread_as(x, drawn, noise=noise)
 
     def spread_as(self, x: Tensor, drawn: Tensor, *, noise: float) -> Residuals:
-        """The same, each column as wide as gives samples the variance of rows (n, D) without noise.
+        """The same, each column as wide as gives samples the deviation of rows (n, D) without noise, to a twentieth.
 
         Args:
             x: the rows.
@@ -134,7 +139,7 @@ class Residuals:
             noise: σ, standard deviation of the noise in each column.
         """
         means, squares = self.moments(drawn)
-        return replace(self, widths=_widths(drawn, means, squares, x.var(0) - noise**2))
+        return replace(self, widths=_widths(drawn, means, squares, (x.var(0) - noise**2).clamp_min(0.0)))
 
     def moments(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """E r and E r² of draws for points of the chart, (n, D) each, before they are widened."""
@@ -160,7 +165,7 @@ class Residuals:
 
 
 def _widths(points: Tensor, means: Tensor, squares: Tensor, variances: Tensor) -> Tensor:
-    """w of each column with Var(p + w r) = v, or the nearest from 0 to 2 there is, (D,).
+    """w of each column, from 0 to 2, nearest to 1 with Var(p + w r) nearest to v, to a twentieth of its root; (D,).
 
     Args:
         points: p, (n, D).
@@ -170,6 +175,8 @@ def _widths(points: Tensor, means: Tensor, squares: Tensor, variances: Tensor) -
     """
     centred = points - points.mean(0)
     product, square = (centred * means).mean(0), squares.mean(0) - means.mean(0).square()
-    missing = variances.clamp_min(0.0) - centred.square().mean(0)
+    alone = centred.square().mean(0)
+    low, high = ((1.0 + sign * _NEAR_ENOUGH) ** 2 * variances for sign in (-1.0, 1.0))
+    missing = torch.clamp(alone + 2.0 * product + square, low, high) - alone
     root = (product.square() + square * missing).clamp_min(0.0).sqrt()
     return ((root - product) / square.clamp_min(torch.finfo(square.dtype).tiny)).clamp(0.0, _WIDEST)

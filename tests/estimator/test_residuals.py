@@ -110,13 +110,20 @@ def test_the_moments_are_those_of_draws():
 
 
 @pytest.mark.parametrize("variance", [0.2, 1.0, 1.5])
-def test_columns_are_widened_to_a_variance_that_residuals_follow_or_oppose(variance):
+def test_columns_are_widened_to_a_deviation_that_residuals_follow_or_oppose(variance):
+    """To a twentieth of it: from below to 0.95 of it, from above to 1.05."""
     points = normal(3000, 0.3, 0.3, 0.3)
     residuals = normal(3000, 0.7, 0.7, 0.7, seed=2) + points * torch.tensor([0.0, 0.5, -0.5]).double()
     width = _widths(points, residuals, residuals.square(), torch.full((3,), variance).double())
-    torch.testing.assert_close(
-        (points + width * residuals).var(0), torch.full((3,), variance).double(), rtol=1e-3, atol=0
-    )
+    ratio = (points + width * residuals).std(0) / variance**0.5
+    torch.testing.assert_close(ratio, torch.where(width > 1.0, 0.95, 1.05).double(), rtol=1e-3, atol=0)
+
+
+def test_columns_that_are_nearly_as_wide_as_the_data_are_left_as_they_are():
+    points, residuals = normal(3000, 0.5, 0.5), normal(3000, 0.5, 0.5, seed=2)
+    variances = (points + residuals).var(0, correction=0) * torch.tensor([1.08, 0.93]).double()
+    width = _widths(points, residuals, residuals.square(), variances)
+    torch.testing.assert_close(width, torch.ones(2).double(), rtol=0, atol=1e-9)
 
 
 def test_no_column_is_widened_beyond_twice_and_one_that_is_too_wide_has_no_residuals():
