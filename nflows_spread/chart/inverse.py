@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from nflows.transforms.base import InputOutsideDomain, InverseNotAvailable
+from nflows.transforms.base import InputOutsideDomain
 from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.hosts import decode, encode
-from nflows_spread.hosts.evaluation_mode import remedy_of_infinity
+from nflows_spread.hosts.evaluation_mode import NO_INVERSE, NoInverseError, remedy_of_infinity, without_inverse
 from nflows_spread.linalg.autocast import under_autocast
 from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.torch_func import under_transforms
@@ -30,9 +30,8 @@ _ROUNDING = 1e-3
 _RESOLUTIONS = 64.0
 """The same in units of the resolution of the dtype, for those of less precision: a choice."""
 
-_NO_INVERSE = (InverseNotAvailable, NotImplementedError)
 _OUTSIDE = (InputOutsideDomain, AssertionError)
-"""What layers of nflows and normflows raise: without an inverse, and for numbers that they have none for."""
+"""What layers of nflows and normflows raise for numbers that they have no latent or point for."""
 
 _NEARER = "take points nearer to the data or a flow in float64, or train the flow again, with gradient_clip"
 
@@ -103,7 +102,7 @@ def check_inverse(
     z = encoded(flow, x[few], given) if latents is None else latents[few]
     try:
         again = decode(flow, z, given)
-    except _NO_INVERSE:  # coordinates need none
+    except NoInverseError:  # coordinates need none
         return
     except _OUTSIDE:
         again = torch.full_like(x[few], torch.nan)
@@ -137,13 +136,8 @@ def explained(flow: nn.Module) -> Iterator[None]:
     """``ValueError`` for what the libraries raise where a layer has no inverse, or none at the numbers it meets."""
     try:
         yield
-    except _NO_INVERSE as error:
-        mode = " in the mode in which it is trained" if flow.training else ""
-        evaluate = "call flow.eval(), also to train on, in a loop of your own; else " if flow.training else ""
-        raise ValueError(
-            f"the flow must have an inverse{mode}, got a layer that says {str(error) or type(error).__name__!r}; "
-            f"{evaluate}take layers that have one, such as ActNorm in the place of BatchNorm"
-        ) from error
+    except NO_INVERSE as error:
+        raise without_inverse(flow, error) from error
     except _OUTSIDE as error:
         said = f", and a layer that says {str(error)!r}" if str(error) else ""
         raise ValueError(

@@ -64,5 +64,7 @@ def standardized(rows: Tensor) -> Tensor:
 
 def _deviations(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviations of the columns, (D,), and which do not vary to the precision of their dtype, (D,)."""
-    deviation = rows.double().std(0, correction=0)
-    return deviation, deviation <= _RESOLUTION * torch.finfo(rows.dtype).eps * rows.abs().amax(0).double()
+    largest = rows.abs().amax(0).double()
+    unit = torch.where(largest > 0.0, largest, 1.0)  # squares of values of 1e200 or 1e-200 are none
+    deviation = (rows.double() / unit).std(0, correction=0)
+    return deviation * unit, deviation <= _RESOLUTION * torch.finfo(rows.dtype).eps

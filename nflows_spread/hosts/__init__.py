@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
+from nflows_spread.hosts.evaluation_mode import NO_INVERSE, without_inverse
 from nflows_spread.hosts.interface import Density, Host
 from nflows_spread.hosts.placement import Placement, move, placement_of
 from nflows_spread.hosts.registry import host_of, register_host
@@ -61,7 +62,7 @@ def encode_with_logabsdet(flow: nn.Module, x: Tensor, context: Tensor | None = N
     host = host_of(flow)
     try:
         return host.encode(flow, x, context)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, *NO_INVERSE) as error:
         _explain("x", x, context, flow, host, error)
         raise
 
@@ -81,7 +82,7 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
     host = host_of(flow)
     try:
         return host.decode(flow, z, context)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, *NO_INVERSE) as error:
         _explain("z", z, context, flow, host, error)
         raise
 
@@ -89,15 +90,17 @@ def decode(flow: nn.Module, z: Tensor, context: Tensor | None = None) -> Tensor:
 _OF_NONE, _OF_SHAPES = re.compile("NoneType"), re.compile("cannot be multiplied|size of tensor|Sizes of tensors")
 """What torch says of a net that gets no context, and of inputs of another number of features."""
 
+_OF_DTYPES = re.compile("not implemented for|Could not run|not currently implemented")
+"""What torch says where it has no such operation for a dtype or a device."""
 
-def _explain(
-    name: str, value: Tensor, context: Tensor | None, flow: nn.Module, host: Host, error: RuntimeError | TypeError
-) -> None:
+
+def _explain(name: str, value: Tensor, context: Tensor | None, flow: nn.Module, host: Host, error: Exception) -> None:
     """An error for what torch did not compute.
 
     Raises:
         TypeError: it has another dtype than the flow, or is on another device.
-        ValueError: the context has other features than the flow was built for, or is missing.
+        ValueError: the context has other features than the flow was built for, or is missing; or a layer has no
+            inverse.
     """
     layers = placement_of(*host.layers_of(flow))
     if None in layers or layers.holds(value):
@@ -108,6 +111,8 @@ def _explain(
                 f"{tuple(value.shape)} and {given}, of which a layer says {str(error)!r}; pass one, (n, features), "
                 "to a flow that was built for one, and to no other"
             ) from error
+        if isinstance(error, NO_INVERSE) and not _OF_DTYPES.search(str(error)):
+            raise without_inverse(flow, error) from error
         return
     if isinstance(error, TypeError):
         return

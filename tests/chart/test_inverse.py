@@ -20,7 +20,7 @@ from nflows.transforms import (
 )
 
 from host_models import MODELS, inputs_for, normflows, spread_flow
-from nflows_spread import ChartLoss, DegenerateGaussian, base_of
+from nflows_spread import ChartLoss, DegenerateGaussian, SpreadKLLoss, base_of, encode, intrinsic_dimension
 from nflows_spread.chart import LatentMaps, chart_of, manifold_log_prob, project, reconstruct, sample
 from nflows_spread.factors import KINDS
 from nflows_spread.models import coupling_flow
@@ -135,6 +135,32 @@ def test_a_flow_without_a_decoder_has_coordinates_and_no_points():
             use()
     for use in (lambda: chart_of(flow), lambda: sample(flow, 3, rank=2)):
         with refused(ValueError, "the flow must have an inverse, got a layer that says"):
+            use()
+
+
+class OnlyPoints(OneWay):
+    """Latents are not to be had, as of the radial layers of normflows."""
+
+    def forward(self, inputs, context=None):
+        raise NotImplementedError("no algebraic inverse")
+
+    def inverse(self, inputs, context=None):
+        return super().forward(inputs, context)
+
+
+def test_a_flow_without_an_encoder_is_refused_by_the_loss_and_all_that_is_read_off():
+    flow = of_layers(OnlyPoints())
+    flow._distribution.data_noise = 0.1
+    uses = [
+        lambda: chart_of(flow),
+        lambda: sample(flow, 3, rank=2),
+        lambda: project(flow, X, rank=2),
+        lambda: intrinsic_dimension(flow, X),
+        lambda: SpreadKLLoss(flow)(X),
+        lambda: encode(flow, X),
+    ]
+    for use in uses:
+        with refused(ValueError, "the flow must have an inverse, got a layer that says 'no algebraic inverse'"):
             use()
 
 

@@ -36,6 +36,12 @@ def test_standardized_columns_are_those_of_scikit_learn_in_float64():
     assert standardized(torch.as_tensor(x, dtype=torch.float32)).dtype == torch.float64
 
 
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_standardized_columns_are_those_of_columns_whose_squares_no_float_holds(scale):
+    x = torch.as_tensor(surface())
+    torch.testing.assert_close(standardized(x * scale), standardized(x), rtol=1e-9, atol=1e-12)
+
+
 def test_standardize_is_the_dimension_of_columns_that_were_standardized_before():
     x = surface()
     scaled = (x - x.mean(0)) / x.std(0)
