@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.hosts import decode, encode
-from nflows_spread.hosts.evaluation_mode import NO_INVERSE, NoInverseError, remedy_of_infinity, without_inverse
+from nflows_spread.hosts.remedies import NO_INVERSE, NoInverseError, remedy_of_infinity, without_inverse
 from nflows_spread.linalg.autocast import under_autocast
 from nflows_spread.linalg.moments import root_mean_variance
 from nflows_spread.linalg.torch_func import under_transforms

@@ -14,8 +14,8 @@ from nflows_spread.chart.tangents import pushed_forward
 from nflows_spread.distributions import DegeneratePrior
 from nflows_spread.hosts import base_of, decode, encode, variances_of_base
 from nflows_spread.hosts.bases import describe_base
-from nflows_spread.hosts.evaluation_mode import TRAIN_AGAIN
 from nflows_spread.hosts.placement import placement_of
+from nflows_spread.hosts.remedies import TRAIN_AGAIN
 from nflows_spread.linalg.eigen import decomposable
 from nflows_spread.linalg.moments import second_moment_of
 from nflows_spread.linalg.signal_to_noise import generalised_eigh

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.dimension.encoder import Encoder
-from nflows_spread.hosts.evaluation_mode import remedy_of_infinity
+from nflows_spread.hosts.remedies import remedy_of_infinity
 from nflows_spread.linalg.moments import root_mean_variance, second_moment_of
 
 _LARGE = 128

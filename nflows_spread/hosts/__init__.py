@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
-from nflows_spread.hosts.evaluation_mode import NO_INVERSE, without_inverse
 from nflows_spread.hosts.interface import Density, Host
 from nflows_spread.hosts.placement import Placement, move, placement_of
 from nflows_spread.hosts.registry import host_of, register_host
+from nflows_spread.hosts.remedies import NO_INVERSE, without_inverse
 
 __all__ = [
     "Density",
