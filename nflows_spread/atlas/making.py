@@ -16,8 +16,8 @@ from nflows_spread.chart.inverse import encoded
 from nflows_spread.chart.making import BY_SIGNAL_TO_NOISE
 from nflows_spread.chart.ranges import Ranges
 from nflows_spread.data_noise import data_noise_of
-from nflows_spread.dimension.rules import IntrinsicDimension
-from nflows_spread.dimension.spectra import intrinsic_dimension
+from nflows_spread.dimension.rules import IntrinsicDimension, decide
+from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.distributions import DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, swap_base
 
@@ -88,11 +88,11 @@ def atlas_of(
         rows.append((labels == m).nonzero().flatten())
         flows.append(swap_base(flow, prior.piece(m)))
         given = _part(context, rows[m])
-        estimates.append(
-            intrinsic_dimension(flows[m], x[rows[m]], rule=rule, context=given, data_noise=noise, generator=generator)
-            if len(rows[m])
-            else None
-        )
+        if not len(rows[m]):
+            estimates.append(None)
+            continue
+        of = spectrum(flows[m], x[rows[m]], context=given, data_noise=noise, generator=generator)
+        estimates.append(decide(of, rule))
     weights = prior.weights
     components = components_of(overlaps(prior.responsibilities(latents)), weights, estimates)
     of_piece = {m: number for number, component in enumerate(components) for m in component.pieces}

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_each_piece_has_its_dimension_its_rows_and_a_component_of_its_own():
     assert torch.equal(atlas.assign(x), labels)
     numbers = atlas.component_of_pieces
     assert [atlas.components[number].dimension for number in numbers.tolist()] == [2, 1, 0]
+
+
+def test_pieces_of_few_rows_are_no_call_with_few_rows():
+    """Warnings are of the 90 rows that were passed, and not of the 30 in each piece."""
+    flow, x, _ = known_pieces()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        atlas = atlas_of(flow, x[::10], generator=seeded())
+    assert [piece.rows for piece in atlas.pieces] == [30, 30, 30]
 
 
 def test_the_coordinates_of_a_piece_are_the_principal_components_of_its_rows_up_to_a_rotation():
