@@ -258,7 +258,7 @@ def test_the_old_name_of_the_assignment_still_works():
 def test_a_read_out_that_takes_0_says_so_once_at_the_line_that_asked(read, base):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        read(flow_of(base([FEATURES])), rows())
+        read(flow_of(base([FEATURES])), rows(50))
     assert [(warning.category, warning.filename) for warning in caught] == [(UserWarning, __file__)]
     for words in ("must know data_noise", f"is a {base.__name__}", "pass data_noise=..., 0 is taken"):
         assert words in str(caught[0].message)
@@ -270,8 +270,8 @@ def test_a_read_out_that_is_told_or_whose_base_knows_says_nothing(read):
     SpreadKLLoss(known)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read(fixed, rows(), data_noise=0.0)
-        read(known, rows())
+        read(fixed, rows(50), data_noise=0.0)
+        read(known, rows(50))
 
 
 def test_a_loss_that_changes_the_noise_of_the_others_says_so(recwarn):
