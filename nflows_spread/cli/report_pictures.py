@@ -11,6 +11,7 @@ import numpy as np
 from nflows_spread import plots
 from nflows_spread.cli.result_files import is_image
 from nflows_spread.dimension import PointDimension
+from nflows_spread.plots.estimator_results import UNITS
 
 if TYPE_CHECKING:
     from nflows_spread.estimator import SpreadFlowEstimator
@@ -21,7 +22,7 @@ _SIZE, _RESOLUTION = (4.6, 3.4), 160
 _SCALED = "(scaled columns)"
 """In the place of units, of standardized data."""
 
-_UNITS = "(units of the data)"
+_UNITS = f"({UNITS})"
 """How the plots name units."""
 
 _IMAGES = 32

@@ -54,8 +54,8 @@ class PointEstimates:
         tangents: what local principal axes say; None where there are distances and no points.
         above_noise: the dimension of what stands above noise in every column, where that was found and the dimension is
             a matter of scale.
-        column_scales: what standardized columns say, where that is another dimension, or surer, and columns are of
-            very different widths.
+        column_scales: what standardized columns say, where that speaks against this and columns are of very different
+            widths.
     """
 
     features: int

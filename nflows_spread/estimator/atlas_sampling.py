@@ -47,12 +47,13 @@ class AtlasSampler:
             generator: source of all randomness.
         """
         train, held_out = train.double(), held_out.double()
-        on_atlas = cls(atlas, noise, Ranges.of(torch.cat([held_out, train])), None)
+        x = torch.cat([held_out, train])
+        on_atlas = cls(atlas, noise, Ranges.of(x), None)
         residuals = Residuals.beside(
             train,
             held_out,
             atlas.points(on_atlas.draws(FOR_SPREAD, generator)),
-            reconstruct=lambda x: atlas.points(atlas.coordinates(x)),
+            reconstructed=atlas.points(atlas.coordinates(x)),
             columns=on_atlas.columns,
             noise=noise,
             generator=generator,

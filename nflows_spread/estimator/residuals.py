@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -95,7 +94,7 @@ class Residuals:
         held_out: Tensor,
         drawn: Tensor,
         *,
-        reconstruct: Callable[[Tensor], Tensor],
+        reconstructed: Tensor,
         columns: Ranges,
         noise: float,
         generator: torch.Generator,
@@ -108,7 +107,7 @@ class Residuals:
             train: rows, (n, D), float64.
             held_out: others, (m, D).
             drawn: points of the chart at draws of its coordinates, (l, D).
-            reconstruct: rows to points of the chart.
+            reconstructed: points of the chart at the held-out rows and then at the others, (m + n, D).
             columns: the ranges by which samples are cut.
             noise: σ, standard deviation of the noise in each column.
             generator: source of all randomness.
@@ -119,15 +118,15 @@ class Residuals:
             return nearest.median().clamp_min(torch.finfo(train.dtype).tiny).log()
 
         near, x = log_distance(held_out), torch.cat([held_out, train])
-        of_train = cls.of(train, reconstruct(train), noise=noise, generator=generator)
+        of_train = cls.of(train, reconstructed[len(held_out) :], noise=noise, generator=generator)
 
         def off(number: int) -> float:
             tried = replace(of_train, number=number).spread_as(train, drawn, noise=noise)
             samples = drawn[:COMPARED] + tried.sample(drawn[:COMPARED], generator=generator)
             return float((log_distance(columns.cut(samples)) - near).abs())
 
-        number = min((k for k in _NUMBERS if k <= len(train)), key=off, default=_NUMBERS[0])
-        found = cls.of(x, reconstruct(x), noise=noise, generator=generator, number=number)
+        number = min((k for k in _NUMBERS if k <= len(of_train.residuals)), key=off, default=_NUMBERS[0])
+        found = cls.of(x, reconstructed, noise=noise, generator=generator, number=number)
         return found.spread_as(x, drawn, noise=noise)
 
     def spread_as(self, x: Tensor, drawn: Tensor, *, noise: float) -> Residuals:

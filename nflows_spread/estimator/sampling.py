@@ -63,14 +63,15 @@ class ChartSampler:
         train, held_out = train.double(), held_out.double()
         x = torch.cat([held_out, train])
         codes = chart.coordinates(x)
+        reconstructed = chart.points(codes)
         on_chart = cls(chart, Ranges.of(codes), Ranges.of(x), None, Support.of(codes, generator))
-        if bool(((x - chart.points(codes)).square().mean(0) <= noise**2 + _NOTHING * x.var(0)).all()):
+        if bool(((x - reconstructed).square().mean(0) <= noise**2 + _NOTHING * x.var(0)).all()):
             return on_chart
         residuals = Residuals.beside(
             train,
             held_out,
             chart.points(on_chart.draws(FOR_SPREAD, generator)),
-            reconstruct=chart.reconstruct,
+            reconstructed=reconstructed,
             columns=on_chart.columns,
             noise=noise,
             generator=generator,

@@ -83,12 +83,9 @@ def test_so_many_rows_are_mixed_that_samples_are_as_near_as_held_out_rows(featur
     on_line = torch.cat([x[:, :1], torch.zeros(800, features, dtype=x.dtype)], dim=1)
     line = torch.cat([normal(1000, 1.0, seed=9), torch.zeros(1000, features, dtype=x.dtype)], dim=1)
 
-    def reconstruct(rows):
-        return torch.cat([rows[:, :1], torch.zeros(len(rows), features, dtype=x.dtype)], dim=1)
-
     generator = torch.Generator().manual_seed(0)
     residuals = Residuals.beside(
-        x[160:], x[:160], line, reconstruct=reconstruct, columns=Ranges.of(x), noise=0.0, generator=generator
+        x[160:], x[:160], line, reconstructed=on_line, columns=Ranges.of(x), noise=0.0, generator=generator
     )
     assert residuals.number >= least
     assert torch.equal(residuals.reconstructed.sort(0).values, on_line.sort(0).values)
