@@ -25,8 +25,9 @@ from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
 _ROWS = 512
 """Rows that are encoded together for the prior's covariance: a choice, for memory."""
 
-_HELD = 2**24
-"""Numbers in latents up to which they are held, 128 MB in float64, and not encoded three times: a choice."""
+_HELD = 2**27
+"""Numbers in latents up to which they are held as the flow gives them, 512 MB in float32, and not encoded up to
+seventeen times: a choice. They are as many as in the data."""
 
 
 @runtime_checkable
@@ -141,8 +142,10 @@ def initialize_prior(
     From A = I a factor that is trained by gradient needs thousands of steps to come to the scale of
     the latents, because an optimizer moves each entry by no more than about the learning rate at a time.
     Correlations are shrunk to n / (n + D) of those found, so that few rows do not pretend to flat
-    directions. A ``DegenerateGaussianMixture`` takes pieces of the latents by expectation maximisation, see its
-    ``fit_pieces``. Call it after ``initialize``, and like that before the flow is wrapped or copied.
+    directions; of tied pieces that go on from where they are, and of those whose factor has a shrinkage
+    of its own, they are taken as found where there are more rows than D. A ``DegenerateGaussianMixture``
+    takes pieces of the latents by expectation maximisation, see its ``fit_pieces``. Call it after
+    ``initialize``, and like that before the flow is wrapped or copied.
 
     Args:
         flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor, or a ``DegenerateGaussianMixture``.
@@ -169,7 +172,7 @@ def initialize_prior(
     latents = _noisy_latents(flow, x, context, noise, generator)
     first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
     second = torch.zeros(base.features, base.features, dtype=torch.float64, device=x.device)
-    for z in latents:
+    for z in (block.double() for block in latents):
         first += z.sum(0) / len(x)
         second += second_moment_of(z) * (len(z) / len(x))
     covariance = second if base.loc is None else second - torch.outer(first, first)
@@ -195,10 +198,10 @@ def noisy_latents(
 def _noisy_latents(
     flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
 ) -> Iterator[Tensor]:
-    """g(x + σ_x ε) as rows, (n, D) in float64, so many at a time."""
+    """g(x + σ_x ε) as rows, (n, D), so many at a time."""
     for index in torch.arange(len(x), device=x.device).split(_ROWS):
         noisy = x[index] + noise * torch.empty_like(x[index]).normal_(generator=generator)
-        yield encode(flow, noisy, None if context is None else context[index]).flatten(1).double()
+        yield encode(flow, noisy, None if context is None else context[index]).flatten(1)
 
 
 def _initializers_of_layers(flow: nn.Module) -> Initializers:

@@ -50,6 +50,8 @@ class Settings:
         tied: the pieces are one A at M scales about 0, or "semi" for semi-tied ones, without means.
         start_prior: start the prior at the latents, also where no layer is set from data.
         pieces_from: share of the steps after which they part; 0 for pieces from the start.
+        refit: settings of the prior that takes the place of the trained one at the end, fitted to the latents of all
+            data, by name; none for the trained one itself.
         learn_mean: give the prior a mean, which starts at that of the latents, for data with an offset.
         entropy: add the paper's estimate of the negative entropy to the loss.
         gradient_clip: largest norm of the gradient, or None.
@@ -78,6 +80,7 @@ class Settings:
     tied: bool | str = False
     start_prior: bool = False
     pieces_from: float = 0.5
+    refit: Mapping[str, object] = field(default_factory=dict)
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0
@@ -102,7 +105,7 @@ def settings_of(settings: Settings) -> dict[str, object]:
 def _left_out(settings: Settings) -> set[str]:
     """What the first records do not have, where it is as they were made."""
     pieces = {"pieces", "pieces_from"} if settings.pieces == 1 else set()
-    switches = {name for name in ("tied", "start_prior") if not getattr(settings, name)}
+    switches = {name for name in ("tied", "start_prior", "refit") if not getattr(settings, name)}
     return pieces | switches
 
 

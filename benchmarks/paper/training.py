@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from nflows_spread import (
     encode,
     initialize,
     initialize_prior,
+    swap_base,
 )
 from nflows_spread.training import (
     Callback,
@@ -106,11 +107,14 @@ def train(settings: Settings, x: Tensor, *, seed: int, device: str, max_minutes:
         resume=True,
         callbacks=callbacks if sys.stderr.isatty() else [*callbacks, _Line(settings.steps)],
     )
+    flow, begun = objective.flow.cpu().eval(), time.perf_counter()
+    if settings.refit and result.stopped == "steps":
+        flow = _refitted(settings, flow, x, data_noise=objective.data_noise, seed=seed)
     return Trained(
-        flow=objective.flow.cpu().eval(),
+        flow=flow,
         data_noise=objective.data_noise,
         steps=result.steps,
-        seconds=result.seconds,
+        seconds=result.seconds + time.perf_counter() - begun,
         stopped=result.stopped,
         tracked=recorder.series(),
     )
@@ -177,6 +181,14 @@ def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float,
     wished = settings.start_prior or (settings.pieces > 1 and settings.pieces_from == 0.0)
     if (settings.start(flow, noisy) or wished) and isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         initialize_prior(flow, x, data_noise=data_noise, generator=generator)
+
+
+def _refitted(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> Flow:
+    """The flow with the prior that the settings name, fitted to the latents of all points at the final noise."""
+    prior = _base(replace(settings, **settings.refit), x[0].numel())  # type: ignore[arg-type]
+    swapped = swap_base(flow, prior).eval()
+    initialize_prior(swapped, x, data_noise=data_noise, generator=torch.Generator().manual_seed(seed))
+    return swapped
 
 
 def _objective(settings: Settings, features: int, *, data_noise: float, seed: int, device: str) -> nn.Module:

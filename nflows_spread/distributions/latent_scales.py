@@ -6,7 +6,7 @@ latent to 1 / √(2D) of it; in a few leading coordinates it could not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -37,39 +37,66 @@ class LatentScales(NamedTuple):
 
 
 def scales_of_latents(
-    latents: Blocks, pieces: int, spread_variance: float, *, begun: LatentScales | None = None
+    latents: Blocks,
+    pieces: int,
+    spread_variance: float,
+    *,
+    begun: LatentScales | None = None,
+    decomposed: Callable[[Tensor], Tensor] | None = None,
 ) -> LatentScales:
     """The mixture of Gaussians about 0 of one shape at M scales that fits latents.
 
     The shape begins as their second moment, and is that of the latents with the scales of their pieces taken off
     afterwards. It is shrunk as that of one Gaussian is: correlations to n / (n + D) of those found. σ_Z² is added, for
-    latents that are constant.
+    latents that are constant. A shape that is gone on from is not shrunk where there are more latents than features,
+    nor is one that has a decomposition of its own, and σ_Z² is then added where it must be alone.
 
     Args:
         latents: the blocks, asked for five times.
         pieces: M.
         spread_variance: σ_Z².
         begun: what to go on from, in the place of new starts.
+        decomposed: the Cholesky factor in which the shape RRᵀ of a root R is taken for known, as one that is shrunk in
+            another way; R itself by default.
 
     Raises:
         ValueError: there are fewer latents than pieces, or all are 0.
     """
-    root = _root_of(latents, None, spread_variance) if begun is None else begun.root
-    lengths = _mean_squares(latents, root)
+    known = begun is not None or decomposed is not None
+    whitening = decomposed or (lambda root: root)
+    root = _root_of(latents, None, spread_variance, known=known) if begun is None else begun.root
+    lengths = _mean_squares(latents, whitening(root))
     if len(lengths) < pieces:
         raise ValueError(f"there must be at least as many latents as the {pieces} pieces, got {len(lengths)}")
     if not bool(lengths.max() > 0.0):
         raise ValueError("latents must not all be 0, got only such")
     weights, squares = _spread_over(lengths, pieces) if begun is None else begun[:2]
     for step in range(_ALTERNATIONS):
-        lengths = _mean_squares(latents, root) if step else lengths
+        lengths = _mean_squares(latents, whitening(root)) if step else lengths
         weights, squares, own = _mixture_of_scales(lengths, weights, squares, features=len(root))
-        root = _root_of(latents, own, spread_variance)
+        root = _root_of(latents, own, spread_variance, known=known)
     return LatentScales(weights, squares, root)
 
 
-def _root_of(latents: Blocks, own: Tensor | None, spread_variance: float) -> Tensor:
-    """Cholesky factor of Σ_n a_n z_n z_nᵀ / n, correlations shrunk, plus σ_Z² I; a_n = 1 where no weights are given."""
+def _root_of(latents: Blocks, own: Tensor | None, spread_variance: float, *, known: bool) -> Tensor:
+    """Cholesky factor of Σ_n a_n z_n z_nᵀ / n, with a_n = 1 where no weights are given.
+
+    Where nothing was known, and where there are no more latents than features, correlations are shrunk and σ_Z² I is
+    added; else the sum is taken as it is, if it can be decomposed.
+    """
+    second, rows = _second_moment(latents, own)
+    if known and rows > len(second):
+        cholesky, info = torch.linalg.cholesky_ex(second)
+        if int(info) == 0:
+            return cholesky
+        return torch.linalg.cholesky(add_to_diagonal(second, spread_variance))
+    variances = second.diagonal().clone()
+    second.mul_(rows / (rows + len(second))).diagonal().copy_(variances)
+    return torch.linalg.cholesky(add_to_diagonal(second, spread_variance))
+
+
+def _second_moment(latents: Blocks, own: Tensor | None) -> tuple[Tensor, int]:
+    """Σ_n a_n z_n z_nᵀ / n, (D, D), and n."""
     total, rows = None, 0
     for block in _doubled(latents):
         weighted = block if own is None else block * own[rows : rows + len(block)].unsqueeze(1)
@@ -78,10 +105,7 @@ def _root_of(latents: Blocks, own: Tensor | None, spread_variance: float) -> Ten
         rows += len(block)
     if total is None:
         raise ValueError("there must be latents, got none")
-    second = total.div_(rows)
-    variances = second.diagonal().clone()
-    second.mul_(rows / (rows + len(second))).diagonal().copy_(variances)
-    return torch.linalg.cholesky(add_to_diagonal(second, spread_variance))
+    return total.div_(rows), rows
 
 
 def _mean_squares(latents: Blocks, root: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,9 @@ from nflows_spread.distributions.latent_conditionals import conditionals_of_late
 from nflows_spread.distributions.latent_pieces import Blocks, pieces_of_latents
 from nflows_spread.distributions.latent_scales import LatentScales, scales_of_latents
 from nflows_spread.factors.running_semi_tied import RunningSemiTiedFactors
+from nflows_spread.factors.running_tied import RunningTiedFactors
 from nflows_spread.factors.tied_pieces import TiedFactors
+from nflows_spread.linalg.shrinkage import shrunk_cholesky
 from nflows_spread.linalg.spread_covariance import spread_cholesky
 
 if TYPE_CHECKING:
@@ -32,9 +35,15 @@ def fit_mixture(
     noise, factors = base.spread_variance, base.factors
     if isinstance(factors, TiedFactors) and base.locs is None:
         begun = LatentScales(base.weights, factors.squares, _root_of(factors, noise)) if warm_start else None
-        scales = scales_of_latents(latents, base.pieces, float(noise), begun=begun)
+        shrinkage = factors.shrinkage if isinstance(factors, RunningTiedFactors) else 0.0
+        decomposed = partial(_decomposed, spread_variance=noise, shrinkage=shrinkage)
+        scales = scales_of_latents(
+            latents, base.pieces, float(noise), begun=begun, decomposed=decomposed if shrinkage > 0.0 else None
+        )
         if isinstance(factors, RunningSemiTiedFactors):
-            weights, whitened = conditionals_of_latents(latents, scales, float(noise))
+            weights, whitened = conditionals_of_latents(
+                latents, scales.weights, scales.squares, decomposed(scales.root)
+            )
             factors.assign_whitened(scales.root, whitened, noise)
         else:
             weights = scales.weights
@@ -51,6 +60,12 @@ def fit_mixture(
 def _of(base: DegenerateGaussianMixture, rows: Tensor) -> Tensor:
     """Rows (n, D) as latents of the distribution, in its dtype."""
     return rows.to(base.logits.dtype).unflatten(1, base.shape)
+
+
+def _decomposed(root: Tensor, spread_variance: Tensor, shrinkage: float) -> Tensor:
+    """L of a shape LLᵀ = RRᵀ + σ_Z² I, weak dependences taken off as its factor takes them off."""
+    cholesky = spread_cholesky(root, spread_variance)
+    return shrunk_cholesky(cholesky, shrinkage) if shrinkage > 0.0 else cholesky
 
 
 def _root_of(factors: TiedFactors, spread_variance: Tensor) -> Tensor:

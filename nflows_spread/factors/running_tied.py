@@ -80,6 +80,11 @@ class RunningTiedFactors(TiedFactors):
     def _one(self) -> RunningAverageFactor:
         return cast(RunningAverageFactor, self.factor)
 
+    @property
+    def shrinkage(self) -> float:
+        """Of the one."""
+        return self._one.shrinkage
+
     def _cholesky(self, z: Tensor, spread_variance: Tensor) -> Tensor:
         """L of the density at z: that of the last call while the average is as it was, not to be written over."""
         one = self._one

@@ -8,7 +8,7 @@ import torch
 from nflows_spread import DegenerateGaussianMixture
 from nflows_spread.distributions.latent_conditionals import conditionals_of_latents
 from nflows_spread.distributions.latent_pieces import blocks_of
-from nflows_spread.distributions.latent_scales import LatentScales, scales_of_latents
+from nflows_spread.distributions.latent_scales import scales_of_latents
 from nflows_spread.factors import RunningAverageFactor
 
 FEATURES, SHARES = 20, torch.tensor([0.7, 0.3], dtype=torch.float64)
@@ -30,7 +30,7 @@ def semi_tied():
 
 def test_known_variances_are_found_where_scales_tell_their_pieces_apart():
     scales = scales_of_latents(blocks_of(textures()), 2, 1e-8)
-    weights, whitened = conditionals_of_latents(blocks_of(textures()), scales, 1e-8)
+    weights, whitened = conditionals_of_latents(blocks_of(textures()), *scales)
     torch.testing.assert_close(weights, SHARES, rtol=0.05, atol=0.0)
     own = torch.linalg.cholesky(scales.root @ scales.root.mT).diagonal().square()
     torch.testing.assert_close(whitened * own, VARIANCES, rtol=0.15, atol=0.0)
@@ -39,7 +39,7 @@ def test_known_variances_are_found_where_scales_tell_their_pieces_apart():
 def test_the_size_of_the_blocks_does_not_matter():
     z = textures(300)
     scales = scales_of_latents(blocks_of(z), 3, 1e-4)
-    one, other = (conditionals_of_latents(partial(z.split, size), scales, 1e-4) for size in (7, 300))
+    one, other = (conditionals_of_latents(partial(z.split, size), *scales) for size in (7, 300))
     for mine, theirs in zip(one, other, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-8)
 
@@ -48,7 +48,7 @@ def test_latents_of_0_and_more_pieces_than_there_are_leave_finite_numbers():
     z = textures(60)
     z[:20] = 0.0
     scales = scales_of_latents(blocks_of(z), 12, 1e-6)
-    weights, whitened = conditionals_of_latents(blocks_of(z), scales, 1e-6)
+    weights, whitened = conditionals_of_latents(blocks_of(z), *scales)
     assert torch.isfinite(weights).all()
     assert torch.isfinite(whitened).all()
     assert float(weights.sum()) == pytest.approx(1.0)
@@ -71,6 +71,6 @@ def test_a_piece_without_latents_stays_as_it_was():
     z = textures(300)
     weights, squares, root = scales_of_latents(blocks_of(z), 2, 1e-4)
     weights, squares = (torch.cat([x, x.new_tensor([last])]) for x, last in ((weights, 0.0), (squares, 5.0)))
-    found, whitened = conditionals_of_latents(blocks_of(z), LatentScales(weights, squares, root), 1e-4)
+    found, whitened = conditionals_of_latents(blocks_of(z), weights, squares, root)
     assert found[2] == 0.0
     torch.testing.assert_close(whitened[2], torch.full_like(whitened[2], 5.0))
