@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
 
 def test_a_model_is_trained_once_and_read_afterwards(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     first = small_autoencoder(tmp_path)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".pt"]
     request.getfixturevalue("untrainable")
     assert same(first, small_autoencoder(tmp_path))
 
@@ -42,7 +44,7 @@ def test_a_model_is_trained_once_and_read_afterwards(tmp_path: Path, request: py
 def test_other_settings_make_another_model(tmp_path: Path, other: dict[str, object]) -> None:
     first = small_autoencoder(tmp_path)
     assert not same(first, small_autoencoder(tmp_path, **other))  # type: ignore[arg-type]
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.pt"))) == 2
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +63,24 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path: Path, monk
     assert same(whole, small_autoencoder(tmp_path / "parts"))
 
 
+def test_of_two_runs_at_once_one_trains_and_the_other_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, begun = trained_once.fit, []
+
+    def slow(*arguments: object, **options: object) -> None:
+        begun.append(options)
+        time.sleep(0.3)
+        fit(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trained_once, "fit", slow)
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(small_autoencoder, [tmp_path] * 2)
+    assert len(begun) == 1
+    assert same(first, second)
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     small_autoencoder(tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.pt")
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match=path.name):
         small_autoencoder(tmp_path)
