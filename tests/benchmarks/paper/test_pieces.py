@@ -7,6 +7,7 @@ from nflows.flows import Flow
 from nflows.transforms import IdentityTransform
 
 from nflows_spread import DegenerateGaussianMixture, base_of, encode
+from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.training import Constant
 from paper import data_sets
 from paper.data_sets import Folders
@@ -48,6 +49,27 @@ def test_samples_of_a_given_rank_lie_on_the_axes_of_the_pieces(tmp_path):
     base = base_of(trained.flow)
     off = torch.stack([(drawn.samples - base.locs[m]) @ base.piece(m).eigenvectors[:, 1].float() for m in range(8)])
     assert off.abs().amin(0).max() < 1e-4
+
+
+def test_a_refitted_row_has_another_prior_of_the_same_flow_at_the_end(tmp_path):
+    data = data_sets.sine(0, Folders(None, tmp_path))
+    short = replace(sine.EXPERIMENT, steps=3, factor=RunningAverageFactor)
+    refit = {"pieces": 3, "tied": "semi", "factor": RunningAverageFactor.of_decay(0.99, shrinkage=0.01)}
+
+    def trained(name, **changes):
+        settings = short.of(OURS.also({"data_noise": Constant(0.05), **changes}))
+        options = {"seed": 0, "device": "cpu", "max_minutes": None, "folder": tmp_path / name}
+        return settings, train(settings, data.train.x, **options).flow
+
+    (_, before), (settings, after) = trained("plain"), trained("refitted", refit=refit)
+    assert isinstance(base_of(after), DegenerateGaussianMixture)
+    assert (base_of(after).pieces, base_of(after).tied) == (3, "semi")
+    z = encode(before, data.train.x).detach()
+    torch.testing.assert_close(encode(after, data.train.x).detach(), z)
+    flat = torch.distributions.MultivariateNormal(torch.zeros(2), z.mT @ z / len(z) + 0.0025 * torch.eye(2))
+    assert base_of(after).log_prob(z).mean() > flat.log_prob(z).mean()
+    assert settings_of(settings)["refit"]["pieces"] == 3
+    assert "refit" not in settings_of(short)
 
 
 def linear(*, volume_preserving, base, generator):
