@@ -60,7 +60,7 @@ def fit(
 RIVAL = Rival(
     fit,
     "Sorrenson, Rother and Köthe, ICLR 2020",
-    tried={"learning_rate": (1e-2, 1e-3, 3e-3, 3e-2), "data_noise": (0.01, 0.003, 0.03, 0.1)},
+    tried={"learning_rate": (1e-2, 1e-3, 3e-3, 3e-2, 6e-2), "data_noise": (0.01, 0.003, 0.03, 0.1)},
     judged_by=(ERROR, DISTANCE),
     labelled=True,
 )
