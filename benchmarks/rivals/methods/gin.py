@@ -25,7 +25,7 @@ def fit(
     budget: Budget,
     *,
     labels: Labels,
-    learning_rate: float = 1e-2,
+    learning_rate: float = 3e-2,
     data_noise: float = 0.01,
 ) -> Model:
     """The coordinates are the K latents of largest variance over all labels; the others are put at their means."""
