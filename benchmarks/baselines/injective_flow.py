@@ -120,10 +120,10 @@ def injective_flow(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rotation = PrincipalRotation(features)
-        outer = [rotation, *_couplings(features, layers, hidden_features, generator)]
+        outer = [rotation, *couplings_from_identity(features, layers, hidden_features, generator)]
         inner: list[Transform] = [ExplicitActNorm(rank), MarginalSpline(rank, bins=_BINS)]
         if rank > 1:
-            inner += _couplings(rank, INNER_LAYERS, inner_hidden_features, generator)
+            inner += couplings_from_identity(rank, INNER_LAYERS, inner_hidden_features, generator)
         density = Flow(CompositeTransform(inner), StandardNormal([rank]))
         flow = InjectiveFlow(CompositeTransform(outer), density, features, rank)
     flow = flow.to(x)
@@ -140,12 +140,24 @@ def fit_scales(flow: InjectiveFlow, x: Tensor) -> None:
             layer.initialize(flow.encode(x))
 
 
-def _couplings(
-    features: int, layers: int, hidden_features: Sequence[int], generator: torch.Generator
+def couplings_from_identity(
+    features: int,
+    layers: int,
+    hidden_features: Sequence[int],
+    generator: torch.Generator,
+    *,
+    volume_preserving: bool = False,
 ) -> list[Transform]:
     """Affine couplings with free, bounded scales, and random permutations that are undone in the end.
 
     At first all is the identity, so that the leading features are still those that came first.
+
+    Args:
+        features: that come in.
+        layers: couplings.
+        hidden_features: widths of the hidden layers of their nets.
+        generator: of the permutations.
+        volume_preserving: centred scales in the place of free ones.
     """
     made = coupling_layers(
         features,
@@ -153,7 +165,7 @@ def _couplings(
         hidden_features=hidden_features,
         context_features=None,
         permute=features > 2,
-        volume_preserving=False,
+        volume_preserving=volume_preserving,
         bounded_scale=True,
         generator=generator,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 HELD_OUT = 0.2
 """Share of the rows that are held out: the issue of this benchmark says 80/20."""
@@ -33,6 +34,7 @@ class DataSet:
             is discrete or tied, no column is a linear function of others, and the rows are not on a manifold.
         real: measured, and not made by a formula.
         rows: at most, training and held-out ones together.
+        labels: a seed to whole numbers from 0 in the order of its rows, (n,), for methods that learn from labels.
     """
 
     name: str
@@ -43,9 +45,10 @@ class DataSet:
     density: bool = False
     real: bool = True
     rows: int = 2000
+    labels: Callable[[int], Labels] | None = None
 
     def declaration(self) -> dict[str, Any]:
-        """What the record says of it."""
+        """What the record says of its rows."""
         return {
             "source": self.source,
             "dimension": self.dimension,
@@ -65,12 +68,14 @@ class Split:
         held_out: (m, D), in the same units.
         center: of the data's own units, x = center + scale · row, (D,) or one number.
         scale: likewise.
+        labels: of the training rows, (n,), where the data has some.
     """
 
     train: Array
     held_out: Array
     center: Array | float = 0.0
     scale: Array | float = 1.0
+    labels: Labels | None = None
 
     @property
     def all(self) -> Array:
@@ -88,4 +93,5 @@ def split(data: DataSet, seed: int) -> Split:
         scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     else:
         scale = np.full(x.shape[1], np.sqrt(variance.mean()))
-    return Split((train - center) / scale, (held_out - center) / scale, center, scale)
+    labels = None if data.labels is None else np.asarray(data.labels(seed), dtype=np.int64)[order[len(held_out) :]]
+    return Split((train - center) / scale, (held_out - center) / scale, center, scale, labels)

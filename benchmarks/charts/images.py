@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from charts.data_set import Array, DataSet
+from charts.data_set import Array, DataSet, Labels
 from nflows_spread.datasets import cifar10, mnist
 
 ROWS = 2000
@@ -54,6 +54,11 @@ def pooled_mnist(seed: int) -> Array:
     core = _dequantised(images[:, _CORE, _CORE], seed)
     side = core.shape[1] // _POOL
     return core.reshape(-1, side, _POOL, side, _POOL).mean(axis=(2, 4)).reshape(len(core), -1)
+
+
+def mnist_labels(seed: int) -> Labels:
+    """The digit of each of MNIST's test images, (10000,)."""
+    return np.asarray(mnist(split="test").labels.numpy(), dtype=np.int64)
 
 
 def pooled_cifar(seed: int) -> Array:
@@ -130,6 +135,7 @@ IMAGES = (
         "the middle 20 × 20 pixels of the test images, dequantised, in averages of 2 × 2",
         standardize=True,
         density=True,
+        labels=mnist_labels,
     ),
     DataSet(
         "CIFAR-10, pooled",

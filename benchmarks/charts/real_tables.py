@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from charts.data_set import Array, DataSet
+from charts.data_set import Array, DataSet, Labels
 
 DISTINCT, TIED = 0.7, 0.01
 """Share of a column's values that are distinct, at least, and share of the rows that have one value, at most, of the
@@ -29,10 +30,17 @@ class SklearnTable:
     loader: str
 
     def __call__(self, seed: int) -> Array:
+        return np.asarray(self._bunch().data, dtype=np.float64)
+
+    def labels(self, seed: int) -> Labels:
+        """The class of each row, (n,), of a table that has classes."""
+        return np.asarray(self._bunch().target, dtype=np.int64)
+
+    def _bunch(self) -> Any:
         from sklearn import datasets
 
         options = {"scaled": False} if self.loader == "load_diabetes" else {}
-        return np.asarray(getattr(datasets, self.loader)(**options).data, dtype=np.float64)
+        return getattr(datasets, self.loader)(**options)
 
 
 @dataclass(frozen=True)
@@ -120,10 +128,13 @@ _CANCER = DataSet(
     "breast cancer",
     SklearnTable("load_breast_cancer"),
     "scikit-learn's, 13 rows have 0 in six columns",
+    labels=SklearnTable("load_breast_cancer").labels,
 )
-_DISCRETE = tuple(
-    DataSet(name, SklearnTable(loader), "scikit-learn's; columns are tied, so no likelihoods")
-    for name, loader in (("iris", "load_iris"), ("wine", "load_wine"), ("diabetes", "load_diabetes"))
+_TIED = "scikit-learn's; columns are tied, so no likelihoods"
+_DISCRETE = (
+    DataSet("iris", SklearnTable("load_iris"), _TIED, labels=SklearnTable("load_iris").labels),
+    DataSet("wine", SklearnTable("load_wine"), _TIED, labels=SklearnTable("load_wine").labels),
+    DataSet("diabetes", SklearnTable("load_diabetes"), _TIED),
 )
 
 TABLES = (

@@ -21,6 +21,9 @@ from nflows_spread.datasets.unions import curve_and_surface
 from rivals.synthetic_digits import DIMENSION, decoded, synthetic_digits
 from rivals.truth import Known, Parametrised, Truth, Union
 
+_LABELS_OF_TUNING = 5
+"""As many as GIN's set has."""
+
 _SINE_ROWS = 1000
 """Of the sine: a choice, as a curve needs fewer."""
 
@@ -58,6 +61,10 @@ def _two_dimensions(seed: int) -> Any:
 def _ten_dimensions(seed: int) -> Any:
     """All rows of one set, of which the split takes others by each seed."""
     return ten_dimensions(0).x.double().numpy()
+
+
+def _labels_of_ten(seed: int) -> Any:
+    return ten_dimensions(0).labels.numpy()
 
 
 def _roll(u: Tensor) -> Tensor:
@@ -150,11 +157,12 @@ _OWN = (
         DataSet(
             "GIN's ten dimensions",
             _ten_dimensions,
-            "two latents of five labels, eight of standard deviation 0.01, mixed by couplings; the labels are left out",
+            "two latents of five labels, eight of standard deviation 0.01, mixed by couplings; labels are GIN's alone",
             2,
             density=True,
             real=False,
             rows=ROWS,
+            labels=_labels_of_ten,
         )
     ),
 )
@@ -178,8 +186,15 @@ DATA_SETS: Mapping[str, RivalSet] = {name: _ALL[name] for name in (*FIRST, *LATE
 
 
 def _made(name: str, manifold: EmbeddedManifold) -> RivalSet:
+    """A manifold to tune on; the label of a row is which of the first few is nearest to it."""
+    draw = Drawn(manifold)
+
+    def labels(seed: int) -> Any:
+        x = torch.as_tensor(draw(seed))
+        return torch.cdist(x, x[:_LABELS_OF_TUNING]).argmin(1).numpy()
+
     source = f"made for tuning: {manifold.name}"
-    data = DataSet(name, Drawn(manifold), source, manifold.dimension, real=False, rows=ROWS)
+    data = DataSet(name, draw, source, manifold.dimension, real=False, rows=ROWS, labels=labels)
     return RivalSet(data, in_unit_box(manifold))
 
 

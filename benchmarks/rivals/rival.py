@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.budgeted_training import Budget
-from charts.data_set import Array
+from charts.data_set import Array, Split
 from charts.measures import ERROR
-from charts.model import Model
+from charts.model import Model, NoAnswerError
 from rivals.measures import DENSITY, DISTANCE
 
 
@@ -36,6 +36,7 @@ class Rival:
             a setting has the first until it is its turn. The defaults of ``fit`` are what was chosen.
         judged_by: measures by which the values are compared: those that it has.
         times: how many times the spread flow's processor time it has.
+        labelled: whether it learns from labels, ``labels`` of its ``fit``, and has no answer without.
     """
 
     fit: Fit
@@ -44,6 +45,19 @@ class Rival:
     tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
     judged_by: Sequence[str] = (ERROR, DISTANCE, DENSITY)
     times: float = 1.0
+    labelled: bool = False
+
+    def given(self, rows: Split) -> dict[str, Any]:
+        """What its ``fit`` is given beside the rows.
+
+        Raises:
+            NoAnswerError: it learns from labels, and the rows have none.
+        """
+        if not self.labelled:
+            return {}
+        if rows.labels is None:
+            raise NoAnswerError("it learns from labels, and the rows have none")
+        return {"labels": rows.labels}
 
     def declaration(self) -> dict[str, Any]:
         """What the record says of it."""
@@ -54,6 +68,7 @@ class Rival:
             "tried": tried,
             "judged_by": list(self.judged_by),
             "times": self.times,
+            "labelled": self.labelled,
         }
 
 

@@ -62,7 +62,8 @@ def solve(task: Task) -> dict[str, Any]:
             found["budget"] = round(task.seconds, 3)
         began, began_processor = time.perf_counter(), time.process_time()
         try:
-            model = rival.fit(rows.train, rank, task.cell.seed, Budget(rival.times * task.seconds), **task.settings)
+            given = {**rival.given(rows), **task.settings}
+            model = rival.fit(rows.train, rank, task.cell.seed, Budget(rival.times * task.seconds), **given)
         except NoAnswerError as error:
             return {**found, "rank": rank, "failed": str(error)}
         found |= {

@@ -67,14 +67,15 @@ def _fitted(known: RivalSet, name: str, seed: int, settings: Mapping[str, float]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            model = AT_EQUAL_TIME[name].fit(rows.train, rank, seed, Budget(SECONDS), **settings)
+            rival = AT_EQUAL_TIME[name]
+            model = rival.fit(rows.train, rank, seed, Budget(SECONDS), **rival.given(rows), **settings)
             asked: Mapping[str, Callable[[], float]] = {
                 ERROR: lambda: reconstruction_error(model, rows),
                 DISTANCE: lambda: distance(model, known, rows),
                 DENSITY: lambda: density_error(model, known, rows),
                 COVERAGE: lambda: coverage(model, rows),
             }
-            found = {one: asked[one]() for one in AT_EQUAL_TIME[name].judged_by}
+            found = {one: asked[one]() for one in rival.judged_by}
         except Exception as error:
             return {"measures": {}, "failed": f"{type(error).__name__}: {error}".splitlines()[0]}
     return {

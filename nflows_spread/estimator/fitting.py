@@ -178,6 +178,8 @@ def fit_rows(
             error=float(reconstruction.errors[-1]),
             linear=reconstruction.kind == PCA,
             neighbours_alone=by_spectrum != int(dimension),
+            rank=rank,
+            parts=estimates.parts,
         )
     sampler, atlas = sampler_and_atlas(
         own.chart,

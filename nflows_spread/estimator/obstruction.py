@@ -1,4 +1,4 @@
-"""Topological obstructions to one chart: closed surfaces cut open, rows far from any reconstruction, separate clusters.
+"""Obstructions to one chart: parts of more dimensions, closed surfaces cut open, rows far from it, separate clusters.
 
 A closed surface has no K coordinates that are continuous: somewhere neighbours are torn apart, or it is folded flat and
 reconstructions are far off. Of separate pieces coordinates exist, and those between the pieces are of nothing.
@@ -6,11 +6,13 @@ reconstructions are far off. Of separate pieces coordinates exist, and those bet
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from nflows_spread.dimension.variation import Part
 from nflows_spread.linalg.distances import distances_between
 
 _NEAREST = 4
@@ -86,7 +88,14 @@ class Topology:
 
 
 def obstruction_of(
-    topology: Topology, *, unreconstructed: float, error: float, linear: bool, neighbours_alone: bool
+    topology: Topology,
+    *,
+    unreconstructed: float,
+    error: float,
+    linear: bool,
+    neighbours_alone: bool,
+    rank: int = 1,
+    parts: Sequence[Part] = (),
 ) -> ChartObstruction | None:
     """The first reason that there is, or None.
 
@@ -98,7 +107,11 @@ def obstruction_of(
         linear: whether the chart is that of principal components, which separate pieces may share.
         neighbours_alone: whether distances between neighbours say K and the flow's spectrum does not, as on closed
             surfaces.
+        rank: K.
+        parts: of data whose dimension varies from place to place.
     """
+    if unreconstructed > 0.0 and (larger := [part for part in parts if part.dimension > rank]):
+        return _too_few_coordinates(larger, beyond_noise(unreconstructed, error))
     outside = 1.0 - max(topology.pieces) / sum(topology.pieces)
     if unreconstructed > _UNREACHED and error > _LARGE_ERROR:
         share, reason, remedy = (
@@ -127,6 +140,17 @@ def obstruction_of(
     if neighbours_alone:
         reason += "; distances between neighbours say that dimension, the flow's spectrum does not"
     return ChartObstruction(share, reason, remedy)
+
+
+def _too_few_coordinates(larger: Sequence[Part], left: str) -> ChartObstruction:
+    """Of parts that have more dimensions than there are coordinates, and what these leave."""
+    share, most = sum(part.share for part in larger), max(part.dimension for part in larger)
+    dimensions = " or ".join(str(part.dimension) for part in larger)
+    return ChartObstruction(
+        share,
+        f"is too few for the {share:.0%} of the points whose dimension is {dimensions}: {left}",
+        f"take n_components={most} for coordinates of all rows",
+    )
 
 
 def beyond_noise(unreconstructed: float, error: float) -> str:

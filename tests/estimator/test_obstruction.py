@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from nflows_spread.dimension.variation import Part
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.obstruction import ChartObstruction, Topology, beyond_noise, obstruction_of
 
@@ -91,6 +92,34 @@ def test_the_reason_is_the_first_that_there_is():
     assert "2 separate pieces" in apart.reason
     assert said_of(pieces, linear=True) is None  # which lie in one space of K dimensions
     assert "spectrum does not" in said_of(pieces, neighbours_alone=True).reason
+
+
+def test_parts_of_more_dimensions_than_there_are_coordinates_are_the_first_reason():
+    torn, parts = Topology(0.02, (60, 40)), [Part(1, 0.5), Part(2, 0.2), Part(4, 0.3)]
+    found = said_of(torn, unreconstructed=0.4, error=0.2, rank=1, parts=parts, neighbours_alone=True)
+    assert found.share == pytest.approx(0.5)
+    assert "50% of the points whose dimension is 2 or 4: 40% of the held-out rows are farther" in found.reason
+    assert "tears" not in found.reason
+    assert "spectrum" not in found.reason
+    assert found.remedy == "take n_components=4 for coordinates of all rows"
+    assert "n_components=4" in said_of(torn, unreconstructed=0.4, rank=2, parts=parts).remedy
+    for enough in ({"rank": 4, "unreconstructed": 0.4}, {"rank": 1, "unreconstructed": 0.0}):
+        assert "tears" in said_of(torn, parts=parts, **enough).reason
+
+
+def test_fit_says_of_a_curve_beside_a_disc_how_many_coordinates_reach_both():
+    random = np.random.default_rng(0)
+    radius, angle = np.sqrt(random.uniform(size=(1, 250))), random.uniform(0.0, 2.0 * math.pi, (1, 250))
+    disc = np.concatenate([radius * np.cos(angle), radius * np.sin(angle), 0.3 * radius**2]).T
+    t = random.uniform(-1.0, 1.0, 350)
+    curve = np.stack([t + 4.0, 0.5 * t**2, t - 0.5 * t**2], axis=1)
+    x = np.concatenate([disc, curve])
+    (message,), estimator = warnings_of(lambda: SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x))
+    assert (int(estimator.intrinsic_dimension_), [part.dimension for part in estimator.estimates_.parts]) == (1, [1, 2])
+    assert "the chart of 1 coordinate is too few for the 4" in message
+    assert "take n_components=2 for coordinates of all rows; atlas_ has charts of its pieces" in message
+    assert "closed curve" not in message
+    assert estimator.chart_obstruction_.share == pytest.approx(250 / 600, abs=0.05)
 
 
 @pytest.mark.parametrize(("share", "said"), [(1.0, "100%"), (0.97, "97%"), (0.004, "0.4%")])

@@ -9,6 +9,7 @@ from rivals.methods import (
     continuously_indexed_flow,
     denoising_flow,
     free_form_flow,
+    gin,
     m_flow,
     principal_components,
     rectangular_flow,
@@ -27,6 +28,7 @@ AT_EQUAL_TIME: Mapping[str, Rival] = {
     "free-form flow": free_form_flow.RIVAL,
     "two-stage VAE": two_stage_vae.RIVAL,
     "continuously indexed flow": continuously_indexed_flow.RIVAL,
+    "GIN": gin.RIVAL,
 }
 
 TIMES = 8

@@ -48,6 +48,29 @@ def test_rows_are_split_and_in_units_of_the_training(data: DataSet):
     assert not np.array_equal(loaded(data, 1).train, rows.train)
 
 
+@pytest.mark.parametrize(
+    ("name", "loader"),
+    [("iris, standardized", "load_iris"), ("wine", "load_wine"), ("breast cancer", "load_breast_cancer")],
+)
+def test_labels_go_with_the_training_rows(name: str, loader: str):
+    from sklearn import datasets
+
+    rows, table = split(DATA_SETS[name], 3), getattr(datasets, loader)()
+    found = rows.train * rows.scale + rows.center
+    places = [int(np.abs(table.data - row).sum(axis=1).argmin()) for row in found]
+    np.testing.assert_allclose(table.data[places], found)
+    np.testing.assert_array_equal(rows.labels, table.target[places])
+
+
+def test_labels_of_digits_are_those_of_the_images_and_what_has_none_says_so():
+    assert loaded(DATA_SETS["S-curve"]).labels is None
+    rows = loaded(DATA_SETS["MNIST, pooled"])
+    assert rows.labels.shape == (len(rows.train),)
+    means = np.stack([rows.train[rows.labels == digit].mean(axis=0) for digit in range(10)])
+    nearest = np.square(rows.train[:, None] - means).sum(axis=2).argmin(axis=1)
+    assert (nearest == rows.labels).mean() > 0.7  # a tenth, were they of other rows
+
+
 @pytest.mark.parametrize("data", COMPARED, ids=lambda data: data.name)
 def test_what_has_a_density_has_no_tied_or_dependent_columns(data: DataSet):
     x = loaded(data).all
