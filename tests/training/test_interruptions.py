@@ -74,6 +74,16 @@ def test_other_threads_and_runs_without_checkpoints_leave_signals_alone(enabled)
     assert found == [signal.getsignal(signal.SIGINT)]
 
 
+def test_ctrl_c_of_a_run_with_checkpoints_acts_when_that_of_its_step_is_written(tmp_path):
+    def interrupt(state):
+        if state.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, steps=6, every=100, callbacks=[interrupt])
+    assert Checkpoints(tmp_path, every=100).read_latest()["step"] == 3
+
+
 def in_a_fork(function, *arguments):
     """The id of a child process that runs the function and nothing else."""
     child = os.fork()

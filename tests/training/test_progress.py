@@ -8,8 +8,9 @@ import torch
 
 from nflows_spread import SpreadKLLoss
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import current_dimension, progress
+from nflows_spread.training import current_dimension, fit, loop, progress
 from nflows_spread.training.progress import ProgressBar
+from training_toys import MeanSquare, rows
 
 
 @pytest.fixture
@@ -57,3 +58,18 @@ def test_a_bar_that_is_not_seen_measures_nothing(objective, x, monkeypatch, caps
     bar.update(1, 0.0, (x,))
     bar.close()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.01, 25), (0.05, 5), (1.0, 1)])
+def test_the_bar_moves_every_quarter_of_a_second_or_with_each_longer_step(seconds, steps, monkeypatch):
+    clock, shown = [0.0], []
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(ProgressBar, "update", lambda own, step, *_: shown.append(step))
+
+    def later(state):
+        clock[0] += seconds
+
+    fit(MeanSquare(), rows(), steps=150, batch_size=5, callbacks=[later])
+    assert shown[-1] == 150
+    assert len(shown) > 5
+    assert all(second - first in (steps, max(1, steps - 1)) for first, second in pairwise(shown[:-1]))
