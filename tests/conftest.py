@@ -5,12 +5,23 @@ import signal
 import pytest
 import torch
 
+from missing_extras import missing_extra
 from nflows_spread.linalg import dense, low_rank
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background, where the programs of tests inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # toys gain nothing from a second thread, and wait for it where the machine is busy
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """A file that imports what an extra brings is skipped where that is not installed, and says so."""
+    report = yield
+    reason = missing_extra(report.call.excinfo.value) if report.failed and report.call.excinfo else None
+    if reason is not None:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), None, reason)
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -24,14 +24,24 @@ def as_tensors(name: str, data: object) -> list[Tensor] | None:
             lists; or a tuple or list of two or more of these, the data and its contexts.
 
     Raises:
-        TypeError: entries are no real numbers, or some are masked.
+        TypeError: entries are no real numbers, some are masked, or what follows a table is no context.
         ValueError: rows of a list differ in length, or entries of a data frame are missing.
     """
     if _is_table(data) or _is_list_of_rows(data):
         return [_data(name, data)]
     if isinstance(data, (tuple, list)) and data and _is_part(data[0]) and all(map(_is_context, data[1:])):
         return [_data(name, data[0]), *(_as_tensor(f"the context of {name}", part) for part in data[1:])]
+    if isinstance(data, (tuple, list)) and data and _is_table(data[0]):
+        raise _no_context(name, next(part for part in data[1:] if not _is_context(part)))
     return None
+
+
+def _no_context(name: str, part: object) -> TypeError:
+    kind = f"{'an empty ' if isinstance(part, (tuple, list)) and not part else ''}{type(part).__name__}"
+    return TypeError(
+        f"the context of {name} must be a tensor, a NumPy array, a data frame or a list of numbers or rows, one for "
+        f"each row of {name}, got {kind}; pass {name} alone where there is none"
+    )
 
 
 def _is_table(data: object) -> bool:

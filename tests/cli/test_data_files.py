@@ -1,6 +1,8 @@
 """Data files of every kind are read into rows, and what cannot be read is refused by name."""
 
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,12 +216,16 @@ def test_what_cannot_be_read_is_refused_by_name(case, tmp_path):
 
 
 def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
-    import sys
-
     (tmp_path / "data.h5ad").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "anndata", None)
     with refused(ImportError, ".h5ad files need anndata, which is not installed; pip install anndata"):
         read_table(tmp_path / "data.h5ad", ReadOptions())
+    for name, missing in (("data.parquet", "pyarrow"), ("data.csv", "pandas")):
+        monkeypatch.setitem(sys.modules, missing, None)
+        said = f'{Path(name).suffix} files need {missing}, which is not installed; pip install "nflows-spread[cli]"'
+        (tmp_path / name).write_bytes(b"")
+        with refused(ImportError, said):
+            read_table(tmp_path / name, ReadOptions())
 
 
 def test_numbers_among_objects_are_taken_and_the_first_entry_that_is_none_is_named(tmp_path):
@@ -237,16 +243,3 @@ def test_numbers_among_objects_are_taken_and_the_first_entry_that_is_none_is_nam
     )
     with refused(ValueError, said):
         read_table(tmp_path / "odd.csv", ReadOptions())
-
-
-def test_a_reader_that_crashes_is_an_error_and_not_the_end(tmp_path, monkeypatch):
-    from nflows_spread.cli.annotated_files import read_annotated
-
-    (tmp_path / "anndata.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "cells.h5ad").write_bytes(b"damaged")
-    with refused(ValueError, "cells.h5ad cannot be read as .h5ad: its reader ended by SIGSEGV; save it again"):
-        read_annotated(tmp_path / "cells.h5ad", None)
-    (tmp_path / "anndata.py").write_text("def read_h5ad(path):\n    raise AssertionError('odd')\n", encoding="utf-8")
-    with refused(ValueError, "cells.h5ad cannot be read as .h5ad: odd; save it again"):
-        read_annotated(tmp_path / "cells.h5ad", None)

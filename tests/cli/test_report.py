@@ -1,9 +1,11 @@
 """The report of a run: one page that asks for nothing from elsewhere, with all numbers, pictures and doubts."""
 
 import base64
+import contextlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,7 +20,7 @@ pytest.importorskip("matplotlib")
 from nflows_spread import plots  # noqa: E402 - needs matplotlib
 from nflows_spread.cli import report_pictures  # noqa: E402 - needs matplotlib
 from nflows_spread.cli.commands import main  # noqa: E402
-from nflows_spread.cli.report_page import report_page  # noqa: E402
+from nflows_spread.cli.report_page import distrusted, report_page  # noqa: E402
 from nflows_spread.cli.run_folder import kept_rows, read_run  # noqa: E402
 from nflows_spread.dimension import IntrinsicDimension, dimension_of  # noqa: E402
 from support import refused  # noqa: E402
@@ -89,6 +91,17 @@ def fitted(tmp_path_factory):
     return folder / "run"
 
 
+@contextlib.contextmanager
+def drawn_figures():
+    """Those that are written."""
+    from matplotlib.figure import Figure
+
+    figures, savefig = [], Figure.savefig
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", lambda own, *args, **how: figures.append(own) or savefig(own, *args, **how))
+        yield figures
+
+
 def page_of(run, **options):
     return Page(report_page(*read_run(run), *kept_rows(run), **options))
 
@@ -103,7 +116,8 @@ def test_the_command_writes_a_page_that_asks_for_nothing(fitted):
 
 def test_the_page_has_the_dimension_the_doubts_and_every_estimate(fitted):
     estimator, facts = read_run(fitted)
-    text = page_of(fitted).text
+    page = page_of(fitted)
+    text = page.text
     assert f"dimension {facts.dimension}" in text
     lowest, highest = facts.interval
     assert (f"plausible are {lowest} to {highest}" if lowest < highest else "no other is plausible") in text
@@ -113,8 +127,10 @@ def test_the_page_has_the_dimension_the_doubts_and_every_estimate(fitted):
         assert f"{value:.3g}" in text
     for message in facts.said:
         assert message in text
-    for title in ("What to distrust", "Dimension", "Chart: 2 coordinates", "Samples of the "):
+    for title in ("What to distrust", "Chart: 2 coordinates", "Samples of the "):
         assert title in text
+    for words in ("Dimension", "Data, and beside them samples."):
+        assert words in page.words
 
 
 def test_every_picture_is_an_svg_file_with_names_on_its_axes(fitted, monkeypatch):
@@ -141,6 +157,15 @@ def test_the_chart_is_coloured_by_the_column_that_is_named(fitted):
         page_of(fitted, colour="size")
 
 
+def test_another_dimension_without_the_flow_is_said():
+    estimator = SimpleNamespace(disagreement_={}, unreconstructed_=0.0, chart_obstruction_=None)
+    facts, without = SimpleNamespace(said=["a warning"], interval=(3, 3), dimension=3), dimension_of(surface()[0])
+    assert without.interval == (2, 2)
+    assert "without the flow the dimension is 2 (2 to 2)" in distrusted(estimator, facts, without)
+    facts.dimension = 2
+    assert distrusted(estimator, facts, without) == ["a warning", *without.reservations]
+
+
 @pytest.mark.parametrize("numbers", [True, False])
 def test_a_chart_of_one_coordinate_is_drawn_beside_the_colour(numbers):
     colours = np.arange(20.0) if numbers else np.array(["a", "b"] * 10)
@@ -151,6 +176,17 @@ def test_a_chart_of_one_coordinate_is_drawn_beside_the_colour(numbers):
 def test_samples_are_drawn_for_rows_of_each_kind(shape, number):
     rows = np.random.default_rng(0).random((40, int(np.prod(shape))))
     assert len(report_pictures.of_samples(rows, rows, shape)) == number
+
+
+@pytest.mark.parametrize(("features", "on"), [(3, [True, False, False]), (5, [True, True])])
+def test_samples_of_scaled_columns_say_so_where_units_stand(features, on):
+    rows = np.random.default_rng(0).random((40, features))
+    with drawn_figures() as figures:
+        report_pictures.of_samples(rows, rows, (features,), scaled=True)
+    (axes,) = figures[0].axes
+    labels = [getattr(axes, f"get_{name}label")() for name in "xyz"[: len(on)]]
+    assert ["(scaled columns)" in label for label in labels] == on
+    assert not any("units of the data" in label for label in labels)
 
 
 def test_few_rows_have_a_page_without_the_dimension_against_scale(tmp_path):
@@ -214,14 +250,10 @@ def test_the_line_of_the_dimension_is_in_the_picture_of_the_spectrum(fitted):
 
 
 def test_names_of_categories_lie_beside_the_points_and_are_short():
-    from matplotlib.figure import Figure
-
-    figures = []
-    with pytest.MonkeyPatch.context() as patched:
-        savefig = Figure.savefig
-        patched.setattr(Figure, "savefig", lambda own, *args, **how: figures.append(own) or savefig(own, *args, **how))
+    with drawn_figures() as figures:
         kinds = np.array(["short", "a name that is longer than the picture of the points is wide"] * 10)
         report_pictures.of_chart(np.random.default_rng(0).normal(size=(20, 2)), kinds, "kind")
     (legend,), (axes,) = figures[0].legends, figures[0].axes
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
     assert axes.get_window_extent().width > 0.4 * figures[0].get_window_extent().width
+    assert all(mark.get_sizes()[0] > 3.0 * axes.collections[0].get_sizes()[0] for mark in legend.legend_handles)

@@ -1,5 +1,7 @@
 """The command dimension on columns in different units: --standardize, and the word that leads to it."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,17 @@ def test_the_command_standardizes_and_says_where_that_matters(tmp_path):
     assert not any("the widest column" in line for line in out)
 
 
-def test_pixels_that_hardly_vary_are_no_news_of_images_and_columns_of_a_table_are(tmp_path):
+def test_pixels_that_hardly_vary_are_no_news_of_images_and_columns_of_a_table_are(tmp_path, monkeypatch):
+    pytest.importorskip("lightning_fabric")
+    from nflows_spread.estimator import SpreadFlowEstimator
+
+    fit = SpreadFlowEstimator.fit
+
+    def warn_and_fit(own, x):
+        warnings.warn("other news", stacklevel=2)
+        return fit(own, x)
+
+    monkeypatch.setattr(SpreadFlowEstimator, "fit", warn_and_fit)
     image = pytest.importorskip("PIL.Image")
     grey = np.random.default_rng(0).integers(0, 256, size=(60, 2, 2)).astype(np.uint8)
     grey[:, 0, 0] = np.arange(60) % 2  # at the border
@@ -34,6 +46,7 @@ def test_pixels_that_hardly_vary_are_no_news_of_images_and_columns_of_a_table_ar
     for data, options in (("images", ["--grey"]), ("table.npy", [])):
         _, err, status = run("fit", tmp_path / data, *options, "--out", tmp_path / f"{data}-run", "--steps", 5)
         assert status == 0
+        assert any("other news" in line for line in err)
         told[data] = [line for line in err if "must vary by more than" in line]
     assert told["images"] == []
     assert len(told["table.npy"]) == 1

@@ -78,6 +78,9 @@ def test_what_does_not_fit_is_refused():
     distances, indices = NearestNeighbors(n_neighbors=21).fit(x).kneighbors(x)
     with refused(ValueError, "neighbours must be one of 5, 10, 20, 40, got 15"):
         local_dimensions(x, neighbours=15)
+    for function in (pointwise_dimension, local_dimensions):
+        with refused(ValueError, "n_jobs must be a number of threads, or -1 for all cores, got 0"):
+            function(x, n_jobs=0)
     with refused(ValueError, "distances and indices must be given together and without data"):
         local_dimensions(x, distances=distances)
     with refused(ValueError, "distances and indices must be given together and without data"):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -240,6 +241,14 @@ def test_a_fall_that_the_nearest_neighbours_do_not_see_is_covered():
     found = dimension_of(noisy_circle(5000, 0.05, features=2))
     assert found.estimates.neighbours.fall_across_scales < 0.1
     assert found.interval == (1, 2)
+
+
+def test_a_fall_over_neighbours_to_the_smallest_scale_itself_is_none_to_speak_of():
+    found = dimension_of(noisy_circle(500, 0.02)).estimates
+    assert found.falls_to > 0
+    rising = replace(found, scales=replace(found.scales, dimensions=tuple(sorted(found.scales.dimensions))))
+    assert rising.falls_to == 0
+    assert not any("the dimension falls" in said for said in rising.reservations)
 
 
 def test_separate_pieces_are_no_fall():

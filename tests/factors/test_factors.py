@@ -11,7 +11,6 @@ from factor_kinds import FACTORS, FEATURES, RANK, base_of_kind, every_kind, poin
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, factors, intrinsic_dimension
 from nflows_spread.factors import KINDS, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import load_model, save_model
 from support import assert_same_state, refused
 
 every_pair = pytest.mark.parametrize(("source", "target"), [(a, b) for a in FACTORS for b in FACTORS])
@@ -76,6 +75,9 @@ def test_samples_densities_and_means_follow_the_dtype(kind, dtype):
 
 @every_kind
 def test_a_saved_flow_comes_back_with_its_kind(kind, tmp_path):
+    pytest.importorskip("lightning_fabric", reason="needs the extra train")
+    from nflows_spread.training import load_model, save_model
+
     config = {"features": FEATURES, "layers": 2}
     flow = coupling_flow(**config, base=base_of_kind(kind, dtype=torch.float32))
     save_model(tmp_path / "flow.pt", flow, build=coupling_flow, config=config)

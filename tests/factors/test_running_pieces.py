@@ -11,7 +11,6 @@ from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.factors.running_average import averages_of_this_process
 from nflows_spread.linalg.expectation_maximization import expectation_maximization, weighted_moments
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import load_model, save_model
 from support import assert_same_state, assert_two_processes_observe_as_one
 
 
@@ -156,6 +155,9 @@ def test_processes_that_train_together_average_their_latents(tmp_path):
 
 
 def test_a_saved_flow_comes_back_bit_for_bit(tmp_path):
+    pytest.importorskip("lightning_fabric", reason="needs the extra train")
+    from nflows_spread.training import load_model, save_model
+
     flow, config = coupling_flow(3, layers=2, base=mixture(lag=0.1).float()).eval(), {"features": 3, "layers": 2}
     base_of(flow).data_noise = 0.1
     save_model(tmp_path / "flow.pt", flow, build=coupling_flow, config=config)

@@ -13,7 +13,6 @@ from mixtures import covariances_of, means_of
 from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, SpreadKLLoss, base_of
 from nflows_spread.factors import LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import load_model, save_model
 from support import assert_same_state, assert_two_processes_observe_as_one, refused
 
 FEATURES, PIECES = 12, 3
@@ -260,6 +259,9 @@ def test_scales_become_pieces_of_the_same_density():
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.05])
 def test_the_loss_shows_it_the_latents_and_a_saved_flow_comes_back_bit_for_bit(shrinkage, tmp_path):
+    pytest.importorskip("lightning_fabric", reason="needs the extra train")
+    from nflows_spread.training import load_model, save_model
+
     base = mixture(lag=0.1, shrinkage=shrinkage).float()
     flow, config = coupling_flow(FEATURES, layers=2, base=base), {"features": FEATURES, "layers": 2}
     assert not any(parameter.requires_grad for parameter in base_of(flow).parameters())

@@ -11,7 +11,6 @@ from mixtures import covariances_of, means_of
 from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, SpreadKLLoss, base_of
 from nflows_spread.factors import RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import load_model, save_model
 from support import assert_same_state, assert_two_processes_observe_as_one
 
 FEATURES, SCALES = 20, torch.tensor([0.3, 0.8, 2.5], dtype=torch.float64)
@@ -175,6 +174,9 @@ def test_processes_that_train_together_average_their_latents(tmp_path):
 
 
 def test_a_saved_flow_comes_back_bit_for_bit(tmp_path):
+    pytest.importorskip("lightning_fabric", reason="needs the extra train")
+    from nflows_spread.training import load_model, save_model
+
     flow, config = coupling_flow(FEATURES, layers=2, base=fitted(lag=0.1).float()), {"features": FEATURES, "layers": 2}
     base_of(flow).data_noise = 0.1
     save_model(tmp_path / "flow.pt", flow.eval(), build=coupling_flow, config=config)

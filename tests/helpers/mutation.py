@@ -237,6 +237,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="so many faults, drawn by --seed; all by default")
     parser.add_argument("--each", type=int, help="so many faults of each module, in place of --sample")
     parser.add_argument("--modules", nargs="+", help="these of the folder alone, asked of the tests of the same names")
+    parser.add_argument("--tests", nargs="+", help="files of tests/ to ask, in place of those")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--minutes",
@@ -266,9 +267,8 @@ def main() -> None:
         faults = [fault for fault in (faults if options.again else drawn) if fault.key not in done]
         faults = [fault for fault in faults if fault.key in known] if options.again else faults
         print(f"{len(drawn)} of the faults of {folder} drawn, {len(faults)} to ask", flush=True)
-        pytest.main(
-            [*OPTIONS, *tests_of(folder, options.modules)], plugins=[Asking(folder, faults, measure, options.minutes)]
-        )
+        tests = [f"tests/{name}" for name in options.tests or ()] or tests_of(folder, options.modules)
+        pytest.main([*OPTIONS, *tests], plugins=[Asking(folder, faults, measure, options.minutes)])
     report(folder, files)
 
 

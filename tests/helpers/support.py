@@ -9,7 +9,6 @@ import re
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from nflows.flows import Flow
 from torch import nn
@@ -55,10 +54,11 @@ def scipy_log_prob(z: torch.Tensor, factor: torch.Tensor, spread_variance: float
     scipy gets the covariance by its eigendecomposition, from the singular values of A: given as a
     matrix, it has rounded the flat directions away before scipy sees it, and scipy is off by 1e-8.
     """
+    stats = pytest.importorskip("scipy.stats")
     vectors, singular, _ = np.linalg.svd(factor.detach().double().numpy())
-    covariance = scipy.stats.Covariance.from_eigendecomposition((singular**2 + spread_variance, vectors))
+    covariance = stats.Covariance.from_eigendecomposition((singular**2 + spread_variance, vectors))
     mean = np.full(len(singular), float(loc))
-    return np.atleast_1d(scipy.stats.multivariate_normal(mean, covariance).logpdf(z.detach().double().numpy()))
+    return np.atleast_1d(stats.multivariate_normal(mean, covariance).logpdf(z.detach().double().numpy()))
 
 
 def log_prob_by_autograd(z: torch.Tensor, root: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nflows_spread.linalg import triangular
-from nflows_spread.linalg.cholesky import cholesky_log_prob
+from nflows_spread.linalg.cholesky import cholesky_entries_of, cholesky_log_prob, spread_cholesky_of
 from support import log_prob_by_autograd, lower_triangular
 
 SPREAD = torch.tensor(1e-4, dtype=torch.float64)
@@ -47,3 +47,11 @@ def test_substitutions_by_blocks_can_be_differentiated_twice(features, monkeypat
     z = torch.randn(3, features, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(cholesky_log_prob, (z, entries, SPREAD))
     assert torch.autograd.gradgradcheck(cholesky_log_prob, (z, entries, SPREAD))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_entries_of_a_root_are_those_of_its_covariance_with_noise(scale):
+    root = scale * torch.randn(6, 3, dtype=torch.float64)
+    noise = torch.tensor(0.01 * scale**2, dtype=torch.float64)
+    expected = torch.linalg.cholesky(root @ root.mT + noise * torch.eye(6))
+    torch.testing.assert_close(spread_cholesky_of(cholesky_entries_of(root, noise), noise), expected)

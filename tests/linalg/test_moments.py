@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from nflows_spread.linalg.moments import covariance_of, root_mean_variance, second_moment_of
+from nflows_spread.linalg.moments import average_in, covariance_of, root_mean_variance, second_moment_of
 
 
 def test_moments_are_numpys():
     x = torch.randn(50, 3) + 2.0
     np.testing.assert_allclose(covariance_of(x), np.cov(x.double().numpy().T, bias=True))
     np.testing.assert_allclose(second_moment_of(x), x.double().numpy().T @ x.double().numpy() / 50)
+
+
+def test_an_average_moves_by_its_rate_towards_the_second_moment_of_new_points():
+    x, average = torch.randn(50, 3) + 2.0, torch.eye(3, dtype=torch.float64)
+    average_in(average, x, 0.3)
+    np.testing.assert_allclose(average, 0.7 * np.eye(3) + 0.3 * x.double().numpy().T @ x.double().numpy() / 50)
 
 
 @pytest.mark.parametrize("correction", [0, 1])

@@ -11,6 +11,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stac
 from factor_kinds import FACTORS, base_of_kind, every_kind, points_of, random_root
 from nflows_spread import DegenerateGaussian, SpreadKLLoss
 from nflows_spread.factors import RunningAverageFactor
+from nflows_spread.linalg.torch_func import gradients_of_plain
 from nflows_spread.models import coupling_flow
 from support import assert_same_state, randomize
 
@@ -161,3 +162,12 @@ def test_gradients_of_the_loss_of_each_row_are_taken_at_once():
     for name, parameter in objective.named_parameters():  # noise of the spread is too small to matter for the shifts
         one_by_one = torch.stack([torch.autograd.grad(objective(row[None]), parameter)[0] for row in x])
         torch.testing.assert_close(each[name], one_by_one, rtol=0.2, atol=0.05 * float(one_by_one.abs().max()))
+
+
+def test_gradients_of_plain_operations_are_those_that_are_needed_each_in_its_place():
+    a, b, c = (torch.randn(3).requires_grad_() for _ in range(3))
+    found = gradients_of_plain(lambda a, b, c: a * b + c.sin(), (a, b, c), (True, False, True, True), torch.ones(3))
+    assert found[1] is None
+    torch.testing.assert_close(found[0], b)
+    torch.testing.assert_close(found[2], c.cos())
+    torch.testing.assert_close(torch.autograd.grad(found[2].sum(), c)[0], -c.sin())

@@ -8,6 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from nflows_spread.training import StopOnHeldOutLoss, fit
+from nflows_spread.training.batches import batches_of
+from nflows_spread.training.sources import Shard
 from training_toys import MeanSquare, rows, sgd, sine_objective
 
 
@@ -91,6 +93,29 @@ def test_a_sampler_gets_the_number_of_rows_and_the_generator():
     fit(objective, sampler, steps=3, batch_size=7, optimizer=sgd(objective), generator=generator)
     oracle = torch.Generator().manual_seed(3)
     assert all(torch.equal(batch, sampler(7, oracle)) for batch in objective.batches)
+
+
+class Normal:
+    """A sampler that is no function."""
+
+    def __call__(self, n, generator):
+        return torch.randn(n, 2, generator=generator)
+
+
+DESCRIBED = {
+    "60 rows of shape (2,)": lambda: rows(60),
+    "Rows of 60 rows": lambda: Rows(rows(60)),
+    "sampler Normal": Normal,
+    "sampler Normal.__call__": lambda: Normal().__call__,
+    "DataLoader over Stream in batches of 10": lambda: Stream(rows(60)),
+    "DataLoader over TensorDataset in batches of 10": lambda: DataLoader(TensorDataset(rows(60)), batch_size=10),
+}
+
+
+@pytest.mark.parametrize(("words", "data"), DESCRIBED.items())
+def test_a_run_says_in_few_words_what_it_was_trained_on(words, data):
+    shard = Shard(10, 0, 1, torch.device("cpu"), torch.float32)
+    assert batches_of(data(), shard, torch.Generator()).describe() == words
 
 
 @pytest.mark.parametrize("as_dataset", [False, True])

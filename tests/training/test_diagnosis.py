@@ -3,7 +3,8 @@
 import pytest
 import torch
 from nflows.flows import Flow
-from nflows.transforms import ActNorm, CompositeTransform, Logit
+from nflows.nn.nets import ResidualNet
+from nflows.transforms import ActNorm, AffineCouplingTransform, CompositeTransform, Logit
 from torch import nn
 
 from nflows_spread import DegenerateGaussian, SpreadKLLoss, initialize
@@ -54,6 +55,16 @@ def test_rows_outside_of_a_domain_are_counted(logit, error, noise):
     x[7], x[9, 1] = 1.5, -0.2
     with pytest.raises(error, match=r"2 of 60 rows, the first with values from 1.5 to 1.5, are on .*scale"):
         fit(behind(logit(), noise), x, steps=3, batch_size=60, generator=torch.Generator().manual_seed(0))
+
+
+def test_rows_outside_of_a_domain_are_counted_where_the_flow_takes_a_context():
+    """By a net that cannot do without it."""
+    coupling = AffineCouplingTransform([0, 1], lambda inputs, outputs: ResidualNet(inputs, outputs, 8, 3, num_blocks=1))
+    objective = SpreadKLLoss(Flow(CompositeTransform([Logit(), coupling]), DegenerateGaussian([2])), data_noise=0.0)
+    x = inside()
+    x[7] = 1.5
+    with pytest.raises(ValueError, match=r"1 of 60 rows, the first with values from 1\.5 to 1\.5, are on the"):
+        fit(objective, (x, torch.randn(60, 3)), steps=3, batch_size=60)
 
 
 @pytest.mark.parametrize(("scale", "rate"), [(1e4, 50.0), (1e25, 1e-3)])

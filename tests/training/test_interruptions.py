@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from nflows_spread import SpreadKLLoss
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training import Checkpoints, GeometricNoise, fit, read_checkpoint
+from nflows_spread.training.interruptions import Interruptions
 
 KILLS, IN_EVERY_RUN = 50, 4
 ANNEALED = 400
@@ -41,6 +43,45 @@ def train(folder, steps, every, callbacks=()):
         callbacks=callbacks,
     )
     return [parameter.detach() for parameter in loss.parameters()]
+
+
+def test_a_first_signal_is_remembered_and_a_second_one_acts():
+    interruptions, before = Interruptions(), signal.getsignal(signal.SIGINT)
+    with interruptions.deferred(enabled=True):
+        signal.raise_signal(signal.SIGINT)
+        assert interruptions.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        interruptions.pass_on()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_other_threads_and_runs_without_checkpoints_leave_signals_alone(enabled):
+    found = []
+
+    def handlers():
+        with Interruptions().deferred(enabled=enabled):
+            found.append(signal.getsignal(signal.SIGINT))
+
+    if enabled:
+        thread = threading.Thread(target=handlers)
+        thread.start()
+        thread.join()
+    else:
+        handlers()
+    assert found == [signal.getsignal(signal.SIGINT)]
+
+
+def test_ctrl_c_of_a_run_with_checkpoints_acts_when_that_of_its_step_is_written(tmp_path):
+    def interrupt(state):
+        if state.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, steps=6, every=100, callbacks=[interrupt])
+    assert Checkpoints(tmp_path, every=100).read_latest()["step"] == 3
 
 
 def in_a_fork(function, *arguments):

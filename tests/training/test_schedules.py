@@ -182,19 +182,24 @@ def test_a_schedule_continues_from_its_state(make, objective):
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "name"),
     [
-        lambda: Constant(-0.1),
-        lambda: Cosine(0.3, -0.01, 10),
-        lambda: Geometric(0.3, 0.0, 10),
-        lambda: Geometric(0.3, -0.1, 10),
-        lambda: Staircase(0.3, 0.5, 0),
-        lambda: Staircase(0.3, 0.5, 10, floor=-1.0),
-        lambda: Geometric(0.3, math.nan, 10),
+        (lambda: Constant(-0.1), "value"),
+        (lambda: Cosine(-0.3, 0.01, 10), "start"),
+        (lambda: Cosine(0.3, -0.01, 10), "end"),
+        (lambda: Geometric(0.0, 0.1, 10), "start"),
+        (lambda: Geometric(0.3, 0.0, 10), "end"),
+        (lambda: Geometric(0.3, -0.1, 10), "end"),
+        (lambda: Geometric(0.3, math.nan, 10), "end"),
+        (lambda: Staircase(-0.3, 0.5, 10), "start"),
+        (lambda: Staircase(0.3, 0.0, 10), "factor"),
+        (lambda: Staircase(0.3, 0.5, 0), "every"),
+        (lambda: Staircase(0.3, 0.5, 10, after=-1), "after"),
+        (lambda: Staircase(0.3, 0.5, 10, floor=-1.0), "floor"),
     ],
 )
-def test_a_curve_that_ends_below_zero_or_never_is_refused(make):
-    with pytest.raises(ValueError, match=r"must be .*, got"):
+def test_a_curve_that_ends_below_zero_or_never_is_refused(make, name):
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, got"):
         make()
 
 

@@ -120,6 +120,13 @@ BAD_TABLES = {
         ValueError,
         "pass rows and their context as two tables",
     ),
+    "a context of no rows": (
+        lambda: (X, []),
+        TypeError,
+        "context of data must be .*, got an empty list;",
+    ),
+    "no context": (lambda: (X, None), TypeError, "context of data must be .*, got NoneType; pass data alone"),
+    "words as a context": (lambda: [X.numpy(), ["a"] * 60], TypeError, "context of data must be a tensor.*, got list;"),
     "columns by name": (lambda: {"a": X}, TypeError, "data must be a tensor, .*, got dict"),
     "missing values": (lambda: frame(c=math.nan), ValueError, "infinity in 60 of 60 rows"),
     "complex numbers": (lambda: X.numpy() * 1j, TypeError, "real numbers, got dtype complex128"),
