@@ -42,7 +42,12 @@ TESTS = {
     "train": ["tests/training/test_fit.py", "tests/training/test_saving.py"],
     "sklearn": ["tests/estimator/test_sklearn_interface.py"],
     "images": ["tests/datasets/test_image_decoding.py", "tests/datasets/test_image_folder.py"],
-    "cli": ["tests/cli/test_data_files.py", "tests/cli/test_text_tables.py", "tests/plots/test_axes.py"],
+    "cli": [
+        "tests/cli/test_data_files.py",
+        "tests/cli/test_annotated_files.py",
+        "tests/cli/test_text_tables.py",
+        "tests/plots/test_axes.py",
+    ],
 }
 """By extra, a minute of tests that use what it brings."""
 
