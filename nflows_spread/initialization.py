@@ -20,7 +20,8 @@ from nflows_spread.hosts.first_batch import (
     set_on_arrival,
     waiting_layers_held,
 )
-from nflows_spread.linalg.moments import add_to_diagonal, second_moment_of
+from nflows_spread.linalg.moments import second_moment_of
+from nflows_spread.linalg.shrinkage import root_of_moment
 
 _ROWS = 512
 """Rows that are encoded together for the prior's covariance: a choice, for memory."""
@@ -142,17 +143,17 @@ def initialize_prior(
     From A = I a factor that is trained by gradient needs thousands of steps to come to the scale of
     the latents, because an optimizer moves each entry by no more than about the learning rate at a time.
     Correlations are shrunk to n / (n + D) of those found, so that few rows do not pretend to flat
-    directions; of tied pieces that go on from where they are, and of those whose factor has a shrinkage
-    of its own, they are taken as found where there are more rows than D. A ``DegenerateGaussianMixture``
-    takes pieces of the latents by expectation maximisation, see its ``fit_pieces``. Call it after
-    ``initialize``, and like that before the flow is wrapped or copied.
+    directions; with a warm start, and for a factor that has a shrinkage of its own, they are taken as
+    found where there are more rows than D. A ``DegenerateGaussianMixture`` takes pieces of the latents by
+    expectation maximisation, see its ``fit_pieces``. Call it after ``initialize``, and like that before the
+    flow is wrapped or copied.
 
     Args:
         flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor, or a ``DegenerateGaussianMixture``.
         x: data, shape (n, ...), better more rows than there are latent features D.
         context: conditioning inputs, one row for each row of ``x``, or one for all.
         data_noise: σ_x of the training that is to come, in data units.
-        warm_start: let the pieces of a mixture go on from where they are, after a training for example.
+        warm_start: after a training: pieces of a mixture go on from where they are, and close dependences are kept.
         generator: source of that noise, and of the starts of pieces.
 
     Raises:
@@ -176,11 +177,10 @@ def initialize_prior(
         first += z.sum(0) / len(x)
         second += second_moment_of(z) * (len(z) / len(x))
     covariance = second if base.loc is None else second - torch.outer(first, first)
-    shrunk = covariance * (len(x) / (len(x) + base.features))
-    shrunk.diagonal().copy_(covariance.diagonal())
+    known = warm_start or getattr(base.factor, "shrinkage", 0.0) > 0.0
+    root = root_of_moment(covariance, len(x), float(base.spread_variance), known=known)
     if base.loc is not None:
         base.loc.copy_(first.view(base.shape))
-    root = torch.linalg.cholesky(add_to_diagonal(shrunk, float(base.spread_variance)))  # a constant latent too
     base.factor.assign(root, base.spread_variance)
 
 

@@ -7,13 +7,14 @@ latent to 1 / √(2D) of it; in a few leading coordinates it could not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nflows_spread.distributions.latent_pieces import Blocks
-from nflows_spread.linalg.moments import add_to_diagonal
+from nflows_spread.linalg.shrinkage import root_of_moment
 
 _ALTERNATIONS = 2
 """Between the shape, at O(D²) a row, and the scales: a choice, as each weighs latents by what the last one found."""
@@ -62,9 +63,11 @@ def scales_of_latents(
     Raises:
         ValueError: there are fewer latents than pieces, or all are 0.
     """
-    known = begun is not None or decomposed is not None
+    root_of = partial(
+        root_of_moment, spread_variance=spread_variance, known=begun is not None or decomposed is not None
+    )
     whitening = decomposed or (lambda root: root)
-    root = _root_of(latents, None, spread_variance, known=known) if begun is None else begun.root
+    root = root_of(*_second_moment(latents, None)) if begun is None else begun.root
     lengths = _mean_squares(latents, whitening(root))
     if len(lengths) < pieces:
         raise ValueError(f"there must be at least as many latents as the {pieces} pieces, got {len(lengths)}")
@@ -74,29 +77,12 @@ def scales_of_latents(
     for step in range(_ALTERNATIONS):
         lengths = _mean_squares(latents, whitening(root)) if step else lengths
         weights, squares, own = _mixture_of_scales(lengths, weights, squares, features=len(root))
-        root = _root_of(latents, own, spread_variance, known=known)
+        root = root_of(*_second_moment(latents, own))
     return LatentScales(weights, squares, root)
 
 
-def _root_of(latents: Blocks, own: Tensor | None, spread_variance: float, *, known: bool) -> Tensor:
-    """Cholesky factor of Σ_n a_n z_n z_nᵀ / n, with a_n = 1 where no weights are given.
-
-    Where nothing was known, and where there are no more latents than features, correlations are shrunk and σ_Z² I is
-    added; else the sum is taken as it is, if it can be decomposed.
-    """
-    second, rows = _second_moment(latents, own)
-    if known and rows > len(second):
-        cholesky, info = torch.linalg.cholesky_ex(second)
-        if int(info) == 0:
-            return cholesky
-        return torch.linalg.cholesky(add_to_diagonal(second, spread_variance))
-    variances = second.diagonal().clone()
-    second.mul_(rows / (rows + len(second))).diagonal().copy_(variances)
-    return torch.linalg.cholesky(add_to_diagonal(second, spread_variance))
-
-
 def _second_moment(latents: Blocks, own: Tensor | None) -> tuple[Tensor, int]:
-    """Σ_n a_n z_n z_nᵀ / n, (D, D), and n."""
+    """Σ_n a_n z_n z_nᵀ / n, (D, D), and n; a_n = 1 where no weights are given."""
     total, rows = None, 0
     for block in _doubled(latents):
         weighted = block if own is None else block * own[rows : rows + len(block)].unsqueeze(1)

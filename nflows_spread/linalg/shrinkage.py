@@ -1,11 +1,33 @@
-"""Shrinkage of a sample covariance of many features: soft-thresholded entries of its Cholesky factor."""
+"""Shrinkage of a sample covariance of many features: of its correlations, or of entries of its Cholesky factor."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.moments import add_to_diagonal
 from nflows_spread.linalg.triangular import lower_quotient
+
+
+def root_of_moment(moment: Tensor, rows: int, spread_variance: float, *, known: bool) -> Tensor:
+    """A root of a second moment or covariance of latents, (D, D) in float64, which is written over.
+
+    Correlations are shrunk to n / (n + D) of those found, so that few rows do not pretend to flat directions, and σ_Z²
+    I is added for latents that are constant. Where the shape is known, as after a training, and there are more rows
+    than features, the moment is taken as it is, if it can be decomposed.
+
+    Args:
+        moment: of n rows of D features.
+        rows: n.
+        spread_variance: σ_Z².
+        known: whether n is not the only thing that speaks for its flat directions.
+    """
+    if known and rows > len(moment):
+        root, info = torch.linalg.cholesky_ex(moment)
+        return root if int(info) == 0 else torch.linalg.cholesky(add_to_diagonal(moment, spread_variance))
+    variances = moment.diagonal().clone()
+    moment.mul_(rows / (rows + len(moment))).diagonal().copy_(variances)
+    return torch.linalg.cholesky(add_to_diagonal(moment, spread_variance))
 
 
 def shrunk_cholesky(cholesky: Tensor, threshold: float) -> Tensor:

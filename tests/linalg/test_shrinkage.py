@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from nflows_spread.linalg.shrinkage import shrunk_cholesky
+from nflows_spread.linalg.shrinkage import root_of_moment, shrunk_cholesky
 
 FEATURES, ROWS = 120, 300
 
@@ -58,3 +58,31 @@ def test_where_weak_dependences_add_up_it_is_left_as_it_is():
     """With these a small error of one feature doubles every few features, as T⁻¹ has entries of thousands."""
     sample = sample_cholesky(banded(near=0.8, far=0.5))
     assert torch.equal(shrunk_cholesky(sample, 1.0 / math.sqrt(ROWS)), sample)
+
+
+def steep_moment():
+    """Of curves at 12 points, with an eigenvalue of 1e-6."""
+    t = torch.arange(12.0, dtype=torch.float64)
+    return torch.exp(-0.01 * (t - t.unsqueeze(1)) ** 2) + 1e-6 * torch.eye(12, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_correlations_are_shrunk_where_nothing_is_known_or_rows_are_few(known):
+    moment = steep_moment()
+    for rows, kept in ((12, False), (13, known)):
+        root = root_of_moment(moment.clone(), rows, 1e-8, known=known)
+        expected = (
+            moment
+            if kept
+            else moment * rows / (rows + 12) + torch.eye(12, dtype=torch.float64) * (12 * 1.000001 / (rows + 12) + 1e-8)
+        )
+        torch.testing.assert_close(root @ root.mT, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_known_moment_that_cannot_be_decomposed_gets_the_spread_variance():
+    moment = steep_moment()
+    moment[3], moment[:, 3] = 0.0, 0.0
+    root = root_of_moment(moment.clone(), 100, 1e-8, known=True)
+    torch.testing.assert_close(
+        root @ root.mT, moment + 1e-8 * torch.eye(12, dtype=torch.float64), rtol=1e-12, atol=1e-13
+    )
