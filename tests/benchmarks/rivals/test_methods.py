@@ -67,7 +67,7 @@ def test_gin_keeps_the_latents_of_largest_variance_and_has_a_density_of_all_dime
     model = AT_EQUAL_TIME[LABELLED].fit(x, 2, 0, Budget(steps=1), labels=labels)
     lost = model.decode(model.encode(x)) - x
     assert np.abs(lost[:, [1, 3]]).max() < 0.2
-    np.testing.assert_allclose(lost.std(axis=0)[[0, 2]], [0.1, 0.01], rtol=0.2)
+    np.testing.assert_allclose(lost.std(axis=0)[[0, 2]], x.std(axis=0)[[0, 2]], rtol=0.3)  # after one step
     assert np.isfinite(model.log_prob(x)).all()
 
 
