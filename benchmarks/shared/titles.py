@@ -1,4 +1,4 @@
-"""Titles of a figure's panels that keep clear of each other and within the figure: smaller letters where needed."""
+"""Titles of a figure's panels that keep clear of each other and within the figure: two lines or smaller letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _SMALLER, _SMALLEST = 0.95, 5.0
 
 
 def fit_titles(figure: Figure) -> None:
-    """Shrink the letters of titles that run into another title or over the edge, the wider one first.
+    """Break titles that run into another title or over the edge after their colon, and then shrink their letters.
+
+    The wider one comes first.
 
     Args:
         figure: with everything in it; it is laid out here.
@@ -27,6 +29,11 @@ def fit_titles(figure: Figure) -> None:
     top = getattr(figure, "_suptitle", None)
     titles += [top] if top is not None and top.get_text() else []
     while crowded := _crowded(figure, titles):
+        name, colon, what = crowded.get_text().partition(": ")
+        if colon and "\n" not in name + what:
+            crowded.set_text(f"{name}:\n{what}")
+            figure.draw_without_rendering()  # panels make room for the second line
+            continue
         size = float(crowded.get_fontsize())
         crowded.set_fontsize(max(_SMALLEST, _SMALLER * size))
 

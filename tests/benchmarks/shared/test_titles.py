@@ -39,6 +39,14 @@ def test_long_titles_get_smaller_letters_until_none_runs_into_another(titles):
     assert [title.get_fontsize() for title in after if title.get_text() == "data"] == [12.0] * titles.count("data")
 
 
+def test_a_title_with_a_colon_is_broken_there_before_it_gets_smaller():
+    figure = figure_of([LONG, "prior in 16 scales: error of reconstructions"])
+    fit_titles(figure)
+    texts = [axes.get_title() for axes in figure.axes]
+    assert texts[0] == "prior in 32 semi-tied pieces:\nsamples, nearest data"
+    assert figure.axes[0].title.get_fontsize() == 12.0
+
+
 def test_titles_that_have_room_stay_as_they_are():
     figure = figure_of(["data", "samples"])
     fit_titles(figure)
