@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import partial
+from typing import Any
 
 from nflows.flows import Flow
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ class Settings:
     tied: bool | str = False
     start_prior: bool = False
     pieces_from: float = 0.5
-    refit: Mapping[str, object] = field(default_factory=dict)
+    refit: Mapping[str, Any] = field(default_factory=dict)
     learn_mean: bool = False
     entropy: bool = False
     gradient_clip: float | None = 5.0

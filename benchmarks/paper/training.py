@@ -185,7 +185,7 @@ def _initialize(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float,
 
 def _refitted(settings: Settings, flow: Flow, x: Tensor, *, data_noise: float, seed: int) -> Flow:
     """The flow with the prior that the settings name, fitted to the latents of all points at the final noise."""
-    prior = _base(replace(settings, **settings.refit), x[0].numel())  # type: ignore[arg-type]
+    prior = _base(replace(settings, **settings.refit), x[0].numel())
     swapped = swap_base(flow, prior).eval()
     initialize_prior(swapped, x, data_noise=data_noise, generator=torch.Generator().manual_seed(seed))
     return swapped

@@ -64,26 +64,26 @@ def trained_once(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build()
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # of two runs at once one trains, and the other waits and reads
-        if path.exists():
-            model.load_state_dict(read_archive(path, _KIND, _VERSION)["parameters"])
-            return model.eval()
-        print(f"training {name}, once: {steps} steps", file=sys.stderr, flush=True)
-        checkpoints = Checkpoints(path.with_suffix(""), every=2000, keep=1)
-        fit(
-            model,
-            data if len(data) > 1 else data[0],
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            generator=torch.Generator().manual_seed(seed),
-            checkpoints=checkpoints,
-            resume=True,
-            processes=1,
-        )
-        write_archive(path, _KIND, _VERSION, {"parameters": model.state_dict()})
-        shutil.rmtree(checkpoints.folder)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # of two runs at once one trains, and the other waits
+            if not path.exists():
+                print(f"training {name}, once: {steps} steps", file=sys.stderr, flush=True)
+                checkpoints = Checkpoints(path.with_suffix(""), every=2000, keep=1)
+                fit(
+                    model,
+                    data if len(data) > 1 else data[0],
+                    steps=steps,
+                    batch_size=batch_size,
+                    learning_rate=learning_rate,
+                    generator=torch.Generator().manual_seed(seed),
+                    checkpoints=checkpoints,
+                    resume=True,
+                    processes=1,
+                )
+                write_archive(path, _KIND, _VERSION, {"parameters": model.state_dict()})
+                shutil.rmtree(checkpoints.folder)
+    model.load_state_dict(read_archive(path, _KIND, _VERSION)["parameters"])
     return model.eval()
 
 
