@@ -14,7 +14,7 @@ from functools import partial
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training.curves import Constant
 from paper import data_sets, pictures
-from paper.experiment import OURS, PAPER, Experiment
+from paper.experiment import OURS, PAPER, PIECES, Experiment
 from paper.tracking import eigenvalue
 
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
@@ -22,7 +22,7 @@ _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 EXPERIMENT = Experiment(
     data=data_sets.line,
     flow=partial(coupling_flow, **TABLE_1),
-    variants=(PAPER.also(_PAPER_SCHEDULE), OURS),
+    variants=(PAPER.also(_PAPER_SCHEDULE), OURS, PIECES),
     steps=10_000,
     track={"first": partial(eigenvalue, 1), "second": partial(eigenvalue, 2)},
     together=(pictures.eigenvalues_during_training,),

@@ -10,13 +10,13 @@ from functools import partial
 from nflows_spread.models import coupling_flow
 from nflows_spread.training.curves import Cosine
 from paper import data_sets, pictures
-from paper.experiment import FIXED_PRIOR, OURS, Experiment
+from paper.experiment import FIXED_PRIOR, OURS, PIECES, Experiment
 from paper.measures import sample_distance
 
 EXPERIMENT = Experiment(
     data=data_sets.digits,
     flow=partial(coupling_flow, 64, layers=8, hidden_features=(128, 128), permute=True, bounded_scale=True),
-    variants=(OURS, FIXED_PRIOR),
+    variants=(OURS, PIECES, FIXED_PRIOR),
     steps=2500,
     learning_rate=Cosine(1e-3, 2e-5),
     learn_mean=True,

@@ -17,7 +17,7 @@ from nflows_spread.factors import RunningAverageFactor
 from nflows_spread.models import TABLE_1, TABLE_3, convolutional_flow, coupling_flow
 from nflows_spread.training.curves import Constant, Staircase
 from paper import data_sets, entropy_estimate
-from paper.experiment import PAPER, Experiment, Variant
+from paper.experiment import PAPER, PIECES, Experiment, Variant
 
 _TOY = {"data": data_sets.sine, "flow": partial(coupling_flow, **TABLE_1), "learning_rate": Constant(3e-4)}
 _SQUARE = {
@@ -30,12 +30,13 @@ _SQUARE = {
 
 
 def _flows(*, toy_steps: int, square_steps: int) -> tuple[Variant, ...]:
-    """Both objectives on both data sets; the first steps of the paper's 10k and 20k, at its rates."""
+    """Both objectives on both data sets, and on the toy in pieces; the first steps of the paper's 10k and 20k."""
     rate = Staircase(5e-4, factor=0.9, every=1000)
     toy, square = {**_TOY, "steps": toy_steps}, {**_SQUARE, "steps": square_steps, "learning_rate": rate}
+    flows = (("sine", toy), ("sine, prior in 8 pieces", {**toy, **PIECES.changes}), ("square", square))
     return tuple(
         Variant(f"{name}, entropy {said}", {**PAPER.changes, **settings, "entropy": entropy})
-        for name, settings in (("sine", toy), ("square", square))
+        for name, settings in flows
         for said, entropy in (("ignored", False), ("estimated", True))
     )
 

@@ -40,7 +40,7 @@ _PIECES = PIECES.also(
     {"factor": LowRankPlusDiagonalFactor.of_rank(8), "start_prior": True, "pieces_from": 0.8, "piece_rank": int}
 )
 _PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES, FIXED_PRIOR)}
-_FULL = _PAPER_STEPS | {"variants": (_PAPER, OURS, _PIECES.also({"steps": 2_500}), FIXED_PRIOR)}
+_FULL = _PAPER_STEPS | {"variants": (_PAPER, OURS, _PIECES.also({"steps": 10_000}), FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
     data=data_sets.fading_square,

@@ -13,14 +13,14 @@ from functools import partial
 from nflows_spread.models import TABLE_1, coupling_flow
 from nflows_spread.training.curves import Constant, Geometric
 from paper import data_sets
-from paper.experiment import FIXED_PRIOR, OURS, PAPER, Experiment
+from paper.experiment import FIXED_PRIOR, OURS, PAPER, PIECES, Experiment
 
 _PAPER_SCHEDULE = {"batch_size": 100, "learning_rate": Constant(3e-4)}
 
 EXPERIMENT = Experiment(
     data=data_sets.line,
     flow=partial(coupling_flow, **TABLE_1),
-    variants=(PAPER.also(_PAPER_SCHEDULE), OURS, FIXED_PRIOR),
+    variants=(PAPER.also(_PAPER_SCHEDULE), OURS, PIECES, FIXED_PRIOR),
     data_noise=Geometric(0.3, 0.02, steps=0.7),
     spread_variance=4e-6,
     profiles={

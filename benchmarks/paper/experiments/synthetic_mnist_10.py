@@ -34,7 +34,7 @@ EXPERIMENT = replace(
         pictures.representation,
     ),
     profiles={
-        "full": mnist.principal(10_000, paper=300, pieces=3000),
+        "full": mnist.principal(10_000, paper=300, pieces=10_000),
         "paper": mnist.PAPER_SCHEDULE | {"data": partial(digits.synthetic_mnist_10, steps=60_000, learning_rate=1e-4)},
     },
 )
