@@ -1,5 +1,7 @@
 """How the noise and the learning rate move while the estimator's flow is trained."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,9 +34,9 @@ def train(monkeypatch):
 
         return fit(*args, callbacks=[record, *callbacks], **options)
 
-    def train(stop=None, nearest=0.1):
+    def train(stop=None, nearest=0.1, recipe=SMALL):
         x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
-        trained_by(SMALL, x, nearest=nearest, generator=torch.Generator().manual_seed(0), stop=stop)
+        trained_by(recipe, x, nearest=nearest, generator=torch.Generator().manual_seed(0), stop=stop)
         return map(list, zip(*seen))
 
     monkeypatch.setattr(annealing, "fit", observed)
@@ -53,6 +55,13 @@ def test_where_the_annealing_ends_early_the_learning_rate_still_falls_to_an_elev
     assert rates[-1] == pytest.approx(SMALL.learning_rate / 11)
     falls = torch.tensor(rates[29:]).diff()
     torch.testing.assert_close(falls, falls.mean().expand(20), rtol=1e-3, atol=0.0)
+
+
+def test_the_last_step_alone_can_be_the_settling(train):
+    rates, noises = train(recipe=replace(SMALL, anneal_fraction=0.99))
+    assert len(rates) == 100
+    assert rates[-1] == pytest.approx(SMALL.learning_rate / 11)
+    assert noises[-1] == pytest.approx(SMALL.last_noise)
 
 
 def test_the_noise_falls_by_a_constant_ratio_until_the_settling(train):

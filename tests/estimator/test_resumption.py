@@ -125,13 +125,13 @@ def test_another_fit_does_not_go_on_from_it(tmp_path):
 
 
 def test_checks_are_kept(tmp_path):
-    resumption = Resumption(tmp_path / "fit")
+    resumption = Resumption(tmp_path / "fits" / "fit")
     assert resumption.read_checks() == ([], 0.0, None)
     assert resumption.steps_done("annealing") == 0
     resumption.write_checks([None, 2], math.pi, ended=7)
     assert resumption.read_checks() == ([None, 2], math.pi, 7)
     resumption.remove()
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "fits").iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b'{"dimensions": [2', b"[]", b"\xff", b"{}"])

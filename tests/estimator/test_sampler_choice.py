@@ -74,9 +74,10 @@ def test_a_flow_whose_samples_have_collapsed_is_not_taken_where_rows_are_repeate
     assert chosen(chart, collapsed, x, 40).source == "chart"
 
 
-def test_of_several_others_that_are_as_wide_the_nearest_is_taken():
-    x = normal(600, 1.0, 1.0)
-    far, off, near = (Still(x[100:] + shift) for shift in (5.0, 0.3, 0.01))
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_of_several_others_that_are_as_wide_the_nearest_is_taken_in_any_unit(unit):
+    x = unit * normal(600, 1.0, 1.0)
+    far, off, near = (Still(x[100:] + unit * shift) for shift in (5.0, 0.3, 0.01))
     generator = torch.Generator().manual_seed(0)
     assert sampler_of(far, lambda: [off, near], x[100:], x[:100], covers=True, generator=generator) is near
     assert sampler_of(far, lambda: [near, off], x[100:], x[:100], covers=True, generator=generator) is near

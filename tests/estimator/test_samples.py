@@ -40,6 +40,21 @@ def test_samples_of_a_known_density_are_the_best_guesses_of_points_without_noise
     assert float(samples.std(0)[2]) < 1e-4 * noise
 
 
+def test_nothing_is_drawn_between_clusters_though_the_density_of_coordinates_has_one_piece():
+    clusters = torch.cat([normal(300, 0.5) - 3.0, normal(300, 0.5, seed=1) + 3.0])
+    x = torch.cat([clusters, torch.zeros_like(clusters)], 1)[
+        torch.randperm(600, generator=torch.Generator().manual_seed(4))
+    ]
+    one = Pieces(torch.ones(1).double(), x[None, :, :1].mean(1), x[:, :1].var(0).reshape(1, 1, 1))
+    sampler = ChartSampler.of(
+        linear_chart(identity_flow(2), 2, 1, one), *apart(x), noise=0.01, generator=torch.Generator().manual_seed(1)
+    )
+    between = sampler.sample(1000, torch.Generator().manual_seed(2))[:, 0].abs() < 1.0
+    unbound = replace(sampler, support=None).sample(1000, torch.Generator().manual_seed(2))[:, 0].abs() < 1.0
+    assert float(unbound.double().mean()) > 0.2
+    assert float(between.double().mean()) < 0.06
+
+
 def test_a_chart_that_leaves_noise_alone_has_samples_on_the_manifold():
     x = normal(1000, 1.0, 0.5, 0.02)
     pieces = Pieces.fitted(x[:, :2], floor=0.003, generator=torch.Generator().manual_seed(0))

@@ -40,7 +40,6 @@ _PIECES = PIECES.also(
     {"factor": LowRankPlusDiagonalFactor.of_rank(8), "start_prior": True, "pieces_from": 0.8, "piece_rank": int}
 )
 _PAPER_STEPS = {"steps": 20_000, "variants": (_PAPER, OURS, _PIECES, FIXED_PRIOR)}
-_FULL = _PAPER_STEPS | {"variants": (_PAPER, OURS, _PIECES.also({"steps": 10_000}), FIXED_PRIOR)}
 
 EXPERIMENT = Experiment(
     data=data_sets.fading_square,
@@ -59,5 +58,5 @@ EXPERIMENT = Experiment(
         pictures.representation,
         pictures.images_along_representation,
     ),
-    profiles={"full": _FULL, "paper": _PAPER_STEPS},
+    profiles={"full": _PAPER_STEPS, "paper": _PAPER_STEPS},
 )
