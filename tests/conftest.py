@@ -1,5 +1,11 @@
 """What every test shares: a seed of its own, and float64 where mathematics is meant."""
 
+import os
+
+# toys gain nothing from a second thread, and where the machine is busy they wait for it ten times as long as they
+# compute; read when torch, BLAS and OpenMP are loaded, also by the processes that tests start
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import signal
 
 import pytest
@@ -11,7 +17,7 @@ from nflows_spread.linalg import dense, low_rank
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background, where the programs of tests inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-torch.set_num_threads(1)  # toys gain nothing from a second thread, and wait for it where the machine is busy
+torch.set_num_threads(1)  # also where the variable says otherwise
 
 
 @pytest.hookimpl(wrapper=True)
