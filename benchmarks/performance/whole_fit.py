@@ -98,7 +98,13 @@ def _trials(beside: Path | None, small: bool) -> Sequence[Trial]:
 
 
 def compared(draw: Callable[[int], Array], beside: Path | None, small: bool) -> Mapping[str, Any]:
-    """Medians over rounds of both checkouts' seconds, of their ratio in the same round, and their dimensions."""
+    """Medians over rounds of both checkouts' seconds, of their ratio in the same round, and their dimensions.
+
+    Raises:
+        ValueError: the other folder is no checkout of this package; then nothing is fitted.
+    """
+    if beside is not None and not (beside / "nflows_spread" / "__init__.py").is_file():
+        raise ValueError(f"--beside must be a checkout of this package, got {beside}, which has no nflows_spread")
     checkouts = [_OURS] if beside is None else [_OURS, beside.resolve()]
     rounds = 1 if small or beside is None else ROUNDS
     found: list[list[Mapping[str, Any]]] = []

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
         ("mypy", "--python-version", "3.10"),  # the oldest that is declared
-        ("mypy", "--python-version", "3.14"),  # the newest
+        pytest.param(("mypy", "--python-version", "3.14"), marks=pytest.mark.slow),  # the newest
     ],
     ids=" ".join,
 )

@@ -15,7 +15,7 @@ from nflows_spread.dimension import RULES
 from nflows_spread.training import Constant, TrainingState
 from paper import experiments
 from paper.command import SHORT_SUITE
-from paper.experiment import OURS, Experiment, Variant
+from paper.experiment import FIXED_PRIOR, OURS, Experiment, Variant
 from run import main
 
 pytest.importorskip("sklearn")
@@ -32,6 +32,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(declared, variants=variants, profiles={})
 
     monkeypatch.setattr(experiments, "load", shortened)
+
+
+@pytest.fixture
+def two_rows(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each experiment our default and the fixed prior alone, where what is asked is not of its rows."""
+    load = experiments.load
+    names = (OURS.name, FIXED_PRIOR.name)
+    monkeypatch.setattr(experiments, "load", lambda name: load(name).with_rows(names))
 
 
 def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +87,7 @@ def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
     assert str(tmp_path) not in json.dumps(written)
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 def test_the_same_seed_gives_the_same_numbers_interrupted_or_not(tmp_path: Path) -> None:
     assert main(["line", "--out", str(tmp_path / "whole")]) == 0
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
@@ -96,7 +104,7 @@ def test_the_same_seed_gives_the_same_numbers_interrupted_or_not(tmp_path: Path)
     assert numbers[0] == numbers[1]
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 def test_a_row_alone_has_the_numbers_that_it_has_among_the_others(tmp_path: Path) -> None:
     assert main(["line", "--out", str(tmp_path)]) == 0
     assert main(["line", "--out", str(tmp_path), "--only", "our default"]) == 0
@@ -130,7 +138,7 @@ def test_an_unknown_row_is_refused_before_any_work(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +157,7 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(
     assert {result["steps"] for result in results.values()} == {5}
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 def test_a_fresh_run_does_not_go_on_with_an_interrupted_one(tmp_path: Path) -> None:
     assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9"]) == 0
     assert main(["line", "--out", str(tmp_path), "--max-minutes", "1e-9", "--fresh"]) == 0
@@ -157,7 +165,7 @@ def test_a_fresh_run_does_not_go_on_with_an_interrupted_one(tmp_path: Path) -> N
     assert {result["steps"] for result in results.values()} == {1}
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 def test_a_finished_run_keeps_its_checkpoints_only_where_that_is_wished(tmp_path: Path) -> None:
     assert main(["line", "--out", str(tmp_path), "--keep"]) == 0
     assert list((tmp_path / "unfinished").rglob("step-*.pt"))

@@ -18,7 +18,14 @@ def small(tmp_path, *sections):
     return json.loads((tmp_path / "performance.json").read_text())
 
 
-@pytest.mark.parametrize("section", command.SECTIONS)
+_LONG = {"prior", "training"}
+"""Those that take ten seconds and more, and are run by hand."""
+
+
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in _LONG)) for name in command.SECTIONS],
+)
 def test_every_section_leaves_a_table_a_record_and_a_picture(section, tmp_path, capsys):
     written = small(tmp_path, section)
     printed = capsys.readouterr().out

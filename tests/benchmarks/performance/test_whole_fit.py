@@ -13,6 +13,14 @@ OURS = Path(whole_fit.__file__).resolve().parents[2]
 
 
 @pytest.fixture
+def beside(tmp_path):
+    """A folder that has the package, as far as a look at it tells."""
+    (tmp_path / "nflows_spread").mkdir()
+    (tmp_path / "nflows_spread" / "__init__.py").touch()
+    return tmp_path
+
+
+@pytest.fixture
 def turns(monkeypatch):
     """The checkouts in the order of their fits, of which ours take 1, 2, 3, … s and others twice as long."""
     asked = []
@@ -27,9 +35,9 @@ def turns(monkeypatch):
     return asked
 
 
-def test_checkouts_take_turns_and_ratios_are_those_of_a_round(turns, tmp_path):
-    found = whole_fit.compared(whole_fit.SETS["roll"], tmp_path, small=False)
-    assert turns == [OURS, tmp_path, tmp_path, OURS, OURS, tmp_path]
+def test_checkouts_take_turns_and_ratios_are_those_of_a_round(turns, beside):
+    found = whole_fit.compared(whole_fit.SETS["roll"], beside, small=False)
+    assert turns == [OURS, beside, beside, OURS, OURS, beside]
     assert found["seconds"] == 2.0
     assert found["seconds of the other checkout"] == 4.0
     assert found["ratio"] == 0.5
@@ -37,9 +45,9 @@ def test_checkouts_take_turns_and_ratios_are_those_of_a_round(turns, tmp_path):
     assert found[whole_fit.WITHIN]
 
 
-def test_a_ratio_above_the_bound_misses_the_target(turns, tmp_path, monkeypatch):
+def test_a_ratio_above_the_bound_misses_the_target(turns, beside, monkeypatch):
     monkeypatch.setattr(targets, "FIT_OVER_OTHER", 0.4)
-    assert not whole_fit.compared(whole_fit.SETS["roll"], tmp_path, small=False)[whole_fit.WITHIN]
+    assert not whole_fit.compared(whole_fit.SETS["roll"], beside, small=False)[whole_fit.WITHIN]
 
 
 def test_without_another_checkout_a_set_is_fitted_once(turns):
@@ -54,6 +62,7 @@ def test_sets_are_the_same_each_time_and_of_the_same_size(draw):
     assert np.array_equal(points, draw(60))
 
 
-def test_a_folder_without_the_package_is_refused(tmp_path):
+def test_a_folder_without_the_package_is_refused_before_any_fit(turns, tmp_path):
     with pytest.raises(ValueError, match="--beside must be a checkout of this package, got"):
         whole_fit.compared(whole_fit.SETS["roll"], tmp_path, small=True)
+    assert not turns
