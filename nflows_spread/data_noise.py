@@ -85,6 +85,15 @@ class DataNoiseOwner(Distribution):
         return self
 
 
+def hand_on_data_noise(flow: nn.Module, base: nn.Module) -> None:
+    """Tell a base that does not know σ_x that of the flow that it comes to, if one of its bases knows it."""
+    if isinstance(base, DataNoiseOwner) and base.data_noise is None:
+        owners = (module for module in flow.modules() if isinstance(module, DataNoiseOwner))
+        known = {owner.data_noise for owner in owners if owner.data_noise is not None}
+        if len(known) == 1:
+            base.data_noise = known.pop()
+
+
 def data_noise_of(base: nn.Module, given: float | None) -> float:
     """σ_x for a read-out, in data units: what the caller gives, else what the base knows.
 
@@ -98,9 +107,10 @@ def data_noise_of(base: nn.Module, given: float | None) -> float:
         return validation.non_negative("data_noise", given)
     known = base.data_noise if isinstance(base, DataNoiseOwner) else None
     if known is None:
+        remedy = "assign base_of(flow).data_noise = ..." if isinstance(base, DataNoiseOwner) else "pass data_noise=..."
         validation.warn(
             "a read-out must know data_noise, the σ_x that the flow was trained with, got none from the caller and "
-            f"none from the base, which is a {type(base).__name__}; pass data_noise=..., 0 is taken"
+            f"none from the base, which is a {type(base).__name__}; {remedy}; 0 is taken"
         )
         return 0.0
     return known

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,6 +16,7 @@ from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, encode
+from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.hosts.first_batch import (
     Initializers,
     encoding_method_of,
@@ -134,7 +138,7 @@ def initialize_prior(
     x: Tensor,
     *,
     context: Tensor | None = None,
-    data_noise: float = 0.0,
+    data_noise: float | None = None,
     warm_start: bool = False,
     generator: torch.Generator | None = None,
 ) -> None:
@@ -152,45 +156,71 @@ def initialize_prior(
         flow: a flow whose base is a ``DegenerateGaussian`` of any kind of factor, or a ``DegenerateGaussianMixture``.
         x: data, shape (n, ...), better more rows than there are latent features D.
         context: conditioning inputs, one row for each row of ``x``, or one for all.
-        data_noise: σ_x of the training that is to come, in data units.
+        data_noise: σ_x of the training that is to come, or that was, in data units, which the base then knows; by
+            default what the base knows, or 0.
         warm_start: after a training: pieces of a mixture go on from where they are, and close dependences are kept.
         generator: source of that noise, and of the starts of pieces.
 
     Raises:
         TypeError: the base is of another kind, or ``x`` is not of a floating dtype.
-        ValueError: ``x`` is not finite or has fewer than two rows, or ``data_noise`` is negative.
+        ValueError: ``x`` is not finite or has fewer than two rows, ``data_noise`` is negative, or the flow has latents
+            of another size than the base; then the base is as it was.
     """
     base = base_of(flow)
     if not isinstance(base, DegenerateGaussian | DegenerateGaussianMixture):
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     validation.two_points("x", x)
     context = validation.context_of(len(x), context)
-    noise = validation.non_negative("data_noise", data_noise)
+    noise = (base.data_noise or 0.0) if data_noise is None else validation.non_negative("data_noise", data_noise)
+    fitting = partial(_of_its_size, base)
     if isinstance(base, DegenerateGaussianMixture):
         latents_of = noisy_latents(flow, x, context, noise, generator)
-        base.fit_pieces(latents_of, warm_start=warm_start, generator=generator)
-        return
-    latents = _noisy_latents(flow, x, context, noise, generator)
-    first = torch.zeros(base.features, dtype=torch.float64, device=x.device)
-    second = torch.zeros(base.features, base.features, dtype=torch.float64, device=x.device)
-    for z in (block.double() for block in latents):
-        first += z.sum(0) / len(x)
-        second += second_moment_of(z) * (len(z) / len(x))
+        base.fit_pieces(lambda: map(fitting, latents_of()), warm_start=warm_start, generator=generator)
+    else:
+        latents = map(fitting, _noisy_latents(flow, x, context, noise, generator))
+        _take_moments(base, latents, len(x), warm_start=warm_start)
+    if data_noise is not None:
+        base.data_noise = noise
+
+
+def _of_its_size(base: DegenerateGaussian | DegenerateGaussianMixture, z: Tensor) -> Tensor:
+    """Latents as rows, (n, D), which are of the base's size."""
+    if z.shape[1] != base.features:
+        raise ValueError(
+            f"the base must have as many features as the flow has latents, {z.shape[1]}, got {base.features}; build "
+            f"{type(base).__name__} with the shape of the flow's latents"
+        )
+    return z
+
+
+def _take_moments(base: DegenerateGaussian, latents: Iterable[Tensor], count: int, *, warm_start: bool) -> None:
+    """The mean of so many latents, in blocks, and AAᵀ = their covariance."""
+    blocks = (block.double() for block in latents)
+    one = next(blocks)
+    origin = torch.zeros_like(one[0]) if base.loc is None else one.mean(0)  # a mean far from 0 would take digits
+    first, second = torch.zeros_like(origin), origin.new_zeros(base.features, base.features)
+    for z in chain([one], blocks):
+        first += (z - origin).sum(0) / count
+        second += second_moment_of(z - origin) * (len(z) / count)
     covariance = second if base.loc is None else second - torch.outer(first, first)
     known = warm_start or getattr(base.factor, "shrinkage", 0.0) > 0.0
-    root = root_of_moment(covariance, len(x), float(base.spread_variance), known=known)
+    root = root_of_moment(covariance, count, float(base.spread_variance), known=known)
     if base.loc is not None:
-        base.loc.copy_(first.view(base.shape))
+        base.loc.copy_((origin + first).view(base.shape))
     base.factor.assign(root, base.spread_variance)
 
 
 def noisy_latents(
     flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
 ) -> Callable[[], Iterable[Tensor]]:
-    """g(x + σ_x ε) as rows in blocks, anew at each call; those of few numbers are encoded once and held."""
+    """g(x + σ_x ε) as rows in blocks, the same at each call; those of few numbers are encoded once and held."""
     context = validation.context_of(len(x), context)
     if x.numel() > _HELD:
-        return lambda: _noisy_latents(flow, x, context, noise, generator)
+        source = generator or torch.Generator(x.device).manual_seed(int(torch.randint(2**62, ())))
+        begun = source.get_state()
+        for block in x.split(_ROWS):  # what is drawn after it is what it is where latents are held
+            torch.empty_like(block).normal_(generator=source)
+        return lambda: _noisy_latents(flow, x, context, noise, torch.Generator(x.device).set_state(begun))
     held = list(_noisy_latents(flow, x, context, noise, generator))
     return lambda: held
 
@@ -198,10 +228,17 @@ def noisy_latents(
 def _noisy_latents(
     flow: nn.Module, x: Tensor, context: Tensor | None, noise: float, generator: torch.Generator | None
 ) -> Iterator[Tensor]:
-    """g(x + σ_x ε) as rows, (n, D), so many at a time."""
+    """g(x + σ_x ε) as rows, (n, D), so many at a time, in evaluation mode: a batch norm learns nothing of it.
+
+    But of a flow that trains and has layers which wait for their first batch, the first of these is that batch.
+    """
+    waits = flow.training and bool(initializers_of_waiting_layers(flow))
     for index in torch.arange(len(x), device=x.device).split(_ROWS):
         noisy = x[index] + noise * torch.empty_like(x[index]).normal_(generator=generator)
-        yield encode(flow, noisy, None if context is None else context[index]).flatten(1)
+        with nullcontext() if waits else evaluating(flow):
+            latents = encode(flow, noisy, None if context is None else context[index]).flatten(1)
+        waits = False
+        yield latents
 
 
 def _initializers_of_layers(flow: nn.Module) -> Initializers:

@@ -199,6 +199,16 @@ FEW = 5
 """Names that a message has, at most, where there may be dozens, as of columns of images: a choice."""
 
 
+def matrix(name: str, value: Tensor, *, rows: int | None = None, columns: int | None = None) -> Tensor:
+    """``value`` if it is a finite matrix with so many rows or columns, else ``ValueError``."""
+    if value.dim() != 2 or len(value) != (rows or len(value)) or value.shape[1] != (columns or value.shape[1]):
+        wanted = f"{rows} rows" if rows else f"{columns} columns"
+        raise ValueError(f"{name} must be a matrix of {wanted}, got shape {tuple(value.shape)}")
+    if not all_finite(value):
+        raise ValueError(f"{name} must be finite, got {int((~value.isfinite()).sum())} values that are not")
+    return value
+
+
 def listed(names: Sequence[object], *, most: int = 10) -> str:
     """The first so many names for a message, and how many there are beside them."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -15,9 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nflows_spread import (
     DegenerateGaussian,
+    DegenerateGaussianMixture,
     SpreadKLLoss,
     base_of,
     data_noise,
+    initialize_prior,
     intrinsic_dimension,
     spectrum,
     swap_base,
@@ -246,6 +248,33 @@ def test_a_base_that_was_put_in_after_the_loss_was_built_must_be_told():
     assert torch.isfinite(objective(rows()))
 
 
+@pytest.mark.parametrize("after", [DegenerateGaussian, lambda shape: DegenerateGaussianMixture(shape, 2)])
+def test_a_prior_in_the_place_of_another_knows_its_number_and_is_fitted_under_it(after):
+    flow, x = flow_of(), rows(400)
+    SpreadKLLoss(flow, data_noise=0.7)
+    swapped = swap_base(flow, after([FEATURES]))
+    assert base_of(swapped).data_noise == 0.7
+    given, known = (copy.deepcopy(swapped) for _ in range(2))
+    initialize_prior(given, x, data_noise=0.7, generator=torch.Generator().manual_seed(0))
+    initialize_prior(known, x, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(known.log_prob(x), given.log_prob(x), rtol=0.0, atol=0.0)
+
+
+def test_a_prior_that_knows_a_number_keeps_it_in_another_flow():
+    flow, base = flow_of(), DegenerateGaussian([FEATURES])
+    SpreadKLLoss(flow, data_noise=0.7)
+    base.data_noise = 0.1
+    assert base_of(swap_base(flow, base)).data_noise == 0.1
+
+
+def test_a_fit_to_noisy_latents_tells_the_prior_and_one_without_a_number_does_not():
+    flow, x = flow_of(), rows()
+    initialize_prior(flow, x)
+    assert base_of(flow).data_noise is None
+    initialize_prior(flow, x, data_noise=0.3)
+    assert base_of(flow).data_noise == 0.3
+
+
 def test_the_old_name_of_the_assignment_still_works():
     base = DegenerateGaussian([2])
     with pytest.warns(DeprecationWarning, match="record_data_noise is now an assignment, data_noise = value"):
@@ -254,13 +283,16 @@ def test_the_old_name_of_the_assignment_still_works():
 
 
 @pytest.mark.parametrize("read", [spectrum, intrinsic_dimension, pointwise_spectrum])
-@pytest.mark.parametrize("base", [DegenerateGaussian, StandardNormal])
-def test_a_read_out_that_takes_0_says_so_once_at_the_line_that_asked(read, base):
+@pytest.mark.parametrize(
+    ("base", "remedy"),
+    [(DegenerateGaussian, "assign base_of(flow).data_noise = ..."), (StandardNormal, "pass data_noise=...")],
+)
+def test_a_read_out_that_takes_0_says_so_once_at_the_line_that_asked(read, base, remedy):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         read(flow_of(base([FEATURES])), rows(50))
     assert [(warning.category, warning.filename) for warning in caught] == [(UserWarning, __file__)]
-    for words in ("must know data_noise", f"is a {base.__name__}", "pass data_noise=..., 0 is taken"):
+    for words in ("must know data_noise", f"is a {base.__name__}", f"{remedy}; 0 is taken"):
         assert words in str(caught[0].message)
 
 

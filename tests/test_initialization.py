@@ -6,10 +6,19 @@ import pytest
 import torch
 from nflows.distributions import StandardNormal
 from nflows.flows import Flow
-from nflows.transforms import ActNorm, CompositeTransform, InverseTransform, Transform
+from nflows.transforms import ActNorm, CompositeTransform, IdentityTransform, InverseTransform, Transform
 from torch import nn
 
-from nflows_spread import DegenerateGaussian, SpreadKLLoss, base_of, encode, initialize, initialize_prior
+from nflows_spread import (
+    DegenerateGaussian,
+    DegenerateGaussianMixture,
+    SpreadKLLoss,
+    base_of,
+    encode,
+    initialization,
+    initialize,
+    initialize_prior,
+)
 from nflows_spread.factors import KINDS
 from nflows_spread.hosts.first_batch import layers_waiting_for_a_batch
 from nflows_spread.models import coupling_flow
@@ -276,6 +285,35 @@ def test_data_noise_is_part_of_what_the_prior_starts_from(x):
     initialize_prior(flow, x, data_noise=0.5, generator=torch.Generator().manual_seed(0))
     variances = base_of(flow).covariance.diagonal()
     assert (variances > 0.1).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 3e5, 1e6])
+def test_a_mean_far_from_0_takes_no_digits_of_the_covariance(offset, float64, generator):
+    x = offset + 0.01 * torch.randn(2000, FEATURES, generator=generator)
+    base = DegenerateGaussian([FEATURES], learn_mean=True, spread_variance=1e-10)
+    initialize_prior(Flow(IdentityTransform(), base), x, warm_start=True)
+    torch.testing.assert_close(base.covariance.detach(), torch.cov(x.mT, correction=0), rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(base.loc.detach(), x.mean(0), rtol=1e-14, atol=0.0)
+
+
+@pytest.mark.parametrize("learn_mean", [False, True])
+def test_latents_that_are_encoded_at_each_pass_are_those_that_are_held(learn_mean, monkeypatch):
+    x, found = torch.randn(700, FEATURES, generator=torch.Generator().manual_seed(1)), []
+    for held in (10**9, 10):
+        monkeypatch.setattr(initialization, "_HELD", held)
+        base = DegenerateGaussianMixture([FEATURES], 3, learn_mean=learn_mean)
+        torch.manual_seed(0)
+        flow, generator = coupling_flow(FEATURES, layers=1, base=base), torch.Generator()
+        initialize_prior(flow, x, data_noise=0.2, generator=generator.manual_seed(0))
+        found.append((flow.log_prob(x), torch.rand(3, generator=generator)))
+    torch.testing.assert_close(*found, rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("base", [DegenerateGaussian([2]), DegenerateGaussianMixture([2], 3)], ids=["one", "pieces"])
+def test_a_prior_of_another_size_than_the_latents_is_refused_and_stays_as_it_is(base, x):
+    flow = coupling_flow(FEATURES, layers=1, base=base)
+    with refused(ValueError, f"as many features as the flow has latents, {FEATURES}, got 2", unchanged=flow):
+        initialize_prior(flow, x)
 
 
 def test_it_starts_also_from_fewer_rows_than_features_and_from_constant_data(float64):

@@ -153,16 +153,16 @@ class DegenerateGaussianMixture(DegeneratePrior):
             roots: R, M matrices of shape (D, r).
 
         Raises:
-            ValueError: there are not M of each, or the weights are no weights.
+            ValueError: there are not M of each, finite and of its shape, or the weights are none; nothing has changed.
         """
-        if len(weights) != self.pieces or len(means) != self.pieces or len(roots) != self.pieces:
-            counts = len(weights), len(means), len(roots)
+        counts = len(weights), len(means), len(roots)
+        if any(count != self.pieces for count in counts):
             raise ValueError(f"weights, means and roots must be {self.pieces} each, got {counts}")
         if not bool((weights >= 0.0).all()) or not 0.0 < float(weights.sum()) < float("inf"):
             raise ValueError(f"weights must be at least 0 with a finite sum above 0, got {weights.tolist()}")
-        given = [root.double() for root in roots]
+        rows = validation.matrix("means", means.flatten(1), columns=self.features).double().unsqueeze(2)
+        given = [validation.matrix("roots", root, rows=self.features).double() for root in roots]
         if self.locs is None:
-            rows = means.flatten(1).double().unsqueeze(2)
             given = [torch.cat([root, mean], 1) for root, mean in zip(given, rows, strict=True)]
         else:
             self.locs.copy_(means.view_as(self.locs))

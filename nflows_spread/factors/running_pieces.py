@@ -60,7 +60,7 @@ class RunningFactors(SeparateFactors):
             weighted = centred * given[:, m : m + 1]
             least = counts[m].clamp_min(torch.finfo(z.dtype).tiny)
             moment = summed_over_processes(weighted.mT @ centred, among_others) / least
-            step = now * counts[m] / (total * shares[m])
+            step = now * counts[m] / (total * shares[m]).clamp_min(torch.finfo(z.dtype).tiny)  # of a piece of no weight
             if learn_mean:
                 shift = step * summed_over_processes(weighted.sum(0), among_others) / least
                 moment = moment - torch.outer(shift, shift) / step.clamp_min(torch.finfo(z.dtype).tiny)

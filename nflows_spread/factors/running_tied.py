@@ -111,6 +111,8 @@ class RunningTiedFactors(TiedFactors):
         scaled.shrinkage = 0.0  # what it leaves is all there is
         scaled.second_moment.copy_(root @ root.mT)
         scaled.second_moment.diagonal().sub_(spread_variance)
+        if scaled.lag > 0.0:
+            scaled.unseen.fill_(1.0)  # its decomposition is that of the shape
         return scaled
 
     @torch.no_grad()

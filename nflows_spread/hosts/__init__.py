@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
+from nflows_spread.data_noise import hand_on_data_noise
 from nflows_spread.hosts.interface import Density, Host
 from nflows_spread.hosts.placement import Placement, move, placement_of
 from nflows_spread.hosts.registry import host_of, register_host
@@ -173,7 +174,7 @@ def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
     ``MultiscaleFlow``, which becomes a ``NormalizingFlow`` of one multiscale layer and one base over all
     levels. All others keep their class, their attributes and their mode. Class labels belong to the bases of a
     class-conditional flow and go with them. The flow that is given stays as it is; the base is brought to the
-    dtype and device of the flow's layers, and into its mode.
+    dtype and device of the flow's layers, and into its mode, and knows the σ_x that the base before it knew.
 
     Raises:
         TypeError: ``flow`` is of no known host, or of a subclass with a density of its own, or ``base`` is no
@@ -186,4 +187,5 @@ def swap_base(flow: nn.Module, base: nn.Module) -> nn.Module:
     layers, whole = placement_of(*host.layers_of(flow)), placement_of(flow)
     move(base, Placement(layers.dtype or whole.dtype, layers.device or whole.device))
     base.train(flow.training)
+    hand_on_data_noise(flow, base)
     return swapped

@@ -77,7 +77,7 @@ class RestartedPieces:
         self.every, self.floor = validation.positive_int("every", every), validation.positive("floor", floor)
         if self.floor >= 1.0:
             raise ValueError(f"floor must be below 1, the share of pieces of one weight, got {floor}")
-        self.seed = validation.non_negative_int("seed", seed)
+        self.seed = validation.seed("seed", seed)
         self.flow, self.base = flow, base
         self.x, self.context = x[:_ROWS], None if context is None else context[:_ROWS]
         self.restarted: list[tuple[int, int]] = []
@@ -86,7 +86,7 @@ class RestartedPieces:
         """Start the dead pieces again if this is the step of a check."""
         if self.base.pieces == 1 or state.step % self.every:
             return
-        noise, generator = state.data_noise or 0.0, torch.Generator(self.x.device).manual_seed(self.seed + state.step)
+        noise, generator = state.data_noise or 0.0, torch.Generator(self.x.device).manual_seed((self.seed + state.step) % 2**64)
         latents = noisy_latents(self.flow, self.x, self.context, noise, generator)
         z = torch.cat(list(latents())).to(self.base.logits.dtype).unflatten(1, self.base.shape)
         self.restarted += [(state.step, piece) for piece in restart_dead_pieces(self.base, z, self.floor)]
@@ -112,7 +112,8 @@ def restart_dead_pieces(base: DegenerateGaussianMixture, z: Tensor, floor: float
             break
         likelihood, before = _likelihood(base, held_out), _state_of(base)
         found = []
-        for part in (partial(_part, rows=rows), _part_by_its_own_covariance):
+        one_point = bool((rows == rows[0]).all())  # which has no two parts
+        for part in (partial(_part, rows=rows), _part_by_its_own_covariance)[one_point:]:
             part(base, largest=largest, dead=piece)
             found.append((_likelihood(base, held_out), _state_of(base)))
             base.load_state_dict(before, strict=False)

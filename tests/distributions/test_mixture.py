@@ -10,7 +10,7 @@ from nflows.distributions import Distribution, StandardNormal
 
 from mixtures import FACTORS, covariances_of, every_kind, means_of, mixture_of, tied_or_not
 from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture
-from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, LowRankPlusDiagonalFactor
+from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, LowRankPlusDiagonalFactor, RunningAverageFactor
 from support import assert_same_state, refused
 
 
@@ -238,6 +238,18 @@ def test_what_is_no_mixture_is_refused():
         DegenerateGaussianMixture([4], 2, factor=LowerTriangularFactor(4))
     with refused(TypeError, "factor of tied pieces must be", "got LowRankPlusDiagonalFactor", "or tied=False"):
         DegenerateGaussianMixture([4], 2, factor=LowRankPlusDiagonalFactor.of_rank(2), tied=True)
+
+
+@pytest.mark.parametrize("tied", [False, True, "semi"])
+def test_roots_and_means_that_do_not_fit_are_refused_before_anything_changes(tied):
+    factor = RunningAverageFactor if tied == "semi" else LowRankFactor.of_rank(2)
+    base = DegenerateGaussianMixture([2], 3, factor=factor, tied=tied, learn_mean=True)
+    weights, means, roots = torch.ones(3), torch.randn(3, 2), torch.randn(3, 2, 2)
+    for wrong, words in ((torch.randn(3, 3, 2), "got shape (3, 2)"), (roots * torch.nan, "got 4 values that are not")):
+        with refused(ValueError, "roots must be", words, unchanged=base):
+            base.assign(weights, means, wrong)
+    with refused(ValueError, "means must be a matrix of 2 columns", "(3, 3)", unchanged=base):
+        base.assign(weights, torch.randn(3, 3), roots)
 
 
 def test_what_does_not_fit_the_pieces_is_refused_and_changes_nothing():

@@ -66,6 +66,19 @@ def test_batches_lead_to_the_maximum_of_all_latents(generator):
     assert base.log_prob(z).mean().item() == pytest.approx(best, abs=0.02)
 
 
+@pytest.mark.parametrize("tied", [False, True, "semi"])
+def test_a_piece_of_no_weight_stays_as_it_is(tied):
+    """Six pieces for three points: three of them have no latents at all."""
+    x = torch.tensor([[0.0, 0.0], [5.0, 0.0], [0.0, 7.0]]).repeat(20, 1)
+    base = DegenerateGaussianMixture(2, 6, factor=RunningAverageFactor, tied=tied, learn_mean=True).train()
+    base.fit_pieces(x)
+    weights = base.weights.clone()
+    base.observe(x)
+    assert torch.isfinite(base.log_prob(x)).all()
+    assert not any(torch.isnan(part).any() for part in base.state_dict().values() if torch.is_tensor(part))
+    torch.testing.assert_close(base.weights, weights, rtol=0.0, atol=1e-3)
+
+
 def test_without_means_it_averages_second_moments():
     base = DegenerateGaussianMixture([3], 2, factor=RunningAverageFactor.of_decay(0.0), learn_mean=False).double()
     z = clusters(200)

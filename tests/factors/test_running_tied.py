@@ -158,6 +158,20 @@ def test_latents_that_are_not_finite_are_left_out_and_a_lag_decomposes_when_it_m
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("tied", [True, "semi"])
+def test_a_piece_taken_out_in_training_has_its_own_density_also_where_the_shape_lags(tied, generator):
+    factor = RunningAverageFactor.of_decay(0.9, lag=0.3)
+    base = DegenerateGaussianMixture(2, 2, factor=factor, tied=tied, learn_mean=False).train()
+    z = torch.randn(500, 2, generator=generator, dtype=torch.float64)
+    z[::2] *= 10.0
+    for _ in range(9):
+        base.observe(z)
+    pieces = [base.piece(m) for m in range(2)]
+    joint = torch.stack([piece.log_prob(z[:50]) for piece in pieces], 1) + base.weights.log()
+    torch.testing.assert_close(joint.logsumexp(1), base.log_prob(z[:50]), rtol=0.02, atol=0.05)
+    assert float((joint[:, 0] - joint[:, 1]).std()) > 1.0
+
+
 def test_samples_have_the_covariance_of_their_piece_and_lie_in_its_leading_directions():
     base = fitted().float()
     generator = torch.Generator().manual_seed(0)

@@ -2,13 +2,23 @@
 
 import pytest
 import torch
+from nflows.flows import Flow
+from nflows.transforms import BatchNorm, CompositeTransform, LULinear
 
 from clusters import three_clusters
 from mixtures import covariances_of, every_kind, mixture_of, tied_or_not
-from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, SpreadKLLoss, base_of, encode, swap_base
+from nflows_spread import (
+    DegenerateGaussian,
+    DegenerateGaussianMixture,
+    SpreadKLLoss,
+    base_of,
+    encode,
+    initialize_prior,
+    swap_base,
+)
 from nflows_spread.factors import LowerTriangularFactor, LowRankFactor, RunningAverageFactor, SpreadCholeskyFactor
 from nflows_spread.models import coupling_flow
-from nflows_spread.training import Checkpoints, RestartedPieces, fit
+from nflows_spread.training import Checkpoints, RestartedPieces, TrainingState, fit
 from nflows_spread.training.restarted_pieces import restart_dead_pieces
 from support import assert_same_state, refused
 
@@ -127,6 +137,31 @@ def trained(steps, *, every=10, folder=None, stop=None):
         processes=1,
     )
     return flow.eval(), restarting.restarted
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_largest_piece_whose_rows_are_one_point_does_not_end_the_training(tied):
+    base = DegenerateGaussianMixture([2], 2, tied=tied).double()
+    base.assign(
+        torch.tensor([0.99, 0.01]), torch.tensor([[1.0, 2.0], [90.0, 0.0]]).double(), torch.eye(2).repeat(2, 1, 1)
+    )
+    same = torch.tensor([[1.0, 2.0]]).double().repeat(60, 1)
+    assert set(restart_dead_pieces(base, same, 0.5)) <= {1}
+    assert torch.isfinite(base.log_prob(same)).all()
+
+
+def test_a_batch_norm_learns_nothing_of_a_check():
+    """The 513th row is a block of its own, which has no variance."""
+    x = torch.randn(513, 3, generator=torch.Generator().manual_seed(0))
+    transform = CompositeTransform([BatchNorm(3), LULinear(3)])
+    flow = Flow(transform, DegenerateGaussianMixture([3], 2)).train()
+    flow.log_prob(x)
+    before = {name: value.clone() for name, value in transform.state_dict().items()}
+    state = TrainingState(SpreadKLLoss(flow, data_noise=0.1), torch.optim.SGD(flow.parameters()))
+    RestartedPieces(flow, x, every=1)(state)
+    initialize_prior(flow, x, data_noise=0.1)
+    torch.testing.assert_close(dict(transform.state_dict()), before, rtol=0.0, atol=0.0)
+    assert flow.training
 
 
 def test_in_training_it_is_checked_at_every_so_many_steps():
