@@ -15,11 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nflows_spread import (
     DegenerateGaussian,
-    DegenerateGaussianMixture,
     SpreadKLLoss,
     base_of,
     data_noise,
-    initialize_prior,
     intrinsic_dimension,
     spectrum,
     swap_base,
@@ -246,33 +244,6 @@ def test_a_base_that_was_put_in_after_the_loss_was_built_must_be_told():
         objective(rows())
     objective.data_noise = 0.1
     assert torch.isfinite(objective(rows()))
-
-
-@pytest.mark.parametrize("after", [DegenerateGaussian, lambda shape: DegenerateGaussianMixture(shape, 2)])
-def test_a_prior_in_the_place_of_another_knows_its_number_and_is_fitted_under_it(after):
-    flow, x = flow_of(), rows(400)
-    SpreadKLLoss(flow, data_noise=0.7)
-    swapped = swap_base(flow, after([FEATURES]))
-    assert base_of(swapped).data_noise == 0.7
-    given, known = (copy.deepcopy(swapped) for _ in range(2))
-    initialize_prior(given, x, data_noise=0.7, generator=torch.Generator().manual_seed(0))
-    initialize_prior(known, x, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(known.log_prob(x), given.log_prob(x), rtol=0.0, atol=0.0)
-
-
-def test_a_prior_that_knows_a_number_keeps_it_in_another_flow():
-    flow, base = flow_of(), DegenerateGaussian([FEATURES])
-    SpreadKLLoss(flow, data_noise=0.7)
-    base.data_noise = 0.1
-    assert base_of(swap_base(flow, base)).data_noise == 0.1
-
-
-def test_a_fit_to_noisy_latents_tells_the_prior_and_one_without_a_number_does_not():
-    flow, x = flow_of(), rows()
-    initialize_prior(flow, x)
-    assert base_of(flow).data_noise is None
-    initialize_prior(flow, x, data_noise=0.3)
-    assert base_of(flow).data_noise == 0.3
 
 
 def test_the_old_name_of_the_assignment_still_works():

@@ -62,6 +62,14 @@ class Atlas:
     pieces: tuple[AtlasPiece, ...]
     components: tuple[Component, ...]
 
+    def __repr__(self) -> str:
+        """Its components alone; of the flow and of each chart there would be more than a thousand lines."""
+        parts = ", ".join(
+            f"dimension {int(one.dimension)} with weight {one.weight:.2f} of {len(one.pieces)}"
+            for one in self.components
+        )
+        return f"{type(self).__name__}({len(self.pieces)} pieces; components: {parts})"
+
     @property
     def component_of_pieces(self) -> Tensor:
         """The number of the component of each piece, (M,), int64; −1 for a piece without a chart."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ class Chart:
         pieces: the density of the clean coordinates as a mixture of Gaussians; None for one Gaussian, N(0, variances).
     """
 
-    flow: nn.Module
+    flow: nn.Module = field(repr=False)
     maps: LatentMaps
     noisy_variances: Tensor
     data_noise: float

@@ -40,6 +40,13 @@ def test_each_piece_has_its_dimension_its_rows_and_a_component_of_its_own():
     assert [atlas.components[number].dimension for number in numbers.tolist()] == [2, 1, 0]
 
 
+def test_it_says_its_components_in_one_line():
+    atlas = atlas_of(*known_pieces()[:2], generator=seeded())
+    assert "\n" not in repr(atlas)
+    assert "components: dimension" in repr(atlas)
+    assert "Transform" not in repr(atlas.pieces[0].chart)
+
+
 def test_pieces_of_few_rows_are_no_call_with_few_rows():
     """Warnings are of the 90 rows that were passed, and not of the 30 in each piece."""
     flow, x, _ = known_pieces()
@@ -201,6 +208,6 @@ def test_what_cannot_be_read_is_refused():
         atlas.sample(3, piece=0, component=0)
     with refused(ValueError, "num_samples must be"):
         atlas.sample(0)
-    unknown = swap_base(flow, DegenerateGaussianMixture([4], 1))
+    unknown = coupling_flow(4, layers=1, base=DegenerateGaussianMixture([4], 1))
     with pytest.warns(UserWarning, match="data_noise"):
         atlas_of(unknown, x)
