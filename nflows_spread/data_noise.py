@@ -85,13 +85,27 @@ class DataNoiseOwner(Distribution):
         return self
 
 
+def known_data_noise(flow: nn.Module) -> float | None:
+    """The σ_x that the bases of a flow know, or None where none does or they know several."""
+    owners = (module for module in flow.modules() if isinstance(module, DataNoiseOwner))
+    known = {owner.data_noise for owner in owners} - {None}
+    return known.pop() if len(known) == 1 else None
+
+
 def hand_on_data_noise(flow: nn.Module, base: nn.Module) -> None:
-    """Tell a base that does not know σ_x that of the flow that it comes to, if one of its bases knows it."""
-    if isinstance(base, DataNoiseOwner) and base.data_noise is None:
-        owners = (module for module in flow.modules() if isinstance(module, DataNoiseOwner))
-        known = {owner.data_noise for owner in owners if owner.data_noise is not None}
-        if len(known) == 1:
-            base.data_noise = known.pop()
+    """Tell a base that does not know σ_x that of the flow that it comes to."""
+    known = known_data_noise(flow)
+    if isinstance(base, DataNoiseOwner) and base.data_noise is None and known is not None:
+        base.data_noise = known
+
+
+def data_noise_of_fit(flow: nn.Module, given: float | None) -> float:
+    """σ_x for a fit to noisy latents: what the caller gives, else what the base knows, or 0, as before a training.
+
+    Raises:
+        ValueError: ``given`` is negative.
+    """
+    return known_data_noise(flow) or 0.0 if given is None else validation.non_negative("data_noise", given)
 
 
 def data_noise_of(base: nn.Module, given: float | None) -> float:

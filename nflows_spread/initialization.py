@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
+from nflows_spread.data_noise import data_noise_of_fit
 from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.evaluation_mode import evaluating
@@ -171,7 +172,7 @@ def initialize_prior(
         raise TypeError(f"the base of the flow must be a DegenerateGaussian, got {type(base).__name__}")
     validation.two_points("x", x)
     context = validation.context_of(len(x), context)
-    noise = (base.data_noise or 0.0) if data_noise is None else validation.non_negative("data_noise", data_noise)
+    noise = data_noise_of_fit(flow, data_noise)
     fitting = partial(_of_its_size, base)
     if isinstance(base, DegenerateGaussianMixture):
         latents_of = noisy_latents(flow, x, context, noise, generator)

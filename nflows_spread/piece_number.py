@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nflows_spread import validation
 from nflows_spread.argument_types import typed
+from nflows_spread.data_noise import data_noise_of_fit
 from nflows_spread.distributions.latent_pieces import coordinates_of, leading_directions, moments_of_latents
 from nflows_spread.initialization import noisy_latents
 from nflows_spread.linalg.mixture_choice import fit_pieces
@@ -32,7 +33,7 @@ def choose_pieces(
     numbers: Sequence[int] = _NUMBERS,
     *,
     context: Tensor | None = None,
-    data_noise: float = 0.0,
+    data_noise: float | None = None,
     generator: torch.Generator | None = None,
 ) -> int:
     """How many pieces the latents of a flow want: the fewest that are as good as the best by held-out likelihood.
@@ -48,7 +49,7 @@ def choose_pieces(
         numbers: to choose from, tried in order up to the first that is clearly worse than the best; those above the
             rows of a training fold are left out.
         context: conditioning inputs, one row for each row of ``x``, or one for all.
-        data_noise: σ_x of the training, in data units.
+        data_noise: σ_x of the training, in data units; by default what the base knows, or 0.
         generator: source of that noise, of the rows, of the folds and of the starts.
 
     Raises:
@@ -66,7 +67,7 @@ def choose_pieces(
     asked = list(validation.sizes("numbers", numbers))
     if not asked:
         raise ValueError(f"numbers must have at least one to choose from, got {numbers!r}")
-    noise = validation.non_negative("data_noise", data_noise)
+    noise = data_noise_of_fit(flow, data_noise)
     if len(x) > _ROWS:
         chosen = torch.empty(len(x), device=x.device).uniform_(generator=generator).argsort()[:_ROWS]
         x, context = x[chosen], None if context is None else context[chosen]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clusters import three_clusters
-from nflows_spread import DegenerateGaussianMixture, choose_pieces, initialize_prior, swap_base
+from nflows_spread import DegenerateGaussianMixture, base_of, choose_pieces, initialize_prior, swap_base
 from nflows_spread import piece_number as module
 from nflows_spread.linalg.mixture_choice import fit_pieces
 from nflows_spread.models import coupling_flow
@@ -21,6 +21,17 @@ def test_it_is_the_number_of_clusters_and_one_of_a_gaussian(seed):
     flow, generator = flow_of(2), torch.Generator().manual_seed(seed)
     assert choose_pieces(flow, three_clusters(600, seed).float(), (1, 2, 3, 4, 6), generator=generator) == 3
     assert choose_pieces(flow, torch.randn(600, 2, generator=generator), data_noise=0.1, generator=generator) == 1
+
+
+def test_the_noise_is_by_default_that_which_the_base_knows():
+    """Three clusters that are one under the noise of the training."""
+    x, flow = three_clusters(600).float(), swap_base(flow_of(2), DegenerateGaussianMixture([2], 2))
+    base_of(flow).data_noise = 20.0
+    found = [
+        choose_pieces(flow, x, (1, 2, 3), data_noise=given, generator=torch.Generator().manual_seed(0))
+        for given in (None, 20.0, 0.0)
+    ]
+    assert found == [1, 1, 3]
 
 
 def test_many_features_and_many_rows_are_cut_to_some(monkeypatch):
