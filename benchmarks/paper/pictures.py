@@ -6,6 +6,7 @@ A panel is a function that draws one result into the place it is given; an exper
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,8 @@ def density(figure: Figure, place: SubplotSpec, result: Result) -> None:
 def eigenvalues_during_training(figure: Figure, place: SubplotSpec, results: Sequence[Result]) -> None:
     """All numbers that were tracked of all flows, on a logarithmic scale, and σ_Z²."""
     axes = figure.add_subplot(place)
-    for result, colour in zip(results, (plots.MODEL_COLOUR, plots.DATA_COLOUR)):
+    colours = chain((plots.MODEL_COLOUR, plots.DATA_COLOUR), (f"C{number}" for number in count(2)))
+    for result, colour in zip(results, colours):
         for (name, series), style in zip(result.trained.tracked.items(), ("-", "--")):
             axes.plot(*zip(*series), c=colour, ls=style, lw=1.2, label=f"{result.name}, {name}")
     axes.axhline(results[0].settings.spread_variance, c="k", lw=0.8, ls=":", label="σ_Z²")
