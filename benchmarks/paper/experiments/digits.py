@@ -3,6 +3,9 @@
 Not in the paper; a small stand-in for its MNIST (figures 6 and 7) that is bundled with scikit-learn. The
 images are far from mean 0, so the prior gets a mean; without one, on one seed of three, a single eigenvalue of
 AAᵀ held the offset and samples came out on the wrong side of it.
+
+Found (``quick``, seed 0): a prior in eight pieces has a held-out loss of -45.9, one Gaussian -45.3 and the fixed prior
+-47.1; samples are 1.11, 1.15 and 1.31 from the nearest training image in the mean.
 """
 
 from functools import partial
