@@ -5,8 +5,8 @@ volume-preserving flow from shrinking the line and stretching what is across it:
 AAᵀ fall until they meet σ_Z². With noise on the data the likelihood has a minimum, AAᵀ still depends
 on the gauge, and the signal-to-noise eigenvalues are the variances of the data, (2, σ_x²).
 
-Found (``full``, seed 0): (0.0024, 0.0002) without noise and (0.19, 0.026) with it, (0.20, 0.025) with eight pieces; μ is
-(2.30, 0.0000001), (2.08, 0.0024) and (2.08, 0.0025).
+Found (``full``, seed 0): (0.0024, 0.0002) without noise and (0.19, 0.026) with it, (0.20, 0.025) with eight pieces; μ
+is (2.30, 0.0000001), (2.08, 0.0024) and (2.08, 0.0025).
 """
 
 from functools import partial
