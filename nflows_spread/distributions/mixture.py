@@ -160,7 +160,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
             raise ValueError(f"weights, means and roots must be {self.pieces} each, got {counts}")
         if not bool((weights >= 0.0).all()) or not 0.0 < float(weights.sum()) < float("inf"):
             raise ValueError(f"weights must be at least 0 with a finite sum above 0, got {weights.tolist()}")
-        rows = validation.matrix("means", means.flatten(1), columns=self.features).double().unsqueeze(2)
+        rows = validation.matrix("means", means.reshape(len(means), -1), columns=self.features).double().unsqueeze(2)
         given = [validation.matrix("roots", root, rows=self.features).double() for root in roots]
         if self.locs is None:
             given = [torch.cat([root, mean], 1) for root, mean in zip(given, rows, strict=True)]

@@ -86,11 +86,8 @@ class RestartedPieces:
         """Start the dead pieces again if this is the step of a check."""
         if self.base.pieces == 1 or state.step % self.every:
             return
-        noise, generator = (
-            state.data_noise or 0.0,
-            torch.Generator(self.x.device).manual_seed((self.seed + state.step) % 2**64),
-        )
-        latents = noisy_latents(self.flow, self.x, self.context, noise, generator)
+        generator = torch.Generator(self.x.device).manual_seed((self.seed + state.step) % 2**64)
+        latents = noisy_latents(self.flow, self.x, self.context, state.data_noise or 0.0, generator)
         z = torch.cat(list(latents())).to(self.base.logits.dtype).unflatten(1, self.base.shape)
         self.restarted += [(state.step, piece) for piece in restart_dead_pieces(self.base, z, self.floor)]
 
