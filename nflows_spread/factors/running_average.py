@@ -31,7 +31,7 @@ class RunningAverageFactor(nn.Module):
 
     The average starts at the identity, which counts as one step and is forgotten like any other: the
     first 1 / (1 − decay) steps are averaged with equal weights, later ones with exponential weights.
-    Latents that are not finite are left out. In distributed training the moments of all processes
+    Batches with latents that are not finite are left out. In distributed training the moments of all processes
     are averaged, weighted by their numbers of latents; all processes must then take part in each step, unless
     it is within ``averages_of_this_process``.
 

@@ -20,7 +20,7 @@ class RunningFactors(SeparateFactors):
     The sums over latents of responsibilities, of latents and of their squares, each weighted by them, are averaged as
     the one sum of a ``RunningAverageFactor`` is; a piece's mean and covariance are quotients of them, and so move by
     γ N_m / (n w_m) where the sums move by γ, N_m being the responsibilities of a piece in a batch of n (Cappé and
-    Moulines, 2009, equation 11). Latents that are not finite are left out.
+    Moulines, 2009, equation 11). Batches with latents that are not finite are left out.
 
     Args:
         factors: M new ones.

@@ -60,7 +60,7 @@ class RunningTiedFactors(TiedFactors):
     (see ``RunningFactors``): towards the mean square of their latents in coordinates in which the average is the
     identity. The scale of a piece is that of the part of the conditional variances that is not noise, as with a
     ``SpreadCholeskyFactor``, so that all densities cost the one decomposition of a ``RunningAverageFactor``, which may
-    lag. Latents that are not finite are left out.
+    lag. Batches with latents that are not finite are left out.
 
     Args:
         factor: the one.
