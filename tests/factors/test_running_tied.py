@@ -157,7 +157,6 @@ def test_latents_that_are_not_finite_are_left_out_and_a_lag_decomposes_when_it_m
     assert not torch.equal(base.log_prob(latents(9)), exact.log_prob(latents(9)))
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("tied", [True, "semi"])
 def test_a_piece_taken_out_in_training_has_its_own_density_also_where_the_shape_lags(tied, generator):
     factor = RunningAverageFactor.of_decay(0.9, lag=0.3)
@@ -172,6 +171,7 @@ def test_a_piece_taken_out_in_training_has_its_own_density_also_where_the_shape_
     assert float((joint[:, 0] - joint[:, 1]).std()) > 1.0
 
 
+@torch.no_grad()
 def test_samples_have_the_covariance_of_their_piece_and_lie_in_its_leading_directions():
     base = fitted().float()
     generator = torch.Generator().manual_seed(0)

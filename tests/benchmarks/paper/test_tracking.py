@@ -24,10 +24,9 @@ def test_what_is_recorded_outlives_an_interruption_without_gaps_or_repeats(tmp_p
 
 
 def test_every_flow_has_its_lines_in_the_picture_each_in_a_colour_of_its_own() -> None:
-    Figure = pytest.importorskip("matplotlib.figure").Figure  # noqa: N806 - a class
+    figure = pytest.importorskip("matplotlib.figure").Figure()
     tracked = {"first": [(1, 1.0), (2, 0.5)], "second": [(1, 0.5), (2, 0.1)]}
     trained, settings = SimpleNamespace(tracked=tracked), SimpleNamespace(spread_variance=1e-4)
-    figure = Figure()
     results = [SimpleNamespace(name=name, trained=trained, settings=settings) for name in ("one", "two", "three")]
     eigenvalues_during_training(figure, figure.add_gridspec(1, 1)[0], results)
     lines = [line for line in figure.axes[0].lines if "," in line.get_label()]
