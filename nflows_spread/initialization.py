@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -16,6 +15,7 @@ from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.data_noise import data_noise_of_fit
 from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
+from nflows_spread.distributions.latent_pieces import LatentMoments, moments_of_latents
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.hosts.first_batch import (
@@ -25,7 +25,6 @@ from nflows_spread.hosts.first_batch import (
     set_on_arrival,
     waiting_layers_held,
 )
-from nflows_spread.linalg.moments import second_moment_of
 from nflows_spread.linalg.shrinkage import root_of_moment
 
 _ROWS = 512
@@ -178,8 +177,8 @@ def initialize_prior(
         latents_of = noisy_latents(flow, x, context, noise, generator)
         base.fit_pieces(lambda: map(fitting, latents_of()), warm_start=warm_start, generator=generator)
     else:
-        latents = map(fitting, _noisy_latents(flow, x, context, noise, generator))
-        _take_moments(base, latents, len(x), warm_start=warm_start)
+        moments = moments_of_latents(lambda: map(fitting, _noisy_latents(flow, x, context, noise, generator)))
+        _take_moments(base, moments, warm_start=warm_start)
     if data_noise is not None:
         base.data_noise = noise
 
@@ -194,20 +193,13 @@ def _of_its_size(base: DegenerateGaussian | DegenerateGaussianMixture, z: Tensor
     return z
 
 
-def _take_moments(base: DegenerateGaussian, latents: Iterable[Tensor], count: int, *, warm_start: bool) -> None:
-    """The mean of so many latents, in blocks, and AAᵀ = their covariance."""
-    blocks = (block.double() for block in latents)
-    one = next(blocks)
-    origin = torch.zeros_like(one[0]) if base.loc is None else one.mean(0)  # a mean far from 0 would take digits
-    first, second = torch.zeros_like(origin), origin.new_zeros(base.features, base.features)
-    for z in chain([one], blocks):
-        first += (z - origin).sum(0) / count
-        second += second_moment_of(z - origin) * (len(z) / count)
-    covariance = second if base.loc is None else second - torch.outer(first, first)
+def _take_moments(base: DegenerateGaussian, moments: LatentMoments, *, warm_start: bool) -> None:
+    """The mean of latents, if the prior has one, and AAᵀ = their covariance, or their second moment without it."""
     known = warm_start or getattr(base.factor, "shrinkage", 0.0) > 0.0
-    root = root_of_moment(covariance, count, float(base.spread_variance), known=known)
+    moment = moments.covariance if base.loc is not None else moments.covariance + moments.mean.outer(moments.mean)
+    root = root_of_moment(moment, moments.rows, float(base.spread_variance), known=known)
     if base.loc is not None:
-        base.loc.copy_((origin + first).view(base.shape))
+        base.loc.copy_(moments.mean.view(base.shape))
     base.factor.assign(root, base.spread_variance)
 
 
