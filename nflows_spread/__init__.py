@@ -20,9 +20,10 @@ if _typing.TYPE_CHECKING:
     from nflows_spread.dimension.without_flow import dimension_of
     from nflows_spread.distributions import DegenerateGaussian, DegenerateGaussianMixture
     from nflows_spread.hosts import base_of, decode, encode, swap_base
-    from nflows_spread.initialization import initialize, initialize_prior
+    from nflows_spread.initialization import initialize
     from nflows_spread.losses import SpreadKLLoss
     from nflows_spread.piece_number import choose_pieces
+    from nflows_spread.prior_initialization import initialize_prior
 
 __version__ = "0.1.0"
 
@@ -76,7 +77,7 @@ _PLACES = {
     "encode": "nflows_spread.hosts",
     "informative_dimensions": "nflows_spread.dimension.informative",
     "initialize": "nflows_spread.initialization",
-    "initialize_prior": "nflows_spread.initialization",
+    "initialize_prior": "nflows_spread.prior_initialization",
     "intrinsic_dimension": "nflows_spread.dimension.spectra",
     "manifold_log_prob": "nflows_spread.chart",
     "project": "nflows_spread.chart",

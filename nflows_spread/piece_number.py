@@ -11,8 +11,8 @@ from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.data_noise import data_noise_of_fit
 from nflows_spread.distributions.latent_pieces import coordinates_of, leading_directions, moments_of_latents
-from nflows_spread.initialization import noisy_latents
 from nflows_spread.linalg.mixture_choice import fit_pieces
+from nflows_spread.prior_initialization import noisy_latents
 
 _ROWS = 5000
 """Rows that decide: a choice, for time."""

@@ -16,8 +16,8 @@ from nflows_spread import (
     SpreadKLLoss,
     base_of,
     encode,
-    initialization,
     initialize_prior,
+    prior_initialization,
     swap_base,
 )
 from nflows_spread.factors import KINDS
@@ -91,7 +91,7 @@ def test_a_mean_far_from_0_takes_no_digits_of_the_covariance(offset, float64, ge
 def test_latents_that_are_encoded_at_each_pass_are_those_that_are_held(learn_mean, monkeypatch):
     x, found = torch.randn(700, FEATURES, generator=torch.Generator().manual_seed(1)), []
     for held in (10**9, 10):
-        monkeypatch.setattr(initialization, "_HELD", held)
+        monkeypatch.setattr(prior_initialization, "_HELD", held)
         base = DegenerateGaussianMixture([FEATURES], 3, learn_mean=learn_mean)
         torch.manual_seed(0)
         flow, generator = coupling_flow(FEATURES, layers=1, base=base), torch.Generator()

@@ -10,8 +10,8 @@ from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussianMixture
 from nflows_spread.hosts import base_of, encode
 from nflows_spread.hosts.evaluation_mode import evaluating
-from nflows_spread.initialization import initialize_prior
 from nflows_spread.linalg.eigen import eigh_descending
+from nflows_spread.prior_initialization import initialize_prior
 from nflows_spread.training.callbacks import TrainingState
 
 

@@ -12,8 +12,8 @@ from nflows_spread import validation
 from nflows_spread.argument_types import typed
 from nflows_spread.distributions import DegenerateGaussianMixture
 from nflows_spread.distributions.latent_pieces import blocks_of, pieces_of_latents
-from nflows_spread.initialization import noisy_latents
 from nflows_spread.linalg.eigen import principal_axes
+from nflows_spread.prior_initialization import noisy_latents
 from nflows_spread.training.callbacks import TrainingState
 from nflows_spread.training.late_pieces import mixture_of
 

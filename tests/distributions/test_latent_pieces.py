@@ -7,7 +7,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from clusters import three_clusters
-from nflows_spread import DegenerateGaussianMixture, initialization, initialize_prior, swap_base
+from nflows_spread import DegenerateGaussianMixture, initialize_prior, prior_initialization, swap_base
 from nflows_spread.distributions import latent_pieces
 from nflows_spread.distributions.latent_pieces import blocks_of, moments_of_latents, pieces_of_latents
 from nflows_spread.models import coupling_flow
@@ -99,7 +99,7 @@ def test_latents_that_are_many_are_encoded_anew(monkeypatch):
     """And give about the same pieces as those that are held."""
     x, weights = three_clusters(600).float(), []
     for held in (2**24, 0):
-        monkeypatch.setattr(initialization, "_HELD", held)
+        monkeypatch.setattr(prior_initialization, "_HELD", held)
         flow = coupling_flow(2, layers=2, hidden_features=(8,), generator=torch.Generator().manual_seed(0))
         flow = swap_base(flow, DegenerateGaussianMixture([2], 3))
         initialize_prior(flow, x, data_noise=0.1, generator=torch.Generator().manual_seed(0))
@@ -109,7 +109,7 @@ def test_latents_that_are_many_are_encoded_anew(monkeypatch):
 
 def test_noise_that_is_another_each_time_leaves_covariances_positive(monkeypatch):
     """Of pieces whose distances are thousands of standard deviations, in more features than they have rows."""
-    monkeypatch.setattr(initialization, "_HELD", 0)
+    monkeypatch.setattr(prior_initialization, "_HELD", 0)
     generator = torch.Generator().manual_seed(0)
     x = 1e3 * torch.randn(3, 100, generator=generator).repeat(40, 1) + 0.1 * torch.randn(120, 100, generator=generator)
     flow = swap_base(randomize(coupling_flow(100, layers=1), 0.0), DegenerateGaussianMixture([100], 6))

@@ -22,7 +22,7 @@ LAYERS = [
     {"manifold", "recipe", "units"},  # old places, each of which says where its names are now
     {"distributions", "data_noise", "factors", "transforms", "arrays"},
     {"hosts"},
-    {"losses", "initialization", "models", "datasets", "conversion"},
+    {"losses", "initialization", "prior_initialization", "models", "datasets", "conversion"},
     {"dimension", "piece_number"},
     {"chart"},
     {"atlas", "training"},
