@@ -20,7 +20,7 @@ from nflows_spread import (
     prior_initialization,
     swap_base,
 )
-from nflows_spread.factors import KINDS
+from nflows_spread.factors import KINDS, LowerTriangularFactor, RunningAverageFactor
 from nflows_spread.models import coupling_flow
 from support import randomize, refused
 
@@ -151,3 +151,21 @@ def test_a_fit_to_noisy_latents_tells_the_prior_and_one_without_a_number_does_no
     assert base_of(flow).data_noise is None
     initialize_prior(flow, x, data_noise=0.3)
     assert base_of(flow).data_noise == 0.3
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e6])
+@pytest.mark.parametrize("options", [{}, {"tied": True}, {"tied": "semi"}])
+@pytest.mark.parametrize("factor", [LowerTriangularFactor, RunningAverageFactor])
+def test_latents_that_are_flat_up_to_rounding_are_fitted_at_any_scale(factor, options, scale):
+    """Where rounding in their covariance is far above σ_Z², a start and a last step leave a prior that has densities."""
+    if options.get("tied") == "semi" and factor is LowerTriangularFactor:
+        pytest.skip("semi-tied pieces are running averages")
+    generator = torch.Generator().manual_seed(0)
+    x = scale * torch.randn(400, 2, generator=generator).double() @ torch.randn(2, 80, generator=generator).double()
+    base = DegenerateGaussianMixture([80], 4, factor=factor, **options).double()
+    flow = Flow(IdentityTransform(), base)
+    for warm_start in (False, True):
+        initialize_prior(flow, x, warm_start=warm_start, generator=generator)
+        assert bool(torch.isfinite(flow.log_prob(x)).all())
+    leading = base.eigenvalues[:2] / torch.linalg.eigvalsh(torch.cov(x.mT, correction=0))[-2:].flip(0)
+    torch.testing.assert_close(leading, torch.ones_like(leading), rtol=0.2, atol=0.0)

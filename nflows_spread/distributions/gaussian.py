@@ -71,12 +71,8 @@ class DegenerateGaussian(DegeneratePrior):
         return getattr(self.factor, "matrix_has_gradient", True)
 
     def observe(self, z: Tensor) -> None:
-        """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.
-
-        ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
-        """
         with torch.no_grad():
-            self.factor.observe(self.flatten(z), self.spread_variance)
+            self.factor.observe(self._observed(self.flatten(z)), self.spread_variance)
 
     def with_factor(self, factor: Callable[[int], Factor]) -> DegenerateGaussian:
         """A prior with the same mean, covariance and spread variance, and another kind of factor.

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.linalg.expectation_maximization import NEGLIGIBLE, FittedPieces, expectation_maximization
 from nflows_spread.linalg.gaussian_mixture import responsibilities_of_mixture
-from nflows_spread.linalg.moments import add_to_diagonal
 
 Blocks = Callable[[], Iterable[Tensor]]
 """Gives latents anew, in blocks (rows, D)."""
@@ -93,7 +93,7 @@ def pieces_of_latents(
         within += own / moments.rows
     for own, count in zip(squares, counts, strict=True):  # one by one and in place, for the memory
         shrunk = own.add_(within, alpha=features).div_(count + features)
-        own.copy_(torch.linalg.cholesky(add_to_diagonal(shrunk, spread_variance)))
+        own.copy_(covariance_cholesky(shrunk, shrunk.new_tensor(spread_variance)))
     return weights, means + moments.mean, list(squares)
 
 

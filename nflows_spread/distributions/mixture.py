@@ -104,7 +104,7 @@ class DegenerateGaussianMixture(DegeneratePrior):
             return
         self._check_shape(validation.floating("inputs", z))
         given = self.logits.double().log_softmax(0), self._rows_of_means(), self.spread_variance
-        found = self.factors.observe(z.flatten(1), *given, learn_mean=self.locs is not None)
+        found = self.factors.observe(self._observed(z.flatten(1)), *given, learn_mean=self.locs is not None)
         if found is not None:
             self.logits.copy_(found[0].log())
         if found is not None and self.locs is not None:

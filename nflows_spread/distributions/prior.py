@@ -69,7 +69,8 @@ class DegeneratePrior(DataNoiseOwner):
     def observe(self, z: Tensor) -> None:
         """Show the latents of a training step, before the spread noise, to a factor that learns from them directly.
 
-        ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too.
+        ``SpreadKLLoss`` calls it in training; a loop of one's own around a ``RunningAverageFactor`` must too. Of no
+        latents, and of a step that has one which is not finite, nothing is taken.
         """
 
     @property
@@ -91,6 +92,14 @@ class DegeneratePrior(DataNoiseOwner):
         """The latents m + rows, of this distribution's shape, from rows of shape (n, D)."""
         z, offset = rows.unflatten(1, self.shape), self._offset
         return z if offset is None else z + offset
+
+    @staticmethod
+    def _observed(rows: Tensor) -> Tensor:
+        """Rows as a factor sees them: where there are none, one that is not finite, of which it takes nothing.
+
+        So a process without rows of a step takes part in what all sum up.
+        """
+        return rows if len(rows) else rows.new_full((1, rows.shape[1]), math.nan)
 
     def _check_shape(self, z: Tensor) -> None:
         if z.shape[1:] != self.shape:

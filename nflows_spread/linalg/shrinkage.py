@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nflows_spread.linalg.moments import add_to_diagonal
+from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.linalg.triangular import lower_quotient
 
 
@@ -24,10 +24,10 @@ def root_of_moment(moment: Tensor, rows: int, spread_variance: float, *, known: 
     """
     if known and rows > len(moment):
         root, info = torch.linalg.cholesky_ex(moment)
-        return root if int(info) == 0 else torch.linalg.cholesky(add_to_diagonal(moment, spread_variance))
+        return root if int(info) == 0 else covariance_cholesky(moment, moment.new_tensor(spread_variance))
     variances = moment.diagonal().clone()
     moment.mul_(rows / (rows + len(moment))).diagonal().copy_(variances)
-    return torch.linalg.cholesky(add_to_diagonal(moment, spread_variance))
+    return covariance_cholesky(moment, moment.new_tensor(spread_variance))
 
 
 def shrunk_cholesky(cholesky: Tensor, threshold: float) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from factor_kinds import FEATURES, RANK, base_of_kind, random_root
-from nflows_spread import DegenerateGaussian, SpreadKLLoss
+from nflows_spread import DegenerateGaussian, DegenerateGaussianMixture, SpreadKLLoss
 from nflows_spread.factors import RunningAverageFactor, running_average
 from nflows_spread.linalg.dense import covariance_cholesky
 from nflows_spread.models import coupling_flow
@@ -206,3 +206,24 @@ def test_a_lagging_density_travels_with_its_state():
         assert torch.equal(each.log_prob(z), base.log_prob(z))
     assert base.double().float().factor.cholesky.dtype == torch.float64
     assert RunningAverageFactor(5, **base.factor.options()).lag == 0.5
+
+
+@pytest.mark.parametrize("options", [None, {}, {"tied": True}, {"tied": "semi"}])
+def test_of_a_step_without_latents_nothing_is_taken(options):
+    kind = RunningAverageFactor.of_decay(0.7)
+    if options is None:
+        base = DegenerateGaussian([3], factor=kind)
+    else:
+        base = DegenerateGaussianMixture([3], 2, factor=kind, **options)
+    base.observe(torch.randn(20, 3, generator=torch.Generator().manual_seed(0)))
+    before = copy.deepcopy(base.state_dict())
+    base.observe(torch.zeros(0, 3))
+    assert_same_state(base.state_dict(), before)
+
+
+def test_a_process_without_latents_of_a_step_takes_what_the_other_has(tmp_path):
+    assert_two_processes_observe_as_one(
+        DegenerateGaussian([3], factor=RunningAverageFactor).double(),
+        torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+        tmp_path,
+    )

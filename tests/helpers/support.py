@@ -107,14 +107,14 @@ def observe_in_two_processes(rank, folder):
     """Started by a test in each of two processes, so it lives where they can import it."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     prior = torch.load(f"{folder}/prior.pt", weights_only=False)
-    prior.observe(torch.load(f"{folder}/z.pt").split([7, 4])[rank])
+    prior.observe(torch.load(f"{folder}/z.pt").tensor_split([7])[rank])
     torch.save(prior.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.barrier()  # or the first to leave closes the connection under the other, which then aborts
     torch.distributed.destroy_process_group()
 
 
 def assert_two_processes_observe_as_one(prior, z, folder):
-    """Two processes that train together, with 7 and 4 of the latents, lead to the state of one with all eleven."""
+    """Two processes that train together, with the first 7 of the latents and the rest, lead to the state of one with all."""
     torch.save(z, folder / "z.pt")
     torch.save(prior, folder / "prior.pt")
     torch.multiprocessing.spawn(observe_in_two_processes, (str(folder),), nprocs=2)
