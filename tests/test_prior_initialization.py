@@ -157,7 +157,7 @@ def test_a_fit_to_noisy_latents_tells_the_prior_and_one_without_a_number_does_no
 @pytest.mark.parametrize("options", [{}, {"tied": True}, {"tied": "semi"}])
 @pytest.mark.parametrize("factor", [LowerTriangularFactor, RunningAverageFactor])
 def test_latents_that_are_flat_up_to_rounding_are_fitted_at_any_scale(factor, options, scale):
-    """Where rounding in their covariance is far above σ_Z², a start and a last step leave a prior that has densities."""
+    """Where rounding in their covariance is far above σ_Z², a start and a last step leave a prior with densities."""
     if options.get("tied") == "semi" and factor is LowerTriangularFactor:
         pytest.skip("semi-tied pieces are running averages")
     generator = torch.Generator().manual_seed(0)

@@ -31,6 +31,9 @@ _GRADIENT_CLIP = 5.0
 _VALIDATION_FRACTION = 0.1
 """Share of the rows that are held out for the checks, as of the estimator's recipe."""
 
+_COPIES = 4
+"""Of the held-out rows at a check of a loss that draws noise: a choice, for time and for less chance."""
+
 _MOST_STEPS = 10**7
 
 
@@ -137,10 +140,22 @@ def train_within(
 
 
 def _held_out_loss(objective: nn.Module, held_out: Tensor) -> float:
-    """Its own validation loss, or its loss; what is not finite is never the best."""
+    """Its own validation loss, or its loss; what is not finite is never the best.
+
+    What its ``generator`` draws is the same at each check, in so many copies of the rows, and the generator goes on as
+    if there had been none.
+    """
+    judged = objective.validation_loss if isinstance(objective, Validated) else objective
+    generator = getattr(objective, "generator", None)
+    if not isinstance(generator, torch.Generator):
+        copies, before = 1, None
+    else:
+        copies, before = _COPIES, generator.get_state()
+        generator.manual_seed(0)
     with torch.no_grad():
-        judged = objective.validation_loss if isinstance(objective, Validated) else objective
-        loss = float(judged(held_out))
+        loss = float(judged(held_out.repeat(copies, 1)))
+    if before is not None and generator is not None:
+        generator.set_state(before)
     return loss if math.isfinite(loss) else math.inf
 
 

@@ -86,7 +86,7 @@ class ContinuouslyIndexedFlow(nn.Module):
             layers=layers,
             hidden_features=hidden_features,
             context_features=None,
-            permute=False,
+            permute=features > 2,  # as in every flow here; of two there are two halves
             volume_preserving=False,
             bounded_scale=True,
             generator=generator,

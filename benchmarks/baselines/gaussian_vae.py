@@ -24,6 +24,8 @@ class GaussianVAE(nn.Module):
         latent_features: κ, not below the dimension of the manifold.
         hidden_features: widths of the encoder's hidden layers; the decoder has them in reverse.
         first_gamma: γ at the start of the training, in data units squared.
+        input_at_last: whether the last layer of each net also sees the net's input, as in the second stage of the
+            paper's code.
         generator: source of the draws of z in the loss.
     """
 
@@ -34,12 +36,14 @@ class GaussianVAE(nn.Module):
         *,
         hidden_features: Sequence[int],
         first_gamma: float = 1.0,
+        input_at_last: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.generator = generator
-        self.encoder = _net([features, *hidden_features, 2 * latent_features])
-        self.decoder = _net([latent_features, *reversed(hidden_features), features])
+        self.generator, self.latent_features = generator, latent_features
+        net = _NetWithInputAtLast if input_at_last else _net
+        self.encoder = net([features, *hidden_features, 2 * latent_features])
+        self.decoder = net([latent_features, *reversed(hidden_features), features])
         self.log_gamma = nn.Parameter(torch.tensor(math.log(first_gamma)))
 
     @property
@@ -77,8 +81,7 @@ class GaussianVAE(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, *, noise: bool = False, generator: torch.Generator | None = None) -> Tensor:
         """Rows d(z), z ~ N(0, I), (n, D), with the decoder's noise or without."""
-        first: nn.Module = self.decoder[0]
-        x: Tensor = self.decoder(torch.randn(n, int(first.in_features), generator=generator))
+        x: Tensor = self.decoder(torch.randn(n, self.latent_features, generator=generator))
         return x + self.gamma**0.5 * torch.randn(x.shape, generator=generator) if noise else x
 
 
@@ -88,3 +91,16 @@ def _net(widths: Sequence[int]) -> nn.Sequential:
     for m, n in pairwise(widths):
         layers += [nn.Linear(m, n), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+class _NetWithInputAtLast(nn.Module):
+    """The same, whose last layer also sees the input."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(*_net(widths[:-1]), nn.ReLU())
+        self.last = nn.Linear(widths[0] + widths[-2], widths[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(torch.cat([x, self.hidden(x)], dim=1))
+        return found

@@ -54,6 +54,20 @@ class TwoStageVAE(nn.Module):
         return x
 
 
+class _OfDraws(nn.Module):
+    """The second stage's loss on means and log-variances of the first one's latents, (n, 2κ), by new draws."""
+
+    def __init__(self, second: GaussianVAE) -> None:
+        super().__init__()
+        self.second, self.generator = second, second.generator
+
+    def forward(self, posterior: Tensor) -> Tensor:
+        mean, log_variance = posterior.chunk(2, dim=1)
+        noise = torch.empty_like(mean).normal_(generator=self.generator)
+        loss: Tensor = self.second(mean + (0.5 * log_variance).exp() * noise)
+        return loss
+
+
 def two_stage_vae(
     x: Tensor,
     *,
@@ -81,17 +95,24 @@ def two_stage_vae(
         Both stages, and the steps of both.
     """
     generator = torch.Generator().manual_seed(seed)
-    stages, rows, steps = [], x, 0
-    for hidden, share in zip(hidden_features, (first_share, 1.0 - first_share), strict=True):
+
+    def stage(features: int, hidden: Sequence[int], *, input_at_last: bool) -> GaussianVAE:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = GaussianVAE(
-                rows.shape[1], latent_features, hidden_features=hidden, first_gamma=first_gamma, generator=generator
+            return GaussianVAE(
+                features,
+                latent_features,
+                hidden_features=hidden,
+                first_gamma=first_gamma,
+                input_at_last=input_at_last,
+                generator=generator,
             )
+
+    def train(model: GaussianVAE, objective: nn.Module, rows: Tensor, share: float) -> int:
         nets = [*model.encoder.parameters(), *model.decoder.parameters()]
         groups = [{"params": nets}, {"params": [model.log_gamma], "lr": _RATE_OF_GAMMA * learning_rate}]
-        steps += train_within(
-            model,
+        return train_within(
+            objective,
             rows,
             budget.part(share),
             learning_rate=learning_rate,
@@ -99,8 +120,11 @@ def two_stage_vae(
             seed=seed,
             optimizer=torch.optim.Adam(groups, lr=learning_rate),
         )
-        stages.append(model)
-        with torch.no_grad():
-            mean, log_variance = model.posterior(rows)
-            rows = mean + (0.5 * log_variance).exp() * torch.empty_like(mean).normal_(generator=generator)
-    return TwoStageVAE(*stages), steps
+
+    first = stage(x.shape[1], hidden_features[0], input_at_last=False)
+    steps = train(first, first, x, first_share)
+    second = stage(latent_features, hidden_features[1], input_at_last=True)
+    with torch.no_grad():
+        posterior = torch.cat(first.posterior(x), dim=1)
+    steps += train(second, _OfDraws(second), posterior, 1.0 - first_share)
+    return TwoStageVAE(first, second), steps

@@ -11,14 +11,21 @@ import torch
 from charts.data_set import Array, Split
 from charts.measures import COMPARED, ERROR, LIKELIHOOD, MEASURES, NEAREST, TRUST, Measured, measure
 from charts.model import Model, NoAnswerError
+from nflows_spread.chart.support import Support
 from nflows_spread.linalg.distances import nearest_neighbours
 from rivals.data_sets import RivalSet
 
 DISTANCE, MEDIAN_DISTANCE, DENSITY, COVERAGE = "distance", "median_distance", "density", "coverage"
+SUPPORTED_DISTANCE = "supported_distance"
+
+_DRAWS = 10
+"""How often samples are drawn anew for those whose coordinates are where rows have theirs: as often as the estimator's
+are."""
 
 COLUMNS: Mapping[str, str] = {
     DISTANCE: "mean distance of samples to the manifold, in units of the data's scale",
     MEDIAN_DISTANCE: "its median, which samples far out do not change",
+    SUPPORTED_DISTANCE: "mean distance of samples whose coordinates are where those of training rows are",
     ERROR: MEASURES[ERROR],
     COVERAGE: "median distance of held-out rows to the nearest of as many samples, over that to the nearest row",
     DENSITY: "mean absolute error of the log-density on the manifold at held-out rows, nats",
@@ -37,6 +44,7 @@ def measure_rival(model: Model, known: RivalSet, rows: Split) -> Measured:
         COVERAGE: lambda: coverage(model, rows),
         DISTANCE: lambda: distance(model, known, rows),
         MEDIAN_DISTANCE: lambda: distance(model, known, rows, np.median),
+        SUPPORTED_DISTANCE: lambda: supported_distance(model, known, rows),
         DENSITY: lambda: density_error(model, known, rows),
     }
     for name, answer in asked.items():
@@ -53,10 +61,39 @@ def measure_rival(model: Model, known: RivalSet, rows: Split) -> Measured:
 
 def distance(model: Model, known: RivalSet, rows: Split, average: Callable[[Array], Any] = np.mean) -> float:
     """The mean distance of a thousand samples to the manifold, or another average."""
+    return float(average(_distances(_samples(model, COMPARED), known, rows))) / _length(rows)
+
+
+def supported_distance(model: Model, known: RivalSet, rows: Split) -> float:
+    """The mean distance of samples that have coordinates among those of training rows, ``Support`` of the estimator.
+
+    The estimator draws such alone, so this is what the others have by the same rule.
+    """
+    if model.encode is None:
+        raise NoAnswerError("no coordinates")
+    generator = torch.Generator().manual_seed(0)
+    support = Support.of(torch.as_tensor(model.encode(rows.train)), generator)
+    if support is None:
+        raise NoAnswerError("all rows have the same coordinates")
+    held: list[Array] = []
+    for _ in range(_DRAWS):
+        drawn = _samples(model, COMPARED)
+        held.extend(drawn[support.hold(torch.as_tensor(model.encode(drawn))).numpy()])
+        if len(held) >= COMPARED:
+            break
+    if not held:
+        raise NoAnswerError("no sample has coordinates where rows have theirs")
+    return float(_distances(np.stack(held[:COMPARED]), known, rows).mean()) / _length(rows)
+
+
+def _distances(samples: Array, known: RivalSet, rows: Split) -> Array:
+    """Of samples in units of the rows from the manifold, in its own."""
     if known.truth is None:
         raise NoAnswerError("the manifold is not known")
-    samples = torch.as_tensor(_samples(model, COMPARED) * rows.scale + rows.center, dtype=torch.float64)
-    return float(average(known.truth.distances(samples).numpy())) / _length(rows)
+    found: Array = known.truth.distances(
+        torch.as_tensor(samples * rows.scale + rows.center, dtype=torch.float64)
+    ).numpy()
+    return found
 
 
 def density_error(model: Model, known: RivalSet, rows: Split) -> float:

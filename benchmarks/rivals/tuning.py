@@ -30,8 +30,8 @@ from shared.cells import Cell, CellFile
 from shared.command import Command, Work
 from shared.options import add_seeds
 
-SECONDS = 5.0
-"""Of the processor, for each fit: what the spread flow took on S-curve, torus and 5 in 20, 4.7 to 5.5."""
+SECONDS = 10.0
+"""Of the processor, for each fit: about what the spread flow takes on S-curve, torus and 5 in 20, 9.5 to 14."""
 
 _WORST = 10.0
 """What counts in the place of a measure that is larger or not finite: a choice, so that one tail decides no value."""

@@ -114,7 +114,7 @@ def observe_in_two_processes(rank, folder):
 
 
 def assert_two_processes_observe_as_one(prior, z, folder):
-    """Two processes that train together, with the first 7 of the latents and the rest, lead to the state of one with all."""
+    """Two processes that train together, with 7 of the latents and the rest, lead to the state of one with all."""
     torch.save(z, folder / "z.pt")
     torch.save(prior, folder / "prior.pt")
     torch.multiprocessing.spawn(observe_in_two_processes, (str(folder),), nprocs=2)

@@ -48,6 +48,6 @@ RIVAL = Rival(
     "Sorrenson et al., ICLR 2024",
     tried={
         "learning_rate": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2),
-        "reconstruction_weight": (30.0, 10.0, 100.0, 300.0, 1000.0),
+        "reconstruction_weight": (30.0, 10.0, 100.0, 300.0, 1000.0, 3.0, 1.0),
     },
 )

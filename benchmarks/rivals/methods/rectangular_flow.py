@@ -44,6 +44,6 @@ RIVAL = Rival(
     tried={
         "learning_rate": (2e-3, 5e-3, 1e-2, 2e-2),
         "reconstruction_weight": (100.0, 10.0, 1000.0),
-        "warm_up": (0.5, 0.7),
+        "warm_up": (0.5, 0.7, 0.3),
     },
 )

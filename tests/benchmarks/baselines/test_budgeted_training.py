@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.budgeted_training import Budget, _rate, train_within
+from baselines.budgeted_training import Budget, _held_out_loss, _rate, train_within
 
 
 class Offset(nn.Module):
@@ -67,3 +67,25 @@ def test_the_rate_rises_then_falls_to_nothing():
 def test_parts_of_a_budget_are_of_both_kinds():
     assert Budget(10.0, 7).part(0.5) == Budget(5.0, 4)
     assert Budget(steps=1).part(0.1).steps == 1
+
+
+class Noisy(Offset):
+    """The same with noise in its loss, of a source of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator, self.seen = torch.Generator().manual_seed(3), []
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = torch.empty_like(x).normal_(generator=self.generator)
+        if not torch.is_grad_enabled():
+            self.seen.append(noise[0])
+        return super().forward(x + noise)
+
+
+def test_checks_of_a_loss_with_noise_have_the_same_noise_and_leave_its_source_alone():
+    objective, state = Noisy(), torch.Generator().manual_seed(3).get_state()
+    losses = [_held_out_loss(objective, rows()) for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert torch.equal(objective.seen[0], objective.seen[1])
+    assert torch.equal(objective.generator.get_state(), state)

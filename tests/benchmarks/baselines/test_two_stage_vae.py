@@ -10,7 +10,7 @@ from torch import nn
 
 from baselines.budgeted_training import Budget
 from baselines.gaussian_vae import GaussianVAE
-from baselines.two_stage_vae import TwoStageVAE, two_stage_vae
+from baselines.two_stage_vae import TwoStageVAE, _OfDraws, two_stage_vae
 
 SMALL = {"latent_features": 4, "hidden_features": ((32, 32), (32,)), "learning_rate": 2e-3}
 
@@ -99,3 +99,25 @@ def test_the_second_stage_gives_samples_of_the_right_spread() -> None:
     model, _ = two_stage_vae(x, seed=0, budget=Budget(steps=4000), first_share=0.5, **SMALL)
     samples = model.sample(5000, generator=torch.Generator().manual_seed(1))
     assert float((samples.T.cov() - x.T.cov()).norm() / x.T.cov().norm()) < 0.1
+
+
+def test_the_second_stage_sees_new_draws_of_the_first_ones_latents() -> None:
+    """Of means 0 and variances 4 it learns the spread 4, of which one draw for each of a few rows says little."""
+    second = GaussianVAE(2, 2, hidden_features=(16,), input_at_last=True, generator=torch.Generator().manual_seed(0))
+    seen: list[torch.Tensor] = []
+    second.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    objective = _OfDraws(second)
+    posterior = torch.cat([torch.zeros(500, 2), torch.full((500, 2), math.log(4.0))], dim=1)
+    for _ in range(2):
+        objective(posterior)
+    assert not torch.equal(*seen)
+    torch.testing.assert_close(torch.cat(seen).T.cov(), 4.0 * torch.eye(2), rtol=0.1, atol=0.3)
+
+
+def test_a_net_with_its_input_at_the_last_layer_is_linear_in_it_where_nothing_else_is_heard() -> None:
+    model = GaussianVAE(3, 2, hidden_features=(8,), input_at_last=True)
+    with torch.no_grad():
+        model.decoder.last.weight[:, 2:].zero_()
+    z = torch.randn(7, 2)
+    weight, bias = model.decoder.last.weight[:, :2], model.decoder.last.bias
+    torch.testing.assert_close(model.decoder(z), z @ weight.T + bias)

@@ -11,7 +11,7 @@ from charts.data_set import split
 from charts.measures import ERROR
 from charts.model import Model
 from rivals.data_sets import DATA_SETS
-from rivals.measures import COVERAGE, DENSITY, DISTANCE, MEDIAN_DISTANCE, measure_rival
+from rivals.measures import COVERAGE, DENSITY, DISTANCE, MEDIAN_DISTANCE, SUPPORTED_DISTANCE, measure_rival
 
 SPHERE = DATA_SETS["sphere"]
 ROWS = split(SPHERE.data, 0)
@@ -65,3 +65,19 @@ def test_what_there_is_not_is_missing_with_its_reason():
     assert missing[DISTANCE] == missing[COVERAGE] == "no samples"
     table = DATA_SETS["iris, standardized"]
     assert measure_rival(TRUE, table, split(SPHERE.data, 0)).missing[DISTANCE] == "the manifold is not known"
+
+
+def test_samples_without_rows_near_their_coordinates_do_not_count_among_the_supported():
+    """Half of the samples are far out on the plane of the coordinates; where rows are, all lie on the sphere."""
+
+    def draw(count: int) -> np.ndarray:
+        far = TRUE.decode(np.full((count // 2, 2), 50.0))
+        return np.concatenate([on_the_sphere(count - count // 2), far])
+
+    values = measure_rival(replace(TRUE, sample=draw), SPHERE, ROWS).values
+    assert values[DISTANCE] > 1.0
+    assert values[SUPPORTED_DISTANCE] == pytest.approx(0.0, abs=1e-12)
+    nowhere = replace(TRUE, sample=lambda count: TRUE.decode(np.full((count, 2), 50.0)))
+    missing = measure_rival(nowhere, SPHERE, ROWS).missing
+    assert missing[SUPPORTED_DISTANCE] == "no sample has coordinates where rows have theirs"
+    assert measure_rival(replace(TRUE, encode=None), SPHERE, ROWS).missing[SUPPORTED_DISTANCE] == "no coordinates"
