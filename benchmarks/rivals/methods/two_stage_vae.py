@@ -67,6 +67,6 @@ def fit(
 RIVAL = Rival(
     fit,
     "Dai and Wipf, ICLR 2019",
-    tried={"learning_rate": (1e-2, 3e-3), "first_share": (0.75, 0.5)},
+    tried={"learning_rate": (1e-2, 3e-3, 2e-2), "first_share": (0.75, 0.5, 0.9)},
     judged_by=(ERROR, DISTANCE, COVERAGE),
 )
