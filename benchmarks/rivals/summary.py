@@ -9,7 +9,7 @@ from typing import Any
 
 from charts.measures import ERROR, LIKELIHOOD, TRUST
 from rivals.data_sets import DATA_SETS
-from rivals.measures import COLUMNS, COVERAGE, DENSITY, DISTANCE, MEDIAN_DISTANCE
+from rivals.measures import COLUMNS, COVERAGE, DENSITY, DISTANCE, MEDIAN_DISTANCE, SUPPORTED_DISTANCE
 from rivals.methods import METHODS, OURS
 from rivals.store import Store
 from shared.cells import Cell
@@ -18,6 +18,7 @@ from shared.tables import markdown
 HEADS: Mapping[str, str] = {
     DISTANCE: "distance",
     MEDIAN_DISTANCE: "median distance",
+    SUPPORTED_DISTANCE: "distance where rows are",
     COVERAGE: "coverage",
     ERROR: "reconstruction",
     DENSITY: "log-density off by",
