@@ -38,7 +38,7 @@ RIVAL = Rival(
     fit,
     "Horvat and Pfister, NeurIPS 2021",
     tried={
-        "learning_rate": (2e-3, 5e-3, 1e-2),
+        "learning_rate": (2e-3, 5e-3, 1e-2, 2e-2),
         "noise": (0.05, 0.02, 0.1, 0.01),
         "reconstruction_weight": (100.0, 10.0, 1000.0, 3000.0),
     },

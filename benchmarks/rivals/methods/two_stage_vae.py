@@ -22,7 +22,7 @@ def fit(
     seed: int,
     budget: Budget,
     *,
-    learning_rate: float = 1e-2,
+    learning_rate: float = 2e-2,
     first_share: float = 0.75,
 ) -> Model:
     """The K latents of least posterior variance are the coordinates; all others are 0 on the way back.
@@ -67,6 +67,6 @@ def fit(
 RIVAL = Rival(
     fit,
     "Dai and Wipf, ICLR 2019",
-    tried={"learning_rate": (1e-2, 3e-3, 2e-2), "first_share": (0.75, 0.5, 0.9)},
+    tried={"learning_rate": (1e-2, 3e-3, 2e-2, 4e-2), "first_share": (0.75, 0.5, 0.9)},
     judged_by=(ERROR, DISTANCE, COVERAGE),
 )
