@@ -19,7 +19,7 @@ def fit(
     budget: Budget,
     *,
     learning_rate: float = 3.2e-2,
-    reconstruction_weight: float = 10.0,
+    reconstruction_weight: float = 30.0,
 ) -> Model:
     """With encoder and decoder of the widths of the spread flow's chart."""
     widths = (Recipe().chart_width,) * 3
