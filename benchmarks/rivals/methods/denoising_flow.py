@@ -16,8 +16,8 @@ def fit(
     seed: int,
     budget: Budget,
     *,
-    learning_rate: float = 5e-3,
-    noise: float = 0.02,
+    learning_rate: float = 1e-2,
+    noise: float = 0.05,
     reconstruction_weight: float = 1000.0,
 ) -> Model:
     """With its density in D dimensions, that of rows with noise."""
