@@ -22,7 +22,7 @@ def fit(
     seed: int,
     budget: Budget,
     *,
-    learning_rate: float = 2e-2,
+    learning_rate: float = 1e-2,
     first_share: float = 0.75,
 ) -> Model:
     """The K latents of least posterior variance are the coordinates; all others are 0 on the way back.
