@@ -41,6 +41,6 @@ RIVAL = Rival(
     fit,
     "Cornish et al., ICML 2020",
     rank="none",
-    tried={"learning_rate": (1e-3, 3e-3, 1e-2, 2e-2), "index_features": (2, 1, 4)},
+    tried={"learning_rate": (1e-3, 3e-3, 1e-2, 2e-2, 4e-2), "index_features": (2, 1, 4)},
     judged_by=(DISTANCE, COVERAGE),
 )
