@@ -17,7 +17,7 @@ _BATCH_SIZE = 100
 
 
 def fit(
-    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 1e-2, index_features: int = 2
+    x: Array, rank: int, seed: int, budget: Budget, *, learning_rate: float = 2e-2, index_features: int = 2
 ) -> Model:
     """A density and samples of all D dimensions: it has no coordinates, and K is not looked at."""
     fitted, steps = continuously_indexed_flow(
