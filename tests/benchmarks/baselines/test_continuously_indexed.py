@@ -111,9 +111,3 @@ def test_less_mass_lies_between_two_pieces_than_with_the_plain_flow() -> None:
         bounds.append(float(model.lower_bound(x).detach().mean()))
     assert between[1] < 0.7 * between[0]
     assert bounds[1] > bounds[0]
-
-
-def test_there_is_one_index_for_each_coupling_and_columns_are_permuted_between_them():
-    flow = ContinuouslyIndexedFlow(5, layers=3, generator=torch.Generator().manual_seed(0))
-    assert len(flow.layers) == 3
-    assert [isinstance(layer.bijection, CompositeTransform) for layer in flow.layers] == [False, True, True]
