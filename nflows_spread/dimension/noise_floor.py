@@ -165,13 +165,13 @@ def noise_floor(points: Tensor) -> tuple[NoiseFloor, Tensor] | None:
     if not _independent(some / variances.sqrt(), vectors):
         return None
     axes = torch.linalg.qr(vectors * variances.sqrt().unsqueeze(1)).Q
-    weighed = axes / variances.unsqueeze(1)
-    precision = weighed.mT @ axes  # of the noise in the coordinates
-    coordinates = centred @ torch.linalg.solve(precision, weighed.mT).mT
+    root, triangle = torch.linalg.qr(axes / variances.sqrt().unsqueeze(1))  # not squared: noise may be of any widths
+    in_units_of_noise = centred / variances.sqrt() @ root
+    coordinates = torch.linalg.solve_triangular(triangle, in_units_of_noise.mT, upper=True).mT
     noise = math.sqrt(float(variances.min())), math.sqrt(float(variances.max()))
     total = float(variances.sum())
     share = total / float(some.square().mean(0).sum())
-    along = _variance_around(coordinates @ torch.linalg.cholesky(precision))
+    along = _variance_around(in_units_of_noise)
     return NoiseFloor(directions, noise, share, math.sqrt(2.0 * total), along), coordinates
 
 
