@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from nflows_spread.training import TrainingState, fit
+from nflows_spread.training.randomness import generators_of, isolated_randomness
 
 _CHECKS = 25
 """Looks at the held-out rows, evenly over the budget: as many as the estimator's chart has."""
@@ -142,20 +143,13 @@ def train_within(
 def _held_out_loss(objective: nn.Module, held_out: Tensor) -> float:
     """Its own validation loss, or its loss; what is not finite is never the best.
 
-    What its ``generator`` draws is the same at each check, in so many copies of the rows, and the generator goes on as
-    if there had been none.
+    What its generators draw is the same at each check, in so many copies of the rows, and they go on as if there had
+    been none.
     """
     judged = objective.validation_loss if isinstance(objective, Validated) else objective
-    generator = getattr(objective, "generator", None)
-    if not isinstance(generator, torch.Generator):
-        copies, before = 1, None
-    else:
-        copies, before = _COPIES, generator.get_state()
-        generator.manual_seed(0)
-    with torch.no_grad():
+    copies = _COPIES if generators_of(objective) else 1
+    with torch.no_grad(), isolated_randomness(objective):
         loss = float(judged(held_out.repeat(copies, 1)))
-    if before is not None and generator is not None:
-        generator.set_state(before)
     return loss if math.isfinite(loss) else math.inf
 
 

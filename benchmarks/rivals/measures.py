@@ -61,7 +61,8 @@ def measure_rival(model: Model, known: RivalSet, rows: Split) -> Measured:
 
 def distance(model: Model, known: RivalSet, rows: Split, average: Callable[[Array], Any] = np.mean) -> float:
     """The mean distance of a thousand samples to the manifold, or another average."""
-    return float(average(_distances(_samples(model, COMPARED), known, rows))) / _length(rows)
+    distances = _distances_to(known, rows)
+    return float(average(distances(_samples(model, COMPARED))))
 
 
 def supported_distance(model: Model, known: RivalSet, rows: Split) -> float:
@@ -69,6 +70,7 @@ def supported_distance(model: Model, known: RivalSet, rows: Split) -> float:
 
     The estimator draws such alone, so this is what the others have by the same rule.
     """
+    distances = _distances_to(known, rows)
     if model.encode is None:
         raise NoAnswerError("no coordinates")
     generator = torch.Generator().manual_seed(0)
@@ -83,17 +85,21 @@ def supported_distance(model: Model, known: RivalSet, rows: Split) -> float:
             break
     if not held:
         raise NoAnswerError("no sample has coordinates where rows have theirs")
-    return float(_distances(np.stack(held[:COMPARED]), known, rows).mean()) / _length(rows)
+    return float(distances(np.stack(held[:COMPARED])).mean())
 
 
-def _distances(samples: Array, known: RivalSet, rows: Split) -> Array:
-    """Of samples in units of the rows from the manifold, in its own."""
+def _distances_to(known: RivalSet, rows: Split) -> Callable[[Array], Array]:
+    """Distances of samples, in units of the rows, from the manifold in units of the data's scale."""
     if known.truth is None:
         raise NoAnswerError("the manifold is not known")
-    found: Array = known.truth.distances(
-        torch.as_tensor(samples * rows.scale + rows.center, dtype=torch.float64)
-    ).numpy()
-    return found
+    distances = known.truth.distances
+
+    def of(samples: Array) -> Array:
+        points = torch.as_tensor(samples * rows.scale + rows.center, dtype=torch.float64)
+        found: Array = distances(points).numpy() / _length(rows)
+        return found
+
+    return of
 
 
 def density_error(model: Model, known: RivalSet, rows: Split) -> float:

@@ -162,13 +162,14 @@ def noise_floor(points: Tensor) -> tuple[NoiseFloor, Tensor] | None:
     if found is None or not (directions := found[1].shape[1]):
         return None
     variances, vectors = found
-    if not _independent(some / variances.sqrt(), vectors):
+    deviations = variances.sqrt()
+    if not _independent(some / deviations, vectors):
         return None
-    axes = torch.linalg.qr(vectors * variances.sqrt().unsqueeze(1)).Q
-    root, triangle = torch.linalg.qr(axes / variances.sqrt().unsqueeze(1))  # not squared: noise may be of any widths
-    in_units_of_noise = centred / variances.sqrt() @ root
-    coordinates = torch.linalg.solve_triangular(triangle, in_units_of_noise.mT, upper=True).mT
-    noise = math.sqrt(float(variances.min())), math.sqrt(float(variances.max()))
+    # orthonormal in units of the noise; R takes them to orthonormal axes of their span in the data's
+    triangle = torch.linalg.qr(vectors * deviations.unsqueeze(1), mode="r").R
+    in_units_of_noise = centred / deviations @ vectors
+    coordinates = in_units_of_noise @ triangle.mT
+    noise = float(deviations.min()), float(deviations.max())
     total = float(variances.sum())
     share = total / float(some.square().mean(0).sum())
     along = _variance_around(in_units_of_noise)
