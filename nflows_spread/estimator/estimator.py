@@ -64,7 +64,8 @@ class SpreadFlowEstimator(SklearnInterface):
         reconstruction_errors_: the same of the first 1, 2, … of the coordinates of ``transform``, up to all of them.
         unreconstructed_: share of the held-out rows that are farther from their reconstructions than three times the
             noise.
-        atlas_: where one chart is not enough, as on closed surfaces, the ``LocalAtlas``, in the units of ``chart_``.
+        atlas_: where one chart is not enough, as on closed surfaces, or draws of an atlas are nearer to the data by
+            far, the ``LocalAtlas``, in the units of ``chart_``.
         samples_from_: ``"chart"``, ``"flow"`` or ``"atlas"``, what ``sample`` draws from.
         chart_obstruction_: why the coordinates are no chart of the data, where they are as many as it has dimensions:
             a ``share`` of the rows, a ``reason`` and a ``remedy``; None where nothing says so. ``transform``
@@ -208,7 +209,8 @@ class SpreadFlowEstimator(SklearnInterface):
         by more than a twentieth of their range. ``chart_.sample`` draws on the chart alone, in units of the flow.
 
         Where they are off, as on a torus, which no chart covers, samples are of ``atlas_``, or draws of ``flow_`` with
-        the noise taken off; ``samples_from_`` says which.
+        the noise taken off; of ``atlas_`` too where it leaves at most half of what the chart leaves of held-out rows.
+        ``samples_from_`` says which.
 
         Args:
             n_samples: how many.

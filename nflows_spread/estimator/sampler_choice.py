@@ -1,4 +1,4 @@
-"""Which samples are taken: those of the chart where they are near the data and as wide, or else those least off."""
+"""Which samples are taken: the first ones where they are near the data and as wide, or else those least off."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sampler(Protocol):
 
 
 def sampler_of(
-    on_chart: Sampler,
+    first: Sampler,
     others: Callable[[], Sequence[Sampler]],
     train: Tensor,
     held_out: Tensor,
@@ -51,21 +51,21 @@ def sampler_of(
     covers: bool,
     generator: torch.Generator,
 ) -> Sampler:
-    """The chart's if it covers the data and its samples are hardly off, or else the one whose are least off.
+    """The first one if it covers the data and its samples are hardly off, or else the one whose are least off.
 
     They are compared by three numbers: the median distance to the nearest row, and that which one sample in twenty
     exceeds, over those of held-out rows; and the deviation of a column, by which it is off the data's. None of them may
     be beyond what is allowed. Of several samplers that one is least off of which the larger of two is least, each over
     what is allowed: the geometric mean of the two ratios of distances, neither below 1, and the deviation. Samples that
     have collapsed are near the data too, and where rows are repeated no other ones are as near as held-out rows: the
-    columns of another must also be off by no more than is allowed, or than the chart's.
+    columns of another must also be off by no more than is allowed, or than the first one's.
 
     Args:
-        on_chart: the sampler of the chart.
+        first: the sampler of the chart, or of an atlas that is much more precise.
         others: makes those that are compared with it where it does not cover the data or is off.
         train: rows, (n, D), in units of the flow.
         held_out: rows, (m, D).
-        covers: whether nothing says that the chart is none of the whole data.
+        covers: whether nothing says that the first one's chart is none of the whole data.
         generator: source of the draws that are compared.
     """
     rows, near = torch.cat([held_out, train]), _quantiles(held_out, train)
@@ -75,20 +75,20 @@ def sampler_of(
 
         All over what is allowed.
         """
-        first = sampler.sample(COMPARED, generator)
-        ratios = _quantiles(first, train) / near.clamp_min(torch.finfo(near.dtype).eps)
+        drawn = sampler.sample(COMPARED, generator)
+        ratios = _quantiles(drawn, train) / near.clamp_min(torch.finfo(near.dtype).eps)
         far = float(ratios.clamp_min(1.0).log().mean().exp()) / _AS_NEAR
         if not far < least:
             return math.inf, math.inf, math.inf
-        spread = _spread_off(torch.cat([first, sampler.sample(FOR_SPREAD - COMPARED, generator)]), rows) / _SPREAD
+        spread = _spread_off(torch.cat([drawn, sampler.sample(FOR_SPREAD - COMPARED, generator)]), rows) / _SPREAD
         return max(far, spread), float(ratios.max()) / _AS_NEAR, spread
 
-    best, (least, farthest, of_chart) = on_chart, off(on_chart, math.inf)
-    if covers and max(farthest, of_chart) <= 1.0:
-        return on_chart
+    best, (least, farthest, of_first) = first, off(first, math.inf)
+    if covers and max(farthest, of_first) <= 1.0:
+        return first
     for other in others():
         found, _, spread = off(other, least)
-        if spread <= max(1.0, of_chart) and found < least:
+        if spread <= max(1.0, of_first) and found < least:
             best, least = other, found
     return best
 
