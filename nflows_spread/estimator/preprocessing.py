@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -88,7 +89,7 @@ class Rows:
         kept, train = (unit[rows] for rows in _split(unit[order], order, validation_fraction))
         return cls(unit, train, kept, units, neighbours, tangents)
 
-    @property
+    @cached_property
     def spanned(self) -> int:
         """Dimensions that the distinct rows span at most."""
         seeded = torch.Generator().manual_seed(0)
@@ -101,18 +102,18 @@ class Rows:
         """Whether fewer than 50 rows are distinct."""
         return self.tangents is None
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The two parts of data whose dimension varies from place to place, or none."""
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
         return () if self.few or self.neighbours.even else parts_of(self.in_order)
 
-    @property
+    @cached_property
     def path(self) -> bool:
         """Whether the rows, in their order, follow a path."""
         return along_a_path(self.in_order)
 
-    @property
+    @cached_property
     def shells(self) -> tuple[int, ...]:
         """Dimensions of linear spans in which the rows may fill a closed surface alone."""
         return () if self.few else shells_of(torch.cat([self.validation, self.train]))
