@@ -28,14 +28,19 @@ def fit_titles(figure: Figure) -> None:
     titles = [axes.title for axes in figure.axes if axes.get_title()]
     top = getattr(figure, "_suptitle", None)
     titles += [top] if top is not None and top.get_text() else []
+    while _break(figure, titles):
+        figure.draw_without_rendering()  # panels make room for second lines
     while crowded := _crowded(figure, titles):
-        name, colon, what = crowded.get_text().partition(": ")
-        if colon and "\n" not in name + what:
-            crowded.set_text(f"{name}:\n{what}")
-            figure.draw_without_rendering()  # panels make room for the second line
-            continue
-        size = float(crowded.get_fontsize())
-        crowded.set_fontsize(max(_SMALLEST, _SMALLER * size))
+        crowded[0].set_fontsize(max(_SMALLEST, _SMALLER * float(crowded[0].get_fontsize())))
+
+
+def _break(figure: Figure, titles: list[Text]) -> bool:
+    """Give crowded titles of one line with a colon a second one, the widest first; whether one has got it."""
+    broken = False
+    while can := [t for t in _crowded(figure, titles) if ": " in t.get_text() and "\n" not in t.get_text()]:
+        can[0].set_text(can[0].get_text().replace(": ", ":\n", 1))
+        broken = True
+    return broken
 
 
 def overlapping(titles: list[Text], apart: float = 0.0) -> list[tuple[Text, Text]]:
@@ -44,11 +49,11 @@ def overlapping(titles: list[Text], apart: float = 0.0) -> list[tuple[Text, Text
     return [(titles[i], titles[j]) for i, j in combinations(range(len(titles)), 2) if boxes[i].overlaps(boxes[j])]
 
 
-def _crowded(figure: Figure, titles: list[Text]) -> Text | None:
-    """The widest title that can be smaller and runs into another or over the edge."""
+def _crowded(figure: Figure, titles: list[Text]) -> list[Text]:
+    """Titles that can be smaller and run into another or over the edge, the widest first."""
     width = figure.bbox.width
     found = [title for pair in overlapping(titles, _APART) for title in pair]
     boxes = [(title, title.get_window_extent()) for title in titles]
     found += [title for title, box in boxes if box.x0 < 0.0 or box.x1 > width]
     can = [title for title in found if float(title.get_fontsize()) > _SMALLEST]
-    return max(can, key=lambda title: title.get_window_extent().width, default=None)
+    return sorted(can, key=lambda title: -title.get_window_extent().width)
