@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_RESOLUTION = 4.0
-"""The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice, that of
-``nflows_spread.estimator.units``."""
+RESOLUTION = 4.0
+"""The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
 
 _HIDDEN = 30.0
 """The widest column over the narrowest, in standard deviations, from which on the dimension of standardized columns is
@@ -67,4 +66,4 @@ def _deviations(rows: Tensor) -> tuple[Tensor, Tensor]:
     largest = rows.abs().amax(0).double()
     unit = torch.where(largest > 0.0, largest, 1.0)  # squares of values of 1e200 or 1e-200 are none
     deviation = (rows.double() / unit).std(0, correction=0)
-    return deviation * unit, deviation <= _RESOLUTION * torch.finfo(rows.dtype).eps
+    return deviation * unit, deviation <= RESOLUTION * torch.finfo(rows.dtype).eps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,11 @@ def fit_mixture(
         latents: gives them anew, in blocks.
         warm_start: go on from the pieces as they are.
         generator: source of new starts.
+
+    Raises:
+        ValueError: a block is none of rows of the mixture's features.
     """
+    latents = _checked(latents, base.features)
     noise, factors = base.spread_variance, base.factors
     if isinstance(factors, TiedFactors) and base.locs is None:
         begun = LatentScales(base.weights, factors.squares, _root_of(factors, noise)) if warm_start else None
@@ -55,6 +60,21 @@ def fit_mixture(
         latents, base.pieces, float(noise), tied=bool(base.tied), begun=given, generator=generator
     )
     base.assign(*found)
+
+
+def _checked(latents: Blocks, features: int) -> Blocks:
+    """The same blocks, each of which is seen to be (rows, D)."""
+
+    def blocks() -> Iterator[Tensor]:
+        for rows in latents():
+            if rows.dim() != 2 or rows.shape[1] != features:
+                raise ValueError(
+                    f"blocks of latents must have shape (rows, {features}), as the prior has {features} features, got "
+                    f"{tuple(rows.shape)}; give rows in which the entries of each latent are flat"
+                )
+            yield rows
+
+    return blocks
 
 
 def _of(base: DegenerateGaussianMixture, rows: Tensor) -> Tensor:

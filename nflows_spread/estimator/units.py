@@ -10,10 +10,8 @@ from torch import Tensor
 
 from nflows_spread import validation
 from nflows_spread.chart.ranges import Ranges
+from nflows_spread.dimension.column_scales import RESOLUTION
 from nflows_spread.estimator.leading_axes import WIDE, LeadingAxes
-
-_RESOLUTION = 4.0
-"""The standard deviation of values over their rounding error, a ratio, up to which they do not vary: a choice."""
 
 _THIN = 3.0
 """The standard deviation of a column over σ_x, a ratio, up to which it is hidden by noise: a choice; three is what
@@ -56,7 +54,7 @@ class Units:
                 f"X must have a variance that float64 can hold, got values of up to {float(x.abs().max()):.3g}; "
                 "divide it by a constant"
             )
-        resolution = _RESOLUTION * torch.finfo(x.dtype).eps
+        resolution = RESOLUTION * torch.finfo(x.dtype).eps
         largest = x.abs().amax(0).double()
         constant = deviation <= resolution * largest
         if bool(constant.all()) if standardize else not float(scale) > resolution * float(largest.max()):
