@@ -106,8 +106,8 @@ class _Worker(Generic[Task, Result]):
         return self._done(), Failure(reason)
 
     def stop(self) -> None:
-        """End the process: one without a task goes by itself when the connection closes, and tidies up."""
-        if self.task is not None:
+        """End the process: one that has begun and has no task goes when the connection closes, and tidies up."""
+        if self.task is not None or not self._ready:
             self._process.terminate()
         self.connection.close()
         self._process.join(_GRACE_SECONDS)
