@@ -22,7 +22,7 @@ def fit_titles(figure: Figure) -> None:
     The wider one comes first.
 
     Args:
-        figure: with everything in it; it is laid out here.
+        figure: with everything in it; it is laid out here, and no more when it is drawn, which takes as long again.
     """
     figure.draw_without_rendering()
     titles = [axes.title for axes in figure.axes if axes.get_title()]
@@ -32,6 +32,7 @@ def fit_titles(figure: Figure) -> None:
         figure.draw_without_rendering()  # panels make room for second lines
     while crowded := _crowded(figure, titles):
         crowded[0].set_fontsize(max(_SMALLEST, _SMALLER * float(crowded[0].get_fontsize())))
+    figure.set_layout_engine("none")
 
 
 def _break(figure: Figure, titles: list[Text]) -> bool:
