@@ -39,6 +39,9 @@ def sampler_and_atlas(
 ) -> tuple[Sampler, LocalAtlas | None]:
     """What samples are drawn from, and the atlas, or None where one chart is enough, or the atlas is no better.
 
+    Asked first is what reconstructs held-out rows better, the atlas only where it does so by far; the other and the
+    flow where those samples are off, or the chart reconstructs worse and is none of the whole data.
+
     Args:
         chart: of as many coordinates as the data has dimensions, with their density in pieces.
         flow_chart: all D coordinates of the flow.
@@ -62,7 +65,6 @@ def sampler_and_atlas(
         return local_atlas(pieces, dimensions, rows.train, rows.validation, floor=min_noise, generator=generator)
 
     on_chart = ChartSampler.of(chart, rows.train, rows.validation, noise=noise, generator=generator)
-    of_flow = FlowSampler(flow_chart, noise, on_chart.columns)
 
     @cache
     def on_atlas() -> AtlasSampler | None:
@@ -71,22 +73,18 @@ def sampler_and_atlas(
             return None
         return AtlasSampler.of(found, rows.train, rows.validation, noise=ambient_noise, generator=generator)
 
-    def is_precise() -> bool:
-        """Whether the atlas is nearer to held-out rows by far, which no chart can be that is as near as their noise."""
-        of_noise = ambient_noise * (rows.train.shape[1] - chart.rank) ** 0.5 / float(rows.train.var(0).sum()) ** 0.5
-        if max(_EXACT, of_noise / _PRECISE) >= error:
-            return False
-        found = atlas()
-        return found is not None and found.error <= _PRECISE * error
-
+    of_noise = ambient_noise * (rows.train.shape[1] - chart.rank) ** 0.5 / float(rows.train.var(0).sum()) ** 0.5
+    could_be_precise = _PRECISE * error > max(of_noise, _PRECISE * _EXACT)  # none is nearer to rows than their noise is
+    asked = atlas() if could_be_precise or not covers else None
     first: Sampler = on_chart
-    if is_precise() and (of_atlas := on_atlas()) is not None:
-        first = of_atlas
+    enough = covers or (asked is not None and error <= asked.error)
+    if asked is not None and asked.error <= _PRECISE * error and (of_atlas := on_atlas()) is not None:
+        first, enough = of_atlas, True
 
     def others() -> Sequence[Sampler]:
-        return [each for each in (on_chart, on_atlas(), of_flow) if each is not None and each is not first]
+        candidates = on_chart, on_atlas(), FlowSampler(flow_chart, noise, on_chart.columns)
+        return [each for each in candidates if each is not None and each is not first]
 
-    enough = covers or first is not on_chart
     sampler = sampler_of(first, others, rows.train, rows.validation, covers=enough, generator=generator)
     if covers and sampler is on_chart:
         return sampler, None

@@ -86,3 +86,21 @@ def test_an_atlas_whose_samples_are_off_is_compared_with_the_chart(monkeypatch):
     monkeypatch.setattr(atlas_fitting.AtlasSampler, "of", lambda *_, **__: Far())
     sampler, _ = chosen(wave())
     assert sampler.source == "chart"
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.9, "atlas"), (1.1, "chart")])
+def test_a_chart_that_is_none_of_the_whole_data_is_enough_where_it_reconstructs_better(share, taken, monkeypatch):
+    """Both are allowed, and the samples of the atlas are rows, nearer to the data than any others."""
+    made, x = atlas_fitting.local_atlas, wave()
+
+    class Rows:
+        source = "atlas"
+
+        def sample(self, count, generator):
+            return x[100:][torch.arange(count) % (len(x) - 100)]
+
+    monkeypatch.setattr(
+        atlas_fitting, "local_atlas", lambda *of, **settings: replace(made(*of, **settings), error=0.001 * share)
+    )
+    monkeypatch.setattr(atlas_fitting.AtlasSampler, "of", lambda *_, **__: Rows())
+    assert chosen(x, error=0.001, covers=False)[0].source == taken
