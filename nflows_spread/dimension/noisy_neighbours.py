@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from nflows_spread.dimension.neighbours import NeighbourDimension
+from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.rules import PLAUSIBLE, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 
@@ -29,6 +29,10 @@ _SURE = 0.9
 """The agreement of a subspace from which on noise explains what neighbours see beyond it. A choice: in a curve or a
 surface with noise it is above, in the brightness of patches of a photograph below."""
 
+_RISES = 0.1
+"""The rise of the dimension from the fewest to the most neighbours, in nats, from which on noise is none of it: a
+choice. Of 21 spirals without noise and with 1 and 2 %, made for it, 12 are right with this and 7 without."""
+
 _LEAST_ERROR, _OF_NOISE = 0.08, 1.5
 """The relative standard error of the dimension by the farthest neighbours, and how much of the noise's share of their
 squared distances adds to it. By trials on the same manifolds, 0.7 to 1.5."""
@@ -40,15 +44,17 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
     Where nothing across the manifold is stable, nothing is known to be noise, and distances are taken as they are.
     Elsewhere, where noise matters at the nearest neighbours the farthest ones are asked, and are the less sure the more
     of their distance it is. Where it matters across a stable subspace, but not across K, that the dimension falls with
-    the number of neighbours is no reason to take a larger one for plausible.
+    the number of neighbours is no reason to take a larger one for plausible. Where it rises with their number, as
+    where turns of a curve are near each other, noise is not what the nearest see: where these rule out more dimensions,
+    what they allow is allowed.
     """
-    farthest = [math.log(values[-1]) for values in neighbours.profile.values()]
-    seen, spread = sum(farthest) / len(farthest), 0.5 * (max(farthest) - min(farthest))
-    place = min(neighbours.neighbours[-1], len(tangents.squares)) - 1
-
+    as_they_are = neighbours.log_plausibilities(tangents.features)
     seen_dimensions = [stable.dimension for stable in tangents.stable if stable.agreement > _SEEN]
     if not seen_dimensions:
-        return neighbours.log_plausibilities(tangents.features)
+        return as_they_are
+    nearest, farthest = ([math.log(values[end]) for values in neighbours.profile.values()] for end in (0, -1))
+    seen, spread = sum(farthest) / len(farthest), 0.5 * (max(farthest) - min(farthest))
+    place = min(neighbours.neighbours[-1], len(tangents.squares)) - 1
 
     def of_noise(dimension: int) -> float:
         """c, with the noise beyond the largest stable subspace: what is stable is none."""
@@ -59,17 +65,23 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
         return of_noise(dimension) > _MATTERS * neighbours.nearest**2
 
     noisy = any(map(matters, seen_dimensions))
-    nearest = replace(neighbours, above=min(neighbours.above, neighbours.below)) if noisy else neighbours
-    as_they_are = nearest.log_plausibilities(tangents.features)
+    narrow = replace(neighbours, above=min(neighbours.above, neighbours.below)) if noisy else neighbours
+    without_falls = narrow.log_plausibilities(tangents.features)
 
     def nats(dimension: int) -> float:
         if not matters(dimension):
-            return as_they_are[dimension - 1]
+            return without_falls[dimension - 1]
         share = min(of_noise(dimension) / tangents.squares[place], _MOST)
         error = math.hypot(_LEAST_ERROR + spread, _OF_NOISE * share)
         return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2
 
-    return [nats(dimension) for dimension in range(1, tangents.features + 1)]
+    found = [nats(dimension) for dimension in range(1, tangents.features + 1)]
+    allowed = rounded(neighbours.value)
+    rises = seen - sum(nearest) / len(nearest) > _RISES
+    if not rises or max(as_they_are[allowed:], default=0.0) >= -MOST_OF_NEIGHBOURS:
+        return found
+    pairs = list(zip(found, as_they_are, strict=True))
+    return [*map(max, pairs[:allowed]), *map(min, pairs[allowed:])]
 
 
 def seen_by_neighbours(dimension: int, neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[int]:

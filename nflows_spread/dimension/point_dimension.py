@@ -35,6 +35,11 @@ interval covers what it falls to; the same for a fall at larger scales, by neigh
 points, as farther ones see other pieces. By trials on seeds 2000 to 2099 of the random sets: with 5 % of noise the
 interval of 500 points has the truth at 97 of 100, without this at 70; on clean ones it grows by 4 %."""
 
+_DIP = 0.1
+"""The depth of a dip of the dimension between a smaller and a larger scale, in nats, from which on the interval covers
+it. By trials on 72 curves with 2 % of noise, whose turns are near each other, and 260 other sets, without it and with
+5 %: it holds the truth on 65 of the curves, without this on 57, and is wider on no other set."""
+
 _MOSTLY = 0.9
 """The share of distinct rows below which repetitions are worth a word: a choice."""
 
@@ -207,6 +212,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
     lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
     if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
         covered.append(rounded(estimates.scales.dimensions[lowest]))
+    if (dip := None if estimates.neighbours.even else estimates.scales.dip(_DIP)) is not None:
+        covered.append(rounded(estimates.scales.dimensions[dip]))
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
     if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:

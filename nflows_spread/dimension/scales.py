@@ -54,6 +54,22 @@ class DimensionAgainstScale:
         local = [place for place, k in enumerate(self.neighbours) if k <= share * self.points[place]] or [0]
         return min(local, key=self.dimensions.__getitem__)
 
+    def dip(self, deeper: float) -> int | None:
+        """The place of the lowest dimension between a smaller and a larger scale, or None where it is no dip.
+
+        Noise adds to the dimension at small scales, and what bends back at large ones; no set has fewer dimensions at
+        one scale than it has.
+
+        Args:
+            deeper: by how much the dimension is more on either side, at the least, in nats.
+        """
+        between = range(1, len(self.dimensions) - 1)
+        if not between:
+            return None
+        place = min(between, key=self.dimensions.__getitem__)
+        level = math.exp(deeper) * self.dimensions[place]
+        return place if self.dimensions[0] > level and max(self.dimensions[place + 1 :]) > level else None
+
     def at(self, scale: float) -> float:
         """The dimension at a scale, on the straight line between neighbours in its logarithm; at the ends theirs."""
         logs = [math.log(each) for each in self.scales]

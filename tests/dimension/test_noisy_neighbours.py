@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from nflows_spread.dimension import NeighbourDimension, TangentSpaces, neighbour_dimension, tangent_spaces
+from nflows_spread.dimension import (
+    NeighbourDimension,
+    TangentSpaces,
+    dimension_of,
+    neighbour_dimension,
+    tangent_spaces,
+)
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
 
 
@@ -44,6 +50,27 @@ def test_noise_explains_that_the_dimension_falls_with_the_number_of_neighbours()
     """Beyond the stable subspace the wide error of a falling dimension is not believed."""
     said = neighbours(3.0, nearest=0.5, far=2.0, above=2.0)
     assert log_plausibilities(said, tangents(5, 2, 0.05))[4] == pytest.approx(-0.5 * (math.log(5 / 3) / 0.1) ** 2)
+
+
+def test_what_the_nearest_see_stands_where_the_dimension_rises_with_the_number_of_neighbours():
+    """At one dimension near and two far off noise is none of it, though local axes show as much as that."""
+    noisy = tangents(5, 2, 0.05)
+    rising, level = (neighbours(1.1, nearest=0.5, far=far) for far in (3.5, 1.1))
+    found = log_plausibilities(rising, noisy)
+    assert found[0] >= rising.log_plausibility(1)
+    assert found[1] == pytest.approx(rising.log_plausibility(2))
+    assert found[1] < -8.0
+    assert log_plausibilities(level, noisy)[1] > -8.0
+
+
+@pytest.mark.parametrize("turns", [5, 6, 8])
+def test_turns_of_a_spiral_that_are_near_each_other_are_no_second_dimension(turns):
+    generator = torch.Generator().manual_seed(0)
+    t = 2.0 * math.pi * turns * torch.rand(500, 1, generator=generator, dtype=torch.float64)
+    spiral = torch.cat([t * t.cos(), t * t.sin(), torch.zeros(500, 1)], 1)
+    noise = 0.01 * spiral.var(0).mean().sqrt() * torch.randn(spiral.shape, generator=generator, dtype=torch.float64)
+    found = dimension_of(spiral + noise)
+    assert (int(found), found.interval) == (1, (1, 1))
 
 
 @pytest.mark.parametrize("features", [6, 20])

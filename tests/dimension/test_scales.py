@@ -95,3 +95,22 @@ def test_fifty_points_are_enough():
     found = scales_of(plane(50))
     assert set(found.points) == {50}
     assert math.isfinite(sum(found.dimensions))
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "place"),
+    [
+        ((2.5, 1.4, 2.0), 1),
+        ((2.5, 1.6, 1.4, 2.0), 2),
+        ((2.5, 1.4, 1.5), None),  # hardly more beyond it
+        ((1.5, 1.4, 2.0), None),
+        ((2.5, 1.4), None),
+        ((2.5, 2.0, 1.4), None),  # it falls on
+        ((1.0, 1.4, 2.0), None),
+        ((2.0,), None),
+    ],
+)
+def test_a_dip_has_more_dimensions_on_either_side(dimensions, place):
+    numbers = tuple(range(1, len(dimensions) + 1))
+    found = DimensionAgainstScale(tuple(map(float, numbers)), dimensions, (0.1,) * len(numbers), numbers, numbers)
+    assert found.dip(0.1) == place
