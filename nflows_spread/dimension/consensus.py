@@ -45,9 +45,9 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
     Returns:
         K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
         whose log-evidence is within 2 nats of the best. It covers what every estimate says where none says K, the
-        dimensions of the parts where the dimension varies from place to place, what the spectrum says of
-        evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions: where they look like
-        one and the neighbours allow it, or the neighbours find K - 1 more plausible than K.
+        dimensions of the parts where the dimension varies from place to place, that of a dip between scales, what the
+        spectrum says of evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions: where
+        they look like one and the neighbours allow it, or the neighbours find K - 1 more plausible than K.
 
     Raises:
         ValueError: a vote is not finite or has not one number for each K.
@@ -60,6 +60,8 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
     if len(otherwise := estimates.disagreeing_with(best)) == len(estimates.compared):
         covered += map(rounded, otherwise.values())
     covered += covered_by(estimates.parts)
+    if estimates.dip is not None:
+        covered.append(estimates.dip)
     if estimates.neighbours.even:  # which see a mesh's lines where it is much finer along them
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility

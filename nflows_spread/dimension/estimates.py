@@ -52,6 +52,7 @@ class Estimates:
             noise; blind to a surface whose faces the points do not show. None where nobody asked.
         above_noise: the dimension of what stands above noise in every column, where that was found, from
             ``dimension_of``; it counts where the noise is small beside the data.
+        dip: the dimension at a scale between noise and what bends back, where there is one, from ``dimension_of``.
     """
 
     spectrum: Spectrum
@@ -64,6 +65,7 @@ class Estimates:
     noisy_neighbours: NeighbourDimension | None = None
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
+    dip: int | None = None
 
     @property
     def undenoised_neighbours(self) -> NeighbourDimension:

@@ -102,6 +102,15 @@ class PointEstimates:
         return lowest if later else None
 
     @property
+    def dip(self) -> int | None:
+        """The dimension at a scale between noise and what bends back, a whole number, or None where there is no dip.
+
+        As ``falls_to`` it is None of evenly spaced points.
+        """
+        place = None if self.neighbours.even else self.scales.dip(_DIP)
+        return None if place is None else rounded(self.scales.dimensions[place])
+
+    @property
     def reservations(self) -> tuple[str, ...]:
         """What speaks against taking one number for the dimension of the data, a sentence each."""
         found = []
@@ -212,8 +221,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
     lowest = None if any(best == stable.dimension for stable in shared) else estimates.falls_to
     if lowest is not None:  # and no subspace that neighbourhoods share says where the manifold ends and noise begins
         covered.append(rounded(estimates.scales.dimensions[lowest]))
-    if (dip := None if estimates.neighbours.even else estimates.scales.dip(_DIP)) is not None:
-        covered.append(rounded(estimates.scales.dimensions[dip]))
+    if estimates.dip is not None:
+        covered.append(estimates.dip)
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
     if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:

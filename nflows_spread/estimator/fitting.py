@@ -235,4 +235,5 @@ def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: tor
         shells=rows.shells,
         tangents=rows.tangents,
         above_noise=above_noise,
+        dip=None if of_points is None else of_points.dip,
     )

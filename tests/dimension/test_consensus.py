@@ -222,6 +222,12 @@ def test_the_gap_of_the_consensus_is_that_above_the_noise_in_the_data():
     )
 
 
+def test_the_interval_covers_a_dip_between_scales():
+    found = estimates([6.0, 6.0, 0.1], 2.0)
+    assert consensus_dimension(found).interval == (2, 2)
+    assert consensus_dimension(replace(found, dip=1)).interval == (1, 2)
+
+
 def test_the_interval_of_evenly_spaced_points_covers_what_the_spectrum_says():
     """A mesh that is much finer along one axis is a bundle of lines to its nearest points."""
     lines = estimates([0.1, 6.0, 0.1], 1.03)
