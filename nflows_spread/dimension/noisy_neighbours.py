@@ -48,11 +48,20 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
     where turns of a curve are near each other, noise is not what the nearest see: where these rule out more dimensions,
     what they allow is allowed.
     """
-    as_they_are = neighbours.log_plausibilities(tangents.features)
+    found = _in_noise(neighbours, tangents)
+    if not _rises_beyond(neighbours, tangents):
+        return found
+    pairs = list(zip(found, neighbours.log_plausibilities(tangents.features), strict=True))
+    allowed = rounded(neighbours.value)
+    return [*map(max, pairs[:allowed]), *map(min, pairs[allowed:])]
+
+
+def _in_noise(neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[float]:
+    """The same, also where the dimension rises with the number of neighbours."""
     seen_dimensions = [stable.dimension for stable in tangents.stable if stable.agreement > _SEEN]
     if not seen_dimensions:
-        return as_they_are
-    nearest, farthest = ([math.log(values[end]) for values in neighbours.profile.values()] for end in (0, -1))
+        return neighbours.log_plausibilities(tangents.features)
+    farthest = [math.log(values[-1]) for values in neighbours.profile.values()]
     seen, spread = sum(farthest) / len(farthest), 0.5 * (max(farthest) - min(farthest))
     place = min(neighbours.neighbours[-1], len(tangents.squares)) - 1
 
@@ -75,20 +84,22 @@ def log_plausibilities(neighbours: NeighbourDimension, tangents: TangentSpaces) 
         error = math.hypot(_LEAST_ERROR + spread, _OF_NOISE * share)
         return -0.5 * ((math.log(dimension) - seen - math.log1p(-share)) / error) ** 2
 
-    found = [nats(dimension) for dimension in range(1, tangents.features + 1)]
-    allowed = rounded(neighbours.value)
-    rises = seen - sum(nearest) / len(nearest) > _RISES
-    if not rises or max(as_they_are[allowed:], default=0.0) >= -MOST_OF_NEIGHBOURS:
-        return found
-    pairs = list(zip(found, as_they_are, strict=True))
-    return [*map(max, pairs[:allowed]), *map(min, pairs[allowed:])]
+    return [nats(dimension) for dimension in range(1, tangents.features + 1)]
+
+
+def _rises_beyond(neighbours: NeighbourDimension, tangents: TangentSpaces) -> bool:
+    """Whether the dimension rises with the number of neighbours, and the nearest rule out all that is more."""
+    nearest, farthest = ([math.log(values[end]) for values in neighbours.profile.values()] for end in (0, -1))
+    more = neighbours.log_plausibilities(tangents.features)[rounded(neighbours.value) :]
+    return sum(farthest) - sum(nearest) > _RISES * len(nearest) and max(more, default=0.0) < -MOST_OF_NEIGHBOURS
 
 
 def seen_by_neighbours(dimension: int, neighbours: NeighbourDimension, tangents: TangentSpaces) -> list[int]:
     """What else an interval has to cover: the dimension at the scale of neighbours, where only noise explains it.
 
     That is where they rule out the dimension of a stable subspace whose agreement leaves a doubt: a few directions that
-    are wide beside all others look like a manifold in noise.
+    are wide beside all others look like a manifold in noise. And where the dimension rises with their number, what
+    would be plausible if noise explained it: not only turns of a curve are near each other, repeats of a subject too.
 
     Args:
         dimension: the K with the most evidence.
@@ -96,8 +107,12 @@ def seen_by_neighbours(dimension: int, neighbours: NeighbourDimension, tangents:
         tangents: what local principal axes say.
 
     Returns:
-        One whole number or none.
+        Whole numbers or none.
     """
+    if _rises_beyond(neighbours, tangents):
+        pairs = zip(_in_noise(neighbours, tangents), tangents.log_evidence, strict=True)
+        nats = [max(of_distances, -MOST_OF_NEIGHBOURS) + of_axes for of_distances, of_axes in pairs]
+        return [k for k, value in enumerate(nats, 1) if value >= max(nats) - PLAUSIBLE]
     doubtful = any(step.dimension == dimension and step.agreement < _SURE for step in tangents.stable)
     if doubtful and neighbours.log_plausibility(dimension) < -PLAUSIBLE:
         return [max(1, rounded(neighbours.value))]

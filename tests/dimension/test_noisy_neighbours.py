@@ -70,7 +70,19 @@ def test_turns_of_a_spiral_that_are_near_each_other_are_no_second_dimension(turn
     spiral = torch.cat([t * t.cos(), t * t.sin(), torch.zeros(500, 1)], 1)
     noise = 0.01 * spiral.var(0).mean().sqrt() * torch.randn(spiral.shape, generator=generator, dtype=torch.float64)
     found = dimension_of(spiral + noise)
-    assert (int(found), found.interval) == (1, (1, 1))
+    assert (int(found), found.interval) == (1, (1, 2))  # of which local axes see the plane
+
+
+def test_an_interval_covers_a_dip_between_noise_and_what_bends_back():
+    """At no scale is a noisy spiral a curve alone; where it is nearest to one its dimension rounds to 1."""
+    generator = torch.Generator().manual_seed(0)
+    t = 16.0 * math.pi * torch.rand(2000, 1, generator=generator, dtype=torch.float64)
+    spiral = torch.cat([t * t.cos(), t * t.sin(), torch.zeros(2000, 2)], 1)
+    noise = 0.015 * spiral.var(0).mean().sqrt() * torch.randn(spiral.shape, generator=generator, dtype=torch.float64)
+    found = dimension_of(spiral + noise)
+    dip = found.scales.dip(0.1)
+    assert round(found.scales.dimensions[dip]) == 1
+    assert found.interval[0] == 1
 
 
 @pytest.mark.parametrize("features", [6, 20])

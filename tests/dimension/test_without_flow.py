@@ -1,7 +1,6 @@
 """The dimension of an array without a flow: what users bring, what they are told, and what is refused."""
 
 import copy
-import math
 import pickle
 from dataclasses import replace
 
@@ -242,18 +241,6 @@ def test_a_fall_that_the_nearest_neighbours_do_not_see_is_covered():
     found = dimension_of(noisy_circle(5000, 0.05, features=2))
     assert found.estimates.neighbours.fall_across_scales < 0.1
     assert found.interval == (1, 2)
-
-
-def test_an_interval_covers_a_dip_between_noise_and_what_bends_back():
-    """At no scale is a noisy spiral a curve alone; where it is nearest to one its dimension rounds to 1."""
-    generator = torch.Generator().manual_seed(0)
-    t = 16.0 * math.pi * torch.rand(2000, 1, generator=generator, dtype=torch.float64)
-    spiral = torch.cat([t * t.cos(), t * t.sin(), torch.zeros(2000, 2)], 1)
-    noise = 0.015 * spiral.var(0).mean().sqrt() * torch.randn(spiral.shape, generator=generator, dtype=torch.float64)
-    found = dimension_of(spiral + noise)
-    dip = found.scales.dip(0.1)
-    assert round(found.scales.dimensions[dip]) == 1
-    assert found.interval[0] == 1
 
 
 def test_a_fall_over_neighbours_to_the_smallest_scale_itself_is_none_to_speak_of():
