@@ -57,8 +57,8 @@ class DimensionAgainstScale:
     def dip(self, deeper: float) -> int | None:
         """The place of the lowest dimension between a smaller and a larger scale, or None where it is no dip.
 
-        Noise adds to the dimension at small scales, and what bends back at large ones; no set has fewer dimensions at
-        one scale than it has.
+        Noise adds to the dimension at small scales, and what bends back at large ones: between the two it is nearest to
+        the set's own.
 
         Args:
             deeper: by how much the dimension is more on either side, at the least, in nats.
