@@ -18,6 +18,7 @@ from charts.solving import DRAWN, Task, solve
 from charts.store import Store
 from shared import compared
 from shared.cells import Cell
+from worker_tasks import in_this_process
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -42,7 +43,7 @@ def test_the_command_leaves_tables_a_picture_and_a_file_and_goes_on_where_it_sto
     assert (found["rows"], found["features"]) == (120, 4)
     assert {ERROR, TRUST} <= set(found["measures"])
 
-    monkeypatch.setattr(compared, "run_tasks", lambda work, tasks, **_: [(task, work(task)) for task in tasks])
+    monkeypatch.setattr(compared, "run_tasks", in_this_process)
     assert command.COMMAND([*arguments, "--methods", PCA, "Isomap", "--max-minutes", "10"]) == 0
     printed = capsys.readouterr()
     assert "PCA on" not in printed.err

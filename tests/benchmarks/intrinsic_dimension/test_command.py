@@ -13,6 +13,7 @@ from intrinsic_dimension.estimators import ESTIMATORS
 from intrinsic_dimension.manifold_sets import problems
 from intrinsic_dimension.store import Setting
 from shared.cells import Cell
+from worker_tasks import in_this_process
 
 pytest.importorskip("skdim")
 pytest.importorskip("pandas")
@@ -34,8 +35,8 @@ def test_the_command_leaves_a_table_a_picture_and_a_file_and_goes_on_where_it_st
     assert str(tmp_path) not in path.read_text()
     assert set(written["summary"]["TwoNN"]) >= {"exact", "mean_relative_error", "median_seconds"}
 
-    with monkeypatch.context() as in_this_process:
-        in_this_process.setattr(command, "run_tasks", lambda work, tasks, **_: [(task, work(task)) for task in tasks])
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "run_tasks", in_this_process)
         assert command.COMMAND([*arguments, "--estimators", "TwoNN", "MLE"]) == 0
     printed = capsys.readouterr()
     assert "TwoNN on" not in printed.err

@@ -21,6 +21,7 @@ from rivals.store import Store
 from rivals.summary import HEADS, comparison, table
 from shared import compared
 from shared.cells import Cell, CellFile
+from worker_tasks import in_this_process
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -92,7 +93,7 @@ def test_the_table_says_what_is_given_and_where_theirs_is_better(tmp_path: Path)
 def test_the_command_leaves_a_table_a_picture_and_a_file_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(compared, "run_tasks", lambda work, tasks, **_: [(task, work(task)) for task in tasks])
+    monkeypatch.setattr(compared, "run_tasks", in_this_process)
     store = Store.open(tmp_path)
     store.begin({})
     store.put(Cell(0, "sine", OURS), found(1, 0.5, distance=0.1))
