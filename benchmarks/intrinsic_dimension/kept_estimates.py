@@ -17,9 +17,13 @@ from nflows_spread.dimension.ambient_noise import matters_to_neighbours
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.point_dimension import FALLS
 from nflows_spread.dimension.rules import Spectrum
+from nflows_spread.dimension.shells import principal_coordinates
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
+from nflows_spread.dimension.unfilled_spans import unfilled_spans
 from nflows_spread.dimension.variation import Part
+from nflows_spread.dimension.without_flow import dimension_of
 from shared.cells import Cell
 
 _DIGITS = 7
@@ -46,6 +50,7 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
         parts=tuple(Part(**part) for part in kept["parts"]),
         path=kept["path"],
         shells=tuple(kept["shells"]),
+        unfilled=tuple(kept.get("unfilled", ())),
         noisy_neighbours=None if noisy is None else _neighbours_of(noisy),
         tangents=None
         if tangents is None
@@ -54,7 +59,10 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
 
 
 def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estimates:
-    """Estimates of an earlier fit with what needs no fit as it is today: tangent spaces and noisy neighbours.
+    """Estimates of an earlier fit with what needs no fit as it is today, as ``SpreadFlowEstimator`` makes it.
+
+    That is tangent spaces, noisy neighbours, spans that are not filled, and of a dimension that falls with the scale
+    what is above noise and between scales.
 
     Args:
         estimates: in units of the data.
@@ -63,11 +71,21 @@ def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estima
     """
     points = torch.from_numpy(x)
     tangents = tangent_spaces(points, generator=torch.Generator().manual_seed(seed))
-    noisy = None
-    if estimates.ambient_noise > 0.0:
-        found = neighbour_dimension(points, generator=torch.Generator().manual_seed(seed))
-        noisy = found if matters_to_neighbours(found, estimates.ambient_noise, x.shape[1]) else None
-    return replace(estimates, tangents=tangents, noisy_neighbours=noisy)
+    found = neighbour_dimension(points, generator=torch.Generator().manual_seed(seed))
+    noise = estimates.ambient_noise
+    noisy = found if noise > 0.0 and matters_to_neighbours(found, noise, x.shape[1]) else None
+    of_points = dimension_of(points).estimates if found.fall_across_scales > FALLS else None
+    above_noise = None if of_points is None else of_points.above_noise
+    shuffled = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))]
+    return replace(
+        estimates,
+        tangents=tangents,
+        noisy_neighbours=noisy,
+        parts=of_points.parts if of_points and above_noise and above_noise.clear else estimates.parts,
+        unfilled=unfilled_spans(shuffled, principal_coordinates(shuffled), nearest=found.nearest),
+        above_noise=above_noise,
+        dip=None if of_points is None else of_points.dip,
+    )
 
 
 def _neighbours_of(kept: Mapping[str, Any]) -> NeighbourDimension:

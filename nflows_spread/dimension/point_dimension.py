@@ -19,6 +19,7 @@ from nflows_spread.dimension.rules import rounded
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
+from nflows_spread.dimension.unfilled_spans import on_surfaces
 from nflows_spread.dimension.variation import Part, covered_by, said_of_parts
 
 _MORE_THAN_A_PATH = 1.5
@@ -56,6 +57,8 @@ class PointEstimates:
         parts: the parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone.
+        unfilled: dimensions that the points surely do not have, as they lie on an ellipsoid or on faces in a span of so
+            many, from ``unfilled_spans``.
         tangents: what local principal axes say; None where there are distances and no points.
         above_noise: the dimension of what stands above noise in every column, where that was found and the dimension is
             a matter of scale.
@@ -70,6 +73,7 @@ class PointEstimates:
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
+    unfilled: tuple[int, ...] = ()
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
     column_scales: ColumnScales | None = None
@@ -204,7 +208,9 @@ def _vote_of_neighbours(estimates: PointEstimates) -> list[float]:
 
 
 def _vote_of_tangent_spaces(estimates: PointEstimates) -> list[float]:
-    return [0.0] * estimates.features if estimates.tangents is None else estimates.tangents.log_evidence
+    if estimates.tangents is None:
+        return [0.0] * estimates.features
+    return on_surfaces(estimates.tangents.log_evidence, estimates.unfilled)
 
 
 VOTES_OF_POINTS: dict[str, Vote] = {"neighbours": _vote_of_neighbours, "tangent_spaces": _vote_of_tangent_spaces}
@@ -225,7 +231,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(estimates.dip)
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
-    if best > 1 and plausible[best - 1] - plausible[best - 2] <= allowed:
+    found_as_surface = best + 1 in estimates.unfilled
+    if best > 1 and not found_as_surface and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)

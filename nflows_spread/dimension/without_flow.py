@@ -35,9 +35,10 @@ from nflows_spread.dimension.point_dimension import PointDimension, PointEstimat
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, SampledRows, sampled_rows
 from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
-from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.shells import principal_coordinates, shells_of
 from nflows_spread.dimension.tangent_spaces import tangent_spaces_of_distinct
 from nflows_spread.dimension.time_order import along_a_path
+from nflows_spread.dimension.unfilled_spans import unfilled_spans
 from nflows_spread.dimension.variation import parts_of_distinct
 from nflows_spread.linalg.distances import Neighbours
 
@@ -212,6 +213,7 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
     if len(some) < size or not bool(enough.all()):
         near = neighbours_among(some, some, LOCAL_NEIGHBOURS)
     neighbours = of_log_distances(logs, size, width, points=points, generator=generator)
+    principal = principal_coordinates(points)
     return PointEstimates(
         features=width,
         neighbours=neighbours,
@@ -219,7 +221,8 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
         sample=sample,
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
         parts=() if neighbours.even else parts_of_distinct(some, near),
-        shells=shells_of(points),
+        shells=shells_of(principal),
+        unfilled=unfilled_spans(points, principal, nearest=neighbours.nearest),
         tangents=tangent_spaces_of_distinct(local, generator=generator),
     )
 

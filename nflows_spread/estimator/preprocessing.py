@@ -12,9 +12,10 @@ from torch import Tensor
 from nflows_spread.dimension.distinct_points import TooFewPointsError
 from nflows_spread.dimension.few_points import neighbours_of_few
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
-from nflows_spread.dimension.shells import shells_of
+from nflows_spread.dimension.shells import PrincipalCoordinates, principal_coordinates, shells_of
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.time_order import along_a_path
+from nflows_spread.dimension.unfilled_spans import unfilled_spans
 from nflows_spread.dimension.variation import Part, parts_of
 from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.estimator.units import Units
@@ -116,7 +117,20 @@ class Rows:
     @cached_property
     def shells(self) -> tuple[int, ...]:
         """Dimensions of linear spans in which the rows may fill a closed surface alone."""
-        return () if self.few else shells_of(torch.cat([self.validation, self.train]))
+        return () if self.few else shells_of(self._principal)
+
+    @cached_property
+    def unfilled(self) -> tuple[int, ...]:
+        """Dimensions that the rows surely do not have, as they lie on an ellipsoid or on faces."""
+        return () if self.few else unfilled_spans(self._shuffled, self._principal, nearest=self.neighbours.nearest)
+
+    @cached_property
+    def _shuffled(self) -> Tensor:
+        return torch.cat([self.validation, self.train])
+
+    @cached_property
+    def _principal(self) -> PrincipalCoordinates:
+        return principal_coordinates(self._shuffled)
 
 
 def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,7 @@ class StableDimension:
         x: the data in units of the flow, shape (n, D).
         neighbours: what they say of it.
         tangents: what local principal axes say of it.
+        unfilled: dimensions that it surely does not have.
         patience: how many equal dimensions it takes.
 
     Attributes:
@@ -44,9 +45,15 @@ class StableDimension:
     """
 
     def __init__(
-        self, x: Tensor, neighbours: NeighbourDimension, tangents: TangentSpaces | None = None, *, patience: int
+        self,
+        x: Tensor,
+        neighbours: NeighbourDimension,
+        tangents: TangentSpaces | None = None,
+        unfilled: tuple[int, ...] = (),
+        *,
+        patience: int,
     ) -> None:
-        self._x, self._neighbours, self._tangents = x, neighbours, tangents
+        self._x, self._neighbours, self._tangents, self._unfilled = x, neighbours, tangents, unfilled
         self._rule = StopOnStableDimension(patience)
         self._jacobians = max(_FEWEST_JACOBIANS, _ROWS_OF_JACOBIANS // x.shape[1]) if x.shape[1] <= _WIDE else 0
         self.dimensions: list[int | None] = []
@@ -75,7 +82,7 @@ class StableDimension:
                     generator=torch.Generator().manual_seed(len(self.dimensions)),
                 )
             ambient = ambient_noise_of(found, self._neighbours)
-            estimates = Estimates(found, self._neighbours, tangents=self._tangents)
+            estimates = Estimates(found, self._neighbours, unfilled=self._unfilled, tangents=self._tangents)
             dimension = int(consensus_dimension(estimates)) if ambient == 0.0 else None
         except (ValueError, RuntimeError):  # a flow whose latents are not finite or fill no volume yet has none
             return None

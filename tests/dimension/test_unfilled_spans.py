@@ -1,0 +1,135 @@
+"""Spans that points surely do not fill: spheres, ellipsoids and clipped columns, and what is none of these."""
+
+import math
+
+import pytest
+import torch
+
+from nflows_spread import dimension_of
+from nflows_spread.dimension.shells import principal_coordinates
+from nflows_spread.dimension.unfilled_spans import on_surfaces, unfilled_spans
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def sphere(dimension, n, seed=0):
+    x = torch.randn(n, dimension + 1, generator=seeded(seed))
+    return x / x.norm(dim=1, keepdim=True)
+
+
+def faces(dimension, n):
+    """Points on the faces of a cube of one dimension more."""
+    x = torch.rand(n, dimension + 1, generator=seeded())
+    which = torch.randint(dimension + 1, (n,), generator=seeded(1))
+    x[torch.arange(n), which] = torch.randint(2, (n,), generator=seeded(2)).double()
+    return x
+
+
+def in_more_features(x, features):
+    """Turned and moved."""
+    return 1e2 + x @ torch.linalg.qr(torch.randn(features, x.shape[1], generator=seeded(3)))[0].T
+
+
+def unfilled(x):
+    nearest = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").kthvalue(2, dim=1).values.median()
+    return unfilled_spans(x, principal_coordinates(x), nearest=float(nearest))
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 10, 30])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_a_sphere_does_not_fill_its_span(dimension, size):
+    x = size * in_more_features(sphere(dimension, 600), dimension + 5)
+    assert unfilled(x) == (dimension + 1,)
+
+
+@pytest.mark.parametrize("dimension", [2, 5, 8])
+def test_an_ellipsoid_does_not_fill_its_span(dimension):
+    stretched = sphere(dimension, 1500) * torch.linspace(2.0, 0.5, dimension + 1)
+    assert unfilled(in_more_features(stretched, dimension + 5)) == (dimension + 1,)
+
+
+def test_a_sphere_with_noise_does_not_fill_its_span_where_distances_hide_the_noise():
+    x = in_more_features(sphere(10, 1000), 15)
+    noise = torch.randn(x.shape, generator=seeded(4)) / 11**0.5
+    assert 11 in unfilled(x + 0.05 * noise)
+    assert 11 not in unfilled(x + 0.4 * noise)
+
+
+@pytest.mark.parametrize("dimension", [2, 5, 12, 30])
+def test_what_fills_its_span_is_not_ruled_out(dimension):
+    ball = sphere(dimension - 1, 1000) * torch.rand(1000, 1, generator=seeded(1)) ** (1.0 / dimension)
+    cube, normal = torch.rand(1000, dimension, generator=seeded()), torch.randn(1000, dimension, generator=seeded())
+    for solid in (ball, cube, normal, normal * torch.linspace(1.0, 0.1, dimension)):
+        assert unfilled(in_more_features(solid, dimension + 3)) == ()
+
+
+def test_a_ring_whose_width_the_points_show_may_be_of_two_dimensions():
+    ring = sphere(1, 2000) * (1.0 - 0.1 * torch.rand(2000, 1, generator=seeded(1)))
+    assert unfilled(ring) == ()
+    assert dimension_of(ring).interval[1] == 2
+
+
+@pytest.mark.parametrize("height", [0.1, 1.0])
+def test_a_cylinder_fills_as_many_dimensions_as_its_circle_spans(height):
+    x = torch.cat([sphere(1, 2000), height * torch.rand(2000, 1, generator=seeded(1))], dim=1)
+    assert 2 not in unfilled(in_more_features(x, 6))
+    assert dimension_of(in_more_features(x, 6)) == 2
+
+
+def test_solid_clusters_are_not_taken_for_points_of_an_ellipsoid_through_their_centres():
+    centres = torch.eye(6)[:4]
+    x = 4.0 * centres[torch.randint(4, (2000,), generator=seeded())] + 0.3 * torch.randn(2000, 6, generator=seeded(1))
+    assert unfilled(x) == ()
+
+
+def test_a_paraboloid_and_a_hyperboloid_are_no_ellipsoids():
+    u = torch.rand(2000, 2, generator=seeded()) * 2.0 - 1.0
+    assert unfilled(torch.cat([u, u.square().sum(1, keepdim=True)], dim=1)) == ()
+    angle, height = math.pi * u[:, 0], u[:, 1]
+    wide = (1.0 + 4.0 * height.square()).sqrt()
+    assert unfilled(torch.stack([wide * angle.cos(), wide * angle.sin(), height], dim=1)) == ()
+
+
+@pytest.mark.parametrize("dimension", [3, 10, 40])
+def test_faces_of_a_cube_do_not_fill_it(dimension):
+    x = torch.nn.functional.pad(faces(dimension, 1000), (0, 3))
+    assert unfilled(x) == (dimension + 1,)
+    assert dimension_of(x) == dimension
+
+
+def test_columns_that_are_clipped_in_few_rows_or_in_most_or_are_counts_rule_nothing_out():
+    x = torch.randn(1000, 6, generator=seeded())
+    assert unfilled(x.clamp(-2.5, 2.5)) == ()  # 7 % of the rows are at a bound of some column
+    assert unfilled(torch.cat([x, x[:, :2].clamp_max(-0.5)], dim=1)) == ()  # most have the largest value
+    assert unfilled(torch.cat([x, (10.0 * x).round()], dim=1)) == ()
+
+
+def test_rows_with_zeros_in_some_columns_have_at_most_as_many_dimensions_as_are_not_zero():
+    x = torch.rand(1000, 10, generator=seeded())
+    x[torch.rand(1000, 10, generator=seeded(1)) < 0.35] = 0.0
+    assert unfilled(x)[0] in (7, 8)
+
+
+@pytest.mark.parametrize("dimension", [30, 50, 70])
+def test_the_dimension_of_a_sphere_in_many_dimensions_is_that_of_its_surface(dimension):
+    x = torch.nn.functional.pad(sphere(dimension, 1000), (0, 5))
+    assert dimension_of(x) == dimension
+    assert dimension_of(x).interval[1] == dimension
+
+
+def test_the_evidence_for_a_span_is_that_for_a_surface_in_it():
+    nats = [-4.0, -2.0, 0.0, -4.0]
+    assert on_surfaces(nats, ()) == nats
+    assert on_surfaces(nats, (3,)) == [-4.0, 0.0, -8.0, -4.0]
+    assert on_surfaces(nats, (3, 4)) == [-4.0, 0.0, -8.0, -12.0]
+    assert on_surfaces(nats, (2, 3)) == [0.0, -8.0, -8.0, -4.0]
+    assert on_surfaces([0.0, -1.0], (1, 5)) == [0.0, -1.0]
+
+
+def test_few_points_and_one_column_are_asked_nothing():
+    assert unfilled(torch.rand(10, 3, generator=seeded())) == ()
+    assert unfilled(torch.rand(100, 1, generator=seeded())) == ()
