@@ -21,7 +21,7 @@ from nflows_spread.dimension.point_dimension import FALLS
 from nflows_spread.dimension.rules import Spectrum
 from nflows_spread.dimension.shells import principal_coordinates
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
-from nflows_spread.dimension.unfilled_spans import unfilled_spans
+from nflows_spread.dimension.unfilled_spans import UnfilledSpans, unfilled_spans
 from nflows_spread.dimension.variation import Part
 from nflows_spread.dimension.without_flow import dimension_of
 from shared.cells import Cell
@@ -50,7 +50,7 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
         parts=tuple(Part(**part) for part in kept["parts"]),
         path=kept["path"],
         shells=tuple(kept["shells"]),
-        unfilled=tuple(kept.get("unfilled", ())),
+        unfilled=UnfilledSpans(**{kind: tuple(spans) for kind, spans in kept.get("unfilled", {}).items()}),
         noisy_neighbours=None if noisy is None else _neighbours_of(noisy),
         tangents=None
         if tangents is None

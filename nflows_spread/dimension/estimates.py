@@ -19,7 +19,7 @@ from nflows_spread.dimension.noisy_neighbours import log_plausibilities
 from nflows_spread.dimension.rules import OF_DENSITY, Spectrum, gap_log_evidence, likeliest, rounded
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
-from nflows_spread.dimension.unfilled_spans import on_surfaces
+from nflows_spread.dimension.unfilled_spans import ALL_FILLED, UnfilledSpans
 from nflows_spread.dimension.variation import Part, said_of_parts
 from nflows_spread.registry import Registration, Registry
 
@@ -48,8 +48,8 @@ class Estimates:
         parts: the parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone, from ``shells_of``.
-        unfilled: dimensions that the points surely do not have, as they lie on an ellipsoid or on faces in a span of so
-            many, from ``unfilled_spans``.
+        unfilled: dimensions that the points surely do not have, as they do not fill a span of so many, from
+            ``unfilled_spans``.
         noisy_neighbours: those of the points as they are, where ``neighbours`` are those of the denoised points.
         tangents: what local principal axes say. Sure where two halves of a neighbourhood share a subspace, also under
             noise; blind to a surface whose faces the points do not show. None where nobody asked.
@@ -65,7 +65,7 @@ class Estimates:
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
-    unfilled: tuple[int, ...] = ()
+    unfilled: UnfilledSpans = ALL_FILLED
     noisy_neighbours: NeighbourDimension | None = None
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
@@ -174,7 +174,7 @@ none at all where it has nothing to say."""
 
 def _vote_of_gaps(estimates: Estimates) -> list[float]:
     nats = gap_log_evidence(estimates.spectrum, ambient_noise=estimates.ambient_noise)[1:]
-    return [0.0 if dimension in estimates.unfilled else own for dimension, own in enumerate(nats, start=1)]
+    return estimates.unfilled.of_gaps(nats)
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
@@ -186,7 +186,8 @@ def _vote_of_neighbours(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
-    return [] if estimates.tangents is None else on_surfaces(estimates.tangents.log_evidence, estimates.unfilled)
+    tangents = estimates.tangents
+    return [] if tangents is None else estimates.unfilled.of_tangent_spaces(tangents.log_evidence)
 
 
 def _vote_of_what_is_above_noise(estimates: Estimates) -> list[float]:

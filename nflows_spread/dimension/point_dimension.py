@@ -19,7 +19,7 @@ from nflows_spread.dimension.rules import rounded
 from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
-from nflows_spread.dimension.unfilled_spans import on_surfaces
+from nflows_spread.dimension.unfilled_spans import ALL_FILLED, UnfilledSpans
 from nflows_spread.dimension.variation import Part, covered_by, said_of_parts
 
 _MORE_THAN_A_PATH = 1.5
@@ -57,8 +57,8 @@ class PointEstimates:
         parts: the parts of data whose dimension varies from place to place, or none.
         path: whether the rows, in their order, follow a path and so are no independent draws.
         shells: dimensions of linear spans in which the points may fill a closed surface alone.
-        unfilled: dimensions that the points surely do not have, as they lie on an ellipsoid or on faces in a span of so
-            many, from ``unfilled_spans``.
+        unfilled: dimensions that the points surely do not have, as they do not fill a span of so many, from
+            ``unfilled_spans``.
         tangents: what local principal axes say; None where there are distances and no points.
         above_noise: the dimension of what stands above noise in every column, where that was found and the dimension is
             a matter of scale.
@@ -73,7 +73,7 @@ class PointEstimates:
     parts: tuple[Part, ...] = ()
     path: bool = False
     shells: tuple[int, ...] = ()
-    unfilled: tuple[int, ...] = ()
+    unfilled: UnfilledSpans = ALL_FILLED
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
     column_scales: ColumnScales | None = None
@@ -210,7 +210,7 @@ def _vote_of_neighbours(estimates: PointEstimates) -> list[float]:
 def _vote_of_tangent_spaces(estimates: PointEstimates) -> list[float]:
     if estimates.tangents is None:
         return [0.0] * estimates.features
-    return on_surfaces(estimates.tangents.log_evidence, estimates.unfilled)
+    return estimates.unfilled.of_tangent_spaces(estimates.tangents.log_evidence)
 
 
 VOTES_OF_POINTS: dict[str, Vote] = {"neighbours": _vote_of_neighbours, "tangent_spaces": _vote_of_tangent_spaces}

@@ -8,7 +8,8 @@ ellipsoid do, or share the largest or the smallest value of a column, as those o
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,33 +41,56 @@ _RIDGE, _RESOLUTION = 1e-12, 1e-12
 over the largest one that is rounding. Choices."""
 
 
-def unfilled_spans(x: Tensor, principal: PrincipalCoordinates, *, nearest: float) -> tuple[int, ...]:
-    """The dimensions that the points surely do not have, ascending.
+@dataclass(frozen=True)
+class UnfilledSpans:
+    """The dimensions S of linear spans that points surely do not fill, so that they have not S dimensions.
+
+    Attributes:
+        ellipsoids: those in which they satisfy an equation, and maybe others.
+        faces: those of more columns than a point leaves at no bound, which is all that rules them out.
+    """
+
+    ellipsoids: tuple[int, ...] = ()
+    faces: tuple[int, ...] = ()
+
+    def __contains__(self, dimension: int) -> bool:
+        return dimension in self.ellipsoids or dimension in self.faces
+
+    def of_tangent_spaces(self, nats: Sequence[float]) -> list[float]:
+        """Log-evidence for K = 1 … D: that of a span that is not filled, which they see, is that of a surface in it."""
+        return self._moved(nats, {*self.ellipsoids, *self.faces}, lambda own: own - _SURE)
+
+    def of_gaps(self, nats: Sequence[float]) -> list[float]:
+        """The same, no less than 0: the gap at the span of an ellipsoid is worth nothing, as it is at any other K."""
+        kept = [0.0 if dimension in self.ellipsoids else own for dimension, own in enumerate(nats, start=1)]
+        return self._moved(kept, self.faces, lambda own: 0.0)
+
+    @staticmethod
+    def _moved(nats: Sequence[float], spans: Iterable[int], left: Callable[[float], float]) -> list[float]:
+        found = list(nats)
+        for dimension in sorted(spans, reverse=True):
+            if 1 < dimension <= len(found):
+                found[dimension - 2] = max(found[dimension - 2 : dimension])
+                found[dimension - 1] = left(found[dimension - 1])
+        return found
+
+
+ALL_FILLED = UnfilledSpans()
+"""Where nothing is ruled out."""
+
+
+def unfilled_spans(x: Tensor, principal: PrincipalCoordinates, *, nearest: float) -> UnfilledSpans:
+    """The dimensions that the points surely do not have.
 
     Args:
         x: distinct, independent points, shape (n, D).
         principal: theirs.
         nearest: the median distance of a point to its nearest neighbour, in units of the data.
     """
-    return tuple(sorted({*_spans_of_ellipsoids(principal, nearest), *_spans_of_faces(x)}))
+    return UnfilledSpans(_spans_of_ellipsoids(principal, nearest), _spans_of_faces(x))
 
 
-def on_surfaces(nats: Sequence[float], unfilled: Collection[int]) -> list[float]:
-    """Log-evidence for K = 1 … D by what sees spans alone: of a span that is not filled it is that for a surface in it.
-
-    Args:
-        nats: what gaps or tangent spaces say.
-        unfilled: from ``unfilled_spans``.
-    """
-    found = list(nats)
-    for dimension in sorted(unfilled, reverse=True):
-        if 1 < dimension <= len(found):
-            found[dimension - 2] = max(found[dimension - 2 : dimension])
-            found[dimension - 1] -= _SURE
-    return found
-
-
-def _spans_of_ellipsoids(principal: PrincipalCoordinates, nearest: float) -> list[int]:
+def _spans_of_ellipsoids(principal: PrincipalCoordinates, nearest: float) -> tuple[int, ...]:
     """The S for which the S leading principal coordinates lie on a sphere, or on an ellipsoid along them.
 
     And the others are noise.
@@ -84,7 +108,7 @@ def _spans_of_ellipsoids(principal: PrincipalCoordinates, nearest: float) -> lis
     thin = across * (dimensions * (dimensions + 2.0)).sqrt() < _THIN
     unseen = thickness * dimensions < (_UNSEEN * nearest) ** 2
     noise = beyond <= _BEYOND * thickness + _RESOLUTION * variances[0]
-    return dimensions[thin & unseen & noise & (dimensions > 1)].int().tolist()
+    return tuple(dimensions[thin & unseen & noise & (dimensions > 1)].int().tolist())
 
 
 def _from_spheres(coordinates: Tensor, variances: Tensor) -> Tensor:
@@ -125,7 +149,7 @@ def _relative(share: Tensor, size: int, coefficients: Tensor) -> Tensor:
     return 0.5 * ((1.0 - share) * size / (size - coefficients)).sqrt() / share
 
 
-def _spans_of_faces(x: Tensor) -> range:
+def _spans_of_faces(x: Tensor) -> tuple[int, ...]:
     """Up to the number of columns that vary, what is more than those in which most points are at no bound.
 
     A bound is the smallest or the largest value of a column, where several points share it and most do not.
@@ -138,4 +162,4 @@ def _spans_of_faces(x: Tensor) -> range:
         shared = at.sum(0)
         at_bound |= at & ((shared > 1) & (2 * shared < len(x)))
     columns = int(varying.sum())
-    return range(columns - int(at_bound.sum(1).median()) + 1, columns + 1)
+    return tuple(range(columns - int(at_bound.sum(1).median()) + 1, columns + 1))

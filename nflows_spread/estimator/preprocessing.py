@@ -15,7 +15,7 @@ from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dim
 from nflows_spread.dimension.shells import PrincipalCoordinates, principal_coordinates, shells_of
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.time_order import along_a_path
-from nflows_spread.dimension.unfilled_spans import unfilled_spans
+from nflows_spread.dimension.unfilled_spans import ALL_FILLED, UnfilledSpans, unfilled_spans
 from nflows_spread.dimension.variation import Part, parts_of
 from nflows_spread.estimator.outliers import check_outliers, warn_of_hidden_columns
 from nflows_spread.estimator.units import Units
@@ -120,9 +120,11 @@ class Rows:
         return () if self.few else shells_of(self._principal)
 
     @cached_property
-    def unfilled(self) -> tuple[int, ...]:
+    def unfilled(self) -> UnfilledSpans:
         """Dimensions that the rows surely do not have, as they lie on an ellipsoid or on faces."""
-        return () if self.few else unfilled_spans(self._shuffled, self._principal, nearest=self.neighbours.nearest)
+        if self.few:
+            return ALL_FILLED
+        return unfilled_spans(self._shuffled, self._principal, nearest=self.neighbours.nearest)
 
     @cached_property
     def _shuffled(self) -> Tensor:

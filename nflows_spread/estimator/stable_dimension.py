@@ -12,6 +12,7 @@ from nflows_spread.dimension.consensus import Estimates, consensus_dimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
+from nflows_spread.dimension.unfilled_spans import ALL_FILLED, UnfilledSpans
 from nflows_spread.hosts.evaluation_mode import evaluating
 from nflows_spread.losses import SpreadKLLoss
 from nflows_spread.training import StopOnStableDimension
@@ -49,7 +50,7 @@ class StableDimension:
         x: Tensor,
         neighbours: NeighbourDimension,
         tangents: TangentSpaces | None = None,
-        unfilled: tuple[int, ...] = (),
+        unfilled: UnfilledSpans = ALL_FILLED,
         *,
         patience: int,
     ) -> None:

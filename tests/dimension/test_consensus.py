@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nflows_spread import Spectrum
+from made_estimates import NOISE, estimates
 from nflows_spread.dimension import (
     RULES,
     VOTES,
     DensityDimension,
-    Estimates,
     NeighbourDimension,
     TangentSpaces,
     consensus,
@@ -25,17 +24,6 @@ from nflows_spread.dimension.spectra import spectrum
 from nflows_spread.dimension.variation import Part
 from nflows_spread.models import coupling_flow
 from support import refused
-
-NOISE = 0.01
-
-
-def estimates(gaps, value, *, below=0.06, above=0.06):
-    """A spectrum with the given gaps, in nats, below its eigenvalues and above σ_x², and a neighbours' dimension."""
-    logs = torch.tensor(gaps, dtype=torch.float64).flip(0).cumsum(0).flip(0)
-    signal = NOISE**2 * logs.exp()
-    spectrum = Spectrum(torch.ones(len(gaps), dtype=torch.float64), signal, 1e-6, NOISE)
-    neighbours = NeighbourDimension(value, below, above, 0.1, (3,), {"cube": (value,)})
-    return Estimates(spectrum, neighbours, DensityDimension(value, value, 0.1, 0.1, NOISE))
 
 
 @pytest.mark.parametrize(
@@ -190,25 +178,6 @@ def test_a_gap_at_the_span_of_what_may_be_a_sphere_leaves_its_surface_open_unles
     assert consensus_dimension(found).interval == (31, 31)
     assert consensus_dimension(replace(found, shells=(30,))).interval == (31, 31)
     assert consensus_dimension(replace(found, shells=(31,))).interval == interval
-
-
-def test_the_gap_at_a_span_that_points_do_not_fill_is_worth_nothing():
-    found = estimates([0.05] * 30 + [6.0] + [0.05] * 8, 30.4, below=0.05, above=0.05)
-    assert consensus_dimension(found) == 31
-    on_a_sphere = replace(found, shells=(30, 31), unfilled=(31,))
-    assert consensus_dimension(on_a_sphere) == 30
-    assert 2.0 not in on_a_sphere._votes()["signal_to_noise"]
-
-
-def test_tangent_spaces_that_see_the_span_of_a_sphere_say_its_surface():
-    plain = estimates([0.05] * 39, 30.4, below=0.05, above=0.05)
-    stable = tuple(1.0 if k >= 31 else 0.8 * k / 31.0 for k in range(1, 40))
-    seen = replace(plain, tangents=TangentSpaces(39, (240,), (stable,), ((1.0,) * 39,), (1.0,)))
-    assert consensus_dimension(seen) == 31
-    on_a_sphere = replace(seen, shells=(30, 31), unfilled=(31,))
-    assert consensus_dimension(on_a_sphere) == 30
-    assert on_a_sphere.by_name["tangent_spaces"] == 30
-    assert consensus_dimension(on_a_sphere).interval[1] == 30
 
 
 def test_rows_along_a_path_are_told():

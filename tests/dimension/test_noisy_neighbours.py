@@ -73,6 +73,15 @@ def test_turns_of_a_spiral_that_are_near_each_other_are_no_second_dimension(turn
     assert (int(found), found.interval) == (1, (1, 2))  # of which local axes see the plane
 
 
+@pytest.mark.parametrize("halves", [6, 7])
+def test_the_width_of_a_twisted_band_is_no_noise_where_few_points_leave_neighbourhoods_as_wide_as_it(halves):
+    u = 2.0 * torch.rand(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1.0
+    angle, across = math.pi * u[:, 0], 0.5 * u[:, 1]
+    turn = 0.5 * halves * angle
+    wide = 1.0 + across * turn.cos()
+    assert dimension_of(torch.stack([wide * angle.cos(), wide * angle.sin(), across * turn.sin()], 1)) == 2
+
+
 def test_an_interval_covers_a_dip_between_noise_and_what_bends_back():
     """At no scale is a noisy spiral a curve alone; where it is nearest to one its dimension rounds to 1."""
     generator = torch.Generator().manual_seed(0)

@@ -1,13 +1,16 @@
 """Spans that points surely do not fill: spheres, ellipsoids and clipped columns, and what is none of these."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from made_estimates import estimates
 from nflows_spread import dimension_of
+from nflows_spread.dimension import TangentSpaces, consensus_dimension
 from nflows_spread.dimension.shells import principal_coordinates
-from nflows_spread.dimension.unfilled_spans import on_surfaces, unfilled_spans
+from nflows_spread.dimension.unfilled_spans import UnfilledSpans, unfilled_spans
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -36,7 +39,8 @@ def in_more_features(x, features):
 
 def unfilled(x):
     nearest = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").kthvalue(2, dim=1).values.median()
-    return unfilled_spans(x, principal_coordinates(x), nearest=float(nearest))
+    found = unfilled_spans(x, principal_coordinates(x), nearest=float(nearest))
+    return (*found.ellipsoids, *found.faces)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 10, 30])
@@ -121,13 +125,40 @@ def test_the_dimension_of_a_sphere_in_many_dimensions_is_that_of_its_surface(dim
     assert dimension_of(x).interval[1] == dimension
 
 
-def test_the_evidence_for_a_span_is_that_for_a_surface_in_it():
+def test_what_tangent_spaces_say_of_a_span_is_said_of_a_surface_in_it():
     nats = [-4.0, -2.0, 0.0, -4.0]
-    assert on_surfaces(nats, ()) == nats
-    assert on_surfaces(nats, (3,)) == [-4.0, 0.0, -8.0, -4.0]
-    assert on_surfaces(nats, (3, 4)) == [-4.0, 0.0, -8.0, -12.0]
-    assert on_surfaces(nats, (2, 3)) == [0.0, -8.0, -8.0, -4.0]
-    assert on_surfaces([0.0, -1.0], (1, 5)) == [0.0, -1.0]
+    assert UnfilledSpans().of_tangent_spaces(nats) == nats
+    assert UnfilledSpans((3,)).of_tangent_spaces(nats) == [-4.0, 0.0, -8.0, -4.0]
+    assert UnfilledSpans((), (3, 4)).of_tangent_spaces(nats) == [-4.0, 0.0, -8.0, -12.0]
+    assert UnfilledSpans((2,), (3,)).of_tangent_spaces(nats) == [0.0, -8.0, -8.0, -4.0]
+    assert UnfilledSpans((1, 5)).of_tangent_spaces([0.0, -1.0]) == [0.0, -1.0]
+
+
+def test_the_gap_at_a_span_is_worth_nothing_for_other_equations_and_all_for_columns_that_are_counted():
+    nats = [0.0, 0.5, 0.0, 2.0]
+    assert UnfilledSpans((4,)).of_gaps(nats) == [0.0, 0.5, 0.0, 0.0]
+    assert UnfilledSpans((), (3, 4)).of_gaps(nats) == [0.0, 2.0, 0.0, 0.0]
+
+
+def test_the_gap_at_a_span_that_points_do_not_fill_is_worth_nothing():
+    found = estimates([0.05] * 30 + [6.0] + [0.05] * 8, 30.4, below=0.05, above=0.05)
+    assert consensus_dimension(found) == 31
+    on_a_sphere = replace(found, shells=(30, 31), unfilled=UnfilledSpans(ellipsoids=(31,)))
+    assert consensus_dimension(on_a_sphere) == 30
+    assert 2.0 not in on_a_sphere._votes()["signal_to_noise"]
+    on_faces = replace(found, unfilled=UnfilledSpans(faces=(31, 32, 33)))
+    assert on_faces._votes()["signal_to_noise"][29:34] == [2.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_tangent_spaces_that_see_the_span_of_a_sphere_say_its_surface():
+    plain = estimates([0.05] * 39, 30.4, below=0.05, above=0.05)
+    stable = tuple(1.0 if k >= 31 else 0.8 * k / 31.0 for k in range(1, 40))
+    seen = replace(plain, tangents=TangentSpaces(39, (240,), (stable,), ((1.0,) * 39,), (1.0,)))
+    assert consensus_dimension(seen) == 31
+    on_a_sphere = replace(seen, shells=(30, 31), unfilled=UnfilledSpans(ellipsoids=(31,)))
+    assert consensus_dimension(on_a_sphere) == 30
+    assert on_a_sphere.by_name["tangent_spaces"] == 30
+    assert consensus_dimension(on_a_sphere).interval[1] == 30
 
 
 def test_few_points_and_one_column_are_asked_nothing():

@@ -17,6 +17,7 @@ from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension
 from nflows_spread.dimension.rules import Spectrum
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
+from nflows_spread.dimension.unfilled_spans import UnfilledSpans
 from nflows_spread.dimension.variation import Part
 from shared.cells import Cell
 
@@ -36,7 +37,7 @@ FULL = Estimates(
     parts=(Part(1, 0.25), Part(2, 0.75)),
     path=True,
     shells=(2,),
-    unfilled=(3,),
+    unfilled=UnfilledSpans(ellipsoids=(3,)),
     noisy_neighbours=replace(NEIGHBOURS, value=2.6),
     tangents=TangentSpaces(3, (60, 80), ((0.9, 1.0, 1.0),) * 2, ((0.5, 0.25, 0.125),) * 2, (0.25, 0.5)),
 )
