@@ -16,7 +16,7 @@ from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dim
 from nflows_spread.dimension.noisy_neighbours import seen_by_neighbours
 from nflows_spread.dimension.rules import PLAUSIBLE, IntrinsicDimension, rounded, signal_to_noise_gaps
 from nflows_spread.dimension.spectra import spectrum
-from nflows_spread.dimension.variation import covered_by
+from nflows_spread.dimension.variation import covered_by, dimension_of_parts
 
 __all__ = ["VOTES", "Estimates", "consensus_dimension", "estimates_of", "register_vote"]
 
@@ -43,11 +43,12 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         most: the largest K that the points can show, one less than there are; by default D.
 
     Returns:
-        K with ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions
-        whose log-evidence is within 2 nats of the best. It covers what every estimate says where none says K, the
-        dimensions of the parts where the dimension varies from place to place, that of a dip between scales, what the
-        spectrum says of evenly spaced points, and K - 1 where the points may be a closed surface in K dimensions: where
-        they look like one and the neighbours allow it, or the neighbours find K - 1 more plausible than K.
+        K, or where the dimension varies from place to place that of the parts together (``dimension_of_parts``), with
+        ``rule`` ``"consensus"``, the gap below it in the spectrum, and the interval of dimensions whose log-evidence is
+        within 2 nats of the best. It covers what every estimate says where none says K, the dimensions of the parts,
+        that of a dip between scales, what the spectrum says of evenly spaced points, and K - 1 where the points may be
+        a closed surface in K dimensions: where they look like one and the neighbours allow it, or the neighbours find
+        K - 1 more plausible than K.
 
     Raises:
         ValueError: a vote is not finite or has not one number for each K.
@@ -71,6 +72,9 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.undenoised_neighbours, estimates.tangents)
+    if estimates.parts:  # as what they say together may be that of none
+        best = min(dimension_of_parts(estimates.parts), highest)
+        covered.append(best)
     lowest_covered, highest_covered = (min(max(1, k), highest) for k in (min(covered), max(covered)))
     return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, (lowest_covered, highest_covered))
 

@@ -20,7 +20,7 @@ from nflows_spread.dimension.scales import DimensionAgainstScale
 from nflows_spread.dimension.tangent_spaces import TangentSpaces
 from nflows_spread.dimension.time_order import SAID_OF_A_PATH
 from nflows_spread.dimension.unfilled_spans import ALL_FILLED, UnfilledSpans
-from nflows_spread.dimension.variation import Part, covered_by, said_of_parts
+from nflows_spread.dimension.variation import Part, covered_by, dimension_of_parts, said_of_parts
 
 _MORE_THAN_A_PATH = 1.5
 """The dimension at some scale from which on a path winds through more than itself: a choice, what rounds to 2."""
@@ -236,8 +236,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)
-    if estimates.parts:  # that of most points, as what they say together may be that of none
-        best = max(estimates.parts, key=lambda part: (part.share, part.dimension)).dimension
+    if estimates.parts:  # as what they say together may be that of none
+        best = dimension_of_parts(estimates.parts)
     if (above := estimates.above_noise) is not None:
         if above.clear:
             best, covered = above.dimension, list(above.interval)

@@ -167,6 +167,8 @@ def test_parts_of_other_dimensions_widen_the_interval_and_are_told():
     assert "about 1 at 40% of the points and 4 at 60%" in found.reservations(2)[0]
     found = replace(whole, parts=(Part(1, 0.4), Part(4, 0.6, (3, 5))))
     assert consensus_dimension(found).interval == (1, 5)
+    assert consensus_dimension(found) == 4
+    assert consensus_dimension(found, most=3) == 3
 
 
 @pytest.mark.parametrize(("below", "interval"), [(0.09, (30, 31)), (0.01, (31, 31))])

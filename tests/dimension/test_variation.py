@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from nflows_spread.dimension.variation import covered_by, parts_of, said_of_parts
+from nflows_spread.dimension.variation import Part, covered_by, dimension_of_parts, parts_of, said_of_parts
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -98,3 +98,17 @@ def test_parts_are_told_without_a_draw_of_the_global_generator():
     before = torch.get_rng_state()
     assert len(parts_of(x)) == 2
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("shares", "dimension"),
+    [
+        ([(1, 0.6), (2, 0.4)], 2),
+        ([(1, 0.7), (2, 0.3)], 1),
+        ([(1, 0.5), (2, 0.27), (5, 0.23)], 2),
+        ([(1, 0.2), (7, 0.8)], 7),
+        ([(2, 0.3)], 2),
+    ],
+)
+def test_the_dimension_of_parts_together_is_the_largest_that_a_third_of_the_points_reach(shares, dimension):
+    assert dimension_of_parts([Part(*each) for each in shares]) == dimension

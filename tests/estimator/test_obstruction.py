@@ -107,19 +107,32 @@ def test_parts_of_more_dimensions_than_there_are_coordinates_are_the_first_reaso
         assert "tears" in said_of(torn, parts=parts, **enough).reason
 
 
-def test_fit_says_of_a_curve_beside_a_disc_how_many_coordinates_reach_both():
+def beside_a_curve(of_disc):
+    """A disc of so many rows and a curve of as many as are left of 600."""
     random = np.random.default_rng(0)
-    radius, angle = np.sqrt(random.uniform(size=(1, 250))), random.uniform(0.0, 2.0 * math.pi, (1, 250))
+    radius, angle = np.sqrt(random.uniform(size=(1, of_disc))), random.uniform(0.0, 2.0 * math.pi, (1, of_disc))
     disc = np.concatenate([radius * np.cos(angle), radius * np.sin(angle), 0.3 * radius**2]).T
-    t = random.uniform(-1.0, 1.0, 350)
+    t = random.uniform(-1.0, 1.0, 600 - of_disc)
     curve = np.stack([t + 4.0, 0.5 * t**2, t - 0.5 * t**2], axis=1)
-    x = np.concatenate([disc, curve])
+    return np.concatenate([disc, curve])
+
+
+def test_fit_says_of_a_curve_beside_a_small_disc_how_many_coordinates_reach_both():
+    x = beside_a_curve(150)
     (message,), estimator = warnings_of(lambda: SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x))
     assert (int(estimator.intrinsic_dimension_), [part.dimension for part in estimator.estimates_.parts]) == (1, [1, 2])
-    assert "the chart of 1 coordinate is too few for the 4" in message
+    assert "the chart of 1 coordinate is too few for the 2" in message
     assert "take n_components=2 for coordinates of all rows; atlas_ has charts of its pieces" in message
     assert "closed curve" not in message
-    assert estimator.chart_obstruction_.share == pytest.approx(250 / 600, abs=0.05)
+    assert estimator.chart_obstruction_.share == pytest.approx(150 / 600, abs=0.05)
+
+
+def test_a_disc_of_a_third_of_the_rows_beside_a_curve_has_the_coordinates_that_reach_both():
+    x = beside_a_curve(250)
+    messages, estimator = warnings_of(lambda: SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x))
+    assert (int(estimator.intrinsic_dimension_), estimator.intrinsic_dimension_.interval) == (2, (1, 2))
+    assert not any("too few" in message for message in messages)
+    assert estimator.reconstruction_error_ < 0.1
 
 
 @pytest.mark.parametrize(("share", "said"), [(1.0, "100%"), (0.97, "97%"), (0.004, "0.4%")])
