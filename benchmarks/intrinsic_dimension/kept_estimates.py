@@ -82,7 +82,7 @@ def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estima
         tangents=tangents,
         noisy_neighbours=noisy,
         parts=of_points.parts if of_points and above_noise and above_noise.clear else estimates.parts,
-        unfilled=unfilled_spans(shuffled, principal_coordinates(shuffled), nearest=found.nearest),
+        unfilled=unfilled_spans(shuffled, principal_coordinates(shuffled)),
         above_noise=above_noise,
         dip=None if of_points is None else of_points.dip,
     )

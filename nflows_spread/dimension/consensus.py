@@ -67,7 +67,7 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility
     allowed = PLAUSIBLE if best in estimates.shells else 0.0
-    found_as_surface = best + 1 in estimates.unfilled
+    found_as_surface = best + 1 in estimates.unfilled.quadrics
     if best > 1 and not found_as_surface and plausibility(best) - plausibility(best - 1) <= allowed:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:

@@ -231,7 +231,7 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(estimates.dip)
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
-    found_as_surface = best + 1 in estimates.unfilled
+    found_as_surface = best + 1 in estimates.unfilled.quadrics
     if best > 1 and not found_as_surface and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:

@@ -69,6 +69,9 @@ def dimension_of(
 ) -> PointDimension:
     """The intrinsic dimension of data by distances to neighbours and local PCA: no flow, no training, nothing to set.
 
+    A rotation changes nothing, but for columns that are clipped: where nine tenths of the rows have the smallest or the
+    largest value of some column with others in common, the answer is at most as many columns as they are free in.
+
     Args:
         X: rows of data, (n, D): a NumPy array, one of a file that is mapped into memory
             (``numpy.load(path, mmap_mode="r")``), a tensor or a data frame. At least 50 rows are distinct.
@@ -222,7 +225,7 @@ def _of_points(points: Tensor, near: Neighbours, sample: RowSample, generator: t
         # the local dimension of a mesh that is finer along one axis than along another is not that of its surface
         parts=() if neighbours.even else parts_of_distinct(some, near),
         shells=shells_of(principal),
-        unfilled=unfilled_spans(points, principal, nearest=neighbours.nearest),
+        unfilled=unfilled_spans(points, principal),
         tangents=tangent_spaces_of_distinct(local, generator=generator),
     )
 

@@ -122,9 +122,7 @@ class Rows:
     @cached_property
     def unfilled(self) -> UnfilledSpans:
         """Dimensions that the rows surely do not have, as they lie on an ellipsoid or on faces."""
-        if self.few:
-            return ALL_FILLED
-        return unfilled_spans(self._shuffled, self._principal, nearest=self.neighbours.nearest)
+        return ALL_FILLED if self.few else unfilled_spans(self._shuffled, self._principal)
 
     @cached_property
     def _shuffled(self) -> Tensor:

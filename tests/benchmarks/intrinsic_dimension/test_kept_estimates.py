@@ -37,7 +37,7 @@ FULL = Estimates(
     parts=(Part(1, 0.25), Part(2, 0.75)),
     path=True,
     shells=(2,),
-    unfilled=UnfilledSpans(ellipsoids=(3,)),
+    unfilled=UnfilledSpans(quadrics=(3,)),
     noisy_neighbours=replace(NEIGHBOURS, value=2.6),
     tangents=TangentSpaces(3, (60, 80), ((0.9, 1.0, 1.0),) * 2, ((0.5, 0.25, 0.125),) * 2, (0.25, 0.5)),
 )
