@@ -17,6 +17,9 @@ from typing import Any
 import nflows_spread
 
 ROOT = Path(__file__).parents[2]
+_INSTALLED = Path(nflows_spread.__file__).resolve().parents[1]
+"""What holds the package, which may be installed elsewhere."""
+
 _FOLDERS = ("nflows_spread", "benchmarks")
 _LETTERS = 12
 """Of a digest: a choice, by which two are the same by chance once in 10^14."""
@@ -24,9 +27,7 @@ _LETTERS = 12
 
 def loaded_code() -> dict[str, str]:
     """The digest of each folder of this repository that something was imported from, by its name."""
-    files = [
-        Path(file).resolve() for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
-    ]
+    files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     return {folder: digest_of(folder) for folder in sorted(set(filter(None, map(_folder_of, files))))}
 
 
@@ -53,9 +54,11 @@ def digest_of(folder: str) -> str:
     return whole.hexdigest()[:_LETTERS]
 
 
-def _folder_of(file: Path) -> str | None:
+@cache  # of the thousands of files that torch and others bring, as links have to be followed to tell where one lies
+def _folder_of(name: str) -> str | None:
     """``nflows_spread/linalg`` of a file in it, the file itself where it is in no folder of its own, else None."""
-    for root in (ROOT, Path(nflows_spread.__file__).resolve().parents[1]):  # the package may be installed elsewhere
+    file = Path(name).resolve()
+    for root in (ROOT, _INSTALLED):
         if file.is_relative_to(root) and file.suffix == ".py":
             first, *rest = file.relative_to(root).parts
             if first in _FOLDERS and rest:
