@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import multiprocessing
 import re
 
 import numpy as np
@@ -103,6 +104,15 @@ def assert_same_state(state: dict, other: dict) -> None:
             assert value == other[name], name
 
 
+def in_two_processes(function, *arguments):
+    """``function(rank, *arguments)`` in two processes, which share one import of torch where the system allows it."""
+    methods = multiprocessing.get_all_start_methods()
+    multiprocessing.set_forkserver_preload(["torch.distributed", "nflows.flows", "nflows_spread.models"])
+    torch.multiprocessing.start_processes(
+        function, arguments, nprocs=2, start_method="forkserver" if "forkserver" in methods else "spawn"
+    )
+
+
 def observe_in_two_processes(rank, folder):
     """Started by a test in each of two processes, so it lives where they can import it."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
@@ -117,7 +127,7 @@ def assert_two_processes_observe_as_one(prior, z, folder):
     """Two processes that train together, with 7 of the latents and the rest, lead to the state of one with all."""
     torch.save(z, folder / "z.pt")
     torch.save(prior, folder / "prior.pt")
-    torch.multiprocessing.spawn(observe_in_two_processes, (str(folder),), nprocs=2)
+    in_two_processes(observe_in_two_processes, str(folder))
     prior.observe(z)
     for rank in (0, 1):
         torch.testing.assert_close(torch.load(folder / f"{rank}.pt"), dict(prior.state_dict()))

@@ -172,9 +172,15 @@ def as_a_program(what, folder, kills=0):
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and fork are those of POSIX")
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What one program saw, of both signals and of a few kills."""
+    return as_a_program("everything", tmp_path_factory.mktemp("interruptions"), IN_EVERY_RUN)
+
+
 @posix
-def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(tmp_path):
-    found = as_a_program("signals", tmp_path)
+def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(found):
+    found = found["signals"]
     assert found["SIGINT"]["exit"] == 130, "Ctrl-C must end in KeyboardInterrupt"
     assert found["SIGTERM"]["exit"] == -signal.SIGTERM
     for left in found.values():
@@ -185,8 +191,11 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint_of_their_step_and_then_act(tmp_pa
 
 @posix
 @pytest.mark.parametrize("kills", [IN_EVERY_RUN, pytest.param(KILLS, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_continued(kills, tmp_path):
-    found = as_a_program("kills", tmp_path, kills)
+def test_kills_at_random_moments_leave_checkpoints_that_can_be_read_and_continued(kills, request, tmp_path):
+    if kills == IN_EVERY_RUN:
+        found = request.getfixturevalue("found")["kills"]
+    else:
+        found = as_a_program("kills", tmp_path, kills)["kills"]
     snapshots = found["snapshots"]
     assert len(snapshots) == kills
     assert all(each["readable"] >= 1 for each in snapshots)
@@ -226,7 +235,8 @@ def test_ctrl_c_ends_two_processes_with_a_checkpoint(everybody, tmp_path):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     command, where, number = sys.argv[1:]
-    if command == "kills":
-        print(json.dumps(killed(where, int(number))))
-    else:
-        print(json.dumps({s.name: signalled(f"{where}/{s.name}", s) for s in (signal.SIGINT, signal.SIGTERM)}))
+    values = {}
+    if command == "everything":
+        values["signals"] = {s.name: signalled(f"{where}/{s.name}", s) for s in (signal.SIGINT, signal.SIGTERM)}
+    values["kills"] = killed(f"{where}/kills", int(number))
+    print(json.dumps(values))

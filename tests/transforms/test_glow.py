@@ -33,7 +33,16 @@ from nflows_spread.transforms import (
     VolumePreservingActNorm,
     VolumePreservingOneByOneConvolution,
 )
-from support import SMALL_GLOW, assert_same_state, glow_flow, initialize_in_two_processes, randomize, refused, steps_of
+from support import (
+    SMALL_GLOW,
+    assert_same_state,
+    glow_flow,
+    in_two_processes,
+    initialize_in_two_processes,
+    randomize,
+    refused,
+    steps_of,
+)
 from transform_contract import glow_step, jacobian_logabsdet
 
 
@@ -276,7 +285,7 @@ def test_initial_values_survive_saving_loading_and_copying():
 
 @pytest.mark.parametrize("start", [initialize, initialize_from_patches])
 def test_processes_that_initialise_from_their_own_data_train_with_one_set_of_values(start, tmp_path):
-    torch.multiprocessing.spawn(initialize_in_two_processes, args=(str(tmp_path), start), nprocs=2)
+    in_two_processes(initialize_in_two_processes, str(tmp_path), start)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert_same_state(first, second)
     assert any(value.abs().max() > 0.1 for name, value in first.items() if name.endswith("actnorm.shift"))
