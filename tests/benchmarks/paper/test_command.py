@@ -36,10 +36,15 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_rows(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each experiment our default and the fixed prior alone, where what is asked is not of its rows."""
+    """Of each experiment our default and the fixed prior, with a panel each: what is asked is not of rows or panels."""
     load = experiments.load
     names = (OURS.name, FIXED_PRIOR.name)
-    monkeypatch.setattr(experiments, "load", lambda name: load(name).with_rows(names))
+
+    def of_two_rows(name: str) -> Experiment:
+        declared = load(name).with_rows(names)
+        return replace(declared, panels=declared.panels[:1], together=())
+
+    monkeypatch.setattr(experiments, "load", of_two_rows)
 
 
 def test_list_names_every_experiment_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +69,10 @@ def test_an_experiment_on_1024_pixels_runs_to_its_end(name: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("name", SHORT_SUITE)
+@pytest.mark.parametrize(
+    "name",  # the line's panels are the sine's, and tests below run it with two of its rows
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "line")) for name in SHORT_SUITE],
+)
 def test_an_experiment_leaves_a_table_a_picture_and_a_json_file(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,7 +181,7 @@ def test_a_finished_run_keeps_its_checkpoints_only_where_that_is_wished(tmp_path
     assert not list((tmp_path / "unfinished").rglob("step-*.pt"))
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("two_rows")
 @pytest.mark.parametrize("broken", ["matplotlib.figure.Figure.savefig", "json.dumps"])
 def test_a_result_that_cannot_be_written_is_not_half_written(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
