@@ -157,7 +157,10 @@ def spread_cholesky_covariance(base):
     return cholesky @ cholesky.T - spread * torch.eye(len(b))
 
 
-@every_kind
+@pytest.mark.parametrize(
+    "kind",  # the loss of a lower-triangular one is compiled in test_losses.py, and a low rank is one beside a diagonal
+    [pytest.param(kind, marks=[pytest.mark.slow] * (kind in ("LowerTriangularFactor", "LowRankFactor"))) for kind in FACTORS],
+)
 def test_the_compiled_loss_is_the_loss(kind):
     torch._dynamo.reset()
     objective = SpreadKLLoss(coupling_flow(3, layers=1, base=DegenerateGaussian([3], factor=FACTORS[kind])))

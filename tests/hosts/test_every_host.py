@@ -95,8 +95,7 @@ def test_decode_inverts_encode_in_both_orders(name):
 
 
 @every_model
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_read_outs_are_the_same_where_gradients_are_off(name, mode):
+def test_read_outs_are_the_same_where_gradients_are_off(name):
     flow, (x, context) = spread_flow(name), inputs_for(name, 12)
     for read_out in (
         lambda: spectrum(flow, x, context=context, data_noise=0.1, generator=generator()).signal_to_noise,
@@ -105,8 +104,9 @@ def test_read_outs_are_the_same_where_gradients_are_off(name, mode):
         lambda: torch.tensor(volume_error(flow, x, context=context)),
     ):
         expected = read_out().detach()
-        with mode():
-            torch.testing.assert_close(read_out(), expected)
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                torch.testing.assert_close(read_out(), expected)
 
 
 @every_model
@@ -234,7 +234,10 @@ def test_everything_keeps_the_dtype(name, dtype):
 
 
 @every_model
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_CUDA)])
+@pytest.mark.parametrize(
+    "device",  # where there is no other device than the CPU, the tests above show what this one does
+    [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=NO_CUDA)],
+)
 def test_everything_is_where_the_flow_is(name, device):
     flow = spread_flow(name, torch.float32).to(device).train()
     x, context = (None if t is None else t.to(device) for t in inputs_for(name, 6, torch.float32))

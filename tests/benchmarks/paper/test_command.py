@@ -23,7 +23,8 @@ pytest.importorskip("sklearn")
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every experiment with a handful of steps and samples, at each profile."""
+    """Every experiment with a handful of steps and samples and a spectrum from a few points, at each profile."""
+    monkeypatch.setattr("paper.results._SPECTRUM_POINTS", 100)
     load = experiments.load
 
     def shortened(name: str) -> Experiment:
