@@ -10,7 +10,7 @@ import torch
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from support import refused
 
-SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
+SHORT = Recipe(steps=15, layers=2, hidden_features=16, bins=8, chart_width=32)
 ROWS = 400
 
 

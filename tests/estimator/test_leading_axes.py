@@ -12,7 +12,7 @@ from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.leading_axes import LeadingAxes
 from nflows_spread.estimator.units import Units
 
-SHORT = Recipe(steps=60, layers=2, hidden_features=16, bins=8)
+SHORT = Recipe(steps=15, layers=2, hidden_features=16, bins=8, chart_width=32)
 
 
 def arc(rows=300, features=600, noise=0.01, seed=0):

@@ -13,7 +13,7 @@ import torch
 
 import run
 from colour_image_files import TRAINED, WRITERS, untrained_classifier, write_all, write_cifar10_images
-from nflows_spread import DegenerateGaussian, decode, encode
+from nflows_spread import DegenerateGaussian, decode, encode, spectrum
 from nflows_spread.factors import SpreadCholeskyFactor
 from nflows_spread.fitted_chart import fitted_maps
 from paper import experiments
@@ -40,9 +40,9 @@ def _quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def few_steps(name: str, monkeypatch: pytest.MonkeyPatch, *, flows: slice = slice(None)) -> None:
-    """The experiment with small nets, a few steps, a spectrum from a few images, and those of its flows."""
+    """The experiment with small nets, a few steps, a spectrum without Jacobians, and those of its flows."""
     monkeypatch.setattr("paper.results.fitted_maps", partial(fitted_maps, steps=2))
-    monkeypatch.setattr("paper.results._SPECTRUM_POINTS", 4)
+    monkeypatch.setattr("paper.results.spectrum", partial(spectrum, jacobians=0))
     declared = experiments.load(name)
     small = {"layers": 1, "hidden_channels": 4}
     *others, cef = declared.variants
