@@ -7,6 +7,7 @@ import re
 import nflows_spread.estimator.fitting
 from nflows_spread.estimator import Recipe
 from nflows_spread.estimator.annealing import trained_by
+from nflows_spread.estimator.chart_fitting import chart_at
 
 SHORT = Recipe(steps=20, layers=2, hidden_features=8, bins=4)
 
@@ -38,10 +39,14 @@ def run(code, names, page):
 
 
 def train_briefly(monkeypatch):
-    """Let the estimator train for a few steps, where it is not told for how many."""
+    """Let the estimator train, its chart too, for a few steps, where it is not told for how many."""
 
     def briefly(recipe, x, **options):
         assert recipe == Recipe()  # as "nothing to set" says
         return trained_by(SHORT, x, **options)
 
+    def charted_briefly(*rows, recipe, **options):
+        return chart_at(*rows, recipe=SHORT, **options)
+
     monkeypatch.setattr(nflows_spread.estimator.fitting, "trained_by", briefly)
+    monkeypatch.setattr(nflows_spread.estimator.fitting, "chart_at", charted_briefly)
