@@ -38,7 +38,7 @@ def regauged(flow, seed=5):
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 every_model = pytest.mark.parametrize(
-    "name",  # UNAF, which integrates in each evaluation, takes as long as ten others; SOSPF and BPF are inverted as it is
+    "name",  # UNAF, which integrates at each evaluation, takes as long as ten others; NAF is inverted as it is
     [pytest.param(name, marks=[pytest.mark.slow] * (name == "zuko: UNAF")) for name in MODELS],
 )
 

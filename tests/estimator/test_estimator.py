@@ -73,8 +73,8 @@ def test_results_are_arrays_of_the_kind_that_came_in(fitted):
     )
 
 
-def test_the_spectrum_and_the_noise_are_in_units_of_the_data():
-    small, large = (SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(c * arc()) for c in (1.0, 1000.0))
+def test_the_spectrum_and_the_noise_are_in_units_of_the_data(fitted):
+    small, large = fitted, SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(1000.0 * arc())
     assert large.data_noise_ == pytest.approx(1000.0 * small.data_noise_, rel=1e-3)
     torch.testing.assert_close(
         large.spectrum_.signal_to_noise, 1e6 * small.spectrum_.signal_to_noise, rtol=0.05, atol=0.0
@@ -120,8 +120,8 @@ def test_a_fit_that_ran_out_of_time_says_so():
     assert warning.filename == __file__
 
 
-def test_an_interrupted_fit_leaves_the_last_one_whole(monkeypatch):
-    estimator = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+def test_an_interrupted_fit_leaves_the_last_one_whole(fitted, monkeypatch):
+    estimator = copy.copy(fitted)
     before = dict(vars(estimator))
 
     def interrupted(*_, **__):

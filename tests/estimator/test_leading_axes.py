@@ -97,10 +97,15 @@ def test_errors_are_over_the_variance_of_all_columns():
     torch.testing.assert_close(units.relative_errors(error), whole, rtol=1e-6, atol=0.0)
 
 
+@pytest.fixture(scope="module")
+def plain():
+    return SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(arc())
+
+
 @pytest.mark.parametrize("standardize", [False, True])
-def test_a_fit_of_wide_data_is_in_all_its_columns(standardize):
+def test_a_fit_of_wide_data_is_in_all_its_columns(standardize, plain):
     x = arc()
-    fitted = SpreadFlowEstimator(random_state=0, recipe=SHORT, standardize=standardize).fit(x)
+    fitted = SpreadFlowEstimator(random_state=0, recipe=SHORT, standardize=True).fit(x) if standardize else plain
     assert fitted.intrinsic_dimension_ == 1
     assert fitted.axes_.shape == (600, 98 if standardize else 64)
     assert fitted.n_features_in_ == 600
@@ -123,11 +128,10 @@ def _length(fitted):
     return fitted.data_noise_ / SHORT.last_noise
 
 
-def test_the_density_of_wide_data_is_one_of_its_units():
+def test_the_density_of_wide_data_is_one_of_its_units(plain):
     x = arc()
-    here = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(x)
     there = SpreadFlowEstimator(random_state=0, recipe=SHORT).fit(1024.0 * x)
-    expected = here.score_samples(x) - 600 * math.log(1024.0)
+    expected = plain.score_samples(x) - 600 * math.log(1024.0)
     np.testing.assert_allclose(there.score_samples(1024.0 * x), expected, rtol=1e-6)
 
 

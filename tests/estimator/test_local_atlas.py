@@ -120,8 +120,8 @@ def test_rows_that_are_none_are_refused():
 
 def test_the_estimator_has_one_for_a_circle_and_draws_from_it():
     x = 5.0 + 3.0 * circle(1000)
+    recipe = Recipe(steps=60, layers=2, hidden_features=16, bins=8, chart_steps=600)
     with pytest.warns(UserWarning, match="closed curve"):
-        recipe = Recipe(steps=60, layers=2, hidden_features=16, bins=8, chart_steps=600)
         estimator = SpreadFlowEstimator(random_state=0, recipe=recipe).fit(x)
     assert int(estimator.intrinsic_dimension_) == 1
     assert estimator.samples_from_ == "atlas"

@@ -1,5 +1,6 @@
 """Units: columns to be standardized; the estimator names those that its noise hides, and can scale each by itself."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -30,12 +31,17 @@ def warnings_of(x, **options):
 
 
 @pytest.fixture(scope="module")
+def plain():
+    return fit(surface())
+
+
+@pytest.fixture(scope="module")
 def standardized():
     return fit(surface(), standardize=True)
 
 
-def test_standardized_columns_have_no_units():
-    here, there = fit(surface(), standardize=True), fit(UNITS * surface(), standardize=True)
+def test_standardized_columns_have_no_units(standardized):
+    here, there = copy.deepcopy(standardized), fit(UNITS * surface(), standardize=True)  # a sample moves its source
     x, coordinates = surface(5), here.transform(surface(5))
     np.testing.assert_array_equal(there.transform(UNITS * x), coordinates)
     np.testing.assert_array_equal(there.inverse_transform(coordinates), UNITS * here.inverse_transform(coordinates))
@@ -48,9 +54,9 @@ def test_standardized_columns_have_no_units():
     assert there.intrinsic_dimension_ == here.intrinsic_dimension_
 
 
-def test_the_scales_are_standard_deviations_or_their_root_mean_square(standardized):
+def test_the_scales_are_standard_deviations_or_their_root_mean_square(plain, standardized):
     np.testing.assert_allclose(standardized.scale_, surface().std(axis=0), rtol=1e-12)
-    assert fit(surface()).scale_ == pytest.approx(np.sqrt(surface().var(axis=0).mean()), rel=1e-12)
+    assert plain.scale_ == pytest.approx(np.sqrt(surface().var(axis=0).mean()), rel=1e-12)
 
 
 def test_lengths_are_in_standard_deviations_and_with_one_scale_in_units_of_the_data(standardized):
@@ -141,8 +147,8 @@ def test_standardize_is_the_remedy(factor):
     assert estimator.intrinsic_dimension_ == 2
 
 
-def test_a_warning_that_is_an_error_leaves_the_last_fit_whole():
-    estimator = fit(surface())
+def test_a_warning_that_is_an_error_leaves_the_last_fit_whole(plain):
+    estimator = copy.copy(plain)
     before = dict(vars(estimator))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
