@@ -11,6 +11,7 @@ import torch
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 
 SHORT = Recipe(steps=15, layers=2, hidden_features=16, bins=8, chart_width=32)
+WELL = Recipe(steps=400, layers=4, hidden_features=32, chart_steps=400, chart_width=64)
 ROWS = 400
 
 
@@ -27,7 +28,7 @@ def fitted():
 
 @pytest.fixture(scope="module")
 def fitted_well():
-    return SpreadFlowEstimator(random_state=0, recipe=Recipe(steps=600, layers=4, hidden_features=32)).fit(arc(1000))
+    return SpreadFlowEstimator(random_state=0, recipe=WELL).fit(arc(1000))
 
 
 def test_the_attributes_of_scikit_learn_are_there(fitted):
