@@ -174,6 +174,10 @@ none at all where it has nothing to say."""
 
 def _vote_of_gaps(estimates: Estimates) -> list[float]:
     nats = gap_log_evidence(estimates.spectrum, ambient_noise=estimates.ambient_noise)[1:]
+    if estimates.tangents is not None and (across := estimates.tangents.noise_variance) > 0.0:
+        # that no direction is thinner than such noise is no sign of full dimension
+        noise = math.sqrt(estimates.ambient_noise**2 + across)
+        nats[-1] = min(nats[-1], gap_log_evidence(estimates.spectrum, ambient_noise=noise)[-1])
     return estimates.unfilled.of_gaps(nats)
 
 

@@ -142,6 +142,12 @@ class TangentSpaces:
         """The K with the most ``log_evidence``, the largest of several."""
         return likeliest(self.log_evidence)
 
+    @property
+    def noise_variance(self) -> float:
+        """The ``residual_variance`` beyond the largest subspace that is as likely one of tangents as not, or 0."""
+        likely = [step.dimension for step in self.stable if step.agreement > _STABLE]
+        return self.residual_variance(max(likely)) if likely else 0.0
+
     def residual_variance(self, dimension: int) -> float:
         """The mean variance along each axis beyond the first K, by the fewest neighbours, in units of the data squared.
 

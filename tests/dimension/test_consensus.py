@@ -182,6 +182,17 @@ def test_a_gap_at_the_span_of_what_may_be_a_sphere_leaves_its_surface_open_unles
     assert consensus_dimension(replace(found, shells=(31,))).interval == interval
 
 
+def test_that_no_direction_is_thinner_than_the_noise_across_tangent_spaces_is_no_sign_of_full_dimension():
+    found = estimates([0.1, 0.9, 0.1, 4.0], 2.8)
+    agreement, noise = (0.5, 0.95, 0.8, 1.0), float(found.spectrum.signal_to_noise[-1])
+    seen = TangentSpaces(4, (60,), (agreement,), ((1.0, 1.0, noise, noise),), (1.0,))
+    thin = replace(seen, variances=((1.0, 1.0, 1e-9, 1e-9),))
+    unsure = replace(seen, agreement=((0.5, 0.8, 0.8, 1.0),))
+    gaps = [replace(found, tangents=said)._votes()["signal_to_noise"] for said in (None, seen, thin, unsure)]
+    assert [own[-1] for own in gaps] == pytest.approx([2.0, 0.0, 2.0, 2.0])
+    assert len({tuple(own[:-1]) for own in gaps}) == 1
+
+
 def test_rows_along_a_path_are_told():
     (told,) = replace(estimates([0.1, 6.0, 0.1], 2.1), path=True).reservations(2)
     assert "follow each other along a path" in told
