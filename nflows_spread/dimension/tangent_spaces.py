@@ -144,9 +144,12 @@ class TangentSpaces:
 
     @property
     def noise_variance(self) -> float:
-        """The ``residual_variance`` beyond the largest subspace that is as likely one of tangents as not, or 0."""
+        """The ``residual_variance`` beyond the largest subspace that is as likely one of tangents as not, or 0.
+
+        And where a single direction is beyond, which is as likely a thin one of the data.
+        """
         likely = [step.dimension for step in self.stable if step.agreement > _STABLE]
-        return self.residual_variance(max(likely)) if likely else 0.0
+        return self.residual_variance(max(likely)) if likely and max(likely) < self.features - 1 else 0.0
 
     def residual_variance(self, dimension: int) -> float:
         """The mean variance along each axis beyond the first K, by the fewest neighbours, in units of the data squared.

@@ -121,7 +121,7 @@ class Rows:
 
     @cached_property
     def unfilled(self) -> UnfilledSpans:
-        """Dimensions that the rows surely do not have, as they lie on an ellipsoid or on faces."""
+        """Dimensions that the rows surely do not have, as they do not fill a span of so many."""
         return ALL_FILLED if self.few else unfilled_spans(self._shuffled, self._principal)
 
     @cached_property

@@ -67,6 +67,7 @@ def test_noise_hides_no_curve_whose_neighbours_are_wider_than_it():
     assert found(noisy).residual_variance(1) == pytest.approx(0.05**2, rel=0.5)
     assert found(noisy).noise_variance == found(noisy).residual_variance(1)
     assert found(normal(1000, 5)).noise_variance == 0.0
+    assert found(normal(1000, 5) * torch.tensor([1.0, 1.0, 1.0, 1.0, 0.1])).noise_variance == 0.0
 
 
 def test_of_many_points_more_neighbours_see_through_noise_that_hides_the_nearest():
