@@ -33,9 +33,10 @@ _BEYOND = 4.0
 """The variance along the widest axis beyond the span over that of the distances to the surface, a ratio, up to which
 both are noise: a choice. A sphere that is wide in another direction too may fill as many dimensions as it spans."""
 
-_SPREAD = 0.5
+_SPREAD = 0.1
 """The median over the mean of the squared distances to the centre, in units of the axes, from which on it is not a few
-rows alone that are away from it. A choice: on an ellipsoid it is about 1."""
+rows alone that are away from it. A choice: on a sphere it is about 1, or 0.3 where most points are near one of its
+points, and of a few outliers a millionth."""
 
 _SURE = 8.0
 """What is held against a span that points surely do not fill, in nats. A choice: what neighbours hold against a

@@ -177,6 +177,13 @@ def test_a_shell_that_is_thicker_than_the_noise_beside_it_fills_its_span():
     assert 5 not in unfilled(x)
 
 
+def test_a_sphere_most_of_whose_points_are_near_one_of_them_does_not_fill_its_span():
+    x = torch.nn.functional.normalize(torch.randn(2000, 11, generator=seeded()) + 3.0 * torch.eye(11)[0], dim=1)
+    assert unfilled(in_more_features(x, 20)) == (11,)
+    skewed = torch.nn.functional.normalize(torch.randn(2000, 11, generator=seeded()).exp(), dim=1)
+    assert unfilled(in_more_features(skewed, 20)) == (11,)
+
+
 @pytest.mark.parametrize("size", [1e-100, 1e100])
 def test_units_change_nothing(size):
     stretched = sphere(5, 1500) * torch.linspace(2.0, 0.5, 6)
