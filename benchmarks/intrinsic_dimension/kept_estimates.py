@@ -17,13 +17,12 @@ from nflows_spread.dimension.ambient_noise import matters_to_neighbours
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
-from nflows_spread.dimension.point_dimension import FALLS
 from nflows_spread.dimension.rules import Spectrum
 from nflows_spread.dimension.shells import principal_coordinates
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.unfilled_spans import UnfilledSpans, unfilled_spans
 from nflows_spread.dimension.variation import Part
-from nflows_spread.dimension.without_flow import dimension_of
+from nflows_spread.dimension.without_flow import with_falling_scales
 from shared.cells import Cell
 
 _DIGITS = 7
@@ -74,18 +73,10 @@ def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estima
     found = neighbour_dimension(points, generator=torch.Generator().manual_seed(seed))
     noise = estimates.ambient_noise
     noisy = found if noise > 0.0 and matters_to_neighbours(found, noise, x.shape[1]) else None
-    of_points = dimension_of(points).estimates if found.fall_across_scales > FALLS else None
-    above_noise = None if of_points is None else of_points.above_noise
     shuffled = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))]
-    return replace(
-        estimates,
-        tangents=tangents,
-        noisy_neighbours=noisy,
-        parts=of_points.parts if of_points and above_noise and above_noise.clear else estimates.parts,
-        unfilled=unfilled_spans(shuffled, principal_coordinates(shuffled)),
-        above_noise=above_noise,
-        dip=None if of_points is None else of_points.dip,
-    )
+    unfilled = unfilled_spans(shuffled, principal_coordinates(shuffled))
+    said = replace(estimates, tangents=tangents, noisy_neighbours=noisy, unfilled=unfilled)
+    return with_falling_scales(said, points, found)
 
 
 def _neighbours_of(kept: Mapping[str, Any]) -> NeighbourDimension:

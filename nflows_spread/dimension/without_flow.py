@@ -24,14 +24,16 @@ from nflows_spread.dimension.dependent_rows import (
     standing_for_all,
 )
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS, TooFewPointsError, check_range
+from nflows_spread.dimension.estimates import Estimates
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
+    NeighbourDimension,
     independent_points,
     of_log_distances,
 )
 from nflows_spread.dimension.noise_floor import AboveNoise, noise_floor
-from nflows_spread.dimension.point_dimension import PointDimension, PointEstimates, concluded
+from nflows_spread.dimension.point_dimension import FALLS, PointDimension, PointEstimates, concluded
 from nflows_spread.dimension.precomputed import neighbours_given
 from nflows_spread.dimension.row_sample import RowSample, SampledRows, sampled_rows
 from nflows_spread.dimension.scales import dimension_against_scale, of_neighbours_alone
@@ -134,6 +136,25 @@ def dimension_of(
     if scaled is None or not scaled.speaks_against(answer, answer.interval):
         return answer
     return concluded(replace(found, column_scales=scaled))
+
+
+def with_falling_scales(estimates: Estimates, x: Tensor, neighbours: NeighbourDimension) -> Estimates:
+    """Estimates with what the points alone say where their dimension falls with the number of neighbours.
+
+    That is the dimension above noise in every column, with the parts that are seen in it, and that of a dip between
+    scales. Where it does not fall there is no noise that one could take off.
+
+    Args:
+        estimates: in units of the points.
+        x: the points, (n, D), of which at least 50 are distinct.
+        neighbours: what they say of the points as they are.
+    """
+    if neighbours.fall_across_scales <= FALLS:
+        return estimates
+    found = dimension_of(x).estimates
+    above = found.above_noise
+    parts = found.parts if above is not None and above.clear else estimates.parts
+    return replace(estimates, parts=parts, above_noise=above, dip=found.dip)
 
 
 def _of_sample(

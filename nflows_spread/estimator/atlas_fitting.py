@@ -59,7 +59,7 @@ def sampler_and_atlas(
     def atlas() -> LocalAtlas | None:
         if pieces is None:
             return None
-        every_row = torch.cat([rows.validation, rows.train])
+        every_row = rows.shuffled
         same = torch.full((len(every_row),), chart.rank)
         dimensions = pointwise_dimension(every_row) if rows.parts else same
         return local_atlas(pieces, dimensions, rows.train, rows.validation, floor=min_noise, generator=generator)

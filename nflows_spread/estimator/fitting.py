@@ -18,11 +18,10 @@ from nflows_spread.dimension import (
     IntrinsicDimension,
     consensus_dimension,
     density_dimension,
-    dimension_of,
     estimates_of,
 )
 from nflows_spread.dimension.few_points import widened
-from nflows_spread.dimension.point_dimension import FALLS
+from nflows_spread.dimension.without_flow import with_falling_scales
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
@@ -217,24 +216,20 @@ def fit_rows(
 @torch.no_grad()
 def _in_pieces(chart: Chart, rows: Rows, recipe: Recipe, generator: torch.Generator) -> Chart:
     """The chart with the density of its coordinates, in pieces, of all rows."""
-    codes = chart.coordinates(torch.cat([rows.validation, rows.train]).double())
+    codes = chart.coordinates(rows.shuffled.double())
     return replace(chart, pieces=Pieces.fitted(codes, floor=recipe.min_noise, generator=generator))
 
 
 def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: torch.Generator) -> Estimates:
     """What each estimate says of rows and of a flow trained on them, in units of the flow."""
     every_row = torch.cat([rows.train, rows.validation])
-    falls = not rows.few and rows.neighbours.fall_across_scales > FALLS  # or there is no noise that one could take off
-    of_points = dimension_of(every_row).estimates if falls else None
-    above_noise = None if of_points is None else of_points.above_noise
-    return replace(
+    found = replace(
         estimates_of(flow, every_row, rows.neighbours, data_noise=data_noise, generator=generator),
         density=density_dimension(flow, rows.validation, data_noise=data_noise, generator=generator),
-        parts=of_points.parts if of_points and above_noise and above_noise.clear else rows.parts,
+        parts=rows.parts,
         path=rows.path,
         shells=rows.shells,
         unfilled=rows.unfilled,
         tangents=rows.tangents,
-        above_noise=above_noise,
-        dip=None if of_points is None else of_points.dip,
     )
+    return found if rows.few else with_falling_scales(found, every_row, rows.neighbours)

@@ -122,15 +122,16 @@ class Rows:
     @cached_property
     def unfilled(self) -> UnfilledSpans:
         """Dimensions that the rows surely do not have, as they do not fill a span of so many."""
-        return ALL_FILLED if self.few else unfilled_spans(self._shuffled, self._principal)
+        return ALL_FILLED if self.few else unfilled_spans(self.shuffled, self._principal)
 
     @cached_property
-    def _shuffled(self) -> Tensor:
+    def shuffled(self) -> Tensor:
+        """All rows in random order, those that are held out first."""
         return torch.cat([self.validation, self.train])
 
     @cached_property
     def _principal(self) -> PrincipalCoordinates:
-        return principal_coordinates(self._shuffled)
+        return principal_coordinates(self.shuffled)
 
 
 def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,6 @@ from charts import command, picture, solving
 from charts.data_sets import DATA_SETS, FIRST
 from charts.measures import ERROR, TRUST
 from charts.methods import FLODR, METHODS, OURS, PCA
-from charts.mixture import mixture_by_bic
 from charts.model import Method, Model
 from charts.solving import DRAWN, Task, solve
 from charts.store import Store
@@ -23,13 +22,7 @@ from worker_tasks import in_this_process
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def _few_components(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mixtures that samples are drawn from, of 1 to 3 components and not 1 to 20."""
-    assert mixture_by_bic.__kwdefaults__ is not None
-    monkeypatch.setitem(mixture_by_bic.__kwdefaults__, "most", 3)
+pytestmark = pytest.mark.usefixtures("few_components")
 
 
 def test_the_command_leaves_tables_a_picture_and_a_file_and_goes_on_where_it_stopped(

@@ -10,7 +10,6 @@ import pytest
 
 import run
 from baselines.budgeted_training import Budget
-from charts.mixture import mixture_by_bic
 from charts.model import Model
 from rivals import command, solving, tuning
 from rivals.data_sets import DATA_SETS, FIRST, TUNING
@@ -26,13 +25,7 @@ from worker_tasks import in_this_process
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def _few_components(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mixtures that samples are drawn from, of 1 to 3 components and not 1 to 20."""
-    assert mixture_by_bic.__kwdefaults__ is not None
-    monkeypatch.setitem(mixture_by_bic.__kwdefaults__, "most", 3)
+pytestmark = pytest.mark.usefixtures("few_components")
 
 
 def found(rank: int, seconds: float, **measures: float) -> dict:
