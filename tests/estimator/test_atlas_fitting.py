@@ -35,7 +35,7 @@ def chosen(x, *, ambient_noise=0.0, error=None, parts=(), covers=True):
         line,
         linear_chart(identity_flow(2), 2, 2),
         Pieces.fitted(x, floor=1e-4, generator=generator),
-        SimpleNamespace(train=train, validation=held_out, parts=parts),
+        SimpleNamespace(train=train, validation=held_out, parts=parts, shuffled=x),
         noise=max(1e-3, ambient_noise),
         ambient_noise=ambient_noise,
         min_noise=1e-4,
