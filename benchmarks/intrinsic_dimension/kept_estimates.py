@@ -17,6 +17,7 @@ from nflows_spread.dimension.ambient_noise import matters_to_neighbours
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.density import DensityDimension
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
+from nflows_spread.dimension.polynomial_equations import Variety
 from nflows_spread.dimension.rules import Spectrum
 from nflows_spread.dimension.shells import principal_coordinates
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
@@ -49,7 +50,7 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
         parts=tuple(Part(**part) for part in kept["parts"]),
         path=kept["path"],
         shells=tuple(kept["shells"]),
-        unfilled=UnfilledSpans(**{kind: tuple(spans) for kind, spans in kept.get("unfilled", {}).items()}),
+        unfilled=_unfilled_of(kept.get("unfilled", {})),
         noisy_neighbours=None if noisy is None else _neighbours_of(noisy),
         tangents=None
         if tangents is None
@@ -77,6 +78,12 @@ def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estima
     unfilled = unfilled_spans(shuffled, principal_coordinates(shuffled))
     said = replace(estimates, tangents=tangents, noisy_neighbours=noisy, unfilled=unfilled)
     return with_falling_scales(said, points, found)
+
+
+def _unfilled_of(kept: Mapping[str, Any]) -> UnfilledSpans:
+    variety = kept.get("variety")
+    spans = {kind: tuple(kept[kind]) for kind in ("quadrics", "faces") if kind in kept}
+    return UnfilledSpans(**spans, variety=None if variety is None else Variety(**variety))
 
 
 def _neighbours_of(kept: Mapping[str, Any]) -> NeighbourDimension:

@@ -67,14 +67,16 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility
     allowed = PLAUSIBLE if best in estimates.shells else 0.0
-    found_as_surface = best + 1 in estimates.unfilled.quadrics
-    if best > 1 and not found_as_surface and plausibility(best) - plausibility(best - 1) <= allowed:
+    if estimates.unfilled.variety is not None:
+        covered += estimates.unfilled.variety.covered
+    if best > 1 and not estimates.unfilled.end_at(best) and plausibility(best) - plausibility(best - 1) <= allowed:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.undenoised_neighbours, estimates.tangents)
     if estimates.parts:  # as what they say together may be that of none
         best = min(dimension_of_parts(estimates.parts), highest)
         covered.append(best)
+    highest = max(best, estimates.unfilled.most(highest))
     lowest_covered, highest_covered = (min(max(1, k), highest) for k in (min(covered), max(covered)))
     return IntrinsicDimension(best, "consensus", gaps[best], estimates.spectrum, (lowest_covered, highest_covered))
 

@@ -158,6 +158,8 @@ class Estimates:
             found.append(SAID_OF_A_PATH)
         if self.above_noise is not None and not (self.above_noise.clear and self.above_noise.dimension == dimension):
             found.append(str(self.above_noise))
+        if self.unfilled.variety is not None:
+            found += self.unfilled.variety.said
         otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())
@@ -194,6 +196,10 @@ def _vote_of_tangent_spaces(estimates: Estimates) -> list[float]:
     return [] if tangents is None else estimates.unfilled.of_tangent_spaces(tangents.log_evidence)
 
 
+def _vote_of_equations(estimates: Estimates) -> list[float]:
+    return estimates.unfilled.of_equations(len(estimates.spectrum.signal_to_noise))
+
+
 def _vote_of_what_is_above_noise(estimates: Estimates) -> list[float]:
     above = estimates.above_noise
     if above is None or not above.clear:
@@ -209,6 +215,7 @@ VOTES: Registry[Vote] = Registry(
         "signal_to_noise": _vote_of_gaps,
         "neighbours": _vote_of_neighbours,
         "tangent_spaces": _vote_of_tangent_spaces,
+        "equations": _vote_of_equations,
         "above_noise": _vote_of_what_is_above_noise,
     },
     reserved=OF_DENSITY,

@@ -133,6 +133,8 @@ class PointEstimates:
             )
         if self.above_noise is not None:
             found.append(str(self.above_noise))
+        if self.unfilled.variety is not None:
+            found += self.unfilled.variety.said
         if self.neighbours.even:
             found.append(
                 "the points are spaced more evenly than independent draws, as on a mesh, or are rounded; the dimension "
@@ -213,7 +215,15 @@ def _vote_of_tangent_spaces(estimates: PointEstimates) -> list[float]:
     return estimates.unfilled.of_tangent_spaces(estimates.tangents.log_evidence)
 
 
-VOTES_OF_POINTS: dict[str, Vote] = {"neighbours": _vote_of_neighbours, "tangent_spaces": _vote_of_tangent_spaces}
+def _vote_of_equations(estimates: PointEstimates) -> list[float]:
+    return estimates.unfilled.of_equations(estimates.features) or [0.0] * estimates.features
+
+
+VOTES_OF_POINTS: dict[str, Vote] = {
+    "neighbours": _vote_of_neighbours,
+    "tangent_spaces": _vote_of_tangent_spaces,
+    "equations": _vote_of_equations,
+}
 """What is summed, by name."""
 
 
@@ -231,8 +241,9 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(estimates.dip)
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
-    found_as_surface = best + 1 in estimates.unfilled.quadrics
-    if best > 1 and not found_as_surface and plausible[best - 1] - plausible[best - 2] <= allowed:
+    if estimates.unfilled.variety is not None:
+        covered += estimates.unfilled.variety.covered
+    if best > 1 and not estimates.unfilled.end_at(best) and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)
@@ -245,4 +256,5 @@ def concluded(estimates: PointEstimates) -> PointDimension:
             covered.append(above.dimension)
     highest = min(estimates.features, estimates.sample.distinct - 1)
     best = min(best, highest)
+    highest = max(best, estimates.unfilled.most(highest))
     return PointDimension(best, (max(1, min(best, *covered)), max(best, min(highest, max(covered)))), estimates)

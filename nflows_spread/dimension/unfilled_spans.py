@@ -1,10 +1,10 @@
-"""Linear spans that points surely do not fill: they lie on a quadric in them, or columns of theirs are clipped.
+"""Linear spans that points surely do not fill: they satisfy equations in them, or columns of theirs are clipped.
 
 Tangent spaces and gaps of a spectrum see the span S of a closed surface in many dimensions, as few points do not show
 its curvature, and distances tell S from S − 1 by a few per cent. Where the points satisfy an equation, as those of a
 sphere, an ellipsoid or a paraboloid do, they do not have S dimensions; and where columns are clipped, so that nine
 tenths of the rows and more are at the smallest or the largest value of one, they do not have as many as there are
-columns.
+columns. One equation may hold up to noise; several are looked for where they hold exactly.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nflows_spread.dimension.polynomial_equations import Variety, variety_of
 from nflows_spread.dimension.shells import PrincipalCoordinates
 from nflows_spread.linalg.distances import nearest_neighbours
 
@@ -71,13 +72,25 @@ class UnfilledSpans:
             ellipsoid or a paraboloid. Other equations may hold too, so that it is not said that they have K − 1.
         faces: from the number of columns in which nine tenths of the rows are at no bound, plus one, to the number of
             columns.
+        variety: of all polynomial equations that hold exactly, or None where there are none.
     """
 
     quadrics: tuple[int, ...] = ()
     faces: tuple[int, ...] = ()
+    variety: Variety | None = None
 
-    def __contains__(self, dimension: int) -> bool:
-        return dimension in self.quadrics or dimension in self.faces
+    def most(self, features: int) -> int:
+        """The dimension that the points have at the most, D where nothing is known of it."""
+        return features if self.variety is None else min(features, self.variety.exact)
+
+    def end_at(self, dimension: int) -> bool:
+        """Whether the points surely have no dimension more than this one and yet may fill it."""
+        of_variety = self.variety is not None and self.variety.clear and self.variety.exact == dimension
+        return of_variety or dimension + 1 in self.quadrics
+
+    def of_equations(self, features: int) -> list[float]:
+        """Log-evidence of the variety for K = 1 … D, in nats; none where there is none."""
+        return [] if self.variety is None else self.variety.log_evidence(features)
 
     def of_tangent_spaces(self, nats: Sequence[float]) -> list[float]:
         """Log-evidence for K = 1 … D, in nats: what they say of such a K, which they see, is said of K − 1."""
@@ -112,7 +125,7 @@ def unfilled_spans(x: Tensor, principal: PrincipalCoordinates) -> UnfilledSpans:
         x: distinct, independent points in random order, shape (n, D), of which the first 2 000 are looked at.
         principal: theirs.
     """
-    return UnfilledSpans(_spans_of_quadrics(x, principal), _spans_of_faces(x[:_ROWS]))
+    return UnfilledSpans(_spans_of_quadrics(x, principal), _spans_of_faces(x[:_ROWS]), variety_of(principal))
 
 
 def _spans_of_quadrics(x: Tensor, principal: PrincipalCoordinates) -> tuple[int, ...]:

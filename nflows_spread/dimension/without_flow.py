@@ -217,8 +217,12 @@ def _of_dependent_rows(
 def _with_noise(
     found: PointEstimates, points: Tensor, generator: torch.Generator, n_jobs: int | None
 ) -> PointEstimates:
-    """The same with the dimension above noise in every column, where the dimension is a matter of scale."""
-    floor = None if found.falls_to is None else noise_floor(points)
+    """The same with the dimension above noise in every column, where the dimension is a matter of scale.
+
+    Points that satisfy equations exactly have no such noise.
+    """
+    exact = found.unfilled.variety is not None
+    floor = None if found.falls_to is None or exact else noise_floor(points)
     if floor is None:
         return found
     noise, coordinates = floor

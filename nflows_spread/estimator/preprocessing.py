@@ -122,7 +122,7 @@ class Rows:
     @cached_property
     def unfilled(self) -> UnfilledSpans:
         """Dimensions that the rows surely do not have, as they do not fill a span of so many."""
-        return ALL_FILLED if self.few else unfilled_spans(self.shuffled, self._principal)
+        return ALL_FILLED if self.few else unfilled_spans(self._distinct, self._principal)
 
     @cached_property
     def shuffled(self) -> Tensor:
@@ -130,8 +130,19 @@ class Rows:
         return torch.cat([self.validation, self.train])
 
     @cached_property
+    def _distinct(self) -> Tensor:
+        """Those rows without repetitions, through few of which there are many surfaces."""
+        distinct, which = self.shuffled.unique(dim=0, return_inverse=True)
+        return self.shuffled[_first_of_each(which, len(distinct)).sort().values]
+
+    @cached_property
     def _principal(self) -> PrincipalCoordinates:
-        return principal_coordinates(self.shuffled)
+        return principal_coordinates(self._distinct)
+
+
+def _first_of_each(which: Tensor, count: int) -> Tensor:
+    """The place in ``which`` at which each of ``count`` numbers is for the first time."""
+    return torch.full((count,), len(which)).scatter_reduce(0, which, torch.arange(len(which)), "amin")
 
 
 def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
@@ -144,7 +155,7 @@ def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Te
     distinct, which = shuffled.unique(dim=0, return_inverse=True)
     if len(distinct) == len(order):
         return order[:count], order[count:]
-    first = torch.full((len(distinct),), len(order)).scatter_reduce(0, which, torch.arange(len(order)), "amin")
+    first = _first_of_each(which, len(distinct))
     sizes = which.bincount()
     by_turn = first.argsort()
     few = sizes[by_turn].where(sizes[by_turn] <= count, 0)

@@ -115,7 +115,7 @@ def test_a_gap_and_the_neighbours_count_in_the_same_nats():
 
 def test_every_estimate_is_listed():
     by_name = estimates([0.1, 6.0, 0.1], 2.0).by_name
-    nobody_asked = {"tangent_spaces", "above_noise"}
+    nobody_asked = {"tangent_spaces", "above_noise", "equations"}
     assert set(by_name) == {*RULES, *VOTES, "denoising", "score"} - nobody_asked
 
 

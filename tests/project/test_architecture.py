@@ -45,7 +45,8 @@ WITHIN_A_LAYER = {
 WITHIN_DIMENSION = [
     {"rules", "encoder", "density", "standard_errors", "maximum_likelihood", "shells", "row_sample"}
     | {"stable_subspaces", "column_scales", "noise_floor"},
-    {"neighbour_search", "precomputed", "unfilled_spans"},
+    {"neighbour_search", "precomputed", "polynomial_equations"},
+    {"unfilled_spans"},
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"dependent_rows"},
     {"spectra", "informative", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
