@@ -4,7 +4,7 @@ Tangent spaces and gaps of a spectrum see the span S of a closed surface in many
 its curvature, and distances tell S from S − 1 by a few per cent. Where the points satisfy an equation, as those of a
 sphere, an ellipsoid or a paraboloid do, they do not have S dimensions; and where columns are clipped, so that nine
 tenths of the rows and more are at the smallest or the largest value of one, they do not have as many as there are
-columns. One equation may hold up to noise; several are looked for where they hold exactly.
+columns. One equation may hold up to much noise, several up to little.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class UnfilledSpans:
             ellipsoid or a paraboloid. Other equations may hold too, so that it is not said that they have K − 1.
         faces: from the number of columns in which nine tenths of the rows are at no bound, plus one, to the number of
             columns.
-        variety: of all polynomial equations that hold exactly, or None where there are none.
+        variety: of all polynomial equations that hold, or None where there are none.
     """
 
     quadrics: tuple[int, ...] = ()
@@ -81,12 +81,15 @@ class UnfilledSpans:
 
     def most(self, features: int) -> int:
         """The dimension that the points have at the most, D where nothing is known of it."""
-        return features if self.variety is None else min(features, self.variety.exact)
+        if self.variety is None or not self.variety.exact:
+            return features
+        return min(features, self.variety.dimension)
 
     def end_at(self, dimension: int) -> bool:
         """Whether the points surely have no dimension more than this one and yet may fill it."""
-        of_variety = self.variety is not None and self.variety.clear and self.variety.exact == dimension
-        return of_variety or dimension + 1 in self.quadrics
+        variety = self.variety
+        sure = variety is not None and variety.exact and variety.clear and variety.dimension == dimension
+        return sure or dimension + 1 in self.quadrics
 
     def of_equations(self, features: int) -> list[float]:
         """Log-evidence of the variety for K = 1 … D, in nats; none where there is none."""

@@ -219,10 +219,10 @@ def _with_noise(
 ) -> PointEstimates:
     """The same with the dimension above noise in every column, where the dimension is a matter of scale.
 
-    Points that satisfy equations exactly have no such noise.
+    Points that satisfy equations have no more noise than these hold up to.
     """
-    exact = found.unfilled.variety is not None
-    floor = None if found.falls_to is None or exact else noise_floor(points)
+    told = found.falls_to is None or found.unfilled.variety is not None
+    floor = None if told else noise_floor(points)
     if floor is None:
         return found
     noise, coordinates = floor

@@ -27,7 +27,7 @@ def normal(*shape, seed=0):
 
 def found(x):
     variety = variety_of(principal_coordinates(x))
-    return None if variety is None else (variety.exact, variety.rough)
+    return None if variety is None else (variety.dimension, variety.rough)
 
 
 def in_more_features(x, features):
@@ -108,7 +108,7 @@ def test_it_is_what_the_jacobian_of_known_equations_leaves():
         lambda: torch.rand(600, 6, generator=seeded()),
         lambda: unit(normal(600, 6)) * torch.rand(600, 1, generator=seeded(1)),
         lambda: torch.cat([normal(3, 6) * 1e6, normal(200, 6, seed=1)]),
-        lambda: rotations(600) + 1e-3 * normal(600, 9, seed=5),
+        lambda: rotations(600) + 0.1 * normal(600, 9, seed=5),
         lambda: normal(60, 12),
         lambda: torch.zeros(600, 3),
         lambda: normal(600, 1),
@@ -117,6 +117,20 @@ def test_it_is_what_the_jacobian_of_known_equations_leaves():
 )
 def test_what_satisfies_none_says_nothing(made):
     assert found(made()) is None
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-3, 1e-2])
+def test_equations_are_seen_through_little_noise(noise):
+    for x, dimension in ((rotations(600), 3), (chain(800, 4), 8), (rank_one(600, 3, 4), 6)):
+        seen = variety_of(principal_coordinates(x + noise * normal(*x.shape, seed=7)))
+        assert (seen.dimension, seen.exact) == (dimension, False)
+        assert 0.3 < seen.noise * float(x.std(0).mean()) / noise < 3.0
+
+
+def test_what_equations_leave_up_to_noise_is_no_bound():
+    spans = UnfilledSpans(variety=Variety(2, 2, noise=0.01))
+    assert (spans.most(5), spans.end_at(2)) == (5, False)
+    assert UnfilledSpans(variety=Variety(4, 4, noise=0.01)).of_equations(5) == [-6.0, -6.0, -6.0, 0.0, -6.0]
 
 
 def test_levels_are_no_equations_of_all():
