@@ -72,9 +72,10 @@ points, bars, poses, minors and graphs of polynomials, and surfaces of no degree
 dimension the equations leave ``dimension_of`` is right on 236 (with 4 nats 208, with 8 246, without 134), of 83 on
 fewer dimensions on 42 (43, 30, 45). And nats against those above: a choice, more than all else says together."""
 
-_CURVES = 2
-"""The dimension of a variety up to which nothing is said for it: curves on surfaces of low degree are many, as a knot
-on a torus, and neighbours tell them from the surface. A choice."""
+_CURVES, _ONE = 2, 1
+"""The dimension of a variety, and the number of dimensions that it is less than the points span, up to which nothing is
+said for it: curves on surfaces of low degree are many, as a knot on a torus, and so are rows that were divided by their
+norm. Choices."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,14 @@ class Variety:
             not exceed, or up to noise.
         rough: that by equations that hold to a thousandth, or a tenth of the distance between nearest points where
             that is less; under noise the same.
+        spanned: principal axes that are wider than what equations hold up to.
         noise: the distance of points from the surfaces of the equations over the standard deviation along the widest
             axis, a ratio, or 0 where they hold exactly.
     """
 
     dimension: int
     rough: int
+    spanned: int
     noise: float = 0.0
 
     @property
@@ -105,15 +108,20 @@ class Variety:
         return self.noise == 0.0
 
     def log_evidence(self, features: int) -> list[float]:
-        """For K = 1 … D, in nats; of no K below that of the variety where it is not clear, or of one or two."""
-        below = -_FILLED if self.clear and self.dimension > _CURVES else 0.0
+        """For K = 1 … D, in nats; of no K below that of the variety where it is not clear, a surface or a curve."""
+        below = -_FILLED if self._told else 0.0
         above = -_SURE if self.exact else below
         return [below if k < self.dimension else 0.0 if k == self.dimension else above for k in range(1, features + 1)]
 
     @property
     def covered(self) -> tuple[int, ...]:
         """What the interval covers because of it, as fewer dimensions than it has may be all that is wide."""
-        return () if self.clear and self.dimension <= _CURVES else (self.rough, self.dimension)
+        return (self.rough, self.dimension) if self._told or not self.clear else ()
+
+    @property
+    def _told(self) -> bool:
+        """Whether it is likely that the points fill it."""
+        return self.clear and self.dimension > _CURVES and self.spanned - self.dimension > _ONE
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -182,7 +190,7 @@ def _under_noise(coordinates: Tensor, widths: Tensor) -> Variety | None:
         everywhere = dimension == len(widths) - int(steep[len(steep) // _FEW])
         spanned = int((widths > _BEYOND * noise).sum())
         if everywhere and 0 < dimension < (spanned if found is None else found.dimension):
-            found = Variety(dimension, dimension, noise)
+            found = Variety(dimension, dimension, spanned, noise)
     return found
 
 
@@ -217,7 +225,7 @@ def _of_degree(degree: int, coordinates: Tensor, widths: Tensor, *, rough: float
         return len(widths) - int(steep[len(steep) // reached_by_one_in])
 
     found = left_over(_EXACT, _FEW)
-    return None if found in (0, len(widths)) else Variety(found, max(1, left_over(rough, _MANY)))
+    return None if found in (0, len(widths)) else Variety(found, max(1, left_over(rough, _MANY)), len(widths))
 
 
 class _Monomials:

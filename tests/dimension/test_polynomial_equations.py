@@ -128,9 +128,15 @@ def test_equations_are_seen_through_little_noise(noise):
 
 
 def test_what_equations_leave_up_to_noise_is_no_bound():
-    spans = UnfilledSpans(variety=Variety(2, 2, noise=0.01))
+    spans = UnfilledSpans(variety=Variety(2, 2, 4, noise=0.01))
     assert (spans.most(5), spans.end_at(2)) == (5, False)
-    assert UnfilledSpans(variety=Variety(4, 4, noise=0.01)).of_equations(5) == [-6.0, -6.0, -6.0, 0.0, -6.0]
+    assert UnfilledSpans(variety=Variety(4, 4, 6, noise=0.01)).of_equations(5) == [-6.0, -6.0, -6.0, 0.0, -6.0]
+
+
+def test_one_equation_says_what_is_too_much_and_not_that_its_surface_is_filled():
+    assert Variety(4, 4, 5).log_evidence(6) == [0.0, 0.0, 0.0, 0.0, -20.0, -20.0]
+    assert Variety(4, 4, 6).log_evidence(6) == [-6.0, -6.0, -6.0, 0.0, -20.0, -20.0]
+    assert Variety(2, 2, 6).log_evidence(4) == [0.0, 0.0, -20.0, -20.0]
 
 
 def test_levels_are_no_equations_of_all():
@@ -168,7 +174,7 @@ def test_a_dimension_that_neighbours_and_tangent_spaces_miss_is_that_of_the_equa
 
 
 def test_more_than_the_equations_leave_is_in_no_interval():
-    gaps, spans = [0.5, 0.5, 0.5, 0.5, 0.5], UnfilledSpans(variety=Variety(3, 3))
+    gaps, spans = [0.5, 0.5, 0.5, 0.5, 0.5], UnfilledSpans(variety=Variety(3, 3, 5))
     alone = estimates(gaps, 3.6, below=0.4, above=0.4)
     assert consensus_dimension(alone).interval[1] > 3
     bounded = consensus_dimension(replace(alone, unfilled=spans))
@@ -176,7 +182,7 @@ def test_more_than_the_equations_leave_is_in_no_interval():
 
 
 def test_an_estimator_says_why_the_dimension_is_a_matter_of_precision():
-    said = replace(estimates([1.0, 3.0, 1.0], 2.0), unfilled=UnfilledSpans(variety=Variety(3, 2))).reservations(2)
+    said = replace(estimates([1.0, 3.0, 1.0], 2.0), unfilled=UnfilledSpans(variety=Variety(3, 2, 3))).reservations(2)
     assert any("a matter of precision" in sentence for sentence in said)
 
 
