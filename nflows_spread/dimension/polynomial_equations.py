@@ -41,7 +41,7 @@ _STEEP = 1e-2
 """The slope of equations in a direction that they rule out, over the steepest, a ratio. By trials on 23 systems: with
 it no count of what equations of degree two leave is below their number of degrees of freedom."""
 
-_HIGHEST_DEGREE = 4
+HIGHEST_DEGREE = 4
 """A choice: that of a torus."""
 
 _ROWS_PER_PRODUCT = 1.5
@@ -158,7 +158,7 @@ def variety_of(principal: PrincipalCoordinates) -> Variety | None:
     if len(widths) < 2 or width < _SPREAD or rough < _DECADE * _EXACT:
         return None
     found: Variety | None = None
-    for degree in range(2, _HIGHEST_DEGREE + 1):
+    for degree in range(2, HIGHEST_DEGREE + 1):
         if _ROWS_PER_PRODUCT * _products(len(widths), degree) > len(left):
             break
         variety = _of_degree(degree, coordinates, widths, rough=rough, near=_NEAR * width)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nflows_spread.dimension.polynomial_equations import Variety, variety_of
+from nflows_spread.dimension.polynomial_equations import HIGHEST_DEGREE, Variety, variety_of
 from nflows_spread.dimension.shells import PrincipalCoordinates
 from nflows_spread.linalg.distances import nearest_neighbours
 
@@ -128,7 +128,15 @@ def unfilled_spans(x: Tensor, principal: PrincipalCoordinates) -> UnfilledSpans:
         x: distinct, independent points in random order, shape (n, D), of which the first 2 000 are looked at.
         principal: theirs.
     """
-    return UnfilledSpans(_spans_of_quadrics(x, principal), _spans_of_faces(x[:_ROWS]), variety_of(principal))
+    variety = None if _any_of_levels(x[:_ROWS]) else variety_of(principal)
+    return UnfilledSpans(_spans_of_quadrics(x, principal), _spans_of_faces(x[:_ROWS]), variety)
+
+
+def _any_of_levels(rows: Tensor) -> bool:
+    """Whether a column has so few values that they are roots of a polynomial, which say nothing of its dimension."""
+    values = rows.sort(dim=0).values
+    count = 1 + (values[1:] > values[:-1]).sum(0)
+    return bool(((count > 1) & (count <= HIGHEST_DEGREE)).any())
 
 
 def _spans_of_quadrics(x: Tensor, principal: PrincipalCoordinates) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from nflows_spread import dimension_of
 from nflows_spread.dimension import consensus_dimension
 from nflows_spread.dimension.polynomial_equations import Variety, variety_of
 from nflows_spread.dimension.shells import principal_coordinates
-from nflows_spread.dimension.unfilled_spans import UnfilledSpans
+from nflows_spread.dimension.unfilled_spans import UnfilledSpans, unfilled_spans
 from nflows_spread.estimator import Recipe, SpreadFlowEstimator
 from nflows_spread.estimator.preprocessing import Rows
 
@@ -142,7 +142,11 @@ def test_one_equation_says_what_is_too_much_and_not_that_its_surface_is_filled()
 def test_levels_are_no_equations_of_all():
     binary = (normal(600, 4) > 0.0).double()
     assert found(binary) is None  # each point is by itself
-    assert found(torch.cat([normal(600, 4), binary[:, :1]], 1)) == (4, 4)
+    answers = torch.randint(1, 5, (2000, 6), generator=seeded(1)).double()
+    table = torch.cat([normal(2000, 1), answers], 1)
+    assert found(table) == (1, 1)  # the sheets between which answers jump
+    assert unfilled_spans(table, principal_coordinates(table)).variety is None
+    assert dimension_of(table).interval[1] == 7
 
 
 def test_a_curve_on_a_surface_has_at_most_the_dimensions_of_that():
