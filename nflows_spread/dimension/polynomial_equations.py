@@ -109,17 +109,17 @@ class Variety:
 
     def log_evidence(self, features: int) -> list[float]:
         """For K = 1 … D, in nats; of no K below that of the variety where it is not clear, a surface or a curve."""
-        below = -_FILLED if self._told else 0.0
+        below = -_FILLED if self.filled else 0.0
         above = -_SURE if self.exact else below
         return [below if k < self.dimension else 0.0 if k == self.dimension else above for k in range(1, features + 1)]
 
     @property
     def covered(self) -> tuple[int, ...]:
         """What the interval covers because of it, as fewer dimensions than it has may be all that is wide."""
-        return (self.rough, self.dimension) if self._told or not self.clear else ()
+        return (self.rough, self.dimension) if self.filled or not self.clear else ()
 
     @property
-    def _told(self) -> bool:
+    def filled(self) -> bool:
         """Whether it is likely that the points fill it."""
         return self.clear and self.dimension > _CURVES and self.spanned - self.dimension > _ONE
 
@@ -179,8 +179,9 @@ def _products(axes: int, degree: int) -> int:
 def _under_noise(coordinates: Tensor, widths: Tensor) -> Variety | None:
     """That of equations of degree two, from whose surfaces the points are much less far than from those of others."""
     monomials = _Monomials(2, coordinates, widths)
-    terms = monomials.values - monomials.values.mean(0)
-    variances, vectors = torch.linalg.eigh(terms.mT @ terms / len(terms))
+    if monomials.farther_than(_NOISY):
+        return None
+    variances, vectors = torch.linalg.eigh(monomials.products)
     distances = variances.clamp_min(_EXACT**2).sqrt()
     found: Variety | None = None
     for place in ((distances[1:] >= _GAP * distances[:-1]) & (distances[:-1] <= _NOISY)).nonzero().flatten().tolist():
@@ -208,18 +209,15 @@ def _steep_directions(slopes: Tensor, least: float) -> Tensor:
 def _of_degree(degree: int, coordinates: Tensor, widths: Tensor, *, rough: float, near: float) -> Variety | None:
     """That of equations to whose surfaces the median point is as near as it has to, up to a factor."""
     monomials = _Monomials(degree, coordinates, widths)
-    terms = monomials.values - monomials.values.mean(0)
-    products = terms.mT @ terms / len(terms)
-    exact = _EXACT**2 * torch.eye(len(products), dtype=products.dtype, device=products.device)
-    if int(torch.linalg.cholesky_ex(products - exact).info) == 0:  # a tenth of the time that the axes take
+    if monomials.farther_than(_EXACT):
         return None
-    variances, vectors = torch.linalg.eigh(products)
+    variances, vectors = torch.linalg.eigh(monomials.products)
 
     def left_over(held: float, reached_by_one_in: int) -> int:
         equations = vectors[:, variances <= held**2]
         slopes = monomials.slopes(equations)
         steepest = slopes.square().sum(2).sqrt().clamp_min(torch.finfo(slopes.dtype).tiny)
-        distances = (terms[:_POINTS] @ equations).abs() / steepest
+        distances = (monomials.terms[:_POINTS] @ equations).abs() / steepest
         slopes = slopes[:, distances.median(0).values <= near * held]
         steep = _steep_directions(slopes, _STEEP).sort().values
         return len(widths) - int(steep[len(steep) // reached_by_one_in])
@@ -235,6 +233,10 @@ class _Monomials:
         degree: 2 or more.
         coordinates: of variance 1 along principal axes, (n, r).
         widths: standard deviations along these, (r,), by which gradients are in units of the data.
+
+    Attributes:
+        terms: about their means, (n, k).
+        products: E of theirs with each other, (k, k), whose eigenvalues are squared distances from surfaces.
     """
 
     def __init__(self, degree: int, coordinates: Tensor, widths: Tensor) -> None:
@@ -260,13 +262,20 @@ class _Monomials:
             squares[which] += factor.square() * means[of]
             self._by_axis.append((which, factor * powers[:_POINTS, of]))
         self._scales = squares.rsqrt()
-        self.values = powers[:, 1:] * self._scales
+        values = powers[:, 1:] * self._scales
+        self.terms = values - values.mean(0)
+        self.products = self.terms.mT @ self.terms / len(values)
 
     @staticmethod
     def _factors(axes: int, degree: int) -> Iterator[tuple[int, ...]]:
         """The axes of each, of one factor first."""
         for count in range(1, degree + 1):
             yield from combinations_with_replacement(range(axes), count)
+
+    def farther_than(self, distance: float) -> bool:
+        """Whether the points are farther from all surfaces, in a tenth of the time that the eigenvalues take."""
+        held = distance**2 * torch.eye(len(self.products), dtype=self.products.dtype, device=self.products.device)
+        return int(torch.linalg.cholesky_ex(self.products - held).info) == 0
 
     def slopes(self, equations: Tensor) -> Tensor:
         """Gradients of equations with these coefficients (k, m) at the first points, (points, m, r)."""

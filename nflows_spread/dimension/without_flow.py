@@ -221,8 +221,9 @@ def _with_noise(
 
     Points that satisfy equations have no more noise than these hold up to.
     """
-    told = found.falls_to is None or found.unfilled.variety is not None
-    floor = None if told else noise_floor(points)
+    variety = found.unfilled.variety
+    told = variety is not None and (variety.exact or variety.filled)
+    floor = None if found.falls_to is None or told else noise_floor(points)
     if floor is None:
         return found
     noise, coordinates = floor
