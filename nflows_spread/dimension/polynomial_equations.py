@@ -12,15 +12,14 @@ two that hold best are the last principal axes of products that are scaled by th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 
 from nflows_spread.dimension.shells import PrincipalCoordinates
 from nflows_spread.linalg.distances import nearest_neighbours
+from nflows_spread.linalg.monomials import Monomials, number_of_monomials
 
 _EXACT, _ROUGH = 1e-6, 1e-3
 """How far points are from the surface of an equation that holds exactly, over the standard deviation along the widest
@@ -159,26 +158,21 @@ def variety_of(principal: PrincipalCoordinates) -> Variety | None:
         return None
     found: Variety | None = None
     for degree in range(2, HIGHEST_DEGREE + 1):
-        if _ROWS_PER_PRODUCT * _products(len(widths), degree) > len(left):
+        if _ROWS_PER_PRODUCT * number_of_monomials(len(widths), degree) > len(left):
             break
         variety = _of_degree(degree, coordinates, widths, rough=rough, near=_NEAR * width)
         if variety is None or (degree > 2 and not variety.clear):
             continue
         if found is None or variety.dimension < found.dimension:
             found = variety
-    if found is None and _products(len(widths), 2) <= min(_MOST_PRODUCTS, len(left) / _ROWS_PER_PRODUCT):
+    if found is None and number_of_monomials(len(widths), 2) <= min(_MOST_PRODUCTS, len(left) / _ROWS_PER_PRODUCT):
         return _under_noise(coordinates, widths)
     return found
 
 
-def _products(axes: int, degree: int) -> int:
-    """Coefficients of a polynomial but the constant one."""
-    return math.comb(axes + degree, degree) - 1
-
-
 def _under_noise(coordinates: Tensor, widths: Tensor) -> Variety | None:
     """That of equations of degree two, from whose surfaces the points are much less far than from those of others."""
-    monomials = _Monomials(2, coordinates, widths)
+    monomials = Monomials(2, coordinates, widths, points=_POINTS)
     if monomials.farther_than(_NOISY):
         return None
     variances, vectors = torch.linalg.eigh(monomials.products)
@@ -208,7 +202,7 @@ def _steep_directions(slopes: Tensor, least: float) -> Tensor:
 
 def _of_degree(degree: int, coordinates: Tensor, widths: Tensor, *, rough: float, near: float) -> Variety | None:
     """That of equations to whose surfaces the median point is as near as it has to, up to a factor."""
-    monomials = _Monomials(degree, coordinates, widths)
+    monomials = Monomials(degree, coordinates, widths, points=_POINTS)
     if monomials.farther_than(_EXACT):
         return None
     variances, vectors = torch.linalg.eigh(monomials.products)
@@ -224,60 +218,3 @@ def _of_degree(degree: int, coordinates: Tensor, widths: Tensor, *, rough: float
 
     found = left_over(_EXACT, _FEW)
     return None if found in (0, len(widths)) else Variety(found, max(1, left_over(rough, _MANY)), len(widths))
-
-
-class _Monomials:
-    """Products of up to ``degree`` coordinates at points, scaled so that E |∇|² of each is 1.
-
-    Args:
-        degree: 2 or more.
-        coordinates: of variance 1 along principal axes, (n, r).
-        widths: standard deviations along these, (r,), by which gradients are in units of the data.
-
-    Attributes:
-        terms: about their means, (n, k).
-        products: E of theirs with each other, (k, k), whose eigenvalues are squared distances from surfaces.
-    """
-
-    def __init__(self, degree: int, coordinates: Tensor, widths: Tensor) -> None:
-        axes = len(widths)
-        columns = [torch.ones_like(coordinates[:, 0])]
-        place: dict[tuple[int, ...], int] = {(): 0}
-        for factors in self._factors(axes, degree):
-            place[factors] = len(columns)
-            columns.append(columns[place[factors[:-1]]] * coordinates[:, factors[-1]])
-        powers = torch.stack(columns, dim=1)
-        derivatives: list[list[tuple[int, int, int]]] = [[] for _ in range(axes)]
-        for factors, index in place.items():
-            for axis in set(factors):
-                rest = list(factors)
-                rest.remove(axis)
-                derivatives[axis].append((index - 1, factors.count(axis), place[tuple(rest)]))
-        squares = coordinates.new_zeros(len(columns) - 1)
-        means = powers.square().mean(0)
-        self._by_axis = []
-        for axis, parts in enumerate(derivatives):
-            which, times, of = torch.tensor(parts, device=powers.device).unbind(1)
-            factor = times / widths[axis]
-            squares[which] += factor.square() * means[of]
-            self._by_axis.append((which, factor * powers[:_POINTS, of]))
-        self._scales = squares.rsqrt()
-        values = powers[:, 1:] * self._scales
-        self.terms = values - values.mean(0)
-        self.products = self.terms.mT @ self.terms / len(values)
-
-    @staticmethod
-    def _factors(axes: int, degree: int) -> Iterator[tuple[int, ...]]:
-        """The axes of each, of one factor first."""
-        for count in range(1, degree + 1):
-            yield from combinations_with_replacement(range(axes), count)
-
-    def farther_than(self, distance: float) -> bool:
-        """Whether the points are farther from all surfaces, in a tenth of the time that the eigenvalues take."""
-        held = distance**2 * torch.eye(len(self.products), dtype=self.products.dtype, device=self.products.device)
-        return int(torch.linalg.cholesky_ex(self.products - held).info) == 0
-
-    def slopes(self, equations: Tensor) -> Tensor:
-        """Gradients of equations with these coefficients (k, m) at the first points, (points, m, r)."""
-        scaled = self._scales.unsqueeze(1) * equations
-        return torch.stack([of @ scaled[which] for which, of in self._by_axis], dim=2)
