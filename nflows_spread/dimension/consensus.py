@@ -49,7 +49,8 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         within 2 nats of the best. It covers what every estimate says where none says K, the dimensions of the parts,
         that of a dip between scales, what the spectrum says of evenly spaced points, and K - 1 where the points may be
         a closed surface in K dimensions: where they look like one and the neighbours allow it, or the neighbours find
-        K - 1 more plausible than K.
+        K - 1 more plausible than K. Where it is a matter of precision what equations leave, it covers that at each; it
+        covers nothing above what exact equations leave.
 
     Raises:
         ValueError: a vote is not finite or has not one number for each K.
@@ -68,8 +69,7 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
     plausibility = estimates.neighbours.log_plausibility
     allowed = PLAUSIBLE if best in estimates.shells else 0.0
-    if estimates.unfilled.variety is not None:
-        covered += estimates.unfilled.variety.covered
+    covered += estimates.unfilled.covered
     if best > 1 and not estimates.unfilled.end_at(best) and plausibility(best) - plausibility(best - 1) <= allowed:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:

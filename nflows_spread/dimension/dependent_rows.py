@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nflows_spread import validation
-from nflows_spread.dimension.distinct_points import FEWEST_POINTS
+from nflows_spread.dimension.distinct_points import FEWEST_POINTS, first_of_equal
 from nflows_spread.linalg.distances import Neighbours, distances_between
 
 _PAIRS = 2**21
@@ -118,7 +118,7 @@ def standing_for_all(rows: Tensor, dependent: DependentRows, *, name: str) -> Te
     Raises:
         ValueError: there are fewer.
     """
-    distinct = _first_of_equal(rows)
+    distinct = first_of_equal(rows)
     kept = distinct[representatives(rows[distinct], dependent.at(distinct))]
     if len(kept) < FEWEST_POINTS:
         raise ValueError(
@@ -148,10 +148,3 @@ def representatives(points: Tensor, dependent: DependentRows) -> Tensor:
         if not beside or float(np.linalg.norm(rows[beside] - rows[row], axis=1).min()) >= apart[row]:
             kept.append(row)
     return torch.tensor(sorted(kept), dtype=torch.int64, device=points.device)
-
-
-def _first_of_equal(points: Tensor) -> Tensor:
-    """Of rows that are equal the first, ascending indices, (m,)."""
-    distinct, which = points.unique(dim=0, return_inverse=True)
-    places = torch.arange(len(points), device=points.device)
-    return which.new_full((len(distinct),), len(points)).scatter_reduce(0, which, places, "amin").sort().values

@@ -89,6 +89,18 @@ def distinct_points(x: Tensor, *, name: str = "x", remedy: str = "") -> tuple[Te
     return points[order], place[which]
 
 
+def first_of_equal(points: Tensor) -> Tensor:
+    """Of rows that are equal the first, ascending indices, (m,)."""
+    distinct, which = points.unique(dim=0, return_inverse=True)
+    return first_of_each(which, len(distinct)).sort().values
+
+
+def first_of_each(which: Tensor, count: int) -> Tensor:
+    """The place in ``which``, (n,), at which each of the numbers below ``count`` is for the first time, (count,)."""
+    places = torch.arange(len(which), device=which.device)
+    return which.new_full((count,), len(which)).scatter_reduce(0, which, places, "amin")
+
+
 def check_range(rows: Tensor, *, name: str = "x") -> None:
     """``ValueError`` if squares of the distances between rows, (n, D) in float64, overflow or vanish."""
     width = float((rows.amax(0) - rows.amin(0)).amax())

@@ -158,8 +158,7 @@ class Estimates:
             found.append(SAID_OF_A_PATH)
         if self.above_noise is not None and not (self.above_noise.clear and self.above_noise.dimension == dimension):
             found.append(str(self.above_noise))
-        if self.unfilled.variety is not None:
-            found += self.unfilled.variety.said
+        found += self.unfilled.said
         otherwise = self.disagreeing_with(dimension)
         if len(otherwise) == len(self.compared):
             said = ", ".join(f"{name} {value:.3g}" for name, value in otherwise.items())

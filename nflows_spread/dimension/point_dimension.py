@@ -133,8 +133,7 @@ class PointEstimates:
             )
         if self.above_noise is not None:
             found.append(str(self.above_noise))
-        if self.unfilled.variety is not None:
-            found += self.unfilled.variety.said
+        found += self.unfilled.said
         if self.neighbours.even:
             found.append(
                 "the points are spaced more evenly than independent draws, as on a mesh, or are rounded; the dimension "
@@ -241,8 +240,7 @@ def concluded(estimates: PointEstimates) -> PointDimension:
         covered.append(estimates.dip)
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
-    if estimates.unfilled.variety is not None:
-        covered += estimates.unfilled.variety.covered
+    covered += estimates.unfilled.covered
     if best > 1 and not estimates.unfilled.end_at(best) and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:

@@ -149,30 +149,36 @@ def variety_of(principal: PrincipalCoordinates) -> Variety | None:
         return None
     widths = deviations / deviations[0]
     widths = widths[widths > _EXACT]
+    degrees = [degree for degree in range(2, HIGHEST_DEGREE + 1) if _enough(len(left), len(widths), degree)]
+    if len(widths) < 2 or not degrees:
+        return None
     coordinates = math.sqrt(len(left)) * left[:, : len(widths)]
     points = widths * coordinates
     width = float((points - points.median(0).values).square().sum(1).median().sqrt())
     near = nearest_neighbours(points[:_POINTS], points, 2).distances[:, 1]
     rough = min(_ROUGH, _BETWEEN * float(near.median()))
-    if len(widths) < 2 or width < _SPREAD or rough < _DECADE * _EXACT:
+    if width < _SPREAD or rough < _DECADE * _EXACT:
         return None
+    squares = Monomials(2, coordinates, widths, points=_POINTS)
     found: Variety | None = None
-    for degree in range(2, HIGHEST_DEGREE + 1):
-        if _ROWS_PER_PRODUCT * number_of_monomials(len(widths), degree) > len(left):
-            break
-        variety = _of_degree(degree, coordinates, widths, rough=rough, near=_NEAR * width)
+    for degree in degrees:
+        monomials = squares if degree == 2 else Monomials(degree, coordinates, widths, points=_POINTS)
+        variety = _exact(monomials, widths, rough=rough, near=_NEAR * width)
         if variety is None or (degree > 2 and not variety.clear):
             continue
         if found is None or variety.dimension < found.dimension:
             found = variety
-    if found is None and number_of_monomials(len(widths), 2) <= min(_MOST_PRODUCTS, len(left) / _ROWS_PER_PRODUCT):
-        return _under_noise(coordinates, widths)
+    if found is None and len(squares.products) <= _MOST_PRODUCTS:
+        return _under_noise(squares, widths)
     return found
 
 
-def _under_noise(coordinates: Tensor, widths: Tensor) -> Variety | None:
+def _enough(points: int, axes: int, degree: int) -> bool:
+    return points >= _ROWS_PER_PRODUCT * number_of_monomials(axes, degree)
+
+
+def _under_noise(monomials: Monomials, widths: Tensor) -> Variety | None:
     """That of equations of degree two, from whose surfaces the points are much less far than from those of others."""
-    monomials = Monomials(2, coordinates, widths, points=_POINTS)
     if monomials.farther_than(_NOISY):
         return None
     variances, vectors = torch.linalg.eigh(monomials.products)
@@ -200,9 +206,8 @@ def _steep_directions(slopes: Tensor, least: float) -> Tensor:
     return ((squares > least**2 * squares[:, -1:]) & (squares > 0.0)).sum(1)
 
 
-def _of_degree(degree: int, coordinates: Tensor, widths: Tensor, *, rough: float, near: float) -> Variety | None:
+def _exact(monomials: Monomials, widths: Tensor, *, rough: float, near: float) -> Variety | None:
     """That of equations to whose surfaces the median point is as near as it has to, up to a factor."""
-    monomials = Monomials(degree, coordinates, widths, points=_POINTS)
     if monomials.farther_than(_EXACT):
         return None
     variances, vectors = torch.linalg.eigh(monomials.products)

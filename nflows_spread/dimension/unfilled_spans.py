@@ -91,6 +91,16 @@ class UnfilledSpans:
         sure = variety is not None and variety.exact and variety.clear and variety.dimension == dimension
         return sure or dimension + 1 in self.quadrics
 
+    @property
+    def covered(self) -> tuple[int, ...]:
+        """What an interval covers because of equations."""
+        return () if self.variety is None else self.variety.covered
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What speaks against one number, a sentence or none."""
+        return () if self.variety is None else self.variety.said
+
     def of_equations(self, features: int) -> list[float]:
         """Log-evidence of the variety for K = 1 … D, in nats; none where there is none."""
         return [] if self.variety is None else self.variety.log_evidence(features)

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nflows_spread.dimension.distinct_points import TooFewPointsError
+from nflows_spread.dimension.distinct_points import TooFewPointsError, first_of_each, first_of_equal
 from nflows_spread.dimension.few_points import neighbours_of_few
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.shells import PrincipalCoordinates, principal_coordinates, shells_of
@@ -132,17 +132,11 @@ class Rows:
     @cached_property
     def _distinct(self) -> Tensor:
         """Those rows without repetitions, through few of which there are many surfaces."""
-        distinct, which = self.shuffled.unique(dim=0, return_inverse=True)
-        return self.shuffled[_first_of_each(which, len(distinct)).sort().values]
+        return self.shuffled[first_of_equal(self.shuffled)]
 
     @cached_property
     def _principal(self) -> PrincipalCoordinates:
         return principal_coordinates(self._distinct)
-
-
-def _first_of_each(which: Tensor, count: int) -> Tensor:
-    """The place in ``which`` at which each of ``count`` numbers is for the first time."""
-    return torch.full((count,), len(which)).scatter_reduce(0, which, torch.arange(len(which)), "amin")
 
 
 def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
@@ -155,7 +149,7 @@ def _split(shuffled: Tensor, order: Tensor, fraction: float) -> tuple[Tensor, Te
     distinct, which = shuffled.unique(dim=0, return_inverse=True)
     if len(distinct) == len(order):
         return order[:count], order[count:]
-    first = _first_of_each(which, len(distinct))
+    first = first_of_each(which, len(distinct))
     sizes = which.bincount()
     by_turn = first.argsort()
     few = sizes[by_turn].where(sizes[by_turn] <= count, 0)
