@@ -16,6 +16,7 @@ from intrinsic_dimension.manifold_sets import Array
 from nflows_spread.dimension.ambient_noise import matters_to_neighbours
 from nflows_spread.dimension.consensus import Estimates
 from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.independent_columns import Group, IndependentColumns
 from nflows_spread.dimension.neighbours import NeighbourDimension, neighbour_dimension
 from nflows_spread.dimension.polynomial_equations import Variety
 from nflows_spread.dimension.rules import Spectrum
@@ -23,7 +24,7 @@ from nflows_spread.dimension.shells import principal_coordinates
 from nflows_spread.dimension.tangent_spaces import TangentSpaces, tangent_spaces
 from nflows_spread.dimension.unfilled_spans import UnfilledSpans, unfilled_spans
 from nflows_spread.dimension.variation import Part
-from nflows_spread.dimension.without_flow import with_falling_scales
+from nflows_spread.dimension.without_flow import with_what_points_tell
 from shared.cells import Cell
 
 _DIGITS = 7
@@ -55,14 +56,15 @@ def from_plain(kept: Mapping[str, Any]) -> Estimates:
         tangents=None
         if tangents is None
         else TangentSpaces(**{name: _tuples(part) for name, part in tangents.items()}),
+        independent=_independent_of(kept.get("independent")),
     )
 
 
 def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estimates:
     """Estimates of an earlier fit with what needs no fit as it is today, as ``SpreadFlowEstimator`` makes it.
 
-    That is tangent spaces, noisy neighbours, spans that are not filled, and of a dimension that falls with the scale
-    what is above noise and between scales.
+    That is tangent spaces, noisy neighbours, spans that are not filled, groups of independent columns, and of a
+    dimension that falls with the scale what is above noise and between scales.
 
     Args:
         estimates: in units of the data.
@@ -77,13 +79,20 @@ def with_what_points_say(estimates: Estimates, x: Array, *, seed: int) -> Estima
     shuffled = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))]
     unfilled = unfilled_spans(shuffled, principal_coordinates(shuffled))
     said = replace(estimates, tangents=tangents, noisy_neighbours=noisy, unfilled=unfilled)
-    return with_falling_scales(said, points, found)
+    return with_what_points_tell(said, points, found)
 
 
 def _unfilled_of(kept: Mapping[str, Any]) -> UnfilledSpans:
     variety = kept.get("variety")
     spans = {kind: tuple(kept[kind]) for kind in ("quadrics", "faces") if kind in kept}
     return UnfilledSpans(**spans, variety=None if variety is None else Variety(**variety))
+
+
+def _independent_of(kept: Mapping[str, Any] | None) -> IndependentColumns | None:
+    if kept is None:
+        return None
+    groups = (Group(**{name: _tuples(part) for name, part in group.items()}) for group in kept["groups"])
+    return IndependentColumns(tuple(groups), kept["difference"])
 
 
 def _neighbours_of(kept: Mapping[str, Any]) -> NeighbourDimension:

@@ -6,8 +6,8 @@
   differ in);
 - of distances between points, without a flow: ``without_flow`` (of an array), ``neighbours``, ``scales`` (dimension
   against scale) and ``pointwise``, by ``maximum_likelihood`` and ``calibration_curve``; ``distinct_points``,
-  ``even_spacing``, ``time_order``, ``variation``, ``shells``, ``unfilled_spans``, ``polynomial_equations`` and
-  ``column_scales`` say what points they are;
+  ``even_spacing``, ``time_order``, ``variation``, ``shells``, ``unfilled_spans``, ``polynomial_equations``,
+  ``independent_columns`` and ``column_scales`` say what points they are;
   ``neighbour_search``, ``precomputed`` and ``row_sample`` bring them;
 - of principal axes, without a flow: ``tangent_spaces``, local ones, and ``noise_floor``, of noise in every column;
 - of all: ``consensus``.

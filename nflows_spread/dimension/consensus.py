@@ -50,7 +50,8 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         that of a dip between scales, what the spectrum says of evenly spaced points, and K - 1 where the points may be
         a closed surface in K dimensions: where they look like one and the neighbours allow it, or the neighbours find
         K - 1 more plausible than K. Where it is a matter of precision what equations leave, it covers that at each; it
-        covers nothing above what exact equations leave.
+        covers nothing above what exact equations leave. Where groups of columns are independent of each other it
+        covers the sum of theirs.
 
     Raises:
         ValueError: a vote is not finite or has not one number for each K.
@@ -67,9 +68,11 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
         covered.append(estimates.dip)
     if estimates.neighbours.even:  # which see a mesh's lines where it is much finer along them
         covered.append(int(estimates.spectrum.estimates["signal_to_noise"]))
-    plausibility = estimates.neighbours.log_plausibility
+    plausibility = estimates.distances.log_plausibility
     allowed = PLAUSIBLE if best in estimates.shells else 0.0
     covered += estimates.unfilled.covered
+    if estimates.independent is not None:
+        covered += estimates.independent.interval
     if best > 1 and not estimates.unfilled.end_at(best) and plausibility(best) - plausibility(best - 1) <= allowed:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from nflows_spread.argument_types import typed
 from nflows_spread.deprecation import RenamedAttribute, renamed_arguments, renamed_state
 from nflows_spread.dimension.density import DensityDimension
+from nflows_spread.dimension.independent_columns import IndependentColumns
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noise_floor import AboveNoise
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities
@@ -55,6 +56,7 @@ class Estimates:
             noise; blind to a surface whose faces the points do not show. None where nobody asked.
         above_noise: the dimension of what stands above noise in every column, where that was found, from
             ``dimension_of``; it counts where the noise is small beside the data.
+        independent: groups of columns that are independent of each other, whose dimensions add, or None.
         dip: the dimension at a scale between noise and what bends back, where there is one, from ``dimension_of``.
     """
 
@@ -70,6 +72,15 @@ class Estimates:
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
     dip: int | None = None
+    independent: IndependentColumns | None = None
+
+    @property
+    def distances(self) -> NeighbourDimension | IndependentColumns:
+        """What says how plausible a dimension is by distances, by ``log_plausibility``.
+
+        Where groups of columns are independent of each other, by what each group has by itself.
+        """
+        return self.neighbours if self.independent is None else self.independent
 
     @property
     def undenoised_neighbours(self) -> NeighbourDimension:
@@ -183,9 +194,9 @@ def _vote_of_gaps(estimates: Estimates) -> list[float]:
 
 
 def _vote_of_neighbours(estimates: Estimates) -> list[float]:
-    plausibilities = estimates.neighbours.log_plausibilities(len(estimates.spectrum.signal_to_noise))
+    plausibilities = estimates.distances.log_plausibilities(len(estimates.spectrum.signal_to_noise))
     nats = [max(value, -MOST_OF_NEIGHBOURS) for value in plausibilities]
-    if estimates.tangents is None:
+    if estimates.tangents is None or estimates.independent is not None:
         return nats
     return list(map(max, nats, log_plausibilities(estimates.undenoised_neighbours, estimates.tangents)))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nflows_spread.dimension.column_scales import ColumnScales
+from nflows_spread.dimension.independent_columns import IndependentColumns
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS, NeighbourDimension
 from nflows_spread.dimension.noise_floor import AboveNoise
 from nflows_spread.dimension.noisy_neighbours import log_plausibilities, seen_by_neighbours
@@ -62,6 +63,7 @@ class PointEstimates:
         tangents: what local principal axes say; None where there are distances and no points.
         above_noise: the dimension of what stands above noise in every column, where that was found and the dimension is
             a matter of scale.
+        independent: groups of columns that are independent of each other, whose dimensions add, or None.
         column_scales: what standardized columns say, where that speaks against this and columns are of very different
             widths.
     """
@@ -76,6 +78,7 @@ class PointEstimates:
     unfilled: UnfilledSpans = ALL_FILLED
     tangents: TangentSpaces | None = None
     above_noise: AboveNoise | None = None
+    independent: IndependentColumns | None = None
     column_scales: ColumnScales | None = None
 
     @property
@@ -86,7 +89,12 @@ class PointEstimates:
 
     @property
     def plausibilities(self) -> list[float]:
-        """What the neighbours say of K = 1 … D, in nats, with the noise across stable subspaces taken off."""
+        """What the neighbours say of K = 1 … D, in nats, with the noise across stable subspaces taken off.
+
+        Of groups of columns that are independent of each other they say that the dimensions add.
+        """
+        if self.independent is not None:
+            return self.independent.log_plausibilities(self.features)
         if self.tangents is None:
             return self.neighbours.log_plausibilities(self.features)
         return log_plausibilities(self.neighbours, self.tangents)
@@ -241,6 +249,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
     plausible = estimates.plausibilities
     allowed = _PLAUSIBLE if best in estimates.shells else 0.0
     covered += estimates.unfilled.covered
+    if estimates.independent is not None:
+        covered += estimates.independent.interval
     if best > 1 and not estimates.unfilled.end_at(best) and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:

@@ -25,6 +25,7 @@ from nflows_spread.dimension.dependent_rows import (
 )
 from nflows_spread.dimension.distinct_points import FEWEST_POINTS, TooFewPointsError, check_range
 from nflows_spread.dimension.estimates import Estimates
+from nflows_spread.dimension.independent_columns import Group, IndependentColumns, independent_columns
 from nflows_spread.dimension.maximum_likelihood import LOCAL_NEIGHBOURS, NEIGHBOURS, QUERIES
 from nflows_spread.dimension.neighbour_search import neighbours_among, threads_of
 from nflows_spread.dimension.neighbours import (
@@ -138,11 +139,12 @@ def dimension_of(
     return concluded(replace(found, column_scales=scaled))
 
 
-def with_falling_scales(estimates: Estimates, x: Tensor, neighbours: NeighbourDimension) -> Estimates:
-    """Estimates with what the points alone say where their dimension falls with the number of neighbours.
+def with_what_points_tell(estimates: Estimates, x: Tensor, neighbours: NeighbourDimension) -> Estimates:
+    """Estimates with what the points alone say: groups of columns that are independent of each other.
 
-    That is the dimension above noise in every column, with the parts that are seen in it, and that of a dip between
-    scales. Where it does not fall there is no noise that one could take off.
+    Where their dimension falls with the number of neighbours that is the dimension above noise in every column too,
+    with the parts that are seen in it, and that of a dip between scales. Elsewhere there is no noise that one could
+    take off.
 
     Args:
         estimates: in units of the points.
@@ -150,11 +152,12 @@ def with_falling_scales(estimates: Estimates, x: Tensor, neighbours: NeighbourDi
         neighbours: what they say of the points as they are.
     """
     if neighbours.fall_across_scales <= FALLS:
-        return estimates
+        points = independent_points(x, most=MOST_POINTS, generator=torch.Generator().manual_seed(0))
+        return replace(estimates, independent=_independent_columns_of(points))
     found = dimension_of(x).estimates
     above = found.above_noise
     parts = found.parts if above is not None and above.clear else estimates.parts
-    return replace(estimates, parts=parts, above_noise=above, dip=found.dip)
+    return replace(estimates, parts=parts, above_noise=above, dip=found.dip, independent=found.independent)
 
 
 def _of_sample(
@@ -193,10 +196,29 @@ def _of_scaled_columns(
 def _of_rows(sampled: SampledRows, generator: torch.Generator, n_jobs: int | None) -> PointEstimates:
     rows = sampled.rows
     points = independent_points(rows, most=len(rows), generator=generator, n_jobs=n_jobs, name="X")
-    near = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs)
     sample = RowSample(len(rows), sampled.of, len(points))
-    found = _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
-    return replace(found, path=along_a_path(sampled.first))
+    found = _of_independent_points(points, sample, generator, n_jobs)
+    return replace(found, path=along_a_path(sampled.first), independent=_independent_columns_of(points))
+
+
+def _independent_columns_of(points: Tensor) -> IndependentColumns | None:
+    """Of distinct, independent points in random order, each group of columns by all that there is without a flow."""
+
+    def group_of(rows: Tensor, columns: tuple[int, ...]) -> Group:
+        generator = torch.Generator().manual_seed(0)
+        distinct = independent_points(rows, most=len(rows), generator=generator)
+        sample = RowSample(len(rows), len(rows), len(distinct))
+        found = concluded(_of_independent_points(distinct, sample, generator, None))
+        return Group(columns, int(found), found.interval, tuple(found.estimates.log_evidence))
+
+    return independent_columns(points, group_of)
+
+
+def _of_independent_points(
+    points: Tensor, sample: RowSample, generator: torch.Generator, n_jobs: int | None
+) -> PointEstimates:
+    near = neighbours_among(points[:QUERIES], points, max(NEIGHBOURS), n_jobs=n_jobs)
+    return _with_noise(_of_points(points, near, sample, generator), points, generator, n_jobs)
 
 
 def _of_dependent_rows(

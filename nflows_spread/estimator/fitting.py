@@ -21,7 +21,7 @@ from nflows_spread.dimension import (
     estimates_of,
 )
 from nflows_spread.dimension.few_points import widened
-from nflows_spread.dimension.without_flow import with_falling_scales
+from nflows_spread.dimension.without_flow import with_what_points_tell
 from nflows_spread.estimator.annealing import trained_by
 from nflows_spread.estimator.atlas_fitting import sampler_and_atlas
 from nflows_spread.estimator.chart_fitting import PCA, ChartAtRank, chart_at
@@ -232,4 +232,4 @@ def _estimates_of(flow: nn.Module, rows: Rows, data_noise: float, generator: tor
         unfilled=rows.unfilled,
         tangents=rows.tangents,
     )
-    return found if rows.few else with_falling_scales(found, every_row, rows.neighbours)
+    return found if rows.few else with_what_points_tell(found, every_row, rows.neighbours)

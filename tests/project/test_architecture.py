@@ -50,7 +50,7 @@ WITHIN_DIMENSION = [
     {"latents", "calibration_curve", "distinct_points", "even_spacing", "time_order"},
     {"dependent_rows"},
     {"spectra", "informative", "chart", "neighbours", "pointwise", "scales", "tangent_spaces"},
-    {"ambient_noise", "noisy_neighbours", "quick_spectrum", "few_points"},
+    {"ambient_noise", "noisy_neighbours", "quick_spectrum", "few_points", "independent_columns"},
     {"variation"},
     {"estimates", "point_dimension"},
     {"consensus", "without_flow"},
