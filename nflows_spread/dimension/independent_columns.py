@@ -125,8 +125,8 @@ def independent_columns(
 ) -> IndependentColumns | None:
     """The groups of columns that are independent of each other, or None where there are none that tell anything.
 
-    They tell nothing where each fills all of its columns, where a column has few distinct values, and where there are
-    fewer than 200 rows or more than 100 columns.
+    Columns that depend on no other are one group too. They tell nothing where each other group fills all of its
+    columns, where a column has few distinct values, and where there are fewer than 200 rows or more than 100 columns.
 
     Args:
         points: distinct, independent rows in random order, (n, D), of which the first 2 000 are looked at.
@@ -140,10 +140,10 @@ def independent_columns(
     if which is None or not _continuous(rows[:, columns]):
         return None
     sizes = which.bincount(minlength=len(which))[which]
-    together = [columns[which == number] for number in which[sizes > 1].unique()]
-    if bool((sizes == 1).any()):  # as together they may satisfy an equation, of which two columns show nothing
-        together.append(columns[sizes == 1])
-    if len(together) < 2 or int(sizes.max()) == 1:
+    dependent = [columns[which == number] for number in which[sizes > 1].unique()]
+    alone = columns[sizes == 1]  # which together may satisfy an equation, of which two of them show nothing
+    together = [*dependent, alone] if len(alone) else dependent
+    if not dependent or len(together) < 2:
         return None
     difference = _difference_from_permuted(rows, together)
     if difference > _BY_CHANCE:
@@ -154,7 +154,7 @@ def independent_columns(
         if group is None:
             return None
         groups.append(group)
-    if all(group.dimension == len(group.columns) for group in groups):
+    if all(group.dimension == len(group.columns) for group in groups[: len(dependent)]):
         return None
     return IndependentColumns(tuple(groups), difference)
 
