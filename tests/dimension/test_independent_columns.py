@@ -123,6 +123,15 @@ def test_dimension_of_adds_them(count: int) -> None:
     assert standardized == count
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30])
+def test_no_scale_of_a_group_matters(scale: float) -> None:
+    x = curves(3)
+    x[:, :2] *= scale
+    found = dimension_of(x)
+    assert found.estimates.independent is not None
+    assert found.estimates.independent.dimension == 3
+
+
 def test_dependent_rows_are_not_asked() -> None:
     assert dimension_of(curves(4), groups=torch.arange(600) // 3).estimates.independent is None
 
