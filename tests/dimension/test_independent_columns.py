@@ -48,6 +48,16 @@ def test_columns_by_themselves_are_one_group_and_constant_ones_none() -> None:
     ]
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_narrow_columns_that_fill_their_group_may_be_noise(share: float) -> None:
+    noise = share * torch.randn(600, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows = torch.cat([curves(3), noise], 1)
+    assert independent_columns(rows, told) is None
+    wide = independent_columns(torch.cat([curves(3), noise / share], 1), told)
+    assert wide is not None
+    assert wide.dimension == 8
+
+
 def test_a_column_by_itself_is_of_one_dimension() -> None:
     column = torch.rand(600, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = independent_columns(torch.cat([curves(2), column], 1), told)
