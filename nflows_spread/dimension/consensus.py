@@ -73,7 +73,8 @@ def consensus_dimension(estimates: Estimates, *, most: int | None = None) -> Int
     covered += estimates.unfilled.covered
     if estimates.independent is not None:
         covered += estimates.independent.interval
-    if best > 1 and not estimates.unfilled.end_at(best) and plausibility(best) - plausibility(best - 1) <= allowed:
+    surface = best > 1 and estimates.independent is None and not estimates.unfilled.end_at(best)
+    if surface and plausibility(best) - plausibility(best - 1) <= allowed:
         covered.append(best - 1)  # the gap tells the span alone, and so do tangent spaces that see no faces
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.undenoised_neighbours, estimates.tangents)

@@ -204,7 +204,9 @@ class PointDimension(int):
         return self.estimates.reservations
 
     def __repr__(self) -> str:
-        said = "".join(f"; {reservation}" for reservation in self.reservations)
+        independent = self.estimates.independent
+        of_columns = () if independent is None else (f"of {len(independent.groups)} independent groups of columns",)
+        said = "".join(f"; {sentence}" for sentence in (*of_columns, *self.reservations))
         return f"PointDimension({int(self)}, value={self.value:.2f}, interval={self.interval}, {self.sample}{said})"
 
 
@@ -251,7 +253,8 @@ def concluded(estimates: PointEstimates) -> PointDimension:
     covered += estimates.unfilled.covered
     if estimates.independent is not None:
         covered += estimates.independent.interval
-    if best > 1 and not estimates.unfilled.end_at(best) and plausible[best - 1] - plausible[best - 2] <= allowed:
+    surface = best > 1 and estimates.independent is None and not estimates.unfilled.end_at(best)
+    if surface and plausible[best - 1] - plausible[best - 2] <= allowed:
         covered.append(best - 1)  # tangent spaces that see no faces tell the span alone
     if estimates.tangents is not None:
         covered += seen_by_neighbours(best, estimates.neighbours, estimates.tangents)

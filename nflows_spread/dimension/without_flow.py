@@ -72,8 +72,9 @@ def dimension_of(
 ) -> PointDimension:
     """The intrinsic dimension of data by distances to neighbours and local PCA: no flow, no training, nothing to set.
 
-    A rotation changes nothing, but for columns that are clipped: where nine tenths of the rows have the smallest or the
-    largest value of some column with others in common, the answer is at most as many columns as they are free in.
+    A rotation changes nothing, but for columns that are clipped, as where nine tenths of the rows have the smallest or
+    the largest value of some column with others in common the answer is at most as many columns as they are free in,
+    and for groups of columns that are independent of each other, whose dimensions add.
 
     Args:
         X: rows of data, (n, D): a NumPy array, one of a file that is mapped into memory

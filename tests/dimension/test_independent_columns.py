@@ -113,6 +113,9 @@ def test_intervals_add_as_independent_errors_do() -> None:
     ends = ((2, 1, 5), (3, 3, 3), (7, 5, 11))
     groups = tuple(Group((0,), k, (low, high), (0.0,)) for k, low, high in ends)
     assert IndependentColumns(groups, 0.0).interval == (12 - 3, 12 + 5)
+    sure = Group((0,), 2, (2, 2), (0.0, 0.0))
+    assert IndependentColumns(4 * (sure,), 0.0).interval == (8, 8)
+    assert IndependentColumns(5 * (sure,), 0.0).interval == (9, 10)
 
 
 def test_a_group_whose_answer_is_not_its_evidence_is_plausible_in_its_interval() -> None:
@@ -126,7 +129,7 @@ def test_dimension_of_adds_them(count: int) -> None:
     x = curves(count, 1000)
     found = dimension_of(x)
     assert found == count
-    assert found.interval == (count, count)
+    assert found.interval == (count - 1, count)
     assert found.estimates.independent is not None
     assert len(found.estimates.independent.groups) == count
     standardized = dimension_of(x * torch.logspace(0, 1, 2 * count), standardize=True)
@@ -140,6 +143,33 @@ def test_no_scale_of_a_group_matters(scale: float) -> None:
     found = dimension_of(x)
     assert found.estimates.independent is not None
     assert found.estimates.independent.dimension == 3
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_noise_that_fills_groups_by_themselves_changes_nothing(noise: float) -> None:
+    """Of curves along which rows are much closer than the noise is wide."""
+    generator = torch.Generator().manual_seed(11)
+    along = torch.randn(2000, 3, 1, generator=generator, dtype=torch.float64)
+    slopes = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    rows = (torch.tanh(along * slopes[0]) + 0.2 * (along * slopes[1]).square()).flatten(1)
+    noisy = rows + noise * torch.randn(rows.shape, generator=generator, dtype=torch.float64)
+    found = dimension_of(noisy)
+    assert found == 3
+    assert (found.estimates.independent is None) == (noise > 0.0)
+
+
+def test_an_equation_between_groups_of_other_widths_is_seen() -> None:
+    angles = 2.0 * math.pi * torch.rand(2000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    angles[:, 2] = -angles[:, :2].sum(1)
+    circles = torch.stack([angles.cos(), angles.sin()], dim=2) * torch.tensor([1.0, 1.0, 0.01]).unsqueeze(1)
+    found = dimension_of(circles.flatten(1))
+    assert found == 2
+    assert found.interval == (2, 2)
+    assert found.estimates.independent is None
+
+
+def test_it_says_that_columns_are_in_groups() -> None:
+    assert "of 3 independent groups of columns" in repr(dimension_of(curves(3)))
 
 
 def test_dependent_rows_are_not_asked() -> None:
