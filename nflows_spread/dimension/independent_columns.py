@@ -53,13 +53,13 @@ _PERMUTATIONS = 6
 _BY_CHANCE, _LEAST_ERROR = 4.0, 0.3
 """The largest difference between mean logarithms of distances that is one by chance, in the standard deviations of
 permutations, and the least of these in standard errors of independent distances, as six may be alike by chance. By
-trials on sets of 500 to 2 000 points: it is less for 136 of 143 products of circles, curves and surfaces, and more for
+trials on sets of 500 to 2 000 points: it is less for 135 of 142 products of circles, curves and surfaces, and more for
 119 of 126 spheres and faces of cubes whose columns have copies."""
 
 
 _UNSURE = 1
 """The width of a group's interval up to which it tells its dimension: by itself a group is closer, and noise that
-distances in all columns do not see fills it. By trials on products, and on 40 sets of three to six curves with noise
+distances in all columns do not see fills it. By trials on products, and on 50 sets of three to six curves with noise
 of a fiftieth: without it such noise makes right answers wrong."""
 
 _MANY = 5
