@@ -56,6 +56,9 @@ permutations, and the least of these in standard errors of independent distances
 trials on sets of 500 to 2 000 points: it is less for 135 of 142 products of circles, curves and surfaces, and more for
 119 of 126 spheres and faces of cubes whose columns have copies."""
 
+_FEW = 4
+"""Columns for each that depends on another, from which on these are looked at before all are permuted, which takes
+longer then, and they may depend on each other by chance: a choice, for time."""
 
 _UNSURE = 1
 """The width of a group's interval up to which it tells its dimension: by itself a group is closer, and noise that
@@ -165,6 +168,8 @@ def independent_columns(
     together = [*dependent, alone] if len(alone) else dependent
     if not dependent or len(together) < 2:
         return None
+    if _FEW * sum(map(len, dependent)) <= len(columns) and _all_filled(rows, dependent, group_of):
+        return None
     difference = _difference_from_permuted(rows, together)
     if not difference <= _BY_CHANCE:  # nor where it is no number, as too few distances are known
         return None
@@ -220,6 +225,14 @@ def _group(rows: Tensor, columns: Tensor, group_of: Callable[[Tensor, tuple[int,
         return group_of((own - own.mean(0)) / width, tuple(columns.tolist()))
     except TooFewPointsError:
         return None
+
+
+def _all_filled(
+    rows: Tensor, dependent: Sequence[Tensor], group_of: Callable[[Tensor, tuple[int, ...]], Group]
+) -> bool:
+    """Whether each group surely tells nothing, as those that are groups by chance alone."""
+    groups = [_group(rows, own, group_of) for own in dependent]
+    return all(group is None or group.dimension == len(group.columns) for group in groups)
 
 
 def _difference_from_permuted(rows: Tensor, groups: Sequence[Tensor]) -> float:
