@@ -13,14 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from nflows_spread.dimension.distinct_points import TooFewPointsError
+from nflows_spread.dimension.maximum_likelihood import log_distances
 from nflows_spread.dimension.neighbours import MOST_OF_NEIGHBOURS
 from nflows_spread.linalg.distance_correlation import distance_correlations, p_values
-from nflows_spread.linalg.distances import nearest_neighbours
 
 _FEWEST, _MOST_COLUMNS = 200, 100
 """Rows from which on, and columns up to which, groups are looked for: choices, for power and for time."""
@@ -168,18 +169,27 @@ def independent_columns(
     together = [*dependent, alone] if len(alone) else dependent
     if not dependent or len(together) < 2:
         return None
-    if _FEW * sum(map(len, dependent)) <= len(columns) and _all_filled(rows, dependent, group_of):
+
+    @cache
+    def group_at(place: int) -> Group | None:
+        return _group(rows, together[place], group_of)
+
+    def filled_at(place: int) -> bool:
+        group = group_at(place)
+        return group is None or group.dimension == len(group.columns)
+
+    by_chance = _FEW * sum(map(len, dependent)) <= len(columns)
+    if by_chance and all(map(filled_at, range(len(dependent)))):
         return None
     difference = _difference_from_permuted(rows, together)
     if not difference <= _BY_CHANCE:  # nor where it is no number, as too few distances are known
         return None
     groups = []
-    for own in together:
-        group = Group((int(own),), 1, (1, 1), (0.0,)) if len(own) == 1 else _group(rows, own, group_of)
+    for group in map(group_at, range(len(together))):
         if group is None or group.interval[1] - group.interval[0] > _UNSURE:
             return None
         groups.append(group)
-    filled = [group.dimension == len(group.columns) for group in groups]
+    filled = list(map(filled_at, range(len(groups))))
     if all(filled[: len(dependent)]):
         return None
     variances = rows[:, columns].var(0)
@@ -219,20 +229,14 @@ def _continuous(rows: Tensor) -> bool:
 
 
 def _group(rows: Tensor, columns: Tensor, group_of: Callable[[Tensor, tuple[int, ...]], Group]) -> Group | None:
+    if len(columns) == 1:
+        return Group((int(columns),), 1, (1, 1), (0.0,))
     own = rows[:_OF_A_GROUP, columns]
     width = (own.amax(0) - own.amin(0)).amax()  # of which squares may vanish beside other columns
     try:
         return group_of((own - own.mean(0)) / width, tuple(columns.tolist()))
     except TooFewPointsError:
         return None
-
-
-def _all_filled(
-    rows: Tensor, dependent: Sequence[Tensor], group_of: Callable[[Tensor, tuple[int, ...]], Group]
-) -> bool:
-    """Whether each group surely tells nothing, as those that are groups by chance alone."""
-    groups = [_group(rows, own, group_of) for own in dependent]
-    return all(group is None or group.dimension == len(group.columns) for group in groups)
 
 
 def _difference_from_permuted(rows: Tensor, groups: Sequence[Tensor]) -> float:
@@ -245,18 +249,12 @@ def _difference_from_permuted(rows: Tensor, groups: Sequence[Tensor]) -> float:
     for group in groups:
         rows[:, group] /= rows[:, group].abs().amax()  # of which squares may vanish beside those of others
         rows[:, group] /= rows[:, group].square().mean().sqrt()
-    found = []
+    found, places = [], [k - 1 for k in _NEIGHBOURS]
     for _ in range(_PERMUTATIONS):
         orders = [torch.randperm(len(rows), generator=generator).to(rows.device) for _ in groups]
         parts = [rows[order][:, group] for order, group in zip(orders, groups, strict=True)]
-        found.append(_log_distances(torch.cat(parts, 1)).mean(0))
-    logs = _log_distances(rows[:, torch.cat(list(groups))])
+        found.append(log_distances(torch.cat(parts, 1))[:, places].mean(0))
+    logs = log_distances(rows[:, torch.cat(list(groups))])[:, places]
     permuted = torch.stack(found)
     errors = torch.maximum(permuted.std(0), _LEAST_ERROR * logs.std(0) / math.sqrt(len(logs)))
     return float(((logs.mean(0) - permuted.mean(0)) / errors).abs().amax())
-
-
-def _log_distances(rows: Tensor) -> Tensor:
-    """Logarithms of the distances to those of ``_NEIGHBOURS``, (n, 3)."""
-    logs = nearest_neighbours(rows, rows, max(_NEIGHBOURS), skip_equal=True).distances.log()
-    return logs[:, [k - 1 for k in _NEIGHBOURS]]
